@@ -1,0 +1,175 @@
+//! The admin listener, never the public one:
+//!
+//! - `GET /metrics`: Prometheus's text format.
+//! - `GET /healthz`: the process is alive.
+//! - `GET /readyz`: the configuration is loaded and calls are taken; not tied to the app.
+//! - `GET /api/status`: routes, their counts, the last failures, the configuration's state, as JSON.
+//! - `POST /api/reload`: reads the configuration again. Needs `Content-Type: application/json`, which no web page can send here
+//!   unasked, and a listener on loopback.
+
+mod status;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tracing::debug;
+
+use crate::exchange::Site;
+use crate::reload::Reloader;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+/// As Prometheus's exposition formats have it.
+const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+const INDEX: &str = "understudy\n\nGET  /metrics\nGET  /healthz\nGET  /readyz\nGET  /api/status\nPOST /api/reload\n";
+
+/// What the admin listener shows and steers.
+pub struct Admin {
+    /// How calls are answered now.
+    pub site: Arc<ArcSwap<Site>>,
+    /// What reloads it.
+    pub reloader: Arc<Reloader>,
+    /// Whether calls are taken.
+    pub ready: Arc<AtomicBool>,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+type Answer = Response<Full<Bytes>>;
+
+impl Admin {
+    /// Serves every connection, for ever.
+    pub async fn serve(self: Rc<Self>, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    tokio::task::spawn_local(Rc::clone(&self).connection(stream));
+                }
+                Err(error) => {
+                    debug!(%error, "no admin connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    async fn connection(self: Rc<Self>, stream: TcpStream) {
+        let service =
+            service_fn(|request| async { Ok::<_, Infallible>(self.answer(request).await) });
+        let served = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(Duration::from_secs(10))
+            .serve_connection(TokioIo::new(stream), service);
+        if let Err(error) = served.await {
+            debug!(%error, "an admin connection broke");
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        match request.uri().path() {
+            "/api/reload" if request.method() == Method::POST => self.reload(&request).await,
+            "/api/reload" => not_allowed("POST"),
+            "/metrics" | "/healthz" | "/readyz" | "/api/status" | "/" if !reads => {
+                not_allowed("GET, HEAD")
+            }
+            "/metrics" => {
+                let text = self.site.load().shared.metrics.text();
+                answer(StatusCode::OK, EXPOSITION, text)
+            }
+            "/healthz" => answer(StatusCode::OK, TEXT, "ok\n"),
+            "/readyz" if self.ready.load(Relaxed) => answer(StatusCode::OK, TEXT, "ready\n"),
+            "/readyz" => answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "draining\n"),
+            "/api/status" => json_answer(
+                StatusCode::OK,
+                &status::of(&self.site.load(), &self.reloader),
+            ),
+            "/" => answer(StatusCode::OK, TEXT, INDEX),
+            _ => answer(StatusCode::NOT_FOUND, TEXT, INDEX),
+        }
+    }
+
+    async fn reload(&self, request: &Request<Incoming>) -> Answer {
+        if let Some(refusal) = self.refusal(request) {
+            return refusal;
+        }
+        let reloader = Arc::clone(&self.reloader);
+        let reloaded = tokio::task::spawn_blocking(move || reloader.reload()).await;
+        match reloaded {
+            Ok(Ok(())) => json_answer(StatusCode::OK, &json!({ "reloaded": true })),
+            Ok(Err(refused)) => {
+                let errors: Vec<_> = refused.to_string().lines().map(str::to_owned).collect();
+                json_answer(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    &json!({ "reloaded": false, "errors": errors }),
+                )
+            }
+            Err(error) => {
+                let errors = [error.to_string()];
+                json_answer(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    &json!({ "reloaded": false, "errors": errors }),
+                )
+            }
+        }
+    }
+
+    /// Why this request may change nothing, if so.
+    fn refusal(&self, request: &Request<Incoming>) -> Option<Answer> {
+        if !self.address.ip().is_loopback() {
+            let words = "changes are taken on a loopback listener only\n";
+            return Some(answer(StatusCode::FORBIDDEN, TEXT, words));
+        }
+        let value = request.headers().get(header::CONTENT_TYPE);
+        let essence = value.and_then(|value| value.to_str().ok()?.split(';').next());
+        if !essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(JSON)) {
+            let words = "send Content-Type: application/json\n";
+            return Some(answer(StatusCode::UNSUPPORTED_MEDIA_TYPE, TEXT, words));
+        }
+        None
+    }
+}
+
+fn not_allowed(methods: &'static str) -> Answer {
+    let mut refusal = answer(
+        StatusCode::METHOD_NOT_ALLOWED,
+        TEXT,
+        format!("use {methods}\n"),
+    );
+    refusal
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static(methods));
+    refusal
+}
+
+fn json_answer(status: StatusCode, value: &Value) -> Answer {
+    answer(status, JSON, format!("{value}\n"))
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    answer
+}

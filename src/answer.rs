@@ -1,0 +1,328 @@
+//! What an answer's head says about it: whether Twilio would act on it, and whether its body is to be judged.
+//!
+//! Pure; the body itself is judged in [`crate::twiml`].
+
+use std::fmt;
+use std::io::Read;
+
+use bytes::Bytes;
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
+use http::{HeaderMap, StatusCode, response};
+
+use crate::twiml::{Kind, Strictness};
+
+/// What is to be done with an answer on a TwiML route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// Its body streams through: audio.
+    Stream,
+    /// It goes back whole, whatever its body: a challenge, a redirect, an answer that needs no body.
+    AsItIs,
+    /// Its body goes back if there is one: Twilio takes it as it stands, and logs this code as a warning, if any.
+    Body(Option<u32>),
+    /// Its body goes back if it is TwiML. If `text` is set, one that isn't markup at all goes back too, with a warning.
+    Judge {
+        /// The charset that the content type names.
+        charset: Option<String>,
+        /// The type is `text/html` and a messaging webhook asked: Twilio only warns about "OK".
+        text: bool,
+    },
+}
+
+/// Why Twilio wouldn't act on an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// A status of 400 or over.
+    Status(StatusCode),
+    /// A redirect that Twilio doesn't follow, or one without `Location`.
+    Redirect(StatusCode),
+    /// Success without a body.
+    Empty,
+    /// No content type, or one that Twilio doesn't take.
+    ContentType,
+    /// A content coding that can't be undone.
+    ContentCoding,
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "the app answered {}", status.as_u16()),
+            Self::Redirect(status) => {
+                write!(
+                    f,
+                    "Twilio follows 301, 302, 303 and 307 with a Location, not this {}",
+                    status.as_u16()
+                )
+            }
+            Self::Empty => f.write_str("the answer has no body"),
+            Self::ContentType => {
+                f.write_str("the content type is none that Twilio takes; text/xml would be right")
+            }
+            Self::ContentCoding => {
+                f.write_str("the content coding can't be undone; Twilio asks for none")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Unfit {}
+
+/// What a route asks of an answer's head.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// What Twilio expects.
+    pub kind: Kind,
+    /// How strictly pages are judged; none: not at all.
+    pub strictness: Option<Strictness>,
+    /// Statuses of 400 and over that go back as they are.
+    pub pass_status: &'a [StatusCode],
+    /// The request was a conditional GET, so 304 is an answer (RFC 9110 §13).
+    pub conditional: bool,
+}
+
+/// What is to be done with an answer.
+///
+/// # Errors
+///
+/// Why Twilio wouldn't act on it.
+pub fn plan(head: &response::Parts, terms: Terms<'_>) -> Result<Plan, Unfit> {
+    let status = head.status;
+    if status.is_client_error() || status.is_server_error() || status.as_u16() >= 600 {
+        return match terms.pass_status.contains(&status) {
+            true => Ok(Plan::AsItIs),
+            false => Err(Unfit::Status(status)),
+        };
+    }
+    if status.is_redirection() {
+        return match is_followed(head) || status == StatusCode::NOT_MODIFIED && terms.conditional {
+            true => Ok(Plan::AsItIs),
+            false => Err(Unfit::Redirect(status)),
+        };
+    }
+    if status == StatusCode::NO_CONTENT && terms.kind == Kind::Messaging {
+        return Ok(Plan::AsItIs);
+    }
+    match terms.strictness {
+        None => Ok(Plan::Body(None)),
+        Some(strictness) => by_type(&head.headers, terms.kind, strictness),
+    }
+}
+
+/// Twilio follows these and no others (error 11216).
+fn is_followed(head: &response::Parts) -> bool {
+    matches!(head.status.as_u16(), 301 | 302 | 303 | 307) && head.headers.contains_key(LOCATION)
+}
+
+fn by_type(headers: &HeaderMap, kind: Kind, strictness: Strictness) -> Result<Plan, Unfit> {
+    let value = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
+    let essence = essence.trim().to_ascii_lowercase();
+    let lenient = strictness == Strictness::Twilio;
+    match essence.as_str() {
+        "text/xml" | "application/xml" => Ok(judge(parameters, false)),
+        "text/html" if lenient => Ok(judge(parameters, kind == Kind::Messaging)),
+        "text/plain" if lenient => Ok(Plan::Body(Some(12300))),
+        // An answer without a body is `empty`, whatever its type; what isn't empty fails by its missing type.
+        _ if essence.starts_with("application/") && essence.ends_with("+xml") => {
+            Ok(judge(parameters, false))
+        }
+        _ if essence.starts_with("audio/") && kind == Kind::Voice && lenient => Ok(Plan::Stream),
+        _ => Err(Unfit::ContentType),
+    }
+}
+
+fn judge(parameters: &str, text: bool) -> Plan {
+    let charset = parameters.split(';').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let named = name.trim().eq_ignore_ascii_case("charset");
+        named.then(|| value.trim().trim_matches('"').to_owned())
+    });
+    Plan::Judge { charset, text }
+}
+
+/// Undoes the content coding of a page, if it has one: the page and whether it was coded.
+///
+/// # Errors
+///
+/// [`Unfit::ContentCoding`] if the coding is unknown or broken, or the page is over `limit` bytes without it.
+pub fn decoded(headers: &HeaderMap, page: Bytes, limit: usize) -> Result<(Bytes, bool), Unfit> {
+    let Some(coding) = headers.get(CONTENT_ENCODING) else {
+        return Ok((page, false));
+    };
+    let coding = coding
+        .to_str()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    let plain = match coding.as_str() {
+        "" | "identity" => return Ok((page, false)),
+        "gzip" | "x-gzip" => inflate(MultiGzDecoder::new(&page[..]), limit),
+        "deflate" => inflate(ZlibDecoder::new(&page[..]), limit),
+        _ => Err(Unfit::ContentCoding),
+    };
+    plain.map(|plain| (plain, true))
+}
+
+fn inflate(coded: impl Read, limit: usize) -> Result<Bytes, Unfit> {
+    let mut plain = Vec::new();
+    let read = coded.take(limit as u64 + 1).read_to_end(&mut plain);
+    match read {
+        Ok(length) if length <= limit => Ok(plain.into()),
+        Ok(_) | Err(_) => Err(Unfit::ContentCoding),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Response;
+
+    fn head(status: u16, fields: &[(&str, &str)]) -> response::Parts {
+        let answer = fields.iter().fold(
+            Response::builder().status(status),
+            |answer, (name, value)| answer.header(*name, *value),
+        );
+        answer.body(()).expect("a good head").into_parts().0
+    }
+
+    fn terms(kind: Kind, strictness: Strictness) -> Terms<'static> {
+        Terms {
+            kind,
+            strictness: Some(strictness),
+            pass_status: &[StatusCode::UNAUTHORIZED],
+            conditional: false,
+        }
+    }
+
+    fn planned(kind: Kind, status: u16, fields: &[(&str, &str)]) -> Result<Plan, Unfit> {
+        plan(&head(status, fields), terms(kind, Strictness::Twilio))
+    }
+
+    fn xml(charset: Option<&str>) -> Plan {
+        Plan::Judge {
+            charset: charset.map(str::to_owned),
+            text: false,
+        }
+    }
+
+    #[test]
+    fn content_types_that_twilio_reads_as_twiml_are_judged() {
+        for (content_type, charset) in [
+            ("text/xml", None),
+            ("Text/XML; Charset=UTF-8", Some("UTF-8")),
+            ("application/xml;charset=\"iso-8859-1\"", Some("iso-8859-1")),
+            ("application/twiml+xml", None),
+            ("text/html; charset=utf-8", Some("utf-8")),
+        ] {
+            let plan = planned(Kind::Voice, 200, &[("content-type", content_type)]);
+            assert_eq!(plan, Ok(xml(charset)), "{content_type}");
+        }
+    }
+
+    #[test]
+    fn content_types_that_twilio_refuses_are_unfit() {
+        for content_type in [
+            "application/json",
+            "application/octet-stream",
+            "",
+            "xml",
+            "image/png",
+        ] {
+            let plan = planned(Kind::Voice, 200, &[("content-type", content_type)]);
+            assert_eq!(plan, Err(Unfit::ContentType), "{content_type}");
+        }
+        assert_eq!(planned(Kind::Voice, 200, &[]), Err(Unfit::ContentType));
+    }
+
+    #[test]
+    fn audio_streams_to_a_call_but_not_to_a_message() {
+        let audio = [("content-type", "audio/mpeg")];
+        assert_eq!(planned(Kind::Voice, 200, &audio), Ok(Plan::Stream));
+        assert_eq!(
+            planned(Kind::Messaging, 200, &audio),
+            Err(Unfit::ContentType)
+        );
+    }
+
+    #[test]
+    fn plain_text_passes_with_a_warning_unless_strict() {
+        let text = head(200, &[("content-type", "text/plain")]);
+        let lenient = plan(&text, terms(Kind::Messaging, Strictness::Twilio));
+        assert_eq!(lenient, Ok(Plan::Body(Some(12300))));
+        let strict = plan(&text, terms(Kind::Messaging, Strictness::Strict));
+        assert_eq!(strict, Err(Unfit::ContentType));
+    }
+
+    #[test]
+    fn redirects_that_twilio_follows_pass_and_others_do_not() {
+        let location = [("location", "/next")];
+        for status in [301, 302, 303, 307] {
+            assert_eq!(
+                planned(Kind::Voice, status, &location),
+                Ok(Plan::AsItIs),
+                "{status}"
+            );
+            let unfit = Unfit::Redirect(StatusCode::from_u16(status).expect("a status"));
+            assert_eq!(planned(Kind::Voice, status, &[]), Err(unfit), "{status}");
+        }
+        for status in [300, 304, 305, 308] {
+            let unfit = Unfit::Redirect(StatusCode::from_u16(status).expect("a status"));
+            assert_eq!(
+                planned(Kind::Voice, status, &location),
+                Err(unfit),
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn not_modified_passes_to_a_conditional_get() {
+        let terms = Terms {
+            conditional: true,
+            ..terms(Kind::Voice, Strictness::Twilio)
+        };
+        assert_eq!(plan(&head(304, &[]), terms), Ok(Plan::AsItIs));
+    }
+
+    #[test]
+    fn a_challenge_passes_and_other_errors_do_not() {
+        assert_eq!(planned(Kind::Voice, 401, &[]), Ok(Plan::AsItIs));
+        for status in [400, 403, 404, 429, 500, 503, 599, 999] {
+            let unfit = Unfit::Status(StatusCode::from_u16(status).expect("a status"));
+            assert_eq!(planned(Kind::Voice, status, &[]), Err(unfit), "{status}");
+        }
+    }
+
+    #[test]
+    fn no_content_is_an_answer_to_a_message_only() {
+        assert_eq!(planned(Kind::Messaging, 204, &[]), Ok(Plan::AsItIs));
+        assert_ne!(planned(Kind::Voice, 204, &[]), Ok(Plan::AsItIs));
+    }
+
+    #[test]
+    fn a_coding_is_undone_within_the_limit() {
+        use flate2::{Compression, write::GzEncoder};
+        use std::io::Write;
+        let page = "<Response/>".repeat(100);
+        let mut coder = GzEncoder::new(Vec::new(), Compression::default());
+        coder.write_all(page.as_bytes()).expect("memory takes all");
+        let coded: Bytes = coder.finish().expect("memory takes all").into();
+        let gzip = head(200, &[("content-encoding", "gzip")]).headers;
+        assert_eq!(decoded(&gzip, coded.clone(), 4096), Ok((page.into(), true)));
+        assert_eq!(decoded(&gzip, coded, 1000), Err(Unfit::ContentCoding));
+        assert_eq!(
+            decoded(&gzip, "no gzip".into(), 4096),
+            Err(Unfit::ContentCoding)
+        );
+        let brotli = head(200, &[("content-encoding", "br")]).headers;
+        assert_eq!(
+            decoded(&brotli, "x".into(), 4096),
+            Err(Unfit::ContentCoding)
+        );
+    }
+}

@@ -1,0 +1,278 @@
+//! Bodies: one that is remembered while it streams to the app, and one that is read whole within a limit.
+//!
+//! Nothing here knows what a body means. Trailers are dropped: no one on this road reads them, and what isn't forwarded
+//! can't be smuggled (RFC 9110 §6.5.1).
+
+use std::cell::RefCell;
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+/// How much of a request body is remembered, in bytes: for the request's parameters and a safe second try.
+pub const REMEMBERED: usize = 64 * 1024;
+
+/// A request body on its way from the client. What has arrived is remembered, so that it can be sent a second time,
+/// and read for parameters.
+#[derive(Clone)]
+pub struct Upload(Rc<RefCell<State>>);
+
+struct State {
+    incoming: Incoming,
+    limit: u64,
+    /// How many bytes have arrived.
+    arrived: u64,
+    /// The frames so far; empty once `forgotten`.
+    frames: Vec<Bytes>,
+    /// More than [`REMEMBERED`] bytes came, so the frames were let go.
+    forgotten: bool,
+    whole: bool,
+    /// The last look found nothing: it is the client that we wait for.
+    waiting: bool,
+    failure: Option<Failure>,
+}
+
+/// Why a request body can't be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It is larger than `limit` bytes.
+    TooLarge {
+        /// The route's `max_request_body`.
+        limit: u64,
+    },
+    /// Its framing is broken (RFC 9112 §7).
+    Malformed,
+    /// The client left in its midst.
+    Left,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { limit } => write!(f, "the request body is over {limit} bytes"),
+            Self::Malformed => f.write_str("the request body's framing is broken"),
+            Self::Left => f.write_str("the client left before its request was whole"),
+        }
+    }
+}
+
+impl StdError for Failure {}
+
+impl Upload {
+    /// A body of at most `limit` bytes.
+    pub fn new(incoming: Incoming, limit: u64) -> Self {
+        let whole = incoming.is_end_stream();
+        Self(Rc::new(RefCell::new(State {
+            incoming,
+            limit,
+            arrived: 0,
+            frames: Vec::new(),
+            forgotten: false,
+            whole,
+            waiting: false,
+            failure: None,
+        })))
+    }
+
+    /// Whether the client has announced more than the limit.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::TooLarge`].
+    pub fn announced(&self) -> Result<(), Failure> {
+        let state = self.0.borrow();
+        let limit = state.limit;
+        if state.incoming.size_hint().lower() > limit {
+            return Err(Failure::TooLarge { limit });
+        }
+        Ok(())
+    }
+
+    /// The body as it goes to the app, from its first byte.
+    pub fn send(&self) -> Sending {
+        Sending {
+            upload: self.clone(),
+            sent: 0,
+        }
+    }
+
+    /// Whether all of it has arrived.
+    pub fn is_whole(&self) -> bool {
+        self.0.borrow().whole
+    }
+
+    /// Whether all that has arrived is still remembered.
+    pub fn can_be_sent_again(&self) -> bool {
+        !self.0.borrow().forgotten
+    }
+
+    /// Whether it isn't whole because the client hasn't sent it, not because the app doesn't take it.
+    pub fn waits_for_client(&self) -> bool {
+        let state = self.0.borrow();
+        !state.whole && state.waiting
+    }
+
+    /// How many bytes have arrived.
+    pub fn arrived(&self) -> u64 {
+        self.0.borrow().arrived
+    }
+
+    /// Why it can't be had, if so.
+    pub fn failure(&self) -> Option<Failure> {
+        self.0.borrow().failure
+    }
+
+    /// What is remembered of it, in one piece; empty if it was too much.
+    pub fn remembered(&self) -> Bytes {
+        joined(&self.0.borrow().frames)
+    }
+
+    /// Reads what the app didn't. An answer that is sent before the request was read may be destroyed by a TCP reset.
+    ///
+    /// # Errors
+    ///
+    /// Why the rest can't be had.
+    pub async fn read_rest(&self) -> Result<(), Failure> {
+        loop {
+            match poll_fn(|cx| self.0.borrow_mut().poll_arrival(cx)).await {
+                Some(Ok(_)) => {}
+                Some(Err(failure)) => return Err(failure),
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The bytes are a caller's data.
+        f.debug_struct("Upload")
+            .field("arrived", &self.arrived())
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// The next bytes from the client.
+    fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+        if let Some(failure) = self.failure {
+            return Poll::Ready(Some(Err(failure)));
+        }
+        while !self.whole {
+            let frame = Pin::new(&mut self.incoming).poll_frame(cx);
+            self.waiting = frame.is_pending();
+            match ready!(frame) {
+                None => self.whole = true,
+                Some(Err(error)) => return Poll::Ready(Some(Err(self.fail(cause(&error))))),
+                Some(Ok(frame)) => {
+                    self.whole = self.incoming.is_end_stream();
+                    if let Ok(bytes) = frame.into_data() {
+                        return Poll::Ready(Some(self.arrive(bytes)));
+                    }
+                }
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    fn arrive(&mut self, bytes: Bytes) -> Result<Bytes, Failure> {
+        self.arrived += bytes.len() as u64;
+        if self.arrived > self.limit {
+            return Err(self.fail(Failure::TooLarge { limit: self.limit }));
+        }
+        self.forgotten |= self.arrived > REMEMBERED as u64;
+        if self.forgotten {
+            self.frames = Vec::new();
+        } else {
+            self.frames.push(bytes.clone());
+        }
+        Ok(bytes)
+    }
+
+    fn fail(&mut self, failure: Failure) -> Failure {
+        self.failure = Some(failure);
+        failure
+    }
+}
+
+/// Bad framing, or a client that left.
+fn cause(error: &hyper::Error) -> Failure {
+    match io_kind(error) {
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Failure::Malformed,
+        _ => Failure::Left,
+    }
+}
+
+/// The kind of the I/O error that is at the bottom of this one, if any.
+pub fn io_kind(error: &hyper::Error) -> Option<io::ErrorKind> {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if let Some(io) = inner.downcast_ref::<io::Error>() {
+            return Some(io.kind());
+        }
+        source = inner.source();
+    }
+    None
+}
+
+/// One sending of an [`Upload`]: what is remembered first, then what is still to come.
+pub struct Sending {
+    upload: Upload,
+    /// How many of the remembered frames have gone out.
+    sent: usize,
+}
+
+impl Body for Sending {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let sent = self.sent;
+        let next = {
+            let state = &mut *self.upload.0.borrow_mut();
+            match state.frames.get(sent) {
+                Some(again) => Some(Ok(again.clone())),
+                None => ready!(state.poll_arrival(cx)),
+            }
+        };
+        self.sent += 1;
+        Poll::Ready(next.map(|bytes| bytes.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let state = self.upload.0.borrow();
+        state.whole && self.sent >= state.frames.len()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let state = self.upload.0.borrow();
+        let remembered: usize = state.frames.iter().skip(self.sent).map(Bytes::len).sum();
+        match state.incoming.size_hint().exact() {
+            Some(to_come) => SizeHint::with_exact(to_come + remembered as u64),
+            None => SizeHint::default(),
+        }
+    }
+}
+
+/// Frames in one piece; a single frame is not copied.
+pub fn joined(frames: &[Bytes]) -> Bytes {
+    match frames {
+        [] => Bytes::new(),
+        [one] => one.clone(),
+        many => {
+            let mut all = BytesMut::with_capacity(many.iter().map(Bytes::len).sum());
+            many.iter().for_each(|frame| all.extend_from_slice(frame));
+            all.freeze()
+        }
+    }
+}

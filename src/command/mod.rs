@@ -1,0 +1,93 @@
+//! What a user types: arguments to a command, its outcome to an exit status.
+
+pub mod check;
+pub mod demo;
+pub mod run;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The configuration is wrong (`EX_CONFIG` of BSD's sysexits): a restart won't help.
+pub const EX_CONFIG: u8 = 78;
+
+/// A resilient reverse proxy for Twilio webhooks: each call goes to your app under one strict deadline; if no good TwiML comes
+/// back, the route's fallback does.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the proxy.
+    #[command(
+        after_help = "Examples:\n  understudy run --config /etc/understudy/understudy.toml\n  understudy run --upstream http://127.0.0.1:3000 --listen 127.0.0.1:8080"
+    )]
+    Run(RunArguments),
+    /// Reads the configuration and every page as `run` would, and prints every error at once.
+    #[command(
+        after_help = "Example:\n  understudy check --config /etc/understudy/understudy.toml\n\nExit status: 0 if `run` would start, 78 if not."
+    )]
+    Check {
+        /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Starts a misbehaving app and the proxy before it, plays each fault, and shows what Twilio would have got without and with
+    /// understudy.
+    #[command(after_help = "Examples:\n  understudy demo\n  understudy demo --stay")]
+    Demo {
+        /// Keeps everything running with traffic until Ctrl-C.
+        #[arg(long)]
+        stay: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct RunArguments {
+    /// The configuration.
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "upstream",
+        conflicts_with = "upstream"
+    )]
+    config: Option<PathBuf>,
+    /// The app, for a start without a file: every route is of kind `auto`, with the built-in pages.
+    #[arg(long, value_name = "URL")]
+    upstream: Option<String>,
+    /// The public address [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDR", requires = "upstream")]
+    listen: Option<String>,
+    /// The admin address [default: 127.0.0.1:9464].
+    #[arg(long, value_name = "ADDR", requires = "upstream")]
+    admin: Option<String>,
+}
+
+impl Arguments {
+    /// Carries out what was asked for.
+    pub fn carry_out(self) -> ExitCode {
+        match self.command {
+            Command::Run(RunArguments {
+                config: Some(path), ..
+            }) => run::with_file(&path),
+            Command::Run(RunArguments {
+                upstream,
+                listen,
+                admin,
+                ..
+            }) => run::for_upstream(
+                &upstream.unwrap_or_default(),
+                listen.as_deref(),
+                admin.as_deref(),
+            ),
+            Command::Check { config } => check::run(&config, &mut io::stdout(), &mut io::stderr()),
+            Command::Demo { stay } => demo::run(stay),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! `understudy run`: from a configuration to a running proxy, and in good order to its end.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::runtime::LocalRuntime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{info, warn};
+
+use super::EX_CONFIG;
+use crate::admin::Admin;
+use crate::config::{Config, Errors};
+use crate::exchange::{Shared, Site};
+use crate::log;
+use crate::reload::{Changes, Reloader};
+use crate::server::{Listeners, Server, bind_one};
+
+/// Runs the configuration of a file until a signal ends it.
+pub fn with_file(path: &Path) -> ExitCode {
+    run(Config::load(path), Some(path.to_owned()))
+}
+
+/// Runs before one app with everything else as it is built in.
+pub fn for_upstream(url: &str, listen: Option<&str>, admin: Option<&str>) -> ExitCode {
+    run(Config::for_upstream(url, listen, admin), None)
+}
+
+fn run(config: Result<Config, Errors>, path: Option<PathBuf>) -> ExitCode {
+    let config = match config {
+        Ok(config) => config,
+        Err(errors) => return refuse(&errors),
+    };
+    let _log = log::begin();
+    let instance = match Instance::start(config, path) {
+        Ok(instance) => instance,
+        Err(error) => return refuse(error.as_ref()),
+    };
+    instance.until_signal()
+}
+
+fn refuse(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::from(EX_CONFIG)
+}
+
+/// A proxy that takes calls.
+pub struct Instance {
+    /// Its public addresses.
+    pub addresses: Vec<SocketAddr>,
+    /// Its admin address.
+    pub admin_address: SocketAddr,
+    /// How calls are answered now.
+    pub site: Arc<ArcSwap<Site>>,
+    server: Server,
+    reloader: Arc<Reloader>,
+    ready: Arc<AtomicBool>,
+    runtime: LocalRuntime,
+}
+
+impl Instance {
+    /// Listens and takes calls; the admin listener is served once [`Instance::until_signal`] or [`Instance::stop`] runs.
+    ///
+    /// # Errors
+    ///
+    /// If an address, a thread or a runtime can't be had.
+    pub fn start(
+        config: Config,
+        path: Option<PathBuf>,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
+        let Config {
+            server,
+            site,
+            files,
+        } = config;
+        let listeners = Listeners::bind(&server.listen, server.workers)?;
+        let admin = bind_one(server.admin)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(Default::default())?;
+
+        let shared = Shared::new();
+        let site = Arc::new(ArcSwap::from_pointee(Site::new(site, &shared, None)));
+        let settings = Arc::new(ArcSwap::from_pointee(server));
+        let reloader = Reloader::new(
+            path,
+            files,
+            Arc::clone(&site),
+            Arc::clone(&settings),
+            Arc::clone(&shared),
+        );
+        let ready = Arc::new(AtomicBool::new(true));
+
+        let addresses = listeners.addresses.clone();
+        let admin_address = admin.local_addr()?;
+        let server = Server::start(listeners, settings, Arc::clone(&site))?;
+        let instance = Self {
+            addresses,
+            admin_address,
+            site,
+            server,
+            reloader,
+            ready,
+            runtime,
+        };
+        instance.serve_admin(admin)?;
+        Ok(instance)
+    }
+
+    fn serve_admin(&self, listener: std::net::TcpListener) -> std::io::Result<()> {
+        let admin = Rc::new(Admin {
+            site: Arc::clone(&self.site),
+            reloader: Arc::clone(&self.reloader),
+            ready: Arc::clone(&self.ready),
+            address: self.admin_address,
+        });
+        let listener = {
+            let _inside = self.runtime.enter();
+            TcpListener::from_std(listener)?
+        };
+        self.runtime.spawn_local(admin.serve(listener));
+        Ok(())
+    }
+
+    /// Takes calls until SIGTERM or SIGINT, reloads at SIGHUP or when a file changes, and lets the last calls finish.
+    fn until_signal(self) -> ExitCode {
+        let listen: Vec<_> = self.addresses.iter().map(ToString::to_string).collect();
+        info!(listen = listen.join(" "), admin = %self.admin_address, "understudy takes calls");
+        let attended = self.runtime.block_on(attend(&self.reloader));
+        if let Err(error) = attended {
+            warn!(%error, "signals can't be heard");
+            return ExitCode::FAILURE;
+        }
+        let cut_off = self.stop();
+        info!(cut_off, "understudy has stopped");
+        ExitCode::SUCCESS
+    }
+
+    /// Takes no more calls and lets those under way finish: how many connections were cut off at the end of the drain. The
+    /// admin listener answers meanwhile.
+    pub fn stop(self) -> usize {
+        self.ready.store(false, Relaxed);
+        let Self {
+            server, runtime, ..
+        } = self;
+        let drained =
+            runtime.block_on(async { tokio::task::spawn_blocking(|| server.drain()).await });
+        drained.unwrap_or_default()
+    }
+}
+
+/// Heeds every signal and every changed file until it is time to stop.
+async fn attend(reloader: &Arc<Reloader>) -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut changes = reloader.watch();
+    loop {
+        let asked = tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            asked = ask(&mut hang_up, changes.as_mut()) => asked,
+        };
+        let reloader = Arc::clone(reloader);
+        let reload = tokio::task::spawn_blocking(move || match asked {
+            Asked::BySignal => drop(reloader.reload()),
+            Asked::ByChange => reloader.reload_if_changed(),
+        });
+        // A panic there leaves the old configuration in place.
+        let _ = reload.await;
+    }
+}
+
+/// Who asks for a reload.
+enum Asked {
+    BySignal,
+    ByChange,
+}
+
+async fn ask(hang_up: &mut Signal, changes: Option<&mut Changes>) -> Asked {
+    let changed = async {
+        match changes {
+            Some(changes) => changes.settled().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = hang_up.recv() => Asked::BySignal,
+        () = changed => Asked::ByChange,
+    }
+}

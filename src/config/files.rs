@@ -1,0 +1,147 @@
+//! The files that a configuration is made of: each read once, and remembered, so that a change can be noticed later.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+/// A longer file is no configuration and no page: it is not read to its end.
+const LARGEST: u64 = 16 << 20;
+
+/// A file as it was when it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Its path: as given, or put after the configuration's folder.
+    pub path: PathBuf,
+    /// What stood in it, or why it couldn't be read.
+    pub content: Result<Bytes, Unreadable>,
+}
+
+impl SourceFile {
+    /// Reads a file as it is now. Blocks on the disk.
+    pub fn read(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            content: read(path),
+        }
+    }
+
+    /// Whether another look at the file would find something else. Blocks on the disk.
+    pub fn has_changed(&self) -> bool {
+        read(&self.path) != self.content
+    }
+}
+
+/// Why a file couldn't be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// There is none of this name.
+    Missing,
+    /// We are not permitted to.
+    Denied,
+    /// It is a directory.
+    Directory,
+    /// It is longer than anything that could be meant.
+    TooLong,
+    /// The system says so.
+    Other(ErrorKind),
+}
+
+impl From<io::Error> for Unreadable {
+    fn from(error: io::Error) -> Self {
+        let known = [
+            (ErrorKind::NotFound, Self::Missing),
+            (ErrorKind::PermissionDenied, Self::Denied),
+            (ErrorKind::IsADirectory, Self::Directory),
+        ];
+        let meaning = known.into_iter().find(|(kind, _)| *kind == error.kind());
+        meaning.map_or_else(|| Self::Other(error.kind()), |(_, meaning)| meaning)
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("there is no such file; name one that exists"),
+            Self::Denied => f.write_str(
+                "may not be read: permission denied; let the user that understudy runs as read it",
+            ),
+            Self::Directory => f.write_str("is a directory; name a file in it"),
+            Self::TooLong => write!(f, "is longer than {} MiB; name another file", LARGEST >> 20),
+            Self::Other(kind) => write!(f, "can't be read: {kind}"),
+        }
+    }
+}
+
+/// Every file that was asked for, in that order.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    list: Vec<SourceFile>,
+    places: HashMap<PathBuf, usize>,
+}
+
+impl Files {
+    /// What stands in a file; the disk is asked once, however often this is.
+    pub(super) fn read(&mut self, path: &Path) -> Result<Bytes, Unreadable> {
+        let place = self.places.get(path).copied().unwrap_or_else(|| {
+            self.list.push(SourceFile::read(path));
+            self.places.insert(path.to_owned(), self.list.len() - 1);
+            self.list.len() - 1
+        });
+        self.list[place].content.clone()
+    }
+
+    pub(super) fn into_list(self) -> Vec<SourceFile> {
+        self.list
+    }
+}
+
+fn read(path: &Path) -> Result<Bytes, Unreadable> {
+    let mut content = Vec::new();
+    File::open(path)?
+        .take(LARGEST + 1)
+        .read_to_end(&mut content)?;
+    if content.len() as u64 > LARGEST {
+        return Err(Unreadable::TooLong);
+    }
+    Ok(content.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_file_is_read_once_and_its_changes_are_noticed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("page.xml");
+        let mut files = Files::default();
+
+        assert_eq!(files.read(&path), Err(Unreadable::Missing));
+        fs::write(&path, "one").expect("written");
+        assert_eq!(files.read(&path), Err(Unreadable::Missing), "remembered");
+
+        let list = files.into_list();
+        assert_eq!(list.len(), 1);
+        assert!(list[0].has_changed(), "it is there now");
+        let now = SourceFile::read(&path);
+        assert!(!now.has_changed());
+        fs::write(&path, "two").expect("written");
+        assert!(now.has_changed());
+    }
+
+    #[test]
+    fn what_is_no_file_says_so() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(read(folder.path()), Err(Unreadable::Directory));
+        assert_eq!(read(Path::new("/dev/zero")), Err(Unreadable::TooLong));
+        assert_eq!(
+            read(Path::new("/dev/null/x")),
+            Err(Unreadable::Other(ErrorKind::NotADirectory))
+        );
+    }
+}

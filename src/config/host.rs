@@ -1,0 +1,243 @@
+//! Hosts and URLs: where the app is, and which `Host` a route is for.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+use toml::de::DeValue;
+
+use super::problem::Problem;
+use super::value::text;
+use super::words::Quoted;
+use crate::upstream::Host;
+
+/// A `Host` without its port, in lower case.
+pub(super) fn host(value: &DeValue<'_>) -> Result<String, Problem> {
+    let text = text(value)?;
+    let (_, authority, path) = split_url(text);
+    let (host, port) = split_port(authority);
+    let why = if text.parse::<Ipv6Addr>().is_ok() {
+        HostProblem::NoBrackets(format!("[{text}]"))
+    } else if parse_host(host).is_none() {
+        HostProblem::NoName
+    } else if authority != text || !path.is_empty() {
+        HostProblem::Url(host.to_owned())
+    } else if port.is_some() {
+        HostProblem::Port(host.to_owned())
+    } else {
+        return Ok(host.to_ascii_lowercase());
+    };
+    Err(Problem::Host {
+        found: text.to_owned(),
+        why,
+    })
+}
+
+/// Where the app is.
+pub(super) fn url(value: &DeValue<'_>) -> Result<(Host, u16), Problem> {
+    let wanted = "a URL in quotes: \"http://127.0.0.1:3000\"";
+    let text = value
+        .as_str()
+        .ok_or_else(|| Problem::wrong_type(value, wanted))?;
+    url_of(text)
+}
+
+/// The same, from an argument.
+pub(super) fn url_of(text: &str) -> Result<(Host, u16), Problem> {
+    let (scheme, authority, path) = split_url(text);
+    let wrong = |why| {
+        Err(Problem::Url {
+            found: text.to_owned(),
+            why,
+        })
+    };
+    if let Some((_, host)) = authority.rsplit_once('@') {
+        return Err(Problem::UserInfo {
+            host: host.to_owned(),
+        });
+    }
+    let (host, port) = split_port(authority);
+    let Some(host) = parse_host(host) else {
+        return wrong(UrlProblem::Host);
+    };
+    let right = || format!("http://{authority}");
+    match scheme.to_ascii_lowercase().as_str() {
+        "http" => {}
+        "https" => return wrong(UrlProblem::Tls),
+        _ => return wrong(UrlProblem::Scheme(right())),
+    }
+    if !matches!(path, "" | "/") {
+        return wrong(UrlProblem::Path(right()));
+    }
+    parse_port(port).map_or_else(|| wrong(UrlProblem::Port), |port| Ok((host, port)))
+}
+
+/// Scheme, authority, and the rest; what isn't there is empty.
+fn split_url(text: &str) -> (&str, &str, &str) {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    (scheme, authority, rest)
+}
+
+/// A host and the port after it, if there is one; `[::1]` keeps its brackets.
+fn split_port(text: &str) -> (&str, Option<&str>) {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    }
+}
+
+/// The port of HTTP if there is none, and nothing if it is none.
+fn parse_port(text: Option<&str>) -> Option<u16> {
+    let Some(digits) = text else { return Some(80) };
+    // `u16` would take a sign.
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|port| is_number && *port > 0)
+}
+
+fn parse_host(text: &str) -> Option<Host> {
+    if let Some(address) = text.strip_prefix('[') {
+        let address = address.strip_suffix(']')?.parse::<Ipv6Addr>().ok()?;
+        return Some(Host::Address(address.into()));
+    }
+    if let Ok(address) = text.parse::<IpAddr>() {
+        // An IPv6 address without its brackets can't be told from its port.
+        return address.is_ipv4().then_some(Host::Address(address));
+    }
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(is_of_name);
+    (text.len() <= 253 && text.split('.').all(is_label))
+        .then(|| Host::Name(text.to_ascii_lowercase()))
+}
+
+/// The underscore is against RFC 1123, and common between containers.
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
+/// Why a text is not a host as a `Host` field names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostProblem {
+    /// It has a port; without, it would be this.
+    Port(String),
+    /// It is a URL; its host is this.
+    Url(String),
+    /// It is an IPv6 address without its brackets; with them, it would be this.
+    NoBrackets(String),
+    /// It holds what no name holds.
+    NoName,
+}
+
+/// Why a text is not the URL of an app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UrlProblem {
+    /// It doesn't begin with `http://`; if it did, it would be this.
+    Scheme(String),
+    /// It begins with `https://`.
+    Tls,
+    /// It has a path, a query or a fragment; without, it would be this.
+    Path(String),
+    /// Its host is none.
+    Host,
+    /// Its port is none.
+    Port,
+}
+
+impl fmt::Display for HostProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Port(host) => {
+                write!(
+                    f,
+                    "has a port, and hosts are compared without; write {}",
+                    Quoted(host)
+                )
+            }
+            Self::Url(host) => write!(f, "is more than a host; write {}", Quoted(host)),
+            Self::NoBrackets(host) => {
+                write!(
+                    f,
+                    "lacks the brackets that a `Host` field has; write {}",
+                    Quoted(host)
+                )
+            }
+            Self::NoName => {
+                f.write_str("is no host name; write \"hooks.example.com\", without any `*`")
+            }
+        }
+    }
+}
+
+impl fmt::Display for UrlProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Scheme(right) => {
+                write!(f, "doesn't begin with `http://`; write {}", Quoted(right))
+            }
+            Self::Tls => f.write_str(
+                "asks for TLS to the app, which is not supported by this version; \
+                 write \"http://127.0.0.1:3000\"",
+            ),
+            Self::Path(right) => write!(
+                f,
+                "has more than a host and a port, but path and query are each request's own; \
+                 write {}",
+                Quoted(right)
+            ),
+            Self::Host => f.write_str(
+                "has no good host; write \"http://127.0.0.1:3000\" or \"http://[::1]:3000\"",
+            ),
+            Self::Port => f.write_str(
+                "has no good port, which is from 1 to 65535; write \"http://127.0.0.1:3000\"",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> String {
+        match url_of(text) {
+            Ok((host, port)) => format!("{host:?} {port}"),
+            Err(problem) => problem.to_string(),
+        }
+    }
+
+    #[test]
+    fn an_app_is_a_host_and_a_port() {
+        for (text, expected) in [
+            ("http://127.0.0.1:3000", "Address(127.0.0.1) 3000"),
+            ("http://[::1]:3000/", "Address(::1) 3000"),
+            ("HTTP://App", "Name(\"app\") 80"),
+            ("http://my_app.internal:1", "Name(\"my_app.internal\") 1"),
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
+        for text in [
+            "http://a:65536",
+            "http://a:",
+            "http://a:+1",
+            "http://a b",
+            "http://a..b",
+            "http://[::1",
+        ] {
+            assert!(read(text).contains("has no good"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_repeated() {
+        for text in [
+            "http://u:secret@a",
+            "u:secret@a:1",
+            "ftp://secret@",
+            "http://u:sec@ret@a/x@y",
+        ] {
+            let said = read(text);
+            assert!(
+                !said.contains("sec") && said.contains("before the `@`"),
+                "{said}"
+            );
+        }
+    }
+}

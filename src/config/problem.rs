@@ -1,0 +1,476 @@
+//! What can be wrong with a configuration. Each problem says what it is and what would be right; where it is, its
+//! [`Error`](super::Error) knows.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::string::FromUtf8Error;
+use std::time::Duration;
+
+use humantime::format_duration;
+use toml::de::DeValue;
+
+use super::error::Place;
+use super::files::Unreadable;
+use super::host::{HostProblem, UrlProblem};
+use super::page::PageProblem;
+use super::route::LONGEST_DEADLINE;
+use super::words::{Key, List, Nearest, Quoted};
+use crate::route::{Kind, PathError};
+
+/// Something wrong, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// The file can't be read.
+    Unreadable(Unreadable),
+    /// The file is not UTF-8, which TOML is.
+    NotUtf8,
+    /// The text is no TOML, in the parser's words.
+    Syntax(String),
+    /// A key is there twice.
+    Twice(String),
+    /// A text without quotes.
+    Unquoted(String),
+    /// A key without a value.
+    NoValue,
+
+    /// A key that means nothing here.
+    UnknownKey {
+        /// As it stands there.
+        key: String,
+        /// What may stand here.
+        known: Vec<&'static str>,
+    },
+    /// A key that must be given isn't.
+    Missing {
+        /// Which one.
+        key: &'static str,
+        /// How it is given.
+        example: &'static str,
+    },
+    /// A key that a later version will act on.
+    LaterKey {
+        /// Which one.
+        key: String,
+    },
+    /// A word that a later version will act on.
+    LaterWord {
+        /// As it stands there.
+        found: String,
+        /// What may stand there by now.
+        words: Vec<&'static str>,
+    },
+
+    /// A value of the wrong type.
+    Type {
+        /// What type it is.
+        found: &'static str,
+        /// What is asked for.
+        wanted: &'static str,
+    },
+    /// Something else in the place of a table.
+    NoTable {
+        /// What type it is.
+        found: &'static str,
+        /// How the table begins.
+        header: String,
+    },
+    /// None of the words that may stand there.
+    Word {
+        /// As it stands there.
+        found: String,
+        /// What may stand there.
+        words: Vec<&'static str>,
+    },
+    /// A list without anything in it.
+    EmptyList,
+    /// A number where a duration is asked for.
+    NoUnit {
+        /// As it stands there.
+        number: String,
+    },
+    /// A text that is no duration.
+    Duration {
+        /// As it stands there.
+        found: String,
+    },
+    /// A duration of nothing.
+    NoTime,
+    /// A duration that can't be meant.
+    TooLong {
+        /// As it stands there.
+        found: Duration,
+        /// The longest that may stand there.
+        limit: Duration,
+    },
+    /// Not a number of bytes.
+    Size {
+        /// As it stands there.
+        found: String,
+    },
+    /// A number out of bounds.
+    Count {
+        /// As it stands there.
+        found: String,
+        /// The lowest that may stand there.
+        least: usize,
+        /// The highest that may stand there.
+        most: usize,
+    },
+    /// Not a status that says failure.
+    Status {
+        /// As it stands there.
+        found: String,
+    },
+    /// Not an address with a port.
+    Address {
+        /// As it stands there.
+        found: String,
+    },
+    /// Not a block of addresses.
+    Network {
+        /// As it stands there.
+        found: String,
+    },
+    /// Not a path.
+    Path {
+        /// As it stands there.
+        found: String,
+        /// Why not.
+        why: PathError,
+    },
+    /// Not a method, or not in upper case.
+    Method {
+        /// As it stands there.
+        found: String,
+    },
+    /// Not a host as a `Host` field names it.
+    Host {
+        /// As it stands there.
+        found: String,
+        /// Why not.
+        why: HostProblem,
+    },
+    /// Not the URL of an app.
+    Url {
+        /// As it stands there.
+        found: String,
+        /// Why not.
+        why: UrlProblem,
+    },
+    /// A URL with a name or a password, which is not repeated.
+    UserInfo {
+        /// What stands after it.
+        host: String,
+    },
+    /// A name that can't be a label.
+    Name {
+        /// As it stands there.
+        found: String,
+    },
+
+    /// A deadline that Twilio wouldn't wait for.
+    Deadline(Duration),
+    /// Connecting may take longer than a whole call.
+    ConnectTimeout {
+        /// How long it may take.
+        found: Duration,
+        /// The shortest deadline.
+        deadline: Duration,
+        /// Whose deadline that is.
+        route: String,
+    },
+    /// A public address that is listed twice.
+    ListedTwice(SocketAddr),
+    /// A public address that is the admin listener's too.
+    SameAddress(SocketAddr),
+    /// A name that another route has.
+    SameName {
+        /// The name.
+        name: String,
+        /// Where the other has it.
+        other: Place,
+    },
+    /// The name of what no route matches.
+    ReservedName(&'static str),
+    /// Two routes with equal right to the same requests.
+    Collision {
+        /// The other's name.
+        with: String,
+        /// Where its path stands.
+        other: Place,
+    },
+    /// A page for a route that gives no TwiML.
+    NoPageForKind(Kind),
+    /// A page per kind for a route that has a kind.
+    PagePerKind,
+    /// One page for a route of two kinds.
+    PageForBothKinds,
+    /// Both `inline` and `file`.
+    TwoPages,
+    /// Neither `inline` nor `file`.
+    NoPage,
+    /// A page that can't stand in for the app.
+    Page(PageProblem),
+}
+
+impl Problem {
+    /// The parser's complaint about this piece of the text, in our words where they are better.
+    pub(super) fn syntax(message: &str, piece: Option<&str>) -> Self {
+        let piece = piece.unwrap_or_default().to_owned();
+        if message.starts_with("duplicate key") {
+            Self::Twice(piece)
+        } else if message.starts_with("string values must be quoted") && piece.is_empty() {
+            Self::NoValue
+        } else if message.starts_with("string values must be quoted") {
+            Self::Unquoted(piece)
+        } else {
+            Self::Syntax(message.to_owned())
+        }
+    }
+
+    pub(super) fn wrong_type(found: &DeValue<'_>, wanted: &'static str) -> Self {
+        Self::Type {
+            found: found.type_str(),
+            wanted,
+        }
+    }
+
+    pub(super) fn no_table(found: &DeValue<'_>, header: String) -> Self {
+        Self::NoTable {
+            found: found.type_str(),
+            header,
+        }
+    }
+
+    /// Whether it is about a key's being there or not, rather than about a value.
+    pub(super) fn is_about_keys(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownKey { .. } | Self::Missing { .. } | Self::NoPage
+        )
+    }
+}
+
+impl From<Unreadable> for Problem {
+    fn from(why: Unreadable) -> Self {
+        Self::Unreadable(why)
+    }
+}
+
+impl From<FromUtf8Error> for Problem {
+    fn from(_: FromUtf8Error) -> Self {
+        Self::NotUtf8
+    }
+}
+
+impl fmt::Display for Problem {
+    /// One sentence: what is wrong; what would be right.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(why) => why.fmt(f),
+            Self::NotUtf8 => f.write_str("this byte is not UTF-8; save the file as UTF-8"),
+            Self::Syntax(message) => f.write_str(message),
+            Self::Twice(key) => write!(f, "the key {} is given twice; leave one", Key(key)),
+            Self::Unquoted(text) => write!(f, "text is written in quotes: {}", Quoted(text)),
+            Self::NoValue => f.write_str("no value is given; write one, or leave the key out"),
+
+            Self::UnknownKey { key, known } => {
+                write!(f, "unknown key {}; {}", Key(key), Nearest(key, known, '`'))
+            }
+            Self::Missing { key, example } => write!(f, "no `{key}` is given; write: {example}"),
+            Self::LaterKey { key } => {
+                write!(
+                    f,
+                    "{} is not supported by this version; leave it out",
+                    Key(key)
+                )
+            }
+            Self::LaterWord { found, words } => {
+                let words = List(words, '"');
+                write!(
+                    f,
+                    "{} is not supported by this version; write {words}",
+                    Quoted(found)
+                )
+            }
+
+            Self::Type { found, wanted } => write!(f, "this is {}; write {wanted}", article(found)),
+            Self::NoTable { found, header } => {
+                write!(f, "this is {}; write the table as {header}", article(found))
+            }
+            Self::Word { found, words } => {
+                write!(
+                    f,
+                    "{} is no choice here; {}",
+                    Quoted(found),
+                    Nearest(found, words, '"')
+                )
+            }
+            Self::EmptyList => {
+                f.write_str("an empty list; name at least one, or leave the key out")
+            }
+            Self::NoUnit { number } => {
+                let seconds = format!("{number}s");
+                let is_good = humantime::parse_duration(&seconds).is_ok();
+                let right = if is_good { &seconds } else { "8s" };
+                write!(f, "{number} has no unit; write {}", Quoted(right))
+            }
+            Self::Duration { found } => {
+                write!(
+                    f,
+                    "{} is no duration; write \"8s\" or \"250ms\"",
+                    Quoted(found)
+                )
+            }
+            Self::NoTime => f.write_str("this is no time at all; write \"8s\" or \"250ms\""),
+            Self::TooLong { found, limit } => {
+                let (found, limit) = (format_duration(*found), format_duration(*limit));
+                write!(
+                    f,
+                    "{found} is longer than {limit}, the longest that makes sense here"
+                )
+            }
+            Self::Size { found } => write!(
+                f,
+                "{} is no size; write a number of bytes, or one with its unit: \"256KiB\"",
+                Quoted(found)
+            ),
+            Self::Count { found, least, most } => {
+                write!(
+                    f,
+                    "{found} is out of bounds; write a whole number from {least} to {most}"
+                )
+            }
+            Self::Status { found } => {
+                write!(
+                    f,
+                    "{found} is no status of a failure; write one from 400 to 599"
+                )
+            }
+            Self::Address { found } => write!(
+                f,
+                "{} is no IP address with a port; write {}",
+                Quoted(found),
+                Quoted(&address_for(found))
+            ),
+            Self::Network { found } => write!(
+                f,
+                "{} is no block of addresses; write \"10.0.0.0/8\", or one address: \"::1\"",
+                Quoted(found)
+            ),
+            Self::Path { found, why } => write!(f, "{} is no path: {why}", Quoted(found)),
+            Self::Method { found } => match found.to_ascii_uppercase() {
+                upper if upper == *found => {
+                    write!(
+                        f,
+                        "{} is no method; write \"GET\" or \"POST\"",
+                        Quoted(found)
+                    )
+                }
+                upper => write!(
+                    f,
+                    "{} is not in upper case, as methods are; write {}",
+                    Quoted(found),
+                    Quoted(&upper)
+                ),
+            },
+            Self::Host { found, why } => write!(f, "{} {why}", Quoted(found)),
+            Self::Url { found, why } => write!(f, "{} {why}", Quoted(found)),
+            Self::UserInfo { host } => write!(
+                f,
+                "a name or password stands before the `@`, which no app would get; write {}",
+                Quoted(&format!("http://{host}"))
+            ),
+            Self::Name { found } => write!(
+                f,
+                "{} can't be a label of metrics; write 1 to 100 characters without controls",
+                Quoted(found)
+            ),
+
+            Self::Deadline(found) => write!(
+                f,
+                "{} is longer than {}: Twilio hangs up after 15s, and the answer has to reach it \
+                 before; write \"8s\", or at most \"14s\"",
+                format_duration(*found),
+                format_duration(LONGEST_DEADLINE)
+            ),
+            Self::ConnectTimeout {
+                found,
+                deadline,
+                route,
+            } => write!(
+                f,
+                "{} is longer than {}, the deadline of route {}, and connecting is but one step in it; \
+                 \"250ms\" is usual",
+                format_duration(*found),
+                format_duration(*deadline),
+                Quoted(route)
+            ),
+            Self::ListedTwice(address) => {
+                write!(f, "{address} is listed twice; name each address once")
+            }
+            Self::SameAddress(admin) => write!(
+                f,
+                "this address is the admin listener's too ({admin}); \
+                 give one of the two another port"
+            ),
+            Self::SameName { name, other } => write!(
+                f,
+                "the name {} is taken at {other}; names label metrics, so give each route its own",
+                Quoted(name)
+            ),
+            Self::ReservedName(name) => write!(
+                f,
+                "the name {} stands for requests that no route matches; choose another",
+                Quoted(name)
+            ),
+            Self::Collision { with, other } => write!(
+                f,
+                "route {} at {other} matches the same requests; \
+                 give one of the two another path, host or methods",
+                Quoted(with)
+            ),
+            Self::NoPageForKind(kind) => write!(
+                f,
+                "a route of kind \"{kind}\" answers no TwiML, so it has no fallback; \
+                 leave it out, or choose the kind \"voice\" or \"messaging\""
+            ),
+            Self::PagePerKind => f.write_str(
+                "only a route of kind \"auto\" has a page for each kind; \
+                 write fallback = \"page.xml\"",
+            ),
+            Self::PageForBothKinds => f.write_str(
+                "a route of kind \"auto\" serves calls and messages; say which page is for whom: \
+                 { voice = \"voice.xml\", messaging = \"messaging.xml\" }",
+            ),
+            Self::TwoPages => f.write_str("both `inline` and `file` are given; leave one"),
+            Self::NoPage => f.write_str(
+                "no page is given; \
+                 write { file = \"page.xml\" } or { inline = \"<Response>…</Response>\" }",
+            ),
+            Self::Page(problem) => problem.fmt(f),
+        }
+    }
+}
+
+/// What was probably meant by this address.
+fn address_for(found: &str) -> String {
+    let found = found.trim();
+    let port = found
+        .rsplit(':')
+        .next()
+        .filter(|port| port.parse::<u16>().is_ok());
+    let bare = found.parse::<std::net::IpAddr>();
+    match (bare, port, found.rsplit_once(':')) {
+        _ if found.parse::<SocketAddr>().is_ok() => found.to_owned(),
+        (Ok(ip), _, _) => SocketAddr::new(ip, 8080).to_string(),
+        (_, Some(port), Some(("" | "*", _))) => format!("0.0.0.0:{port}"),
+        (_, Some(port), _) => format!("127.0.0.1:{port}"),
+        (_, None, _) => "127.0.0.1:8080".to_owned(),
+    }
+}
+
+fn article(noun: &str) -> String {
+    let vowel = noun.starts_with(['a', 'e', 'i', 'o', 'u']);
+    format!("{} {noun}", if vowel { "an" } else { "a" })
+}

@@ -1,0 +1,282 @@
+//! `[defaults]` and `[[route]]`: what each route is for, and what becomes of its calls.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use http::StatusCode;
+use toml::de::DeValue;
+
+use super::host;
+use super::page::{self, Pages};
+use super::problem::Problem;
+use super::reader::Reader;
+use super::report::{Report, Spot};
+use super::upstream::Upstream;
+use super::value;
+use crate::exchange::{AfterDeadline, RouteSettings};
+use crate::fallback::Fallback;
+use crate::route::{Kind, Path, Pattern};
+use crate::twiml::Strictness;
+
+/// Twilio hangs up after 15 s; the answer must have reached it by then.
+pub(super) const LONGEST_DEADLINE: Duration = Duration::from_secs(14);
+
+/// More calls at once than one machine carries.
+const MOST_IN_FLIGHT: usize = 10_000_000;
+
+/// The name of what no route matches.
+const UNMATCHED: &str = "unmatched";
+
+/// What `[defaults]` says and a route may say again.
+#[derive(Clone, Debug)]
+pub(super) struct Inherited {
+    deadline: Duration,
+    validate: Option<Strictness>,
+    max_request_body: u64,
+    max_in_flight: usize,
+    pass_status: Vec<StatusCode>,
+    after_deadline: AfterDeadline,
+}
+
+impl Default for Inherited {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(8),
+            validate: Some(Strictness::Twilio),
+            max_request_body: 256 << 10,
+            max_in_flight: 1024,
+            pass_status: vec![StatusCode::UNAUTHORIZED],
+            after_deadline: AfterDeadline::Drain,
+        }
+    }
+}
+
+impl Inherited {
+    /// What a table says, and for the rest what holds already.
+    fn read(table: &mut Reader<'_>, base: &Self) -> Self {
+        table.word("mode", &[("enforce", ())]);
+        table.word("signature", &[("off", ())]);
+        Self {
+            deadline: table.read("deadline", deadline).unwrap_or(base.deadline),
+            validate: table.word("validate", &VALIDATE).unwrap_or(base.validate),
+            max_request_body: table
+                .read("max_request_body", value::size)
+                .unwrap_or(base.max_request_body),
+            max_in_flight: table
+                .read("max_in_flight", value::count(1, MOST_IN_FLIGHT))
+                .unwrap_or(base.max_in_flight),
+            pass_status: table
+                .list("pass_status", value::failure_status)
+                .unwrap_or_else(|| base.pass_status.clone()),
+            after_deadline: table
+                .word("after_deadline", &AFTER_DEADLINE)
+                .unwrap_or(base.after_deadline),
+        }
+    }
+
+    fn route(
+        &self,
+        name: String,
+        kind: Kind,
+        pattern: Pattern,
+        fallback: Fallback,
+    ) -> RouteSettings {
+        RouteSettings {
+            name,
+            pattern,
+            kind,
+            deadline: self.deadline,
+            validate: self.validate,
+            max_request_body: self.max_request_body,
+            max_in_flight: self.max_in_flight,
+            pass_status: self.pass_status.clone(),
+            after_deadline: self.after_deadline,
+            fallback,
+        }
+    }
+}
+
+/// One `[[route]]`, as much of it as could be read, and where that stands.
+#[derive(Debug)]
+pub(super) struct Route {
+    name: Option<String>,
+    name_spot: Spot,
+    pattern: Option<Pattern>,
+    path_spot: Spot,
+    deadline: Duration,
+    /// The whole, if nothing is wrong with it.
+    pub(super) settings: Option<RouteSettings>,
+}
+
+/// What holds for a request that no route matches.
+pub(super) fn unmatched(inherited: &Inherited) -> RouteSettings {
+    inherited.route(
+        UNMATCHED.to_owned(),
+        Kind::Pass,
+        everything(),
+        page::built_in(),
+    )
+}
+
+/// The one route of an app of which nothing is said.
+pub(super) fn catch_all() -> RouteSettings {
+    Inherited::default().route(
+        "default".to_owned(),
+        Kind::Auto,
+        everything(),
+        page::built_in(),
+    )
+}
+
+fn everything() -> Pattern {
+    Pattern {
+        path: Path::Below("/".to_owned()),
+        host: None,
+        methods: Vec::new(),
+    }
+}
+
+/// Reads `[defaults]` and every `[[route]]`.
+pub(super) fn read(file: &mut Reader<'_>, pages: &mut Pages<'_>) -> (Inherited, Vec<Route>) {
+    let mut defaults = file.table("defaults");
+    let inherited = Inherited::read(&mut defaults, &Inherited::default());
+    defaults.finish();
+    let tables = file.tables("route").into_iter();
+    let routes = tables
+        .map(|table| Route::read(table, &inherited, pages))
+        .collect();
+    (inherited, routes)
+}
+
+impl Route {
+    fn read(mut table: Reader<'_>, inherited: &Inherited, pages: &mut Pages<'_>) -> Self {
+        let name = table.require("name", "name = \"incoming-call\"", label);
+        let pattern = pattern(&mut table);
+        table.expect("kind", "kind = \"voice\"");
+        let kind = table.word("kind", &Kind::ALL);
+        let fallback = pages.read(&mut table, kind);
+        let own = Inherited::read(&mut table, inherited);
+        let (name_spot, path_spot) = (table.spot("name"), table.spot("path"));
+        table.finish();
+
+        let parts = (name.clone(), kind, pattern.clone(), fallback);
+        let settings = match parts {
+            (Some(name), Some(kind), Some(pattern), Some(fallback)) => {
+                Some(own.route(name, kind, pattern, fallback))
+            }
+            _ => None,
+        };
+        Self {
+            name,
+            name_spot,
+            pattern,
+            path_spot,
+            deadline: own.deadline,
+            settings,
+        }
+    }
+}
+
+fn pattern(route: &mut Reader<'_>) -> Option<Pattern> {
+    let path = route.require("path", "path = \"/voice\"", value::path);
+    let (has_host, has_methods) = (route.has("host"), route.has("methods"));
+    let host = route.read("host", host::host);
+    let methods = route.non_empty_list("methods", value::method);
+    // A pattern whose host or methods are wrong would be too wide: it would seem to collide.
+    let is_whole = host.is_some() == has_host && methods.is_some() == has_methods;
+    let methods = methods.unwrap_or_default();
+    path.filter(|_| is_whole).map(|path| Pattern {
+        path,
+        host,
+        methods,
+    })
+}
+
+/// What concerns several routes at once.
+pub(super) fn check(routes: &[Route], upstream: Option<&Upstream>, report: &Report<'_>) {
+    check_names(routes, report);
+    check_patterns(routes, report);
+    if let Some(upstream) = upstream {
+        check_connect_timeout(routes, upstream, report);
+    }
+}
+
+fn check_names(routes: &[Route], report: &Report<'_>) {
+    let mut taken = HashMap::new();
+    for route in routes {
+        let Some(name) = &route.name else { continue };
+        if let Some(other) = taken.insert(name, &route.name_spot) {
+            let (name, other) = (name.clone(), report.place(other.at));
+            report.add(route.name_spot.clone(), Problem::SameName { name, other });
+        }
+    }
+}
+
+fn check_patterns(routes: &[Route], report: &Report<'_>) {
+    // Only patterns of one path and host can collide, so ten thousand routes aren't compared each with each.
+    let mut seen: HashMap<_, Vec<(&Pattern, &Route)>> = HashMap::new();
+    for route in routes {
+        let Some(pattern) = &route.pattern else {
+            continue;
+        };
+        let earlier = seen.entry((&pattern.path, &pattern.host)).or_default();
+        if let Some((_, other)) = earlier.iter().find(|(other, _)| pattern.collides(other)) {
+            let with = other.name.clone().unwrap_or_default();
+            let other = report.place(other.path_spot.at);
+            report.add(route.path_spot.clone(), Problem::Collision { with, other });
+        }
+        earlier.push((pattern, route));
+    }
+}
+
+/// A default that is longer than a deadline does no harm: the deadline cuts it. One that is given is a mistake.
+fn check_connect_timeout(routes: &[Route], upstream: &Upstream, report: &Report<'_>) {
+    let found = upstream.settings.connect_timeout;
+    let shortest = routes.iter().min_by_key(|route| route.deadline);
+    if let (Some(spot), Some(route)) = (&upstream.connect_timeout, shortest)
+        && found > route.deadline
+    {
+        let (deadline, name) = (route.deadline, route.name.clone().unwrap_or_default());
+        report.add(
+            spot.clone(),
+            Problem::ConnectTimeout {
+                found,
+                deadline,
+                route: name,
+            },
+        );
+    }
+}
+
+fn deadline(value: &DeValue<'_>) -> Result<Duration, Problem> {
+    match value::duration(value) {
+        Ok(deadline) if deadline > LONGEST_DEADLINE => Err(Problem::Deadline(deadline)),
+        Err(Problem::TooLong { found, .. }) => Err(Problem::Deadline(found)),
+        other => other,
+    }
+}
+
+/// A name that can stand as a label of metrics, in a log line and in a URL.
+fn label(value: &DeValue<'_>) -> Result<String, Problem> {
+    let text = value::text(value)?;
+    if text == UNMATCHED {
+        return Err(Problem::ReservedName(UNMATCHED));
+    }
+    let is_good = (1..=100).contains(&text.chars().count()) && !text.contains(char::is_control);
+    is_good
+        .then(|| text.to_owned())
+        .ok_or_else(|| Problem::Name {
+            found: text.to_owned(),
+        })
+}
+
+const VALIDATE: [(&str, Option<Strictness>); 3] = [
+    ("off", None),
+    ("twilio", Some(Strictness::Twilio)),
+    ("strict", Some(Strictness::Strict)),
+];
+
+const AFTER_DEADLINE: [(&str, AfterDeadline); 2] = [
+    ("drain", AfterDeadline::Drain),
+    ("cancel", AfterDeadline::Cancel),
+];

@@ -1,0 +1,48 @@
+//! `[upstream]`: where the app is.
+
+use std::time::Duration;
+
+use super::host;
+use super::reader::Reader;
+use super::report::Spot;
+use super::value;
+use crate::upstream::{Host, Settings};
+
+/// `[upstream]` as it is meant.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    pub(super) settings: Settings,
+    /// Where `connect_timeout` stands, if it is given.
+    pub(super) connect_timeout: Option<Spot>,
+}
+
+/// An app of which nothing but the address is said.
+pub(super) fn at((host, port): (Host, u16)) -> Settings {
+    Settings {
+        host,
+        port,
+        connect_timeout: Duration::from_millis(250),
+        idle_timeout: Duration::from_secs(3),
+    }
+}
+
+/// Reads `[upstream]`.
+pub(super) fn read(file: &mut Reader<'_>) -> Option<Upstream> {
+    let mut upstream = file.require_table("upstream", EXAMPLE)?;
+    let url = upstream.require("url", EXAMPLE_URL, host::url);
+    let connect_timeout = upstream.read("connect_timeout", value::duration);
+    let idle_timeout = upstream.read("idle_timeout", value::duration);
+    let spot = upstream.spot("connect_timeout");
+    upstream.finish();
+
+    let mut settings = at(url?);
+    settings.connect_timeout = connect_timeout.unwrap_or(settings.connect_timeout);
+    settings.idle_timeout = idle_timeout.unwrap_or(settings.idle_timeout);
+    Some(Upstream {
+        settings,
+        connect_timeout: connect_timeout.map(|_| spot),
+    })
+}
+
+const EXAMPLE: &str = "[upstream] and, below it, url = \"http://127.0.0.1:3000\"";
+const EXAMPLE_URL: &str = "url = \"http://127.0.0.1:3000\"";

@@ -1,0 +1,296 @@
+//! One call, from its head to its answer: [`Exchange::answer`], which never fails, around `attempt`, which may.
+//!
+//! This is the one room on the road that knows the others.
+
+mod page;
+mod request;
+mod run;
+mod site;
+mod webhook;
+
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header, response};
+use hyper::body::Incoming;
+
+pub use page::Page;
+pub use site::{AfterDeadline, Route, RouteSettings, Settings, Shared, Site};
+
+use crate::answer::{self, Plan, Terms, Unfit};
+use crate::deadline::{Deadline, Passed};
+use crate::outcome::{Cause, Outcome, Verdict};
+use crate::twiml::{Kind, Twiml};
+use crate::upstream::fields::{self, Peer};
+use crate::upstream::{Failure, Pool, Tunnel};
+use run::Run;
+
+/// The most that a page may hold, in bytes (error 11750).
+pub const PAGE_LIMIT: usize = 64 * 1024;
+
+/// What answers the calls of one worker.
+pub struct Exchange {
+    site: Arc<ArcSwap<Site>>,
+    pool: Rc<Pool>,
+}
+
+/// An answer, and the app's side of the connection if it switched protocols.
+pub struct Answered {
+    /// What goes back.
+    pub response: Response<Page>,
+    /// To be joined with the client's side once the response is out.
+    pub tunnel: Option<Tunnel>,
+    /// Part of the request was not read.
+    pub leaves_unread: bool,
+}
+
+impl From<Response<Page>> for Answered {
+    fn from(response: Response<Page>) -> Self {
+        Self {
+            response,
+            tunnel: None,
+            leaves_unread: false,
+        }
+    }
+}
+
+impl Exchange {
+    /// What answers by this site, which may be swapped at any time, over these connections.
+    pub fn new(site: Arc<ArcSwap<Site>>, pool: Rc<Pool>) -> Self {
+        Self { site, pool }
+    }
+
+    /// Answers one call. Whatever goes wrong becomes an answer, so this can't fail.
+    pub async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Answered {
+        let site = self.site.load_full();
+        let (mut head, body) = request.into_parts();
+        let host = request::made_plain(&mut head);
+        let route = site.route(&head, host.as_deref().ok());
+        let tally = route.metrics.begin();
+        let deadline = Deadline::after(route.settings.deadline);
+        let mut run = Run::new(Arc::clone(route), &head, body);
+        let attempted = match host {
+            Ok(_) => self.in_time(deadline, &site, head, peer, &mut run).await,
+            Err(fault) => Err(fault.into()),
+        };
+        match attempted {
+            Ok(Attempted::Whole(response)) => {
+                tally.finish(Outcome::Upstream);
+                response.into()
+            }
+            Ok(Attempted::Stream(head, slot)) => run.streamed(head, tally, slot).into(),
+            Ok(Attempted::Tunnel(response, tunnel)) => {
+                tally.finish(Outcome::Upstream);
+                Answered {
+                    tunnel: Some(tunnel),
+                    ..response.into()
+                }
+            }
+            Err(cause) => {
+                run.read_rest(deadline, &cause).await;
+                let (outcome, response) = run.answer_for(&cause, &site.shared);
+                tally.finish(outcome);
+                Answered {
+                    leaves_unread: !run.upload.is_whole(),
+                    ..response.into()
+                }
+            }
+        }
+    }
+
+    /// Counts a request whose head was not HTTP, or took too long: it never became a call on a route.
+    pub fn refused(&self) {
+        self.site
+            .load()
+            .unmatched
+            .metrics
+            .begin()
+            .finish(Outcome::Rejected);
+    }
+
+    /// How calls are answered now.
+    pub fn site(&self) -> Arc<Site> {
+        self.site.load_full()
+    }
+
+    /// The attempt under its deadline. Where bodies stream without a limit, a client that still sends gets more time.
+    async fn in_time(
+        &self,
+        mut deadline: Deadline,
+        site: &Site,
+        head: http::request::Parts,
+        peer: &Peer,
+        run: &mut Run,
+    ) -> Result<Attempted, Cause> {
+        let upload = run.upload.clone();
+        let patient = !run.may_be_twiml();
+        let mut attempt = pin!(unwound(self.attempt(site, head, peer, run)));
+        loop {
+            let arrived = upload.arrived();
+            match deadline.bound(attempt.as_mut()).await {
+                Ok(attempted) => return attempted,
+                Err(Passed) if patient && upload.arrived() > arrived => deadline = deadline.again(),
+                Err(Passed) if upload.waits_for_client() => return Err(Cause::SlowClient),
+                Err(Passed) => return Err(Cause::Deadline),
+            }
+        }
+    }
+
+    /// The road. Each line is one room; each `?` is one kind of [`Cause`].
+    async fn attempt(
+        &self,
+        site: &Site,
+        mut head: http::request::Parts,
+        peer: &Peer,
+        run: &mut Run,
+    ) -> Result<Attempted, Cause> {
+        let slot = run.route.admit()?;
+        run.upload.announced()?;
+        fields::toward_app(&mut head.headers, peer, run.may_be_twiml(), run.websocket);
+        let call = run.route.signature.admit(head, run.upload.clone());
+        let answer = site
+            .upstream
+            .forward(&self.pool, call, &mut run.in_flight, &mut run.retried)
+            .await
+            .map_err(|failure| run.blame(failure))?;
+        run.status = Some(answer.status);
+        if answer.status == StatusCode::SWITCHING_PROTOCOLS {
+            return run.switched(answer).await;
+        }
+        match run.twiml_kind().await? {
+            Some(kind) => judged(answer, kind, run, slot).await,
+            None => Ok(Attempted::Stream(answer, slot)),
+        }
+    }
+}
+
+/// What an attempt can come to.
+enum Attempted {
+    /// An answer that is whole.
+    Whole(Response<Page>),
+    /// An answer whose body is still to come.
+    Stream(response::Parts, site::Slot),
+    /// An answer behind which HTTP ends.
+    Tunnel(Response<Page>, Tunnel),
+}
+
+/// Collects an answer and judges it.
+async fn judged(
+    mut head: response::Parts,
+    kind: Kind,
+    run: &mut Run,
+    slot: site::Slot,
+) -> Result<Attempted, Cause> {
+    let terms = Terms {
+        kind,
+        strictness: run.route.settings.validate,
+        pass_status: &run.route.settings.pass_status,
+        conditional: run.conditional,
+    };
+    let plan = match answer::plan(&head, terms) {
+        Ok(Plan::Stream) => return Ok(Attempted::Stream(head, slot)),
+        Ok(plan) => plan,
+        Err(Unfit::ContentType) if run.is_empty().await? => return Err(Unfit::Empty.into()),
+        Err(unfit) => return Err(unfit.into()),
+    };
+    let page = run.page().await?;
+    let page = match plan {
+        Plan::Stream | Plan::AsItIs => page,
+        Plan::Body(warning) => {
+            let page = present(page)?;
+            warning.inspect(|code| run.route.metrics.warned(*code));
+            page
+        }
+        Plan::Judge { charset, text } => {
+            let (page, coded) = answer::decoded(&head.headers, present(page)?, PAGE_LIMIT)?;
+            if coded {
+                head.headers.remove(header::CONTENT_ENCODING);
+                head.headers.remove(header::CONTENT_LENGTH);
+            }
+            proven(page, charset.as_deref(), text, kind, &run.route)?
+        }
+    };
+    run.done();
+    Ok(Attempted::Whole(Response::from_parts(
+        head,
+        Page::whole(page),
+    )))
+}
+
+/// Only a page that was proved to be TwiML goes back, or text of which Twilio only warns.
+fn proven(
+    page: Bytes,
+    charset: Option<&str>,
+    text: bool,
+    kind: Kind,
+    route: &Route,
+) -> Result<Bytes, Cause> {
+    if text && page.trim_ascii_start().first() != Some(&b'<') {
+        route.metrics.warned(12200);
+        return Ok(page);
+    }
+    let twiml = Twiml::parse(page, charset, route.rules(kind))?;
+    for warning in twiml.warnings() {
+        route.metrics.warned(warning.code());
+    }
+    Ok(twiml.into_bytes())
+}
+
+fn present(page: Bytes) -> Result<Bytes, Unfit> {
+    if page.is_empty() {
+        Err(Unfit::Empty)
+    } else {
+        Ok(page)
+    }
+}
+
+/// The future, a panic of which is a [`Cause`] like any other: the caller still gets an answer.
+async fn unwound<T>(future: impl Future<Output = Result<T, Cause>>) -> Result<T, Cause> {
+    let mut future = pin!(future);
+    std::future::poll_fn(move |cx| {
+        let poll = AssertUnwindSafe(|| future.as_mut().poll(cx));
+        std::panic::catch_unwind(poll).unwrap_or(Poll::Ready(Err(Cause::Panic)))
+    })
+    .await
+}
+
+impl Run {
+    /// Why the app gave no head: maybe the client's doing.
+    fn blame(&mut self, failure: Failure) -> Cause {
+        // There is nothing left that could finish.
+        self.in_flight = None;
+        match self.upload.failure() {
+            Some(own) => own.into(),
+            None => failure.into(),
+        }
+    }
+
+    /// What goes back for a cause, and how the call is counted.
+    fn answer_for(&mut self, cause: &Cause, shared: &Shared) -> (Outcome, Response<Page>) {
+        self.late = matches!(cause, Cause::Deadline);
+        let (outcome, response) = match (cause.verdict(), self.known_kind()) {
+            (Verdict::Refuse(_), _) if self.has_left(cause) => (
+                Outcome::Abandoned,
+                page::plain(StatusCode::BAD_REQUEST, cause),
+            ),
+            (Verdict::Refuse(status), _) => (Outcome::Rejected, page::plain(status, cause)),
+            (Verdict::FallBack { reason, .. }, Some(kind)) => {
+                self.route.metrics.fell_back(reason);
+                (
+                    Outcome::Fallback,
+                    page::fallback(self.stand_in(kind), reason),
+                )
+            }
+            (Verdict::FallBack { status, .. }, None) => {
+                (Outcome::Error, page::plain(status, cause))
+            }
+        };
+        self.report(cause, outcome, shared);
+        (outcome, response)
+    }
+}

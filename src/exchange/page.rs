@@ -1,0 +1,133 @@
+//! What goes back to the client: a page that is whole, or a body that still streams.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::site::Slot;
+use crate::metrics::Tally;
+use crate::outcome::{Cause, Outcome, Reason};
+use crate::upstream::{Download, Failure};
+
+/// How long a streaming body may stand still, as nginx's `proxy_read_timeout` has it.
+const STANDSTILL: Duration = Duration::from_secs(60);
+
+/// Says on a fallback why it was served; Twilio's request inspector shows it.
+const UNDERSTUDY_FALLBACK: HeaderName = HeaderName::from_static("understudy-fallback");
+
+/// The body of an answer.
+pub enum Page {
+    /// All of it; nothing once it has been taken.
+    Whole(Bytes),
+    /// As it comes from the app.
+    Stream(Box<Stream>),
+}
+
+impl Page {
+    /// A page in one piece.
+    pub fn whole(page: Bytes) -> Self {
+        Self::Whole(page)
+    }
+
+    /// A body as it comes from the app; the call is counted when it has gone through.
+    pub(super) fn stream(download: Download, tally: Tally, slot: Slot) -> Self {
+        let patience = Box::pin(sleep(STANDSTILL));
+        Self::Stream(Box::new(Stream {
+            download,
+            tally: Some(tally),
+            _slot: slot,
+            patience,
+        }))
+    }
+}
+
+/// A body that goes through as it comes.
+pub struct Stream {
+    download: Download,
+    /// Taken at the body's end. If hyper drops the body before, the client has left.
+    tally: Option<Tally>,
+    _slot: Slot,
+    patience: Pin<Box<Sleep>>,
+}
+
+impl Stream {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.download).poll_frame(cx) else {
+            ready!(self.patience.as_mut().poll(cx));
+            self.finish(Outcome::Error);
+            return Poll::Ready(Some(Err(Failure::Truncated)));
+        };
+        self.patience.as_mut().reset(Instant::now() + STANDSTILL);
+        match &frame {
+            Some(Err(_)) => self.finish(Outcome::Error),
+            _ if self.download.is_end_stream() => self.finish(Outcome::Upstream),
+            Some(Ok(_)) | None => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    fn finish(&mut self, outcome: Outcome) {
+        if let Some(tally) = self.tally.take() {
+            tally.finish(outcome);
+        }
+    }
+}
+
+impl Body for Page {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        match &mut *self {
+            Self::Whole(page) if page.is_empty() => Poll::Ready(None),
+            Self::Whole(page) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(page))))),
+            Self::Stream(stream) => stream.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(page) => page.is_empty(),
+            Self::Stream(stream) => stream.download.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(page) => SizeHint::with_exact(page.len() as u64),
+            Self::Stream(stream) => stream.download.size_hint(),
+        }
+    }
+}
+
+/// The fallback: Twilio takes it as it would the app's own answer.
+pub(super) fn fallback(page: Bytes, reason: Reason) -> Response<Page> {
+    let mut response = Response::new(Page::whole(page));
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/xml; charset=utf-8"),
+    );
+    headers.insert(
+        UNDERSTUDY_FALLBACK,
+        HeaderValue::from_static(reason.label()),
+    );
+    response
+}
+
+/// An answer for those who get no TwiML: the status, and the cause in a line.
+pub(super) fn plain(status: StatusCode, cause: &Cause) -> Response<Page> {
+    let mut response = Response::new(Page::whole(format!("{status}: {cause}\n").into()));
+    *response.status_mut() = status;
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, text);
+    response
+}

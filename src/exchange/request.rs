@@ -1,0 +1,167 @@
+//! A request's head made plain, so that what the app reads is what we routed by (RFC 9112 §3).
+
+use http::header::{HOST, TRANSFER_ENCODING};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderValue, Method, Uri, Version, request};
+
+use crate::outcome::HeadFault;
+
+/// Brings a head to origin-form, HTTP/1.1 and one `Host`; the host without its port, empty if an HTTP/1.0 client named none.
+///
+/// # Errors
+///
+/// What can't be made plain.
+pub(super) fn made_plain(head: &mut request::Parts) -> Result<String, HeadFault> {
+    if head.method == Method::CONNECT {
+        return Err(HeadFault::Method);
+    }
+    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    let chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if codings.next().is_some_and(|coding| !chunked(coding)) || codings.next().is_some() {
+        return Err(HeadFault::TransferCoding);
+    }
+    let host = host(head)?;
+    origin_form(head);
+    head.version = Version::HTTP_11;
+    // hyper's own notes on the connection end here.
+    head.extensions.clear();
+    Ok(host)
+}
+
+/// The host that the request is for: an absolute target's wins over the field (RFC 9112 §3.2.2).
+fn host(head: &mut request::Parts) -> Result<String, HeadFault> {
+    let mut fields = head.headers.get_all(HOST).iter();
+    let (first, second) = (fields.next(), fields.next());
+    if second.is_some() || first.is_none() && head.version == Version::HTTP_11 {
+        return Err(HeadFault::Host);
+    }
+    let field = first.map(host_of_field).transpose()?;
+    let Some(authority) = head.uri.authority() else {
+        return Ok(field.unwrap_or_default());
+    };
+    let host = host_of_authority(authority)?;
+    let value = HeaderValue::from_str(authority.as_str()).map_err(|_| HeadFault::Target)?;
+    head.headers.insert(HOST, value);
+    Ok(host)
+}
+
+fn host_of_field(value: &HeaderValue) -> Result<String, HeadFault> {
+    if value.is_empty() {
+        return Ok(String::new());
+    }
+    let authority = Authority::try_from(value.as_bytes()).map_err(|_| HeadFault::Host)?;
+    host_of_authority(&authority).map_err(|_| HeadFault::Host)
+}
+
+fn host_of_authority(authority: &Authority) -> Result<String, HeadFault> {
+    if authority.as_str().contains('@') || authority.host().is_empty() {
+        return Err(HeadFault::Target);
+    }
+    Ok(authority.host().to_ascii_lowercase())
+}
+
+fn origin_form(head: &mut request::Parts) {
+    if head.uri.authority().is_some() {
+        let root = || PathAndQuery::from_static("/");
+        let path = head.uri.path_and_query().cloned().unwrap_or_else(root);
+        head.uri = Uri::from(path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    fn plain(
+        target: &str,
+        version: Version,
+        fields: &[(&str, &str)],
+    ) -> Result<(String, String, String), HeadFault> {
+        let request = Request::builder().uri(target).version(version);
+        let request = fields.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
+        let mut head = request.body(()).expect("a request").into_parts().0;
+        let host = made_plain(&mut head)?;
+        let field = head
+            .headers
+            .get(HOST)
+            .map(|value| value.to_str().expect("ASCII").to_owned());
+        Ok((host, head.uri.to_string(), field.unwrap_or_default()))
+    }
+
+    #[test]
+    fn the_host_is_read_without_its_port_and_left_as_it_stands() {
+        for (field, host) in [
+            ("Hooks.Example.com", "hooks.example.com"),
+            ("hooks.example.com:8443", "hooks.example.com"),
+            ("[::1]:80", "[::1]"),
+            ("", ""),
+        ] {
+            let got = plain("/v?a=%41", Version::HTTP_11, &[("host", field)]);
+            assert_eq!(
+                got,
+                Ok((host.to_owned(), "/v?a=%41".to_owned(), field.to_owned()))
+            );
+        }
+    }
+
+    #[test]
+    fn an_absolute_target_becomes_origin_form_and_its_authority_the_host() {
+        let got = plain(
+            "http://a.example:81/v?x",
+            Version::HTTP_11,
+            &[("host", "b.example")],
+        );
+        assert_eq!(
+            got,
+            Ok(("a.example".into(), "/v?x".into(), "a.example:81".into()))
+        );
+        let got = plain(
+            "http://a.example",
+            Version::HTTP_11,
+            &[("host", "a.example")],
+        );
+        assert_eq!(
+            got,
+            Ok(("a.example".into(), "/".into(), "a.example".into()))
+        );
+    }
+
+    #[test]
+    fn heads_that_can_be_read_two_ways_are_refused() {
+        for (fields, fault) in [
+            (&[][..], HeadFault::Host),
+            (&[("host", "a"), ("host", "a")][..], HeadFault::Host),
+            (&[("host", "a/b")][..], HeadFault::Host),
+            (&[("host", "u@a")][..], HeadFault::Host),
+            (
+                &[("host", "a"), ("transfer-encoding", "gzip, chunked")][..],
+                HeadFault::TransferCoding,
+            ),
+            (
+                &[
+                    ("host", "a"),
+                    ("transfer-encoding", "chunked"),
+                    ("transfer-encoding", "chunked"),
+                ][..],
+                HeadFault::TransferCoding,
+            ),
+        ] {
+            assert_eq!(
+                plain("/", Version::HTTP_11, fields),
+                Err(fault),
+                "{fields:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_old_client_may_leave_the_host_out() {
+        assert_eq!(
+            plain("/", Version::HTTP_10, &[]),
+            Ok((String::new(), "/".into(), String::new()))
+        );
+    }
+}

@@ -1,0 +1,322 @@
+//! What is known of a call while it runs, also when its attempt was cut short.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode, Uri, header, request, response};
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout};
+use tracing::{info, warn};
+
+use super::page::Page;
+use super::site::{Route, Shared, Slot};
+use super::webhook::{self, Parameters};
+use super::{AfterDeadline, Attempted, PAGE_LIMIT};
+use crate::body::{self, Upload};
+use crate::deadline::Deadline;
+use crate::failures::{self, Failure};
+use crate::fallback;
+use crate::metrics::Tally;
+use crate::outcome::{Cause, Outcome, Verdict};
+use crate::twiml::Kind;
+use crate::upstream::{self, InFlight, fields};
+
+/// How long an app may go on with a call that nobody waits for: as long as Twilio itself would have waited.
+const AFTERMATH: Duration = Duration::from_secs(15);
+
+/// How many bytes of an answer that nobody waits for are read, so that its connection can serve the next call.
+const AFTERMATH_LIMIT: usize = 4 * PAGE_LIMIT;
+
+/// One call under way. Dropped with a request still in flight, it lets the app finish, if the route says so.
+pub(super) struct Run {
+    pub(super) route: Arc<Route>,
+    pub(super) upload: Upload,
+    pub(super) in_flight: Option<InFlight>,
+    pub(super) retried: bool,
+    /// The app's status, once known.
+    pub(super) status: Option<StatusCode>,
+    pub(super) websocket: bool,
+    pub(super) conditional: bool,
+    /// The deadline passed, so what the app still answers is late.
+    pub(super) late: bool,
+    uri: Uri,
+    form: bool,
+    expects: Expects,
+    began: Instant,
+}
+
+/// What Twilio expects for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expects {
+    Twiml(Kind),
+    Anything,
+    /// The form will tell, once it is in.
+    Untold,
+}
+
+impl Run {
+    pub(super) fn new(route: Arc<Route>, head: &request::Parts, body: Incoming) -> Self {
+        let websocket = fields::asks_for_websocket(head);
+        let form = webhook::is_form(&head.headers);
+        let expects = match head.method {
+            Method::HEAD | Method::OPTIONS => Expects::Anything,
+            _ if websocket => Expects::Anything,
+            _ => expected(
+                &route,
+                &head.uri,
+                form && !http_body::Body::is_end_stream(&body),
+            ),
+        };
+        let limit = match expects {
+            Expects::Anything => u64::MAX,
+            Expects::Twiml(_) | Expects::Untold => route.settings.max_request_body,
+        };
+        Self {
+            route,
+            upload: Upload::new(body, limit),
+            in_flight: None,
+            retried: false,
+            status: None,
+            websocket,
+            conditional: is_conditional(&head.method, &head.headers),
+            late: false,
+            uri: head.uri.clone(),
+            form,
+            expects,
+            began: Instant::now(),
+        }
+    }
+
+    /// Whether the answer is, or may turn out to be, TwiML.
+    pub(super) fn may_be_twiml(&self) -> bool {
+        self.expects != Expects::Anything
+    }
+
+    /// What TwiML is expected, if any. Reads the rest of the form where only that can tell.
+    pub(super) async fn twiml_kind(&self) -> Result<Option<Kind>, body::Failure> {
+        if self.expects == Expects::Untold {
+            self.upload.read_rest().await?;
+        }
+        Ok(self.known_kind())
+    }
+
+    /// What TwiML is expected by all that is known now.
+    pub(super) fn known_kind(&self) -> Option<Kind> {
+        match self.expects {
+            Expects::Twiml(kind) => Some(kind),
+            Expects::Anything => None,
+            Expects::Untold => self.parameters(&self.upload.remembered()).kind(),
+        }
+    }
+
+    /// The page that stands in for the app's. An opt-out gets none of ours: only Twilio may answer it.
+    pub(super) fn stand_in(&self, kind: Kind) -> Bytes {
+        match kind {
+            Kind::Messaging if self.parameters(&self.form()).opts_out() => fallback::silence(),
+            Kind::Messaging | Kind::Voice => self.route.settings.fallback.page(kind),
+        }
+    }
+
+    fn parameters<'a>(&'a self, form: &'a [u8]) -> Parameters<'a> {
+        Parameters::new(self.uri.query().unwrap_or_default().as_bytes(), form)
+    }
+
+    fn form(&self) -> Bytes {
+        if self.form {
+            self.upload.remembered()
+        } else {
+            Bytes::new()
+        }
+    }
+
+    /// The app's page, whole.
+    pub(super) async fn page(&mut self) -> Result<Bytes, upstream::Failure> {
+        match &mut self.in_flight {
+            Some(in_flight) => {
+                let page = in_flight.page(PAGE_LIMIT).await;
+                // A page that broke or is too large leaves nothing to finish.
+                page.inspect_err(|_| self.in_flight = None)
+            }
+            None => Ok(Bytes::new()),
+        }
+    }
+
+    /// Whether the app's answer has no body.
+    pub(super) async fn is_empty(&mut self) -> Result<bool, upstream::Failure> {
+        match &mut self.in_flight {
+            Some(in_flight) => in_flight.is_empty().await,
+            None => Ok(true),
+        }
+    }
+
+    /// The app's answer is whole: its connection is free.
+    pub(super) fn done(&mut self) {
+        if let Some(in_flight) = self.in_flight.take() {
+            in_flight.release();
+        }
+        self.app_answered();
+    }
+
+    fn app_answered(&self) {
+        let metrics = &self.route.metrics;
+        metrics
+            .upstream_seconds
+            .observe(self.began.elapsed().as_secs_f64());
+        if self.retried {
+            metrics.retried(true);
+        }
+    }
+
+    /// The app switched protocols, as it was asked to.
+    pub(super) async fn switched(&mut self, head: response::Parts) -> Result<Attempted, Cause> {
+        let in_flight = self.in_flight.take().ok_or(upstream::Failure::Reset)?;
+        self.app_answered();
+        let response = Response::from_parts(head, Page::whole(Bytes::new()));
+        Ok(Attempted::Tunnel(response, in_flight.into_tunnel().await))
+    }
+
+    /// The app's answer, its body still to come; the call is counted at its end.
+    pub(super) fn streamed(
+        mut self,
+        head: response::Parts,
+        tally: Tally,
+        slot: Slot,
+    ) -> Response<Page> {
+        self.app_answered();
+        let download = self.in_flight.take().map(InFlight::into_download);
+        let page = match download.filter(|download| !http_body::Body::is_end_stream(download)) {
+            Some(download) => Page::stream(download, tally, slot),
+            None => {
+                tally.finish(Outcome::Upstream);
+                Page::whole(Bytes::new())
+            }
+        };
+        Response::from_parts(head, page)
+    }
+
+    /// Reads what the app didn't read of the request before an answer of ours goes back; see [`Upload::read_rest`].
+    pub(super) async fn read_rest(&self, deadline: Deadline, cause: &Cause) {
+        let rest = self.upload.read_rest();
+        let _ = match cause {
+            Cause::Request(_) => return,
+            Cause::SlowClient | Cause::Deadline => timeout(Duration::ZERO, rest).await.ok(),
+            Cause::Head(_)
+            | Cause::Overload
+            | Cause::Upstream(_)
+            | Cause::Answer(_)
+            | Cause::Page(_)
+            | Cause::Panic => deadline.bound(rest).await.ok(),
+        };
+    }
+
+    /// Whether it was the client that ended the call.
+    pub(super) fn has_left(&self, cause: &Cause) -> bool {
+        matches!(cause, Cause::Request(body::Failure::Left))
+    }
+
+    /// Says and remembers what happened.
+    pub(super) fn report(&self, cause: &Cause, outcome: Outcome, shared: &Shared) {
+        if self.retried {
+            self.route.metrics.retried(false);
+        }
+        let failure = self.failure(cause, outcome);
+        match outcome {
+            Outcome::Fallback | Outcome::Error | Outcome::Observed => {
+                warn!(
+                    target: "understudy::call",
+                    route = failure.route,
+                    outcome = failure.outcome,
+                    reason = failure.reason,
+                    twilio_code = failure.twilio_code,
+                    sid = failure.sid,
+                    upstream_status = failure.upstream_status,
+                    milliseconds = failure.milliseconds,
+                    line = failure.line,
+                    column = failure.column,
+                    detail = failure.detail,
+                    "the app gave no good answer"
+                );
+                shared.failures.push(failure);
+            }
+            Outcome::Upstream | Outcome::Rejected | Outcome::Abandoned => info!(
+                target: "understudy::call",
+                route = failure.route,
+                outcome = failure.outcome,
+                detail = failure.detail,
+                "a request was not answered"
+            ),
+        }
+    }
+
+    fn failure(&self, cause: &Cause, outcome: Outcome) -> Failure {
+        let reason = match cause.verdict() {
+            Verdict::FallBack { reason, .. } => reason.label(),
+            Verdict::Refuse(_) => outcome.label(),
+        };
+        Failure {
+            timestamp_seconds: failures::now(),
+            route: self.route.settings.name.clone(),
+            outcome: outcome.label(),
+            reason,
+            twilio_code: cause.twilio_code(),
+            sid: self.parameters(&self.form()).sid(),
+            upstream_status: self.status.map(|status| status.as_u16()),
+            milliseconds: self.began.elapsed().as_millis() as u64,
+            line: cause.place().map(|(line, _)| line),
+            column: cause.place().map(|(_, column)| column),
+            detail: in_words(cause),
+        }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let Some(in_flight) = self.in_flight.take() else {
+            return;
+        };
+        if self.route.settings.after_deadline == AfterDeadline::Drain && in_flight.is_sent() {
+            let (route, late) = (Arc::clone(&self.route), self.late);
+            tokio::task::spawn_local(async move {
+                let finished = timeout(AFTERMATH, in_flight.finish(AFTERMATH_LIMIT)).await;
+                if late && matches!(finished, Ok(Ok(()))) {
+                    route.metrics.late.inc();
+                }
+            });
+        }
+    }
+}
+
+fn expected(route: &Route, uri: &Uri, form: bool) -> Expects {
+    use crate::route::Kind as Configured;
+    match route.settings.kind {
+        Configured::Voice => Expects::Twiml(Kind::Voice),
+        Configured::Messaging => Expects::Twiml(Kind::Messaging),
+        Configured::Callback | Configured::Pass => Expects::Anything,
+        Configured::Auto if form => Expects::Untold,
+        Configured::Auto => {
+            let query = uri.query().unwrap_or_default().as_bytes();
+            Parameters::new(query, b"")
+                .kind()
+                .map_or(Expects::Anything, Expects::Twiml)
+        }
+    }
+}
+
+/// Whether 304 answers the request (RFC 9110 §13.1).
+fn is_conditional(method: &Method, headers: &HeaderMap) -> bool {
+    *method == Method::GET
+        && (headers.contains_key(header::IF_NONE_MATCH)
+            || headers.contains_key(header::IF_MODIFIED_SINCE))
+}
+
+/// An error with all that caused it, in one line.
+fn in_words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        words = format!("{words}: {inner}");
+        source = inner.source();
+    }
+    words
+}

@@ -1,0 +1,34 @@
+//! A resilient reverse proxy for Twilio webhooks.
+//!
+//! # The life of a call
+//!
+//! 1. [`server`] accepts a connection and reads a request's head; [`deadline`] starts.
+//! 2. [`exchange`] walks the road: `answer`, which never fails, around `attempt`, which may.
+//! 3. [`route`] says which route the request belongs to.
+//! 4. [`signature`] makes it a `Call`, which alone can be forwarded.
+//! 5. [`upstream`] forwards it to the app while its [`body`] arrives.
+//! 6. [`answer`] judges the head of what comes back, [`twiml`] its page: a `Twiml`, or a fault with its place.
+//! 7. [`fallback`] has the page for every failure.
+//! 8. [`outcome`] names how the call ended and why; [`metrics`] counts it, once; [`failures`] keeps the last.
+//!
+//! Beside the road: [`admin`] shows and steers, [`config`] turns a file into every room's settings, [`reload`] swaps
+//! them in one step under running calls, [`command`] is what a user types, [`log`] is what is said.
+
+pub mod admin;
+pub mod answer;
+pub mod body;
+pub mod command;
+pub mod config;
+pub mod deadline;
+pub mod exchange;
+pub mod failures;
+pub mod fallback;
+pub mod log;
+pub mod metrics;
+pub mod outcome;
+pub mod reload;
+pub mod route;
+pub mod server;
+pub mod signature;
+pub mod twiml;
+pub mod upstream;

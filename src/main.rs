@@ -1,0 +1,10 @@
+//! Arguments → command → exit status.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use understudy::command::Arguments;
+
+fn main() -> ExitCode {
+    Arguments::parse().carry_out()
+}

@@ -1,0 +1,401 @@
+//! What Prometheus sees. Names are constants here and nowhere else; every series of a route exists at 0 from the start, since
+//! `increase()` never sees a counter that appears at 1.
+//!
+//! [`Tally`] counts each call once, whatever becomes of it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use tokio::time::Instant;
+
+use crate::outcome::{Outcome, Reason};
+use crate::upstream::Census;
+
+const REQUESTS: &str = "understudy_requests_total";
+const FALLBACKS: &str = "understudy_fallback_activations_total";
+const OBSERVED: &str = "understudy_observed_failures_total";
+const WARNINGS: &str = "understudy_twiml_warnings_total";
+const REQUEST_SECONDS: &str = "understudy_request_duration_seconds";
+const UPSTREAM_SECONDS: &str = "understudy_upstream_duration_seconds";
+const IN_FLIGHT: &str = "understudy_in_flight_requests";
+const LATE: &str = "understudy_late_answers_total";
+const RETRIES: &str = "understudy_retries_total";
+const UPSTREAM_CONNECTIONS: &str = "understudy_upstream_connections";
+const UPSTREAM_OPENED: &str = "understudy_upstream_connections_opened_total";
+const CLIENT_CONNECTIONS: &str = "understudy_client_connections";
+const RELOAD_OK: &str = "understudy_config_last_reload_successful";
+const RELOAD_AT: &str = "understudy_config_last_reload_success_timestamp_seconds";
+const RELOADS: &str = "understudy_config_reloads_total";
+const BUILD: &str = "understudy_build_info";
+
+/// On the goals and the deadlines: from a cached page to Twilio's own 15 s.
+const BUCKETS: [f64; 17] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 10.0, 12.0,
+    15.0,
+];
+
+/// Warnings that a page can have by its head alone; those of the grammar are added as they come.
+const WARNING_CODES: [u32; 2] = [12200, 12300];
+
+/// Every series of the process.
+pub struct Metrics {
+    registry: Registry,
+    families: Families,
+    routes: Mutex<HashMap<String, Arc<RouteMetrics>>>,
+    census: Arc<Census>,
+    /// Client connections that are open.
+    pub client_connections: IntGauge,
+    reload_ok: IntGauge,
+    reload_at: prometheus::Gauge,
+    reloads: IntCounterVec,
+    upstream_connections: IntGaugeVec,
+    upstream_opened: IntCounter,
+}
+
+struct Families {
+    requests: IntCounterVec,
+    fallbacks: IntCounterVec,
+    observed: IntCounterVec,
+    warnings: IntCounterVec,
+    request_seconds: HistogramVec,
+    upstream_seconds: HistogramVec,
+    in_flight: IntGaugeVec,
+    late: IntCounterVec,
+    retries: IntCounterVec,
+}
+
+/// The series of one route, ready to count.
+pub struct RouteMetrics {
+    requests: [IntCounter; Outcome::ALL.len()],
+    fallbacks: [IntCounter; Reason::ALL.len()],
+    warnings: IntCounterVec,
+    route: String,
+    request_seconds: [Histogram; Outcome::ALL.len()],
+    /// How long the app took for an answer.
+    pub upstream_seconds: Histogram,
+    /// Calls under way; also what `max_in_flight` is held against.
+    pub in_flight: AtomicUsize,
+    in_flight_gauge: IntGauge,
+    /// Answers that came after the deadline.
+    pub late: IntCounter,
+    retries: [IntCounter; 2],
+}
+
+impl Metrics {
+    /// The series of a new process, none of any route yet.
+    pub fn new(census: Arc<Census>) -> Arc<Self> {
+        let registry = Registry::new();
+        let metrics = Self {
+            families: Families::new(&registry),
+            routes: Mutex::default(),
+            census,
+            client_connections: kept(
+                &registry,
+                gauge(CLIENT_CONNECTIONS, "Client connections that are open."),
+            ),
+            reload_ok: kept(
+                &registry,
+                gauge(RELOAD_OK, "Whether the last reload succeeded: 1, or 0."),
+            ),
+            reload_at: kept(
+                &registry,
+                prometheus::Gauge::new(RELOAD_AT, "When the configuration was last loaded.")
+                    .expect(GOOD),
+            ),
+            reloads: kept(
+                &registry,
+                counters(RELOADS, "Reloads of the configuration.", &["result"]),
+            ),
+            upstream_connections: kept(
+                &registry,
+                gauges(
+                    UPSTREAM_CONNECTIONS,
+                    "Connections to the app that are open.",
+                    &["state"],
+                ),
+            ),
+            upstream_opened: kept(
+                &registry,
+                IntCounter::new(UPSTREAM_OPENED, "Connections to the app that were opened.")
+                    .expect(GOOD),
+            ),
+            registry,
+        };
+        metrics.begin_process();
+        Arc::new(metrics)
+    }
+
+    fn begin_process(&self) {
+        let build = gauges(BUILD, "What runs here.", &["version", "revision"]);
+        build
+            .with_label_values(&[env!("CARGO_PKG_VERSION"), revision()])
+            .set(1);
+        kept(&self.registry, build);
+        let process = Box::new(ProcessCollector::for_self());
+        self.registry.register(process).expect(GOOD);
+        for result in ["success", "failure"] {
+            self.reloads.with_label_values(&[result]);
+        }
+        self.reload_ok.set(1);
+        self.note_load();
+    }
+
+    /// The series of a route, the same ones for the same name.
+    pub fn route(&self, name: &str) -> Arc<RouteMetrics> {
+        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(RouteMetrics::new(&self.families, name));
+        Arc::clone(routes.entry(name.to_owned()).or_insert_with(new))
+    }
+
+    /// A reload succeeded, or left the old configuration in place.
+    pub fn reloaded(&self, success: bool) {
+        let result = if success { "success" } else { "failure" };
+        self.reloads.with_label_values(&[result]).inc();
+        self.reload_ok.set(success.into());
+        if success {
+            self.note_load();
+        }
+    }
+
+    fn note_load(&self) {
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        self.reload_at.set(now.as_secs_f64());
+    }
+
+    /// Everything in Prometheus's text format.
+    pub fn text(&self) -> Vec<u8> {
+        self.refresh();
+        let mut text = Vec::new();
+        let encoder = TextEncoder::new();
+        encoder
+            .encode(&self.registry.gather(), &mut text)
+            .expect("memory takes all");
+        text
+    }
+
+    /// Gauges that are counted elsewhere, as they are now.
+    fn refresh(&self) {
+        let census = &self.census;
+        self.upstream_connections
+            .with_label_values(&["idle"])
+            .set(census.idle());
+        self.upstream_connections
+            .with_label_values(&["busy"])
+            .set(census.busy());
+        self.upstream_opened
+            .inc_by(census.opened().saturating_sub(self.upstream_opened.get()));
+        for route in self
+            .routes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+        {
+            route
+                .in_flight_gauge
+                .set(route.in_flight.load(Relaxed) as i64);
+        }
+    }
+}
+
+/// The commit this was built from, if the build was told.
+pub fn revision() -> &'static str {
+    option_env!("UNDERSTUDY_REVISION").unwrap_or("unknown")
+}
+
+impl Families {
+    fn new(registry: &Registry) -> Self {
+        Self {
+            requests: kept(
+                registry,
+                counters(REQUESTS, "Calls, by how they ended.", &["route", "outcome"]),
+            ),
+            fallbacks: kept(
+                registry,
+                counters(FALLBACKS, "Fallbacks served, by why.", &["route", "reason"]),
+            ),
+            observed: kept(
+                registry,
+                counters(
+                    OBSERVED,
+                    "Answers that enforcing would have replaced.",
+                    &["route", "reason"],
+                ),
+            ),
+            warnings: kept(
+                registry,
+                counters(
+                    WARNINGS,
+                    "Warnings that Twilio would log, by its code.",
+                    &["route", "code"],
+                ),
+            ),
+            request_seconds: kept(
+                registry,
+                histograms(
+                    REQUEST_SECONDS,
+                    "From the head received to the answer ready.",
+                    &["route", "outcome"],
+                ),
+            ),
+            upstream_seconds: kept(
+                registry,
+                histograms(
+                    UPSTREAM_SECONDS,
+                    "From the head received to the app's answer whole.",
+                    &["route"],
+                ),
+            ),
+            in_flight: kept(registry, gauges(IN_FLIGHT, "Calls under way.", &["route"])),
+            late: kept(
+                registry,
+                counters(LATE, "Answers that came after the deadline.", &["route"]),
+            ),
+            retries: kept(
+                registry,
+                counters(
+                    RETRIES,
+                    "Second tries, by their result.",
+                    &["route", "result"],
+                ),
+            ),
+        }
+    }
+}
+
+impl RouteMetrics {
+    fn new(families: &Families, route: &str) -> Self {
+        for reason in Reason::ALL {
+            families
+                .observed
+                .with_label_values(&[route, reason.label()]);
+        }
+        for code in WARNING_CODES {
+            families
+                .warnings
+                .with_label_values(&[route, &code.to_string()]);
+        }
+        Self {
+            requests: Outcome::ALL
+                .map(|o| families.requests.with_label_values(&[route, o.label()])),
+            fallbacks: Reason::ALL
+                .map(|r| families.fallbacks.with_label_values(&[route, r.label()])),
+            warnings: families.warnings.clone(),
+            route: route.to_owned(),
+            request_seconds: Outcome::ALL.map(|o| {
+                families
+                    .request_seconds
+                    .with_label_values(&[route, o.label()])
+            }),
+            upstream_seconds: families.upstream_seconds.with_label_values(&[route]),
+            in_flight: AtomicUsize::new(0),
+            in_flight_gauge: families.in_flight.with_label_values(&[route]),
+            late: families.late.with_label_values(&[route]),
+            retries: ["success", "failure"]
+                .map(|result| families.retries.with_label_values(&[route, result])),
+        }
+    }
+
+    /// Begins to count a call.
+    pub fn begin(self: &Arc<Self>) -> Tally {
+        Tally {
+            route: Arc::clone(self),
+            began: Instant::now(),
+            counted: false,
+        }
+    }
+
+    /// A fallback was served.
+    pub fn fell_back(&self, reason: Reason) {
+        self.fallbacks[reason.index()].inc();
+    }
+
+    /// A page went back that Twilio will warn about.
+    pub fn warned(&self, code: u32) {
+        self.warnings
+            .with_label_values(&[&self.route, &code.to_string()])
+            .inc();
+    }
+
+    /// A second try was made.
+    pub fn retried(&self, success: bool) {
+        self.retries[usize::from(!success)].inc();
+    }
+
+    /// How many calls ended so.
+    pub fn requests(&self, outcome: Outcome) -> u64 {
+        self.requests[outcome.index()].get()
+    }
+
+    /// How many fallbacks were served for this reason.
+    pub fn fallbacks(&self, reason: Reason) -> u64 {
+        self.fallbacks[reason.index()].get()
+    }
+}
+
+/// Counts one call. Dropped before it was told an outcome, it counts the call as abandoned: hyper drops a call's future when
+/// the client leaves.
+#[must_use = "a call is counted when its tally ends"]
+pub struct Tally {
+    route: Arc<RouteMetrics>,
+    began: Instant,
+    counted: bool,
+}
+
+impl Tally {
+    /// The call ended so.
+    pub fn finish(mut self, outcome: Outcome) {
+        self.count(outcome);
+    }
+
+    /// How long the call has taken so far.
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn count(&mut self, outcome: Outcome) {
+        self.counted = true;
+        self.route.requests[outcome.index()].inc();
+        self.route.request_seconds[outcome.index()].observe(self.elapsed().as_secs_f64());
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        if !self.counted {
+            self.count(Outcome::Abandoned);
+        }
+    }
+}
+
+const GOOD: &str = "names and labels here are good, and each is registered once";
+
+fn kept<C: prometheus::core::Collector + Clone + 'static>(registry: &Registry, series: C) -> C {
+    registry.register(Box::new(series.clone())).expect(GOOD);
+    series
+}
+
+fn gauge(name: &str, help: &str) -> IntGauge {
+    IntGauge::new(name, help).expect(GOOD)
+}
+
+fn gauges(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    IntGaugeVec::new(Opts::new(name, help), labels).expect(GOOD)
+}
+
+fn counters(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    IntCounterVec::new(Opts::new(name, help), labels).expect(GOOD)
+}
+
+fn histograms(name: &str, help: &str, labels: &[&str]) -> HistogramVec {
+    let options = HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
+    HistogramVec::new(options, labels).expect(GOOD)
+}

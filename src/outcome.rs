@@ -1,0 +1,409 @@
+//! How a call ended and why: closed lists, with the word that metrics and logs have for each and Twilio's code.
+//!
+//! [`Cause::verdict`] is the one place where a cause becomes an answer.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use http::StatusCode;
+
+use crate::twiml::{self, Fault};
+use crate::{answer, body, upstream};
+
+/// How a call ended, as `requests_total` counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The app's answer went back.
+    Upstream,
+    /// The fallback went back.
+    Fallback,
+    /// The app's answer went back although it was judged bad.
+    Observed,
+    /// The app failed on a route without TwiML.
+    Error,
+    /// The request was refused: its sender's fault.
+    Rejected,
+    /// The client left before it had an answer.
+    Abandoned,
+}
+
+impl Outcome {
+    /// Every outcome, in the order of [`Outcome::index`].
+    pub const ALL: [Self; 6] = [
+        Self::Upstream,
+        Self::Fallback,
+        Self::Observed,
+        Self::Error,
+        Self::Rejected,
+        Self::Abandoned,
+    ];
+
+    /// Its place in [`Outcome::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The value of the `outcome` label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Upstream => "upstream",
+            Self::Fallback => "fallback",
+            Self::Observed => "observed",
+            Self::Error => "error",
+            Self::Rejected => "rejected",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// Why a fallback stands in for the app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Refused, unreachable, no such host.
+    Connect,
+    /// No connection in `connect_timeout`.
+    ConnectTimeout,
+    /// The TLS handshake with the app, or its certificate, failed.
+    Tls,
+    /// The deadline passed.
+    Deadline,
+    /// The connection ended before the answer's head was whole.
+    Reset,
+    /// The connection ended within the body.
+    Truncated,
+    /// Not HTTP, contradictory framing, an oversized head, an unasked upgrade.
+    Protocol,
+    /// A status from 400 to 499.
+    Status4xx,
+    /// A status of 500 and over.
+    Status5xx,
+    /// A redirect that Twilio doesn't follow.
+    Redirect,
+    /// Success without a body.
+    Empty,
+    /// The body is over 64 KiB.
+    TooLarge,
+    /// No content type, or none that Twilio takes.
+    ContentType,
+    /// Bytes not valid in the declared charset, or a coding that can't be undone.
+    Encoding,
+    /// Not well-formed XML.
+    Malformed,
+    /// The root element isn't `Response`.
+    Root,
+    /// An error by TwiML's grammar.
+    Schema,
+    /// The breaker is open.
+    BreakerOpen,
+    /// Too many calls at once.
+    Overload,
+    /// A rehearsal.
+    Drill,
+    /// A bug of ours.
+    Internal,
+}
+
+impl Reason {
+    /// Every reason, in the order of [`Reason::index`].
+    pub const ALL: [Self; 21] = [
+        Self::Connect,
+        Self::ConnectTimeout,
+        Self::Tls,
+        Self::Deadline,
+        Self::Reset,
+        Self::Truncated,
+        Self::Protocol,
+        Self::Status4xx,
+        Self::Status5xx,
+        Self::Redirect,
+        Self::Empty,
+        Self::TooLarge,
+        Self::ContentType,
+        Self::Encoding,
+        Self::Malformed,
+        Self::Root,
+        Self::Schema,
+        Self::BreakerOpen,
+        Self::Overload,
+        Self::Drill,
+        Self::Internal,
+    ];
+
+    /// Its place in [`Reason::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The value of the `reason` label and of the `Understudy-Fallback` field.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::Tls => "tls",
+            Self::Deadline => "deadline",
+            Self::Reset => "reset",
+            Self::Truncated => "truncated",
+            Self::Protocol => "protocol",
+            Self::Status4xx => "status_4xx",
+            Self::Status5xx => "status_5xx",
+            Self::Redirect => "redirect",
+            Self::Empty => "empty",
+            Self::TooLarge => "too_large",
+            Self::ContentType => "content_type",
+            Self::Encoding => "encoding",
+            Self::Malformed => "malformed",
+            Self::Root => "root",
+            Self::Schema => "schema",
+            Self::BreakerOpen => "breaker_open",
+            Self::Overload => "overload",
+            Self::Drill => "drill",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+/// Why a call can't have the app's answer.
+#[derive(Debug)]
+pub enum Cause {
+    /// The request's head isn't one that can be forwarded.
+    Head(HeadFault),
+    /// The request's body can't be had.
+    Request(body::Failure),
+    /// The deadline passed while the client was still sending.
+    SlowClient,
+    /// As many calls as allowed are under way.
+    Overload,
+    /// The deadline passed.
+    Deadline,
+    /// The app gave no whole answer.
+    Upstream(upstream::Failure),
+    /// The answer isn't one that Twilio acts on, by its head or its emptiness.
+    Answer(answer::Unfit),
+    /// The answer's page isn't TwiML that Twilio acts on.
+    Page(Fault),
+    /// A panic.
+    Panic,
+}
+
+/// What is wrong with a request's head (RFC 9112).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadFault {
+    /// HTTP/1.1 without `Host`, or several (§3.2).
+    Host,
+    /// A target that names no resource here (§3.2).
+    Target,
+    /// A transfer coding other than `chunked` alone (§6.1).
+    TransferCoding,
+    /// A method that a gateway doesn't serve.
+    Method,
+}
+
+/// What a cause means for the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The sender's fault: this status, never a fallback.
+    Refuse(StatusCode),
+    /// The app's fault, or ours: the route's fallback, or `status` on a route without TwiML.
+    FallBack {
+        /// Why.
+        reason: Reason,
+        /// For a route without TwiML.
+        status: StatusCode,
+    },
+}
+
+impl Cause {
+    /// What it means for the caller.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Head(HeadFault::Host | HeadFault::Target) => {
+                Verdict::Refuse(StatusCode::BAD_REQUEST)
+            }
+            Self::Head(HeadFault::TransferCoding | HeadFault::Method) => {
+                Verdict::Refuse(StatusCode::NOT_IMPLEMENTED)
+            }
+            Self::Request(body::Failure::TooLarge { .. }) => {
+                Verdict::Refuse(StatusCode::PAYLOAD_TOO_LARGE)
+            }
+            Self::Request(body::Failure::Malformed | body::Failure::Left) => {
+                Verdict::Refuse(StatusCode::BAD_REQUEST)
+            }
+            Self::SlowClient => Verdict::Refuse(StatusCode::REQUEST_TIMEOUT),
+            Self::Overload => fall_back(Reason::Overload, StatusCode::SERVICE_UNAVAILABLE),
+            Self::Deadline => fall_back(Reason::Deadline, StatusCode::GATEWAY_TIMEOUT),
+            Self::Upstream(failure) => fall_back(of_upstream(failure), StatusCode::BAD_GATEWAY),
+            Self::Answer(unfit) => fall_back(of_answer(unfit), StatusCode::BAD_GATEWAY),
+            Self::Page(fault) => fall_back(of_page(fault), StatusCode::BAD_GATEWAY),
+            Self::Panic => fall_back(Reason::Internal, StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+
+    /// The code under which Twilio's debugger would show it, if it has one.
+    pub fn twilio_code(&self) -> Option<u32> {
+        match self {
+            Self::Upstream(failure) => Some(match failure {
+                upstream::Failure::Resolve(_) => 11210,
+                upstream::Failure::Connect(_) => 11202,
+                upstream::Failure::ConnectTimeout => 11201,
+                upstream::Failure::Reset => 11200,
+                upstream::Failure::BodyTooLarge(_) => 11750,
+                upstream::Failure::Truncated
+                | upstream::Failure::NotHttp(_)
+                | upstream::Failure::HeadTooLarge
+                | upstream::Failure::Framing
+                | upstream::Failure::UnaskedUpgrade => 11206,
+            }),
+            Self::Deadline => Some(11203),
+            Self::Answer(unfit) => Some(match unfit {
+                answer::Unfit::Status(_) => 11217,
+                answer::Unfit::Redirect(_) => 11216,
+                answer::Unfit::Empty => 11770,
+                answer::Unfit::ContentType => 12300,
+                answer::Unfit::ContentCoding => 12100,
+            }),
+            Self::Page(fault) => Some(fault.code()),
+            Self::Head(_) | Self::Request(_) | Self::SlowClient | Self::Overload | Self::Panic => {
+                None
+            }
+        }
+    }
+
+    /// The place in the answer's page, if it is the page that is at fault: line and column, from 1.
+    pub fn place(&self) -> Option<(u32, u32)> {
+        match self {
+            Self::Page(fault) => Some((fault.place().line, fault.place().column)),
+            Self::Head(_)
+            | Self::Request(_)
+            | Self::SlowClient
+            | Self::Overload
+            | Self::Deadline
+            | Self::Upstream(_)
+            | Self::Answer(_)
+            | Self::Panic => None,
+        }
+    }
+}
+
+fn fall_back(reason: Reason, status: StatusCode) -> Verdict {
+    Verdict::FallBack { reason, status }
+}
+
+fn of_upstream(failure: &upstream::Failure) -> Reason {
+    match failure {
+        upstream::Failure::Resolve(_) | upstream::Failure::Connect(_) => Reason::Connect,
+        upstream::Failure::ConnectTimeout => Reason::ConnectTimeout,
+        upstream::Failure::Reset => Reason::Reset,
+        upstream::Failure::Truncated => Reason::Truncated,
+        upstream::Failure::BodyTooLarge(_) => Reason::TooLarge,
+        upstream::Failure::NotHttp(_)
+        | upstream::Failure::HeadTooLarge
+        | upstream::Failure::Framing
+        | upstream::Failure::UnaskedUpgrade => Reason::Protocol,
+    }
+}
+
+fn of_answer(unfit: &answer::Unfit) -> Reason {
+    match unfit {
+        answer::Unfit::Status(status) if status.is_client_error() => Reason::Status4xx,
+        answer::Unfit::Status(_) => Reason::Status5xx,
+        answer::Unfit::Redirect(_) => Reason::Redirect,
+        answer::Unfit::Empty => Reason::Empty,
+        answer::Unfit::ContentType => Reason::ContentType,
+        answer::Unfit::ContentCoding => Reason::Encoding,
+    }
+}
+
+fn of_page(fault: &Fault) -> Reason {
+    match fault.reason() {
+        twiml::Reason::Encoding => Reason::Encoding,
+        twiml::Reason::Malformed => Reason::Malformed,
+        twiml::Reason::Root => Reason::Root,
+        twiml::Reason::Schema => Reason::Schema,
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Head(HeadFault::Host) => f.write_str("the request needs exactly one Host field"),
+            Self::Head(HeadFault::Target) => f.write_str("the request's target names nothing here"),
+            Self::Head(HeadFault::TransferCoding) => {
+                f.write_str("the only transfer coding is chunked")
+            }
+            Self::Head(HeadFault::Method) => f.write_str("CONNECT is for forward proxies"),
+            Self::Request(failure) => failure.fmt(f),
+            Self::SlowClient => f.write_str("the deadline passed before the request was whole"),
+            Self::Overload => f.write_str("as many calls as allowed are under way"),
+            Self::Deadline => f.write_str("the deadline passed"),
+            Self::Upstream(failure) => failure.fmt(f),
+            Self::Answer(unfit) => unfit.fmt(f),
+            Self::Page(fault) => fault.fmt(f),
+            Self::Panic => f.write_str("a panic: please report it"),
+        }
+    }
+}
+
+impl StdError for Cause {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Request(failure) => failure.source(),
+            Self::Upstream(failure) => failure.source(),
+            Self::Answer(unfit) => unfit.source(),
+            Self::Page(fault) => fault.source(),
+            Self::Head(_) | Self::SlowClient | Self::Overload | Self::Deadline | Self::Panic => {
+                None
+            }
+        }
+    }
+}
+
+impl From<HeadFault> for Cause {
+    fn from(fault: HeadFault) -> Self {
+        Self::Head(fault)
+    }
+}
+
+impl From<body::Failure> for Cause {
+    fn from(failure: body::Failure) -> Self {
+        Self::Request(failure)
+    }
+}
+
+impl From<upstream::Failure> for Cause {
+    fn from(failure: upstream::Failure) -> Self {
+        Self::Upstream(failure)
+    }
+}
+
+impl From<answer::Unfit> for Cause {
+    fn from(unfit: answer::Unfit) -> Self {
+        Self::Answer(unfit)
+    }
+}
+
+impl From<Fault> for Cause {
+    fn from(fault: Fault) -> Self {
+        Self::Page(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_and_reason_stands_at_its_own_index() {
+        for (at, outcome) in Outcome::ALL.iter().enumerate() {
+            assert_eq!(outcome.index(), at);
+        }
+        for (at, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(reason.index(), at);
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Builds everything anew, then swaps it in one step; or keeps the old and says so.
+//!
+//! Asked by a signal, by the admin listener, or by a change of any file that the configuration names. Blocks on the disk: never
+//! on a worker.
+
+mod watch;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use tracing::{error, info, warn};
+
+use crate::config::{Config, Errors, SourceFile};
+use crate::exchange::{Shared, Site};
+use crate::failures::now;
+use crate::server::Settings;
+
+pub use watch::Changes;
+use watch::Watch;
+
+/// What can be reloaded, and how the last try went.
+pub struct Reloader {
+    path: Option<PathBuf>,
+    site: Arc<ArcSwap<Site>>,
+    settings: Arc<ArcSwap<Settings>>,
+    shared: Arc<Shared>,
+    /// Held through a reload, so that two never mix.
+    state: Mutex<State>,
+}
+
+struct State {
+    /// The files as the last try found them.
+    files: Vec<SourceFile>,
+    watch: Option<Watch>,
+    last: Last,
+}
+
+/// How the last try went.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Last {
+    /// When the configuration in force was loaded, in seconds since 1970.
+    pub loaded_at_seconds: f64,
+    /// Why the last try changed nothing, if it did not.
+    pub error: Option<String>,
+}
+
+/// Why the old configuration stays.
+#[derive(Clone, Debug)]
+pub enum Refused {
+    /// There is no file to read again: `run --upstream` made the configuration.
+    NoFile,
+    /// The file, or a page that it names, is wrong.
+    Wrong(Errors),
+    /// These keys can't change while we run.
+    Restart(Vec<&'static str>),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoFile => {
+                f.write_str("there is no file to reload; start with `run --config FILE`")
+            }
+            Self::Wrong(errors) => errors.fmt(f),
+            Self::Restart(keys) => {
+                write!(
+                    f,
+                    "{} can't change while understudy runs; restart it",
+                    keys.join(", ")
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl Reloader {
+    /// What reloads this configuration into these places.
+    pub fn new(
+        path: Option<PathBuf>,
+        files: Vec<SourceFile>,
+        site: Arc<ArcSwap<Site>>,
+        settings: Arc<ArcSwap<Settings>>,
+        shared: Arc<Shared>,
+    ) -> Arc<Self> {
+        let last = Last {
+            loaded_at_seconds: now(),
+            error: None,
+        };
+        let state = Mutex::new(State {
+            files,
+            watch: None,
+            last,
+        });
+        Arc::new(Self {
+            path,
+            site,
+            settings,
+            shared,
+            state,
+        })
+    }
+
+    /// Begins to watch the files: what tells of their changes. None if there are no files, or they can't be watched, which is
+    /// said.
+    pub fn watch(&self) -> Option<Changes> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.path.as_ref()?;
+        match Watch::begin() {
+            Ok((watch, changes)) => {
+                let State {
+                    files,
+                    watch: place,
+                    ..
+                } = &mut *state;
+                place.insert(watch).follow(files);
+                Some(changes)
+            }
+            Err(error) => {
+                warn!(%error, "files can't be watched; reload by SIGHUP");
+                None
+            }
+        }
+    }
+
+    /// How the last try went.
+    pub fn last(&self) -> Last {
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .last
+            .clone()
+    }
+
+    /// Reloads, if a file is not what it was at the last try.
+    pub fn reload_if_changed(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.files.iter().any(SourceFile::has_changed) {
+            // What goes wrong is logged and counted there.
+            let _ = self.reload_into(&mut state);
+        } else {
+            state.follow();
+        }
+    }
+
+    /// Reloads.
+    ///
+    /// # Errors
+    ///
+    /// Why everything stays as it was.
+    pub fn reload(&self) -> Result<(), Refused> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.reload_into(&mut state)
+    }
+
+    fn reload_into(&self, state: &mut State) -> Result<(), Refused> {
+        let tried = self.try_reload(state);
+        self.shared.metrics.reloaded(tried.is_ok());
+        match &tried {
+            Ok(()) => {
+                state.last = Last {
+                    loaded_at_seconds: now(),
+                    error: None,
+                };
+                info!("the configuration was reloaded");
+            }
+            Err(refused) => {
+                state.last.error = Some(refused.to_string());
+                for line in refused.to_string().lines() {
+                    error!(
+                        problem = line,
+                        "the configuration was not reloaded: the old one stays"
+                    );
+                }
+            }
+        }
+        state.follow();
+        tried
+    }
+
+    fn try_reload(&self, state: &mut State) -> Result<(), Refused> {
+        let path = self.path.as_ref().ok_or(Refused::NoFile)?;
+        let config = Config::load(path).map_err(|errors| {
+            state.files = errors.files().to_vec();
+            Refused::Wrong(errors)
+        })?;
+        state.files = config.files;
+        let fixed = fixed(&self.settings.load(), &config.server);
+        if !fixed.is_empty() {
+            return Err(Refused::Restart(fixed));
+        }
+        let site = Site::new(config.site, &self.shared, Some(&self.site.load()));
+        self.site.store(Arc::new(site));
+        let listen = self.settings.load().listen.clone();
+        self.settings.store(Arc::new(Settings {
+            listen,
+            ..config.server
+        }));
+        Ok(())
+    }
+}
+
+impl State {
+    fn follow(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.follow(&self.files);
+        }
+    }
+}
+
+/// The keys that differ and can't change while we run.
+fn fixed(now: &Settings, new: &Settings) -> Vec<&'static str> {
+    let keys = [
+        ("server.listen", now.listen != new.listen),
+        ("server.admin", now.admin != new.admin),
+        ("server.workers", now.workers != new.workers),
+        (
+            "server.max_connections",
+            now.max_connections != new.max_connections,
+        ),
+    ];
+    keys.into_iter()
+        .filter(|(_, differs)| *differs)
+        .map(|(key, _)| key)
+        .collect()
+}

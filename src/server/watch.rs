@@ -1,0 +1,81 @@
+//! What a client connection is at: hyper tells nobody, but the socket and the service see it.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Where a connection is between its requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nothing of a next request has come.
+    Idle,
+    /// A head has begun to come.
+    Head,
+    /// A call is being answered.
+    Call,
+}
+
+/// The phase of one connection and since when.
+#[derive(Debug)]
+pub(super) struct Watch {
+    phase: Cell<Phase>,
+    since: Cell<Instant>,
+    /// An answer went out before the request was read.
+    unread: Cell<bool>,
+}
+
+impl Watch {
+    pub(super) fn new() -> Self {
+        Self {
+            phase: Cell::new(Phase::Idle),
+            since: Cell::new(Instant::now()),
+            unread: Cell::new(false),
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.phase.set(phase);
+        self.since.set(Instant::now());
+    }
+
+    /// Bytes came.
+    pub(super) fn bytes_came(&self) {
+        if self.phase.get() == Phase::Idle {
+            self.enter(Phase::Head);
+        }
+    }
+
+    /// A head is whole.
+    pub(super) fn call_begins(&self) {
+        self.phase.set(Phase::Call);
+    }
+
+    /// An answer has been handed to the kernel or to hyper's buffer.
+    pub(super) fn call_ends(&self) {
+        self.enter(Phase::Idle);
+    }
+
+    /// An answer goes out before the request was read.
+    pub(super) fn leaves_unread(&self) {
+        self.unread.set(true);
+    }
+
+    /// Whether closing now would destroy the answer: the kernel resets a connection with bytes that nobody read.
+    pub(super) fn has_unread(&self) -> bool {
+        self.unread.get() || self.phase.get() == Phase::Head
+    }
+
+    /// When the phase will have lasted too long; a call's own deadline is not ours.
+    pub(super) fn due(&self, header_timeout: Duration, keep_alive: Duration) -> Option<Instant> {
+        match self.phase.get() {
+            Phase::Idle => Some(self.since.get() + keep_alive),
+            Phase::Head => Some(self.since.get() + header_timeout),
+            Phase::Call => None,
+        }
+    }
+}

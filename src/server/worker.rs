@@ -1,0 +1,245 @@
+//! One worker: a thread with its own runtime, its share of the listeners and its own connections to the app.
+
+use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::LocalRuntime;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{error, warn};
+
+use super::{Common, connection};
+use crate::exchange::Exchange;
+use crate::upstream::Pool;
+use crate::upstream::fields::Peer;
+
+/// How long an accept loop rests when the machine has no more sockets to give.
+const REST: Duration = Duration::from_millis(100);
+
+/// The future that is ready when the drain has begun.
+pub(super) type Drained<'a> = tokio::sync::futures::Notified<'a>;
+
+/// Whether this worker is to finish what it has and take nothing new.
+#[derive(Default)]
+pub(super) struct Drain {
+    since: Cell<Option<Instant>>,
+    begun: Notify,
+}
+
+impl Drain {
+    pub(super) fn is_on(&self) -> bool {
+        self.since.get().is_some()
+    }
+
+    /// When it began, if it has.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.since.get()
+    }
+
+    /// Ready, or waking, when the drain begins.
+    pub(super) fn begun(&self) -> Pin<Box<Drained<'_>>> {
+        Box::pin(self.begun.notified())
+    }
+
+    fn begin(&self) {
+        self.since.set(Some(Instant::now()));
+        self.begun.notify_waiters();
+    }
+}
+
+/// How many connections this worker has.
+#[derive(Default)]
+struct Open {
+    count: Cell<usize>,
+    none: Notify,
+}
+
+/// One open connection; counted until it is dropped.
+struct Place {
+    open: Rc<Open>,
+    gauge: prometheus::IntGauge,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    fn new(open: &Rc<Open>, gauge: prometheus::IntGauge, permit: OwnedSemaphorePermit) -> Self {
+        open.count.set(open.count.get() + 1);
+        gauge.inc();
+        Self {
+            open: Rc::clone(open),
+            gauge,
+            _permit: permit,
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.gauge.dec();
+        self.open.count.set(self.open.count.get() - 1);
+        if self.open.count.get() == 0 {
+            self.open.none.notify_waiters();
+        }
+    }
+}
+
+/// Runs until it is drained: how many connections with a call on them were cut off.
+pub(super) fn run(listeners: Vec<std::net::TcpListener>, common: Common) -> usize {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(Default::default());
+    match runtime {
+        Ok(runtime) => serve(&runtime, listeners, common),
+        Err(error) => {
+            error!(%error, "a worker has no runtime");
+            0
+        }
+    }
+}
+
+fn serve(runtime: &LocalRuntime, listeners: Vec<std::net::TcpListener>, common: Common) -> usize {
+    runtime.block_on(async move {
+        let pool = Pool::new();
+        let site = Arc::clone(&common.site);
+        tokio::task::spawn_local(Rc::clone(&pool).sweep(move || Arc::clone(&site.load().upstream)));
+        let worker = Rc::new(Worker {
+            exchange: Rc::new(Exchange::new(Arc::clone(&common.site), pool)),
+            drain: Rc::default(),
+            open: Rc::default(),
+            common,
+        });
+        worker.run(listeners).await
+    })
+}
+
+struct Worker {
+    common: Common,
+    exchange: Rc<Exchange>,
+    drain: Rc<Drain>,
+    open: Rc<Open>,
+}
+
+impl Worker {
+    async fn run(self: Rc<Self>, listeners: Vec<std::net::TcpListener>) -> usize {
+        let accepting = listeners
+            .into_iter()
+            .map(|listener| tokio::task::spawn_local(Rc::clone(&self).accept(listener)));
+        let accepting: Vec<_> = accepting.collect();
+        // An error means that the sender is gone, which ends the worker as well.
+        let _ = self.common.drain.clone().wait_for(|drain| *drain).await;
+        self.drain.begin();
+        for listener in accepting {
+            let _ = listener.await;
+        }
+        self.finish().await
+    }
+
+    /// Takes connections from one listener until the drain begins, then those that already wait in its backlog.
+    async fn accept(self: Rc<Self>, listener: std::net::TcpListener) {
+        let Ok(listener) =
+            TcpListener::from_std(listener).inspect_err(|error| error!(%error, "no listener"))
+        else {
+            return;
+        };
+        let mut drained = self.drain.begun();
+        let mut exhausted = false;
+        while !self.drain.is_on() {
+            let accepted = tokio::select! {
+                accepted = self.next(&listener) => accepted,
+                () = &mut drained => break,
+            };
+            exhausted = self.take(accepted, exhausted).await;
+        }
+        // A connection that the kernel has accepted would be reset with the listener.
+        while let Ok(accepted) = timeout(Duration::ZERO, self.next(&listener)).await {
+            if self.take(accepted, false).await {
+                return;
+            }
+        }
+    }
+
+    /// The next connection, once there is a place for it; until then it waits in the kernel's backlog.
+    async fn next(
+        &self,
+        listener: &TcpListener,
+    ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+        let permit = Arc::clone(&self.common.places).acquire_owned().await;
+        let permit = permit.map_err(io::Error::other)?;
+        let (stream, address) = listener.accept().await?;
+        Ok((stream, address, permit))
+    }
+
+    /// Serves a connection. An error of accepting is weather: said once, waited out. Whether it lasts.
+    async fn take(
+        &self,
+        accepted: io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)>,
+        exhausted: bool,
+    ) -> bool {
+        match accepted {
+            Ok((stream, address, permit)) => {
+                self.begin(stream, address, permit);
+                false
+            }
+            Err(error) if is_clients(&error) => exhausted,
+            Err(error) => {
+                if !exhausted {
+                    warn!(%error, "no connection can be accepted; trying on");
+                }
+                sleep(REST).await;
+                true
+            }
+        }
+    }
+
+    fn begin(&self, stream: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
+        let site = self.exchange.site();
+        let trusted = site
+            .trusted_proxies
+            .iter()
+            .any(|block| block.contains(&address.ip().to_canonical()));
+        let gauge = site.shared.metrics.client_connections.clone();
+        let place = Place::new(&self.open, gauge, permit);
+        if stream.set_nodelay(true).is_err() {
+            return;
+        }
+        let serving = connection::serve(
+            stream,
+            Peer::new(address.ip(), trusted),
+            Rc::clone(&self.exchange),
+            self.common.settings.load_full(),
+            Rc::clone(&self.drain),
+        );
+        tokio::task::spawn_local(async move {
+            let _place = place;
+            serving.await;
+        });
+    }
+
+    /// Waits for every connection to end, at most as long as the drain may take: how many didn't.
+    async fn finish(&self) -> usize {
+        let ended = async {
+            while self.open.count.get() > 0 {
+                self.open.none.notified().await;
+            }
+        };
+        let patience = self.common.settings.load().drain;
+        let _ = timeout(patience, ended).await;
+        self.open.count.get()
+    }
+}
+
+/// Whether an error of accepting concerns that one connection only.
+fn is_clients(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}

@@ -1,0 +1,119 @@
+//! Which characters XML 1.0 (fifth edition) allows where: `[2] Char`, `[3] S`, `[4] NameStartChar`, `[4a] NameChar`.
+//! The scanner asks byte by byte, so each class is a bit in a table of 256; what isn't ASCII is looked up the long way.
+
+use memchr::memmem;
+
+/// A byte that may begin a name.
+pub(super) const NAME_START: u8 = 1;
+/// A byte that may continue a name.
+pub(super) const NAME: u8 = 2;
+/// `[3] S`.
+pub(super) const SPACE: u8 = 4;
+/// A byte at which reading an attribute value has to look closer: a quote, `<`, `&`.
+pub(super) const IN_VALUE: u8 = 8;
+
+static CLASSES: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        if b.is_ascii_alphabetic() || b == b'_' || b == b':' {
+            table[byte] |= NAME_START | NAME;
+        }
+        if b.is_ascii_digit() || b == b'-' || b == b'.' {
+            table[byte] |= NAME;
+        }
+        if matches!(b, b' ' | b'\t' | b'\r' | b'\n') {
+            table[byte] |= SPACE;
+        }
+        if matches!(b, b'"' | b'\'' | b'<' | b'&') {
+            table[byte] |= IN_VALUE;
+        }
+        byte += 1;
+    }
+    table
+}
+
+#[inline]
+pub(super) fn is(byte: u8, class: u8) -> bool {
+    CLASSES[byte as usize] & class != 0
+}
+
+/// The length of the name at the start of `text`, which is valid UTF-8; 0 if none starts there.
+#[inline]
+pub(super) fn name_len(text: &[u8]) -> usize {
+    let len = text
+        .iter()
+        .position(|&b| !is(b, NAME))
+        .unwrap_or(text.len());
+    match text.get(len) {
+        Some(0x80..) => long_name_len(text),
+        _ if len > 0 && !is(text[0], NAME_START) => 0,
+        _ => len,
+    }
+}
+
+/// A name with characters beyond ASCII.
+#[cold]
+fn long_name_len(text: &[u8]) -> usize {
+    let mut len = 0;
+    while let Some(c) = first_char(&text[len..]) {
+        if !(is_name_start(c) || len > 0 && is_name(c)) {
+            break;
+        }
+        len += c.len_utf8();
+    }
+    len
+}
+
+fn first_char(text: &[u8]) -> Option<char> {
+    let bytes = &text[..text.len().min(4)];
+    let valid = bytes.utf8_chunks().next()?.valid();
+    valid.chars().next()
+}
+
+/// `[4] NameStartChar`
+fn is_name_start(c: char) -> bool {
+    matches!(c, ':' | '_' | 'A'..='Z' | 'a'..='z'
+        | '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}' | '\u{F8}'..='\u{2FF}'
+        | '\u{370}'..='\u{37D}' | '\u{37F}'..='\u{1FFF}' | '\u{200C}'..='\u{200D}'
+        | '\u{2070}'..='\u{218F}' | '\u{2C00}'..='\u{2FEF}' | '\u{3001}'..='\u{D7FF}'
+        | '\u{F900}'..='\u{FDCF}' | '\u{FDF0}'..='\u{FFFD}' | '\u{10000}'..='\u{EFFFF}')
+}
+
+/// `[4a] NameChar`, those aside that may also start a name.
+fn is_name(c: char) -> bool {
+    is_name_start(c)
+        || matches!(c, '-' | '.' | '0'..='9' | '\u{B7}' | '\u{300}'..='\u{36F}' | '\u{203F}'..='\u{2040}')
+}
+
+/// `[2] Char`
+pub(super) fn is_legal(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
+}
+
+/// Whether a page is ASCII and every character legal, as the usual page is. The compiler makes vector instructions of it.
+#[inline]
+pub(super) fn is_plain(page: &[u8]) -> bool {
+    let odd = |b: u8| (b >= 0x80) | ((b < 0x20) & (b != b'\t') & (b != b'\n') & (b != b'\r'));
+    let (blocks, rest) = page.as_chunks::<32>();
+    blocks
+        .iter()
+        .all(|block| !block.iter().fold(false, |any, &b| any | odd(b)))
+        && !rest.iter().any(|&b| odd(b))
+}
+
+/// The first character that XML forbids, and its offset; `text` is valid UTF-8.
+pub(super) fn first_illegal(text: &[u8]) -> Option<(usize, u32)> {
+    let control = text
+        .iter()
+        .position(|&b| b < 0x20 && !is(b, SPACE))
+        .map(|at| (at, u32::from(text[at])));
+    // Surrogates can't be in UTF-8, so U+FFFE and U+FFFF are the only others.
+    let noncharacter = memmem::find_iter(text, b"\xEF\xBF").find_map(|at| {
+        (text[at + 2] >= 0xBE).then(|| (at, 0xFFC0 + u32::from(text[at + 2] & 0x3F)))
+    });
+    [control, noncharacter].into_iter().flatten().min()
+}

@@ -1,0 +1,190 @@
+//! What was found in a page: one fact, its place, the path to it, Twilio's code for it. A [`Fault`] is the finding that
+//! decided against a page. Nothing that is printed here repeats text or attribute values: they may hold phone numbers.
+
+use std::{error, fmt};
+
+use super::{Encoding, Name, Place, Syntax};
+
+/// Why a page was refused: the finding that decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault(Finding);
+
+impl Fault {
+    pub(super) fn new(finding: Finding) -> Self {
+        Self(finding)
+    }
+
+    /// What was wrong.
+    pub fn fact(&self) -> &Fact {
+        &self.0.fact
+    }
+
+    /// Which class of failure this is.
+    pub fn reason(&self) -> Reason {
+        self.0.fact.reason()
+    }
+
+    /// Twilio's code for it.
+    pub fn code(&self) -> u32 {
+        self.0.code()
+    }
+
+    /// Where.
+    pub fn place(&self) -> Place {
+        self.0.place
+    }
+
+    /// The way from the root, such as `Response/Gather/Say@voice`; empty outside the root.
+    pub fn path(&self) -> &str {
+        &self.0.path
+    }
+
+    /// The whole finding.
+    pub fn finding(&self) -> &Finding {
+        &self.0
+    }
+
+    /// The whole finding.
+    pub fn into_finding(self) -> Finding {
+        self.0
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl error::Error for Fault {}
+
+/// One thing that Twilio would log about a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub(super) fact: Fact,
+    pub(super) level: Level,
+    pub(super) place: Place,
+    pub(super) path: Box<str>,
+}
+
+impl Finding {
+    /// What was found.
+    pub fn fact(&self) -> &Fact {
+        &self.fact
+    }
+
+    /// Whether Twilio can act on the page all the same.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Twilio's code, as its error dictionary (<https://www.twilio.com/docs/api/errors>) has it.
+    pub fn code(&self) -> u32 {
+        self.fact.code()
+    }
+
+    /// Where.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// The way from the root, such as `Response/Gather/Say@voice`; empty outside the root.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What would be right, where that can be said.
+    pub fn help(&self) -> Option<String> {
+        self.fact.help()
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fact.fmt(f)
+    }
+}
+
+/// Twilio's two levels: "Warnings mean Twilio encountered an issue but could still process the request. An error is more
+/// severe and means that Twilio could not process the request at all."
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Level {
+    /// Twilio acts on the page all the same.
+    Warning,
+    /// Twilio can't act on the page.
+    Error,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+        })
+    }
+}
+
+/// The classes of failure that a dashboard tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The bytes are no text in the declared charset.
+    Encoding,
+    /// The text is not well-formed XML 1.0, or has a DOCTYPE.
+    Malformed,
+    /// The root element is not `Response`.
+    Root,
+    /// A rule of the grammar is broken.
+    Schema,
+}
+
+/// What was found in a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// The bytes are no text in the declared charset.
+    Encoding(Encoding),
+    /// The text is not well-formed XML 1.0.
+    Syntax(Syntax),
+    /// The root element is another one than `Response` (error 12102).
+    Root {
+        /// The root that was found.
+        found: Name,
+    },
+}
+
+impl Fact {
+    /// Which class of failure this is.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Encoding(_) => Reason::Encoding,
+            Self::Syntax(_) => Reason::Malformed,
+            Self::Root { .. } => Reason::Root,
+        }
+    }
+
+    fn code(&self) -> u32 {
+        match self {
+            Self::Encoding(_) | Self::Syntax(_) => 12100,
+            Self::Root { .. } => 12102,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Encoding(_) => None,
+            Self::Syntax(syntax) => syntax.help(),
+            Self::Root { .. } => {
+                Some("the root must be `<Response>`, in this very spelling".into())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Encoding(encoding) => encoding.fmt(f),
+            Self::Syntax(syntax) => syntax.fmt(f),
+            Self::Root { found } => write!(f, "the root element is `<{found}>`, not `<Response>`"),
+        }
+    }
+}

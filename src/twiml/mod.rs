@@ -1,0 +1,124 @@
+//! The judge: a page of bytes in, and out comes either a [`Twiml`], the proof that Twilio can act on it, or a [`Fault`]
+//! with its place.
+//!
+//! Twilio itself knows two verdicts: what it logs as an ERROR it could not act on, what it logs as a WARNING it acted on all
+//! the same. This room draws the same line. It does no I/O, reads no clock, knows nothing of HTTP beyond the `charset` that a
+//! caller may have read from a `Content-Type`, and imports nothing of the proxy, so that it can be used alone:
+//!
+//! ```
+//! use understudy::twiml::{Kind, Reason, Rules, Strictness, Twiml};
+//!
+//! let rules = Rules::new(Kind::Voice, Strictness::Twilio);
+//! let page = Twiml::parse("<Response><Say>Hello</Say></Response>".into(), None, &rules).unwrap();
+//! assert_eq!(page.bytes(), "<Response><Say>Hello</Say></Response>");
+//!
+//! let fault = Twiml::parse("<Response><Say>Hello</Response>".into(), None, &rules).unwrap_err();
+//! assert_eq!((fault.reason(), fault.code(), fault.place().column), (Reason::Malformed, 12100, 21));
+//! assert_eq!(fault.to_string(), "`</Response>` closes `<Say>`");
+//! ```
+
+mod attributes;
+mod chars;
+mod charset;
+mod declaration;
+mod fault;
+mod judge;
+mod name;
+mod place;
+mod scan;
+mod syntax;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use bytes::Bytes;
+
+pub use charset::Encoding;
+pub use fault::{Fact, Fault, Finding, Level, Reason};
+pub use judge::{Judgement, judge, well_formed};
+pub use name::Name;
+pub use place::Place;
+pub use scan::{MAX_ATTRIBUTES, MAX_DEPTH};
+pub use syntax::{Construct, Syntax};
+
+/// A page that Twilio can act on. Only [`Twiml::parse`] makes one, and it goes back byte for byte as it came.
+#[derive(Clone, Debug)]
+pub struct Twiml {
+    page: Bytes,
+    warnings: Vec<Finding>,
+}
+
+impl Twiml {
+    /// Judges a page. `charset` is that parameter of the answer's `Content-Type`, if it had one.
+    pub fn parse(page: Bytes, charset: Option<&str>, rules: &Rules) -> Result<Self, Fault> {
+        let warnings = judge::decide(&page, charset, rules)?;
+        Ok(Self { page, warnings })
+    }
+
+    /// The page, exactly as it came.
+    pub fn bytes(&self) -> &Bytes {
+        &self.page
+    }
+
+    /// The page, exactly as it came.
+    pub fn into_bytes(self) -> Bytes {
+        self.page
+    }
+
+    /// What Twilio would log and yet act on.
+    pub fn warnings(&self) -> &[Finding] {
+        &self.warnings
+    }
+}
+
+/// What a page is judged by. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    kind: Kind,
+    strictness: Strictness,
+}
+
+impl Rules {
+    /// Twilio's own grammar for this kind of page.
+    pub fn new(kind: Kind, strictness: Strictness) -> Self {
+        Self { kind, strictness }
+    }
+
+    /// Which grammar this is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Which findings are failures.
+    pub fn strictness(&self) -> Strictness {
+        self.strictness
+    }
+}
+
+/// Twilio has one grammar for calls and one for messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The answer to a call.
+    Voice,
+    /// The answer to a message.
+    Messaging,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Voice => "Voice",
+            Self::Messaging => "Messaging",
+        })
+    }
+}
+
+/// Which findings make a page fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Strictness {
+    /// What Twilio logs as an ERROR.
+    Twilio,
+    /// Every finding.
+    Strict,
+}

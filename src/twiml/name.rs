@@ -1,0 +1,39 @@
+//! A name found in a page, fit to be shown in a log: bounded in length, and with its longer numbers struck out, because a
+//! page that went wrong may have a phone number where a name should be.
+
+use std::fmt;
+
+/// An element, attribute or entity name as it stood in the page, made safe to print.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Name(Box<str>);
+
+/// Longest name shown. TwiML's longest is 33 characters.
+const SHOWN: usize = 64;
+/// A run of digits longer than this may be a phone number; no TwiML name has any at all.
+const DIGITS: usize = 4;
+
+impl Name {
+    pub(super) fn new(raw: &[u8]) -> Self {
+        let mut shown = String::new();
+        let mut digits = 0;
+        for c in String::from_utf8_lossy(&raw[..raw.len().min(4 * SHOWN)])
+            .chars()
+            .take(SHOWN)
+        {
+            digits = if c.is_numeric() { digits + 1 } else { 0 };
+            shown.push(if digits > DIGITS { '#' } else { c });
+        }
+        Self(shown.into())
+    }
+
+    /// The name as shown.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

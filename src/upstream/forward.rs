@@ -1,0 +1,302 @@
+//! One request on one connection, until its answer is whole; and the second try, where it is safe.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, request, response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::connection::Connection;
+use super::{Failure, Pool, Tunnel, Upstream, fields};
+use crate::body::{Upload, joined};
+use crate::signature::Call;
+
+type Answer = Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>>>>;
+
+/// A request that the app has, or is getting. Dropped, it closes its connection.
+pub struct InFlight {
+    connection: Connection,
+    answer: Answer,
+    /// The answer's body, once its head has come.
+    body: Option<Incoming>,
+    upload: Upload,
+    upgrade: bool,
+    upstream: Arc<Upstream>,
+    pool: Rc<Pool>,
+}
+
+impl Upstream {
+    /// Sends a call to the app and waits for the answer's head. `in_flight` holds the request meanwhile and afterwards, so
+    /// that who stops waiting can still let the app finish. Sets `retried` when a second try is made.
+    ///
+    /// A second try is made only where the app can't have seen the request, or where a connection that was used before ended
+    /// without one byte of answer and the request is a GET or HEAD (RFC 9112 §9.3.1).
+    ///
+    /// # Errors
+    ///
+    /// Why there is no head.
+    pub async fn forward(
+        self: &Arc<Self>,
+        pool: &Rc<Pool>,
+        call: Call<Upload>,
+        in_flight: &mut Option<InFlight>,
+        retried: &mut bool,
+    ) -> Result<response::Parts, Failure> {
+        let Call { head, body } = call;
+        if let Some(connection) = pool.take(self) {
+            let again = head.method.clone();
+            let sent = in_flight.insert(self.send(pool, connection, head.clone(), &body));
+            match sent.head().await {
+                Err(Failure::Reset) if sent.can_be_repeated(&again) => *retried = true,
+                done => return done,
+            }
+            *in_flight = None;
+        }
+        let connection = self.connect(retried).await?;
+        in_flight
+            .insert(self.send(pool, connection, head, &body))
+            .head()
+            .await
+    }
+
+    async fn connect(&self, retried: &mut bool) -> Result<Connection, Failure> {
+        match Connection::open(&self.settings, &self.census).await {
+            Err(Failure::Connect(_) | Failure::ConnectTimeout) if !*retried => {
+                *retried = true;
+                Connection::open(&self.settings, &self.census).await
+            }
+            opened => opened,
+        }
+    }
+
+    fn send(
+        self: &Arc<Self>,
+        pool: &Rc<Pool>,
+        mut connection: Connection,
+        head: request::Parts,
+        body: &Upload,
+    ) -> InFlight {
+        connection.traffic.begin();
+        let upgrade = head.headers.contains_key(http::header::UPGRADE);
+        let request = Request::from_parts(head, body.send());
+        InFlight {
+            answer: Box::pin(connection.sender.send_request(request)),
+            connection,
+            body: None,
+            upload: body.clone(),
+            upgrade,
+            upstream: Arc::clone(self),
+            pool: Rc::clone(pool),
+        }
+    }
+}
+
+impl InFlight {
+    /// The answer's head; its fields are those that may go on.
+    async fn head(&mut self) -> Result<response::Parts, Failure> {
+        let (mut head, body) = poll_fn(|cx| self.poll_head(cx)).await?.into_parts();
+        self.connection.traffic.head_done();
+        if head.status == StatusCode::SWITCHING_PROTOCOLS && !self.upgrade {
+            return Err(Failure::UnaskedUpgrade);
+        }
+        fields::toward_client(&mut head)?;
+        self.body = Some(body);
+        Ok(head)
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<Incoming>, Failure>> {
+        self.connection.drive(cx);
+        // The answer is delivered only while the connection is driven, which happens here: no second wake-up is needed.
+        match self
+            .answer
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            Poll::Ready(answer) => Poll::Ready(answer.map_err(Failure::of_head)),
+            Poll::Pending if self.connection.has_ended() => Poll::Ready(Err(Failure::Reset)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Whether a second try is safe.
+    fn can_be_repeated(&self, method: &Method) -> bool {
+        let traffic = &self.connection.traffic;
+        let unseen = !traffic.sent_any();
+        let harmless = matches!(*method, Method::GET | Method::HEAD) && !traffic.received_any();
+        (unseen || harmless) && self.upload.can_be_sent_again() && self.upload.failure().is_none()
+    }
+
+    /// The answer's body, whole.
+    ///
+    /// # Errors
+    ///
+    /// Why it isn't, [`Failure::BodyTooLarge`] if it is over `limit` bytes.
+    pub async fn page(&mut self, limit: usize) -> Result<Bytes, Failure> {
+        if self.announced() > limit as u64 {
+            return Err(Failure::BodyTooLarge(limit));
+        }
+        let mut frames = Vec::new();
+        let mut length = 0;
+        while let Some(frame) = poll_fn(|cx| self.poll_frame(cx)).await {
+            let frame = frame?;
+            length += frame.len();
+            if length > limit {
+                return Err(Failure::BodyTooLarge(limit));
+            }
+            frames.push(frame);
+        }
+        Ok(joined(&frames))
+    }
+
+    fn announced(&self) -> u64 {
+        self.body
+            .as_ref()
+            .map_or(0, |body| body.size_hint().lower())
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+        let first = self.poll_delivered();
+        if first.is_ready() || self.connection.has_ended() {
+            return first;
+        }
+        self.connection.drive(cx);
+        self.poll_delivered()
+    }
+
+    /// What of the body the connection has delivered already.
+    fn poll_delivered(&mut self) -> Poll<Option<Result<Bytes, Failure>>> {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        loop {
+            match Pin::new(&mut *body).poll_frame(&mut Context::from_waker(Waker::noop())) {
+                Poll::Pending if self.connection.has_ended() => {
+                    return Poll::Ready(Some(Err(Failure::Truncated)));
+                }
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(Some(Err(Failure::of_body(error))));
+                }
+                Poll::Ready(Some(Ok(frame))) => {
+                    if let Ok(bytes) = frame.into_data() {
+                        return Poll::Ready(Some(Ok(bytes)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives the connection back for the next call. To be called when the answer is whole.
+    pub fn release(self) {
+        if self.upload.is_whole() {
+            self.pool.give(&self.upstream, self.connection);
+        }
+    }
+
+    /// Lets the app finish, within `limit` bytes, though nobody waits for its answer; the connection serves the next call.
+    ///
+    /// # Errors
+    ///
+    /// Why it didn't.
+    pub async fn finish(mut self, limit: usize) -> Result<(), Failure> {
+        if self.body.is_none() {
+            self.head().await?;
+        }
+        let mut length = 0;
+        while let Some(frame) = poll_fn(|cx| self.poll_frame(cx)).await {
+            length += frame?.len();
+            if length > limit {
+                return Err(Failure::BodyTooLarge(limit));
+            }
+        }
+        self.release();
+        Ok(())
+    }
+
+    /// Whether the app has all of the request, so that it can finish alone.
+    pub fn is_sent(&self) -> bool {
+        self.upload.is_whole()
+    }
+
+    /// The answer's body as a stream.
+    pub fn into_download(self) -> Download {
+        if self.is_at_end() {
+            self.release();
+            return Download(None);
+        }
+        Download(Some(self))
+    }
+
+    /// Whether the answer has no more bytes, as far as its framing tells.
+    fn is_at_end(&self) -> bool {
+        self.body.as_ref().is_some_and(Body::is_end_stream)
+    }
+
+    /// Whether the answer has no body at all. Waits for its first byte if its framing doesn't tell.
+    ///
+    /// # Errors
+    ///
+    /// Why that can't be known.
+    pub async fn is_empty(&mut self) -> Result<bool, Failure> {
+        match self.announced() {
+            0 if self.is_at_end() => Ok(true),
+            0 => poll_fn(|cx| self.poll_frame(cx))
+                .await
+                .transpose()
+                .map(|frame| frame.is_none()),
+            _ => Ok(false),
+        }
+    }
+
+    /// The socket, after the app has switched protocols.
+    pub async fn into_tunnel(self) -> Tunnel {
+        let (wire, early) = self.connection.into_raw().await;
+        Tunnel::new(wire, early)
+    }
+}
+
+/// An answer's body that goes on as it comes. At its end the connection is given back.
+pub struct Download(Option<InFlight>);
+
+impl Body for Download {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let Some(in_flight) = &mut self.0 else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(in_flight.poll_frame(cx));
+        // A body of known length is not polled beyond its last byte.
+        if (frame.is_none() || in_flight.is_at_end())
+            && let Some(done) = self.0.take()
+        {
+            done.release();
+        }
+        Poll::Ready(frame.map(|bytes| bytes.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self
+            .0
+            .as_ref()
+            .and_then(|in_flight| in_flight.body.as_ref())
+        {
+            Some(body) => body.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! A socket to the app that counts what crosses it: only bytes that left can have been seen.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// The most that an answer's head may take, in bytes.
+pub(super) const HEAD_LIMIT: usize = 64 * 1024;
+
+/// What has crossed the socket since the current request began.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    sent: AtomicU64,
+    received: AtomicU64,
+    /// The answer's head isn't whole yet.
+    in_head: AtomicBool,
+}
+
+impl Traffic {
+    /// A request begins.
+    pub(super) fn begin(&self) {
+        self.sent.store(0, Relaxed);
+        self.received.store(0, Relaxed);
+        self.in_head.store(true, Relaxed);
+    }
+
+    /// The answer's head is whole.
+    pub(super) fn head_done(&self) {
+        self.in_head.store(false, Relaxed);
+    }
+
+    /// Whether the kernel took any byte of the request.
+    pub(super) fn sent_any(&self) -> bool {
+        self.sent.load(Relaxed) > 0
+    }
+
+    /// Whether any byte of an answer came.
+    pub(super) fn received_any(&self) -> bool {
+        self.received.load(Relaxed) > 0
+    }
+
+    /// Interim responses are heads too, and nothing else bounds how many an app may send.
+    fn head_is_endless(&self) -> bool {
+        self.in_head.load(Relaxed) && self.received.load(Relaxed) > 2 * HEAD_LIMIT as u64
+    }
+}
+
+/// A TCP stream and its [`Traffic`].
+#[derive(Debug)]
+pub(super) struct Wire {
+    stream: TcpStream,
+    traffic: Arc<Traffic>,
+}
+
+impl Wire {
+    pub(super) fn new(stream: TcpStream, traffic: Arc<Traffic>) -> Self {
+        Self { stream, traffic }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.traffic.head_is_endless() {
+            let error = "an answer's head without end";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let read = buf.filled().len() - before;
+        self.traffic.received.fetch_add(read as u64, Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Wire {
+    fn count(&self, wrote: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(wrote)) = wrote {
+            self.traffic.sent.fetch_add(*wrote as u64, Relaxed);
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.count(&wrote);
+        wrote
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.count(&wrote);
+        wrote
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,500 @@
+//! The configuration: what it says wrong input is, and that the files people copy are right.
+
+mod examples;
+
+use std::fmt::Debug;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use understudy::command::check;
+use understudy::config::{Config, Errors, SourceFile};
+use understudy::exchange::{AfterDeadline, RouteSettings};
+use understudy::fallback::{BUILT_IN_MESSAGING, BUILT_IN_VOICE};
+use understudy::route::{self, Kind};
+use understudy::twiml::{self, Strictness};
+use understudy::upstream::Host;
+
+const APP: &str = "[upstream]\nurl = \"http://127.0.0.1:3000\"\n";
+
+#[test]
+fn each_invalid_file_gives_exactly_the_errors_that_it_names() {
+    let files = files_in("tests/it/config/invalid", "toml");
+    assert!(
+        files.len() >= 28,
+        "only {} fixtures were found",
+        files.len()
+    );
+    for file in files {
+        let text = String::from_utf8_lossy(&fs::read(&file).expect("a fixture")).into_owned();
+        let named = text
+            .lines()
+            .map_while(|line| line.strip_prefix("# error: "));
+        let named: Vec<_> = named
+            .map(|error| format!("{}:{error}", file.display()))
+            .collect();
+        assert!(
+            !named.is_empty() || text.is_empty(),
+            "{} names no error",
+            file.display()
+        );
+        assert_eq!(lines_of(&fails(&file)), named, "{}", file.display());
+    }
+}
+
+#[test]
+fn each_valid_file_loads() {
+    let files = files_in("tests/it/config/valid", "toml");
+    assert!(files.len() >= 4, "only {} fixtures were found", files.len());
+    for file in files {
+        let text = fs::read_to_string(&file).expect("a fixture");
+        let expected = text
+            .lines()
+            .next()
+            .and_then(|line| line.strip_prefix("# reads: "));
+        let config = loads(&file);
+        let found = format!(
+            "{} routes, {} files",
+            config.site.routes.len(),
+            config.files.len()
+        );
+        assert_eq!(Some(found.as_str()), expected, "{}", file.display());
+    }
+}
+
+#[test]
+fn the_defaults_are_those_of_the_contract() {
+    let Config {
+        server,
+        site,
+        files,
+    } = loads_text(APP);
+    assert_eq!(
+        server.listen,
+        ["127.0.0.1:8080".parse().expect("an address")]
+    );
+    assert_eq!(server.admin, "127.0.0.1:9464".parse().expect("an address"));
+    assert_eq!(
+        Ok(server.workers),
+        std::thread::available_parallelism().map_err(drop)
+    );
+    assert_eq!(
+        (server.drain, server.header_timeout, server.keep_alive),
+        (secs(20), secs(10), secs(75))
+    );
+    assert_eq!(server.max_connections, 10_000);
+    let trusted: Vec<_> = site
+        .trusted_proxies
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        trusted.join(" "),
+        "127.0.0.0/8 ::1/128 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7"
+    );
+    assert_eq!(
+        (site.upstream.connect_timeout, site.upstream.idle_timeout),
+        (Duration::from_millis(250), secs(3))
+    );
+    assert_eq!(site.routes.len(), 0);
+    assert_eq!(files.len(), 1);
+
+    let unmatched = site.unmatched;
+    assert_eq!(
+        (unmatched.name.as_str(), unmatched.kind),
+        ("unmatched", Kind::Pass)
+    );
+    assert_eq!(unmatched.pattern.path.to_string(), "/*");
+    assert_eq!(
+        (unmatched.deadline, unmatched.validate),
+        (secs(8), Some(Strictness::Twilio))
+    );
+    assert_eq!(
+        (unmatched.max_request_body, unmatched.max_in_flight),
+        (256 * 1024, 1024)
+    );
+    assert_eq!(
+        (unmatched.pass_status, unmatched.after_deadline),
+        (vec![http::StatusCode::UNAUTHORIZED], AfterDeadline::Drain)
+    );
+    assert_eq!(unmatched.fallback.page(twiml::Kind::Voice), BUILT_IN_VOICE);
+    assert_eq!(
+        unmatched.fallback.page(twiml::Kind::Messaging),
+        BUILT_IN_MESSAGING
+    );
+}
+
+#[test]
+fn a_route_inherits_what_it_does_not_say_again() {
+    let config = loads(Path::new("tests/it/config/valid/inherited.toml"));
+    let [inherits, own, on_address] = config.site.routes.as_slice() else {
+        panic!("three routes")
+    };
+
+    same_but_for_the_page(
+        inherits,
+        &RouteSettings {
+            name: "inherits".into(),
+            kind: Kind::Auto,
+            ..config.site.unmatched.clone()
+        },
+    );
+    assert_eq!(
+        (inherits.deadline, inherits.validate),
+        (secs(14), Some(Strictness::Strict))
+    );
+    assert_eq!((inherits.max_request_body, inherits.max_in_flight), (1, 1));
+    assert_eq!(
+        (inherits.pass_status.len(), inherits.after_deadline),
+        (0, AfterDeadline::Cancel)
+    );
+
+    assert_eq!(
+        (own.deadline, own.validate),
+        (Duration::from_millis(1500), None)
+    );
+    assert_eq!((own.max_request_body, own.max_in_flight), (1024 * 1536, 16));
+    assert_eq!(
+        (own.pass_status.len(), own.after_deadline),
+        (2, AfterDeadline::Drain)
+    );
+    assert_eq!(own.pattern.host.as_deref(), Some("hooks.example.com"));
+    assert_eq!(own.pattern.methods, [http::Method::GET]);
+    assert_eq!(on_address.pattern.host.as_deref(), Some("[::1]"));
+    assert_eq!(on_address.pattern.methods.len(), 2);
+
+    let upstream = config.site.upstream;
+    assert_eq!(
+        (upstream.host, upstream.port),
+        (Host::Name("app_1.example".into()), 65535)
+    );
+    assert_eq!(
+        (upstream.connect_timeout, upstream.idle_timeout),
+        (secs(1), secs(3600))
+    );
+}
+
+#[test]
+fn the_server_listens_as_it_is_told() {
+    let Config { server, site, .. } = loads(Path::new("tests/it/config/valid/server.toml"));
+    let listen: Vec<_> = server.listen.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        listen,
+        ["127.0.0.1:0", "[::1]:8080", "127.0.0.1:0"],
+        "port 0 is another port each time"
+    );
+    assert_eq!(
+        (server.admin.to_string().as_str(), server.workers.get()),
+        ("[::]:9000", 3)
+    );
+    assert_eq!(
+        (server.drain, server.header_timeout, server.keep_alive),
+        (Duration::from_millis(1), secs(60), secs(60))
+    );
+    assert_eq!((server.max_connections, site.trusted_proxies.len()), (1, 2));
+    assert_eq!(
+        (site.upstream.host, site.upstream.port),
+        (
+            Host::Address("2001:db8::1".parse().expect("an address")),
+            80
+        )
+    );
+}
+
+#[test]
+fn a_page_stands_in_a_file_or_in_place() {
+    let config = loads(Path::new("tests/it/config/valid/pages.toml"));
+    let said = |word: &str| format!("<Response><Say>{word}</Say></Response>");
+    let texted = "<Response><Message>file</Message></Response>\n";
+    let file = said("file") + "\n";
+    let pages = [
+        (file.as_str(), BUILT_IN_MESSAGING),
+        (BUILT_IN_VOICE, texted),
+        (&said("inline"), BUILT_IN_MESSAGING),
+        (&file, BUILT_IN_MESSAGING),
+        (&said("inline"), texted),
+        (BUILT_IN_VOICE, BUILT_IN_MESSAGING),
+    ];
+    assert_eq!(config.site.routes.len(), pages.len());
+    for (route, (voice, messaging)) in config.site.routes.iter().zip(pages) {
+        assert_eq!(
+            route.fallback.page(twiml::Kind::Voice),
+            voice,
+            "{}",
+            route.name
+        );
+        assert_eq!(
+            route.fallback.page(twiml::Kind::Messaging),
+            messaging,
+            "{}",
+            route.name
+        );
+    }
+    let read: Vec<_> = config
+        .files
+        .iter()
+        .map(|file| {
+            file.path
+                .strip_prefix("tests/it/config/valid")
+                .expect("beside it")
+        })
+        .collect();
+    assert_eq!(
+        read,
+        ["pages.toml", "pages/voice.xml", "pages/messaging.xml"].map(Path::new),
+        "each once"
+    );
+}
+
+#[test]
+fn a_failed_load_knows_what_to_watch() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, page) = (
+        folder.path().join("u.toml"),
+        folder.path().join("voice.xml"),
+    );
+    let paths = |files: &[SourceFile]| {
+        files
+            .iter()
+            .map(|file| file.path.clone())
+            .collect::<Vec<_>>()
+    };
+
+    let errors = fails(&path);
+    assert_eq!(
+        errors.to_string(),
+        format!(
+            "{}: there is no such file; name one that exists",
+            path.display()
+        )
+    );
+    assert_eq!(paths(errors.files()), std::slice::from_ref(&path));
+
+    let route =
+        "[[route]]\nname = \"x\"\npath = \"/x\"\nkind = \"voice\"\nfallback = \"voice.xml\"\n";
+    fs::write(&path, format!("{APP}{route}")).expect("written");
+    assert!(errors.files()[0].has_changed());
+    let errors = fails(&path);
+    assert_eq!(
+        paths(errors.files()),
+        [path.clone(), page.clone()],
+        "also the page that isn't there"
+    );
+
+    fs::write(&page, "<Response/>").expect("written");
+    assert!(errors.files()[1].has_changed());
+    assert!(loads(&path).files.iter().all(|file| !file.has_changed()));
+}
+
+#[test]
+fn what_is_no_text_file_says_so() {
+    assert_eq!(
+        fails(Path::new("config")).to_string(),
+        "config: is a directory; name a file in it"
+    );
+    assert!(
+        fails(Path::new("/dev/zero"))
+            .to_string()
+            .starts_with("/dev/zero: is longer than 16 MiB")
+    );
+    assert!(
+        fails(Path::new("tests/it/config.rs"))
+            .to_string()
+            .starts_with("tests/it/config.rs:")
+    );
+}
+
+#[test]
+fn an_upstream_alone_is_a_configuration() {
+    let config = Config::for_upstream("http://127.0.0.1:3000", None, None).expect("a good URL");
+    let written = loads(Path::new("config/minimal.toml"));
+    assert_eq!(config.server, written.server);
+    assert_eq!(config.site.upstream, written.site.upstream);
+    assert_eq!(config.site.trusted_proxies, written.site.trusted_proxies);
+    let [route] = config.site.routes.as_slice() else {
+        panic!("one route")
+    };
+    same_but_for_the_page(
+        route,
+        &RouteSettings {
+            name: "default".into(),
+            ..written.site.routes[0].clone()
+        },
+    );
+    assert_eq!(
+        (route.kind, route.pattern.path.clone()),
+        (Kind::Auto, route::Path::Below("/".into()))
+    );
+    assert_eq!(route.fallback.page(twiml::Kind::Voice), BUILT_IN_VOICE);
+
+    let config = Config::for_upstream("http://app", Some("0.0.0.0:0"), Some("[::1]:1"))
+        .expect("good arguments");
+    assert_eq!(
+        config.server.listen,
+        ["0.0.0.0:0".parse().expect("an address")]
+    );
+    assert_eq!(config.server.admin, "[::1]:1".parse().expect("an address"));
+}
+
+#[test]
+fn wrong_arguments_are_named_all_at_once() {
+    let errors =
+        Config::for_upstream("localhost:3000", Some(":80"), Some("x")).expect_err("all wrong");
+    assert_eq!(
+        lines_of(&errors),
+        [
+            r#"--upstream: "localhost:3000" doesn't begin with `http://`; write "http://localhost:3000""#,
+            r#"--listen: ":80" is no IP address with a port; write "0.0.0.0:80""#,
+            r#"--admin: "x" is no IP address with a port; write "127.0.0.1:8080""#,
+        ]
+    );
+    let errors =
+        Config::for_upstream("http://app", Some("127.0.0.1:9464"), None).expect_err("the admin's");
+    assert_eq!(
+        lines_of(&errors),
+        [
+            "--listen: this address is the admin listener's too (127.0.0.1:9464); give one of the two another port",
+        ]
+    );
+}
+
+#[test]
+fn check_sums_up_what_is_good() {
+    let (status, out, err) = checked("config/understudy.toml");
+    assert_eq!((status.as_str(), err.as_str()), (exit(0).as_str(), ""));
+    assert_eq!(
+        out,
+        concat!(
+            "config/understudy.toml: ok — 6 routes, 5 files read\n",
+            "  incoming-call        voice      /voice     8s\n",
+            "  incoming-call-fr     voice      /fr/voice  8s\n",
+            "  incoming-message     messaging  /sms       8s\n",
+            "  incoming-message-fr  messaging  /fr/sms    8s\n",
+            "  call-status          callback   /status/*  8s\n",
+            "  everything-else      auto       /*         8s\n",
+        )
+    );
+    let (_, out, _) = checked("tests/it/config/valid/inherited.toml");
+    assert!(
+        out.contains("  pass  GET hooks.example.com/again  1s 500ms\n"),
+        "{out}"
+    );
+}
+
+#[test]
+fn check_says_everything_that_is_wrong() {
+    let path = "tests/it/config/invalid/names.toml";
+    let (status, out, err) = checked(path);
+    assert_eq!((status.as_str(), out.as_str()), (exit(78).as_str(), ""));
+    assert_eq!(err, format!("{}\n", fails(Path::new(path))));
+}
+
+#[test]
+fn ten_thousand_routes_are_read_in_no_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("v.xml"), "<Response/>").expect("written");
+    let path = folder.path().join("u.toml");
+    let route = |i| {
+        format!(
+            "[[route]]\nname = \"r{i}\"\npath = \"/x\"\nhost = \"h{i}\"\nkind = \"voice\"\nfallback = \"v.xml\"\n"
+        )
+    };
+    let routes: String = (0..10_000).map(route).collect();
+    fs::write(&path, format!("{APP}{routes}")).expect("written");
+
+    let begun = std::time::Instant::now();
+    assert_eq!(loads(&path).site.routes.len(), 10_000);
+    assert!(
+        begun.elapsed() < secs(5),
+        "{:?}: each was compared with each",
+        begun.elapsed()
+    );
+}
+
+#[test]
+fn no_text_makes_it_panic() {
+    let whole = fs::read_to_string("config/understudy.toml").expect("it is there");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("u.toml");
+    for (at, _) in whole.char_indices().step_by(7) {
+        for wedge in ["", "\"", "[[", "= {", "\u{0}é\n"] {
+            fs::write(
+                &path,
+                format!(
+                    "{}{wedge}{}",
+                    &whole[..at],
+                    &whole[at + whole[at..].chars().next().map_or(0, char::len_utf8)..]
+                ),
+            )
+            .expect("written");
+            if let Err(errors) = Config::load(&path) {
+                assert_ne!(
+                    errors.to_string(),
+                    "",
+                    "an error without a word, cut at {at}"
+                );
+            }
+        }
+    }
+}
+
+fn files_in(folder: &str, extension: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder of the project");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let mut paths: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|own| own == extension))
+        .collect();
+    paths.sort();
+    paths
+}
+
+fn loads(path: &Path) -> Config {
+    Config::load(path).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn loads_text(text: &str) -> Config {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), text).expect("written");
+    loads(file.path())
+}
+
+fn fails(path: &Path) -> Errors {
+    match Config::load(path) {
+        Ok(_) => panic!("{} loads", path.display()),
+        Err(errors) => errors,
+    }
+}
+
+fn lines_of(errors: &Errors) -> Vec<String> {
+    errors.to_string().lines().map(str::to_owned).collect()
+}
+
+fn same_but_for_the_page(one: &RouteSettings, other: &RouteSettings) {
+    let same =
+        |one: &dyn Debug, other: &dyn Debug| assert_eq!(format!("{one:?}"), format!("{other:?}"));
+    let page = &one.fallback;
+    same(
+        one,
+        &RouteSettings {
+            fallback: page.clone(),
+            ..other.clone()
+        },
+    );
+}
+
+/// Exit status, standard output, standard error.
+fn checked(path: &str) -> (String, String, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let status = check::run(Path::new(path), &mut out, &mut err);
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (format!("{status:?}"), text(out), text(err))
+}
+
+/// How an exit status shows itself: it can't be compared.
+fn exit(status: u8) -> String {
+    format!("{:?}", std::process::ExitCode::from(status))
+}
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}

@@ -1,0 +1,3 @@
+//! The real binary before real neighbours.
+
+fn main() {}
