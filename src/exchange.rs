@@ -69,13 +69,13 @@ impl Exchange {
     pub async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Answered {
         let site = self.site.load_full();
         let (mut head, body) = request.into_parts();
-        let host = request::made_plain(&mut head);
-        let route = site.route(&head, host.as_deref().ok());
+        let plain = request::made_plain(&mut head);
+        let route = site.route(&head);
         let tally = route.metrics.begin();
         let deadline = Deadline::after(route.settings.deadline);
         let mut run = Run::new(Arc::clone(route), &head, body);
-        let attempted = match host {
-            Ok(_) => self.in_time(deadline, &site, head, peer, &mut run).await,
+        let attempted = match plain {
+            Ok(()) => self.in_time(deadline, &site, head, peer, &mut run).await,
             Err(fault) => Err(fault.into()),
         };
         match attempted {

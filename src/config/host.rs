@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use super::problem::Problem;
 use super::value::text;
-use super::words::Quoted;
+use super::words::Text;
 use crate::upstream::Host;
 
 /// A `Host` without its port, in lower case.
@@ -16,18 +16,18 @@ pub(super) fn host(value: &DeValue<'_>) -> Result<String, Problem> {
     let (_, authority, path) = split_url(text);
     let (host, port) = split_port(authority);
     let why = if text.parse::<Ipv6Addr>().is_ok() {
-        HostProblem::NoBrackets(format!("[{text}]"))
+        HostProblem::NoBrackets(format!("[{text}]").into())
     } else if parse_host(host).is_none() {
         HostProblem::NoName
     } else if authority != text || !path.is_empty() {
-        HostProblem::Url(host.to_owned())
+        HostProblem::Url(host.into())
     } else if port.is_some() {
-        HostProblem::Port(host.to_owned())
+        HostProblem::Port(host.into())
     } else {
         return Ok(host.to_ascii_lowercase());
     };
     Err(Problem::Host {
-        found: text.to_owned(),
+        found: text.into(),
         why,
     })
 }
@@ -46,20 +46,19 @@ pub(super) fn url_of(text: &str) -> Result<(Host, u16), Problem> {
     let (scheme, authority, path) = split_url(text);
     let wrong = |why| {
         Err(Problem::Url {
-            found: text.to_owned(),
+            found: text.into(),
             why,
         })
     };
     if let Some((_, host)) = authority.rsplit_once('@') {
-        return Err(Problem::UserInfo {
-            host: host.to_owned(),
-        });
+        let right = Text::from(format!("http://{host}"));
+        return Err(Problem::UserInfo { right });
     }
     let (host, port) = split_port(authority);
     let Some(host) = parse_host(host) else {
         return wrong(UrlProblem::Host);
     };
-    let right = || format!("http://{authority}");
+    let right = || Text::from(format!("http://{authority}"));
     match scheme.to_ascii_lowercase().as_str() {
         "http" => {}
         "https" => return wrong(UrlProblem::Tls),
@@ -117,11 +116,11 @@ fn is_of_name(byte: u8) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostProblem {
     /// It has a port; without, it would be this.
-    Port(String),
+    Port(Text),
     /// It is a URL; its host is this.
-    Url(String),
+    Url(Text),
     /// It is an IPv6 address without its brackets; with them, it would be this.
-    NoBrackets(String),
+    NoBrackets(Text),
     /// It holds what no name holds.
     NoName,
 }
@@ -130,11 +129,11 @@ pub enum HostProblem {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UrlProblem {
     /// It doesn't begin with `http://`; if it did, it would be this.
-    Scheme(String),
+    Scheme(Text),
     /// It begins with `https://`.
     Tls,
     /// It has a path, a query or a fragment; without, it would be this.
-    Path(String),
+    Path(Text),
     /// Its host is none.
     Host,
     /// Its port is none.
@@ -144,19 +143,17 @@ pub enum UrlProblem {
 impl fmt::Display for HostProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Port(host) => {
+            Self::Port(right) => {
                 write!(
                     f,
-                    "has a port, and hosts are compared without; write {}",
-                    Quoted(host)
+                    "has a port, and hosts are compared without; write {right}"
                 )
             }
-            Self::Url(host) => write!(f, "is more than a host; write {}", Quoted(host)),
-            Self::NoBrackets(host) => {
+            Self::Url(right) => write!(f, "is more than a host; write {right}"),
+            Self::NoBrackets(right) => {
                 write!(
                     f,
-                    "lacks the brackets that a `Host` field has; write {}",
-                    Quoted(host)
+                    "lacks the brackets that a `Host` field has; write {right}"
                 )
             }
             Self::NoName => {
@@ -169,9 +166,7 @@ impl fmt::Display for HostProblem {
 impl fmt::Display for UrlProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Scheme(right) => {
-                write!(f, "doesn't begin with `http://`; write {}", Quoted(right))
-            }
+            Self::Scheme(right) => write!(f, "doesn't begin with `http://`; write {right}"),
             Self::Tls => f.write_str(
                 "asks for TLS to the app, which is not supported by this version; \
                  write \"http://127.0.0.1:3000\"",
@@ -179,8 +174,7 @@ impl fmt::Display for UrlProblem {
             Self::Path(right) => write!(
                 f,
                 "has more than a host and a port, but path and query are each request's own; \
-                 write {}",
-                Quoted(right)
+                 write {right}"
             ),
             Self::Host => f.write_str(
                 "has no good host; write \"http://127.0.0.1:3000\" or \"http://[::1]:3000\"",

@@ -24,6 +24,7 @@ pub use files::{SourceFile, Unreadable};
 pub use host::{HostProblem, UrlProblem};
 pub use page::{PageFault, PageProblem};
 pub use problem::Problem;
+pub use words::{Key, Text};
 
 use crate::{exchange, server as listeners};
 use files::Files;
@@ -104,7 +105,7 @@ fn build(path: &Path, report: &Report<'_>, files: &mut Files) -> Option<Config> 
     let (server, trusted_proxies) = server::read(file.table("server"));
     let upstream = upstream::read(&mut file);
     let (inherited, routes) = route::read(&mut file, &mut pages);
-    route::check(&routes, upstream.as_ref(), report);
+    route::check(&routes, &inherited, upstream.as_ref(), report);
     file.finish();
 
     let site = exchange::Settings {

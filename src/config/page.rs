@@ -39,7 +39,7 @@ pub enum PageFault {
     /// It has a `{{`, which would be read aloud.
     Template(Place),
     /// Twilio couldn't act on it.
-    Twiml(Kind, Fault),
+    Twiml(Kind, Box<Fault>),
 }
 
 /// The pages of all routes. Each file is judged once for each kind, however many routes name it.
@@ -161,19 +161,20 @@ impl<'f> Pages<'f> {
             let page = files.read(&path).map_err(PageFault::Unreadable);
             page.and_then(|page| judge(page, kind))
         });
-        let judged = judged.clone();
-        judged.map_err(|fault| {
-            Problem::Page(PageProblem {
-                file: Some(path),
-                fault,
-            })
-        })
+        let file = Some(path);
+        (judged.clone()).map_err(|fault| PageProblem { file, fault }.into())
     }
 }
 
 fn inline(page: &str, kind: Kind) -> Result<Twiml, Problem> {
     let judged = judge(Bytes::copy_from_slice(page.as_bytes()), kind);
-    judged.map_err(|fault| Problem::Page(PageProblem { file: None, fault }))
+    judged.map_err(|fault| PageProblem { file: None, fault }.into())
+}
+
+impl From<PageProblem> for Problem {
+    fn from(problem: PageProblem) -> Self {
+        Self::Page(Box::new(problem))
+    }
 }
 
 /// A page goes out as UTF-8, whatever it declares, so it is read as that.
@@ -190,7 +191,8 @@ fn judge(page: Bytes, kind: Kind) -> Result<Twiml, PageFault> {
         return Err(PageFault::Template(Place::of(text, at)));
     }
     let rules = Rules::new(kind, Strictness::Strict);
-    Twiml::parse(page, Some("utf-8"), &rules).map_err(|fault| PageFault::Twiml(kind, fault))
+    Twiml::parse(page, Some("utf-8"), &rules)
+        .map_err(|fault| PageFault::Twiml(kind, Box::new(fault)))
 }
 
 impl PageFault {

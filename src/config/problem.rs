@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::string::FromUtf8Error;
 use std::time::Duration;
 
 use humantime::format_duration;
@@ -14,7 +13,7 @@ use super::files::Unreadable;
 use super::host::{HostProblem, UrlProblem};
 use super::page::PageProblem;
 use super::route::LONGEST_DEADLINE;
-use super::words::{Key, List, Nearest, Quoted};
+use super::words::{Key, List, Nearest, Text};
 use crate::route::{Kind, PathError};
 
 /// Something wrong, and what would be right.
@@ -27,16 +26,16 @@ pub enum Problem {
     /// The text is no TOML, in the parser's words.
     Syntax(String),
     /// A key is there twice.
-    Twice(String),
+    Twice(Key),
     /// A text without quotes.
-    Unquoted(String),
+    Unquoted(Text),
     /// A key without a value.
     NoValue,
 
     /// A key that means nothing here.
     UnknownKey {
         /// As it stands there.
-        key: String,
+        key: Key,
         /// What may stand here.
         known: Vec<&'static str>,
     },
@@ -50,12 +49,12 @@ pub enum Problem {
     /// A key that a later version will act on.
     LaterKey {
         /// Which one.
-        key: String,
+        key: Key,
     },
     /// A word that a later version will act on.
     LaterWord {
         /// As it stands there.
-        found: String,
+        found: Text,
         /// What may stand there by now.
         words: Vec<&'static str>,
     },
@@ -77,7 +76,7 @@ pub enum Problem {
     /// None of the words that may stand there.
     Word {
         /// As it stands there.
-        found: String,
+        found: Text,
         /// What may stand there.
         words: Vec<&'static str>,
     },
@@ -91,7 +90,7 @@ pub enum Problem {
     /// A text that is no duration.
     Duration {
         /// As it stands there.
-        found: String,
+        found: Text,
     },
     /// A duration of nothing.
     NoTime,
@@ -105,7 +104,7 @@ pub enum Problem {
     /// Not a number of bytes.
     Size {
         /// As it stands there.
-        found: String,
+        found: Text,
     },
     /// A number out of bounds.
     Count {
@@ -124,48 +123,48 @@ pub enum Problem {
     /// Not an address with a port.
     Address {
         /// As it stands there.
-        found: String,
+        found: Text,
     },
     /// Not a block of addresses.
     Network {
         /// As it stands there.
-        found: String,
+        found: Text,
     },
     /// Not a path.
     Path {
         /// As it stands there.
-        found: String,
+        found: Text,
         /// Why not.
         why: PathError,
     },
     /// Not a method, or not in upper case.
     Method {
         /// As it stands there.
-        found: String,
+        found: Text,
     },
     /// Not a host as a `Host` field names it.
     Host {
         /// As it stands there.
-        found: String,
+        found: Text,
         /// Why not.
         why: HostProblem,
     },
     /// Not the URL of an app.
     Url {
         /// As it stands there.
-        found: String,
+        found: Text,
         /// Why not.
         why: UrlProblem,
     },
     /// A URL with a name or a password, which is not repeated.
     UserInfo {
-        /// What stands after it.
-        host: String,
+        /// The URL without.
+        right: Text,
     },
     /// A name that can't be a label.
     Name {
         /// As it stands there.
-        found: String,
+        found: Text,
     },
 
     /// A deadline that Twilio wouldn't wait for.
@@ -177,7 +176,7 @@ pub enum Problem {
         /// The shortest deadline.
         deadline: Duration,
         /// Whose deadline that is.
-        route: String,
+        route: Text,
     },
     /// A public address that is listed twice.
     ListedTwice(SocketAddr),
@@ -186,7 +185,7 @@ pub enum Problem {
     /// A name that another route has.
     SameName {
         /// The name.
-        name: String,
+        name: Text,
         /// Where the other has it.
         other: Place,
     },
@@ -195,7 +194,7 @@ pub enum Problem {
     /// Two routes with equal right to the same requests.
     Collision {
         /// The other's name.
-        with: String,
+        with: Text,
         /// Where its path stands.
         other: Place,
     },
@@ -210,19 +209,19 @@ pub enum Problem {
     /// Neither `inline` nor `file`.
     NoPage,
     /// A page that can't stand in for the app.
-    Page(PageProblem),
+    Page(Box<PageProblem>),
 }
 
 impl Problem {
     /// The parser's complaint about this piece of the text, in our words where they are better.
     pub(super) fn syntax(message: &str, piece: Option<&str>) -> Self {
-        let piece = piece.unwrap_or_default().to_owned();
+        let piece = piece.unwrap_or_default();
         if message.starts_with("duplicate key") {
-            Self::Twice(piece)
+            Self::Twice(piece.into())
         } else if message.starts_with("string values must be quoted") && piece.is_empty() {
             Self::NoValue
         } else if message.starts_with("string values must be quoted") {
-            Self::Unquoted(piece)
+            Self::Unquoted(piece.into())
         } else {
             Self::Syntax(message.to_owned())
         }
@@ -251,18 +250,6 @@ impl Problem {
     }
 }
 
-impl From<Unreadable> for Problem {
-    fn from(why: Unreadable) -> Self {
-        Self::Unreadable(why)
-    }
-}
-
-impl From<FromUtf8Error> for Problem {
-    fn from(_: FromUtf8Error) -> Self {
-        Self::NotUtf8
-    }
-}
-
 impl fmt::Display for Problem {
     /// One sentence: what is wrong; what would be right.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -270,28 +257,24 @@ impl fmt::Display for Problem {
             Self::Unreadable(why) => why.fmt(f),
             Self::NotUtf8 => f.write_str("this byte is not UTF-8; save the file as UTF-8"),
             Self::Syntax(message) => f.write_str(message),
-            Self::Twice(key) => write!(f, "the key {} is given twice; leave one", Key(key)),
-            Self::Unquoted(text) => write!(f, "text is written in quotes: {}", Quoted(text)),
+            Self::Twice(key) => write!(f, "the key {key} is given twice; leave one"),
+            Self::Unquoted(text) => write!(f, "text is written in quotes: {text}"),
             Self::NoValue => f.write_str("no value is given; write one, or leave the key out"),
 
             Self::UnknownKey { key, known } => {
-                write!(f, "unknown key {}; {}", Key(key), Nearest(key, known, '`'))
+                write!(
+                    f,
+                    "unknown key {key}; {}",
+                    Nearest(key.as_str(), known, '`')
+                )
             }
             Self::Missing { key, example } => write!(f, "no `{key}` is given; write: {example}"),
             Self::LaterKey { key } => {
-                write!(
-                    f,
-                    "{} is not supported by this version; leave it out",
-                    Key(key)
-                )
+                write!(f, "{key} is not supported by this version; leave it out")
             }
             Self::LaterWord { found, words } => {
                 let words = List(words, '"');
-                write!(
-                    f,
-                    "{} is not supported by this version; write {words}",
-                    Quoted(found)
-                )
+                write!(f, "{found} is not supported by this version; write {words}")
             }
 
             Self::Type { found, wanted } => write!(f, "this is {}; write {wanted}", article(found)),
@@ -299,28 +282,18 @@ impl fmt::Display for Problem {
                 write!(f, "this is {}; write the table as {header}", article(found))
             }
             Self::Word { found, words } => {
-                write!(
-                    f,
-                    "{} is no choice here; {}",
-                    Quoted(found),
-                    Nearest(found, words, '"')
-                )
+                let right = Nearest(found.as_str(), words, '"');
+                write!(f, "{found} is no choice here; {right}")
             }
             Self::EmptyList => {
                 f.write_str("an empty list; name at least one, or leave the key out")
             }
             Self::NoUnit { number } => {
-                let seconds = format!("{number}s");
-                let is_good = humantime::parse_duration(&seconds).is_ok();
-                let right = if is_good { &seconds } else { "8s" };
-                write!(f, "{number} has no unit; write {}", Quoted(right))
+                let right = with_unit(number);
+                write!(f, "{number} has no unit; write {right}")
             }
             Self::Duration { found } => {
-                write!(
-                    f,
-                    "{} is no duration; write \"8s\" or \"250ms\"",
-                    Quoted(found)
-                )
+                write!(f, "{found} is no duration; write \"8s\" or \"250ms\"")
             }
             Self::NoTime => f.write_str("this is no time at all; write \"8s\" or \"250ms\""),
             Self::TooLong { found, limit } => {
@@ -332,8 +305,7 @@ impl fmt::Display for Problem {
             }
             Self::Size { found } => write!(
                 f,
-                "{} is no size; write a number of bytes, or one with its unit: \"256KiB\"",
-                Quoted(found)
+                "{found} is no size; write a number of bytes, or one with its unit: \"256KiB\""
             ),
             Self::Count { found, least, most } => {
                 write!(
@@ -347,44 +319,37 @@ impl fmt::Display for Problem {
                     "{found} is no status of a failure; write one from 400 to 599"
                 )
             }
-            Self::Address { found } => write!(
-                f,
-                "{} is no IP address with a port; write {}",
-                Quoted(found),
-                Quoted(&address_for(found))
-            ),
+            Self::Address { found } => {
+                let right = Text::from(address_for(found.as_str()));
+                write!(f, "{found} is no IP address with a port; write {right}")
+            }
             Self::Network { found } => write!(
                 f,
-                "{} is no block of addresses; write \"10.0.0.0/8\", or one address: \"::1\"",
-                Quoted(found)
+                "{found} is no block of addresses; \
+                 write \"10.0.0.0/8\", or one address: \"::1\""
             ),
-            Self::Path { found, why } => write!(f, "{} is no path: {why}", Quoted(found)),
-            Self::Method { found } => match found.to_ascii_uppercase() {
-                upper if upper == *found => {
+            Self::Path { found, why } => write!(f, "{found} is no path: {why}"),
+            Self::Method { found } => match found.as_str().to_ascii_uppercase() {
+                upper if upper == found.as_str() => {
+                    write!(f, "{found} is no method; write \"GET\" or \"POST\"")
+                }
+                upper => {
+                    let right = Text::from(upper);
                     write!(
                         f,
-                        "{} is no method; write \"GET\" or \"POST\"",
-                        Quoted(found)
+                        "{found} is not in upper case, as methods are; write {right}"
                     )
                 }
-                upper => write!(
-                    f,
-                    "{} is not in upper case, as methods are; write {}",
-                    Quoted(found),
-                    Quoted(&upper)
-                ),
             },
-            Self::Host { found, why } => write!(f, "{} {why}", Quoted(found)),
-            Self::Url { found, why } => write!(f, "{} {why}", Quoted(found)),
-            Self::UserInfo { host } => write!(
+            Self::Host { found, why } => write!(f, "{found} {why}"),
+            Self::Url { found, why } => write!(f, "{found} {why}"),
+            Self::UserInfo { right } => write!(
                 f,
-                "a name or password stands before the `@`, which no app would get; write {}",
-                Quoted(&format!("http://{host}"))
+                "a name or password stands before the `@`, which no app would get; write {right}"
             ),
             Self::Name { found } => write!(
                 f,
-                "{} can't be a label of metrics; write 1 to 100 characters without controls",
-                Quoted(found)
+                "{found} can't be a label of metrics; write 1 to 100 characters without controls"
             ),
 
             Self::Deadline(found) => write!(
@@ -400,11 +365,10 @@ impl fmt::Display for Problem {
                 route,
             } => write!(
                 f,
-                "{} is longer than {}, the deadline of route {}, and connecting is but one step in it; \
-                 \"250ms\" is usual",
+                "{} is longer than {}, the deadline of route {route}, \
+                 and connecting is but one step in it; \"250ms\" is usual",
                 format_duration(*found),
-                format_duration(*deadline),
-                Quoted(route)
+                format_duration(*deadline)
             ),
             Self::ListedTwice(address) => {
                 write!(f, "{address} is listed twice; name each address once")
@@ -416,19 +380,16 @@ impl fmt::Display for Problem {
             ),
             Self::SameName { name, other } => write!(
                 f,
-                "the name {} is taken at {other}; names label metrics, so give each route its own",
-                Quoted(name)
+                "the name {name} is taken at {other}; names label metrics, so give each its own"
             ),
             Self::ReservedName(name) => write!(
                 f,
-                "the name {} stands for requests that no route matches; choose another",
-                Quoted(name)
+                "the name \"{name}\" stands for requests that no route matches; choose another"
             ),
             Self::Collision { with, other } => write!(
                 f,
-                "route {} at {other} matches the same requests; \
-                 give one of the two another path, host or methods",
-                Quoted(with)
+                "route {with} at {other} matches the same requests; \
+                 give one of the two another path, host or methods"
             ),
             Self::NoPageForKind(kind) => write!(
                 f,
@@ -451,6 +412,13 @@ impl fmt::Display for Problem {
             Self::Page(problem) => problem.fmt(f),
         }
     }
+}
+
+/// What was probably meant by this number, most often seconds.
+fn with_unit(number: &str) -> Text {
+    let seconds = format!("{number}s");
+    let is_good = humantime::parse_duration(&seconds).is_ok();
+    Text::from(if is_good { seconds } else { "8s".to_owned() })
 }
 
 /// What was probably meant by this address.

@@ -120,11 +120,11 @@ impl<'a> Reader<'a> {
             match words.iter().find(|(word, _)| *word == found) {
                 Some((_, meaning)) => Ok(*meaning),
                 None if later::WORDS.contains(&(key, found)) => Err(Problem::LaterWord {
-                    found: found.to_owned(),
+                    found: found.into(),
                     words: expected(),
                 }),
                 None => Err(Problem::Word {
-                    found: found.to_owned(),
+                    found: found.into(),
                     words: expected(),
                 }),
             }
@@ -195,12 +195,10 @@ impl<'a> Reader<'a> {
                 key: self.spot.key.clone(),
             };
             let problem = if later::KEYS.contains(&(self.section, name)) {
-                Problem::LaterKey {
-                    key: name.to_owned(),
-                }
+                Problem::LaterKey { key: name.into() }
             } else {
                 Problem::UnknownKey {
-                    key: name.to_owned(),
+                    key: name.into(),
                     known: self.known.clone(),
                 }
             };

@@ -13,6 +13,7 @@ use super::reader::Reader;
 use super::report::{Report, Spot};
 use super::upstream::Upstream;
 use super::value;
+use super::words::Text;
 use crate::exchange::{AfterDeadline, RouteSettings};
 use crate::fallback::Fallback;
 use crate::route::{Kind, Path, Pattern};
@@ -175,6 +176,11 @@ impl Route {
             settings,
         }
     }
+
+    /// Its name, for those who speak of it.
+    fn label(&self) -> Text {
+        self.name.as_deref().unwrap_or_default().into()
+    }
 }
 
 fn pattern(route: &mut Reader<'_>) -> Option<Pattern> {
@@ -193,11 +199,16 @@ fn pattern(route: &mut Reader<'_>) -> Option<Pattern> {
 }
 
 /// What concerns several routes at once.
-pub(super) fn check(routes: &[Route], upstream: Option<&Upstream>, report: &Report<'_>) {
+pub(super) fn check(
+    routes: &[Route],
+    inherited: &Inherited,
+    upstream: Option<&Upstream>,
+    report: &Report<'_>,
+) {
     check_names(routes, report);
     check_patterns(routes, report);
     if let Some(upstream) = upstream {
-        check_connect_timeout(routes, upstream, report);
+        check_connect_timeout(routes, inherited, upstream, report);
     }
 }
 
@@ -206,7 +217,8 @@ fn check_names(routes: &[Route], report: &Report<'_>) {
     for route in routes {
         let Some(name) = &route.name else { continue };
         if let Some(other) = taken.insert(name, &route.name_spot) {
-            let (name, other) = (name.clone(), report.place(other.at));
+            let other = report.place(other.at);
+            let name = name.as_str().into();
             report.add(route.name_spot.clone(), Problem::SameName { name, other });
         }
     }
@@ -221,7 +233,7 @@ fn check_patterns(routes: &[Route], report: &Report<'_>) {
         };
         let earlier = seen.entry((&pattern.path, &pattern.host)).or_default();
         if let Some((_, other)) = earlier.iter().find(|(other, _)| pattern.collides(other)) {
-            let with = other.name.clone().unwrap_or_default();
+            let with = other.label();
             let other = report.place(other.path_spot.at);
             report.add(route.path_spot.clone(), Problem::Collision { with, other });
         }
@@ -230,19 +242,28 @@ fn check_patterns(routes: &[Route], report: &Report<'_>) {
 }
 
 /// A default that is longer than a deadline does no harm: the deadline cuts it. One that is given is a mistake.
-fn check_connect_timeout(routes: &[Route], upstream: &Upstream, report: &Report<'_>) {
+fn check_connect_timeout(
+    routes: &[Route],
+    inherited: &Inherited,
+    upstream: &Upstream,
+    report: &Report<'_>,
+) {
+    let Some(spot) = &upstream.connect_timeout else {
+        return;
+    };
     let found = upstream.settings.connect_timeout;
-    let shortest = routes.iter().min_by_key(|route| route.deadline);
-    if let (Some(spot), Some(route)) = (&upstream.connect_timeout, shortest)
-        && found > route.deadline
-    {
-        let (deadline, name) = (route.deadline, route.name.clone().unwrap_or_default());
+    let deadlines = routes.iter().map(|route| (route.deadline, route.label()));
+    let unmatched = (inherited.deadline, UNMATCHED.into());
+    let shortest = deadlines
+        .chain([unmatched])
+        .min_by_key(|(deadline, _)| *deadline);
+    if let Some((deadline, route)) = shortest.filter(|(deadline, _)| found > *deadline) {
         report.add(
             spot.clone(),
             Problem::ConnectTimeout {
                 found,
                 deadline,
-                route: name,
+                route,
             },
         );
     }
@@ -265,9 +286,7 @@ fn label(value: &DeValue<'_>) -> Result<String, Problem> {
     let is_good = (1..=100).contains(&text.chars().count()) && !text.contains(char::is_control);
     is_good
         .then(|| text.to_owned())
-        .ok_or_else(|| Problem::Name {
-            found: text.to_owned(),
-        })
+        .ok_or_else(|| Problem::Name { found: text.into() })
 }
 
 const VALIDATE: [(&str, Option<Strictness>); 3] = [

@@ -32,9 +32,7 @@ pub(super) fn duration(value: &DeValue<'_>) -> Result<Duration, Problem> {
     let text = value
         .as_str()
         .ok_or_else(|| Problem::wrong_type(value, wanted))?;
-    let unclear = || Problem::Duration {
-        found: text.to_owned(),
-    };
+    let unclear = || Problem::Duration { found: text.into() };
     match humantime::parse_duration(text).map_err(|_| unclear())? {
         Duration::ZERO => Err(Problem::NoTime),
         duration if duration > LONGEST => Err(Problem::TooLong {
@@ -56,7 +54,9 @@ pub(super) fn size(value: &DeValue<'_>) -> Result<u64, Problem> {
     let found = || value.as_str().map_or_else(|| number(value), str::to_owned);
     bytes
         .filter(|bytes| *bytes > 0)
-        .ok_or_else(|| Problem::Size { found: found() })
+        .ok_or_else(|| Problem::Size {
+            found: found().into(),
+        })
 }
 
 /// A whole number within these bounds, both included.
@@ -98,9 +98,8 @@ pub(super) fn address(value: &DeValue<'_>) -> Result<SocketAddr, Problem> {
 
 /// The same, from an argument.
 pub(super) fn address_of(text: &str) -> Result<SocketAddr, Problem> {
-    text.parse().map_err(|_| Problem::Address {
-        found: text.to_owned(),
-    })
+    text.parse()
+        .map_err(|_| Problem::Address { found: text.into() })
 }
 
 /// A block of addresses, or one address.
@@ -109,16 +108,14 @@ pub(super) fn network(value: &DeValue<'_>) -> Result<IpNet, Problem> {
     let block = text
         .parse::<IpNet>()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    block.map_err(|_| Problem::Network {
-        found: text.to_owned(),
-    })
+    block.map_err(|_| Problem::Network { found: text.into() })
 }
 
 /// Which paths a route is for.
 pub(super) fn path(value: &DeValue<'_>) -> Result<route::Path, Problem> {
     let text = text(value)?;
     route::Path::parse(text).map_err(|why| Problem::Path {
-        found: text.to_owned(),
+        found: text.into(),
         why,
     })
 }
@@ -130,9 +127,7 @@ pub(super) fn method(value: &DeValue<'_>) -> Result<Method, Problem> {
     let upper = method
         .ok()
         .filter(|_| !text.contains(|c: char| c.is_ascii_lowercase()));
-    upper.ok_or_else(|| Problem::Method {
-        found: text.to_owned(),
-    })
+    upper.ok_or_else(|| Problem::Method { found: text.into() })
 }
 
 /// A number as it is written.

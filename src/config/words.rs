@@ -2,10 +2,25 @@
 
 use std::fmt;
 
-/// A text from the file as one line of a terminal may show it: in quotes, nothing in it that acts, and not too long.
-pub(super) struct Quoted<'a>(pub(super) &'a str);
+/// A text from the file. It shows itself in quotes, as one line of a terminal may hold it: nothing in it acts, and what is
+/// long is cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text(String);
 
-impl fmt::Display for Quoted<'_> {
+impl Text {
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<T: Into<String>> From<T> for Text {
+    fn from(text: T) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.char_indices().nth(80) {
             Some((end, _)) => write!(f, "{:?}…", &self.0[..end]),
@@ -14,16 +29,31 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// A key as the file has it: bare if it may be.
-pub(super) struct Key<'a>(pub(super) &'a str);
+/// A key from the file. It shows itself without quotes where TOML needs none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key(Text);
 
-impl fmt::Display for Key<'_> {
+impl Key {
+    /// The key itself.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl<T: Into<String>> From<T> for Key {
+    fn from(key: T) -> Self {
+        Self(key.into().into())
+    }
+}
+
+impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = self.as_str();
         let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if (1..=80).contains(&self.0.len()) && self.0.chars().all(is_bare) {
-            write!(f, "`{}`", self.0)
+        if (1..=80).contains(&key.len()) && key.chars().all(is_bare) {
+            write!(f, "`{key}`")
         } else {
-            Quoted(self.0).fmt(f)
+            self.0.fmt(f)
         }
     }
 }
@@ -122,16 +152,16 @@ mod tests {
     fn what_a_file_says_can_not_act_on_a_terminal_nor_fill_it() {
         let long = "é".repeat(81);
         assert_eq!(
-            Quoted("a\"b\u{1b}[31m\n").to_string(),
+            Text::from("a\"b\u{1b}[31m\n").to_string(),
             r#""a\"b\u{1b}[31m\n""#
         );
         assert_eq!(
-            Quoted(&long).to_string(),
+            Text::from(long).to_string(),
             format!("\"{}\"…", "é".repeat(80))
         );
-        assert_eq!(Key("a-b_1").to_string(), "`a-b_1`");
-        assert_eq!(Key("a b").to_string(), "\"a b\"");
-        assert_eq!(Key("").to_string(), "\"\"");
+        assert_eq!(Key::from("a-b_1").to_string(), "`a-b_1`");
+        assert_eq!(Key::from("a b").to_string(), "\"a b\"");
+        assert_eq!(Key::from("").to_string(), "\"\"");
     }
 
     #[test]

@@ -1,17 +1,17 @@
 //! A request's head made plain, so that what the app reads is what we routed by (RFC 9112 §3).
 
 use http::header::{HOST, TRANSFER_ENCODING};
-use http::uri::{Authority, PathAndQuery};
-use http::{HeaderValue, Method, Uri, Version, request};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Uri, Version, request};
 
 use crate::outcome::HeadFault;
 
-/// Brings a head to origin-form, HTTP/1.1 and one `Host`; the host without its port, empty if an HTTP/1.0 client named none.
+/// Brings a head to origin-form, HTTP/1.1 and one good `Host`.
 ///
 /// # Errors
 ///
 /// What can't be made plain.
-pub(super) fn made_plain(head: &mut request::Parts) -> Result<String, HeadFault> {
+pub(super) fn made_plain(head: &mut request::Parts) -> Result<(), HeadFault> {
     if head.method == Method::CONNECT {
         return Err(HeadFault::Method);
     }
@@ -20,44 +20,63 @@ pub(super) fn made_plain(head: &mut request::Parts) -> Result<String, HeadFault>
     if codings.next().is_some_and(|coding| !chunked(coding)) || codings.next().is_some() {
         return Err(HeadFault::TransferCoding);
     }
-    let host = host(head)?;
+    settle_host(head)?;
+    host(&head.headers)?;
     origin_form(head);
     head.version = Version::HTTP_11;
     // hyper's own notes on the connection end here.
     head.extensions.clear();
-    Ok(host)
+    Ok(())
 }
 
-/// The host that the request is for: an absolute target's wins over the field (RFC 9112 §3.2.2).
-fn host(head: &mut request::Parts) -> Result<String, HeadFault> {
+/// The `Host` of a request, once: an absolute target's authority wins over the field (RFC 9112 §3.2.2).
+fn settle_host(head: &mut request::Parts) -> Result<(), HeadFault> {
     let mut fields = head.headers.get_all(HOST).iter();
     let (first, second) = (fields.next(), fields.next());
     if second.is_some() || first.is_none() && head.version == Version::HTTP_11 {
         return Err(HeadFault::Host);
     }
-    let field = first.map(host_of_field).transpose()?;
-    let Some(authority) = head.uri.authority() else {
-        return Ok(field.unwrap_or_default());
+    if let Some(authority) = head.uri.authority() {
+        let value = HeaderValue::from_str(authority.as_str()).map_err(|_| HeadFault::Target)?;
+        head.headers.insert(HOST, value);
+    }
+    Ok(())
+}
+
+/// The host that the request is for, without its port; empty if an HTTP/1.0 client named none.
+///
+/// # Errors
+///
+/// If it can't be a host.
+pub(super) fn host(headers: &HeaderMap) -> Result<&str, HeadFault> {
+    headers.get(HOST).map_or(Ok(""), host_of_field)
+}
+
+/// The host in a `Host` field, without its port; an empty field is allowed where there is no name (RFC 9110 §7.2).
+fn host_of_field(value: &HeaderValue) -> Result<&str, HeadFault> {
+    let text = value.to_str().map_err(|_| HeadFault::Host)?;
+    let (host, port) = match text.rfind([':', ']']) {
+        Some(at) if text.as_bytes()[at] == b':' => (&text[..at], &text[at + 1..]),
+        Some(_) | None => (text, ""),
     };
-    let host = host_of_authority(authority)?;
-    let value = HeaderValue::from_str(authority.as_str()).map_err(|_| HeadFault::Target)?;
-    head.headers.insert(HOST, value);
-    Ok(host)
+    let bracketed = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let good = match bracketed {
+        Some(address) => address
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte)),
+        None => host.bytes().all(is_of_name),
+    };
+    let good = good
+        && port.bytes().all(|byte| byte.is_ascii_digit())
+        && (!host.is_empty() || text.is_empty());
+    if good { Ok(host) } else { Err(HeadFault::Host) }
 }
 
-fn host_of_field(value: &HeaderValue) -> Result<String, HeadFault> {
-    if value.is_empty() {
-        return Ok(String::new());
-    }
-    let authority = Authority::try_from(value.as_bytes()).map_err(|_| HeadFault::Host)?;
-    host_of_authority(&authority).map_err(|_| HeadFault::Host)
-}
-
-fn host_of_authority(authority: &Authority) -> Result<String, HeadFault> {
-    if authority.as_str().contains('@') || authority.host().is_empty() {
-        return Err(HeadFault::Target);
-    }
-    Ok(authority.host().to_ascii_lowercase())
+/// A character of a registered name (RFC 3986 §3.2.2).
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte)
 }
 
 fn origin_form(head: &mut request::Parts) {
@@ -83,7 +102,8 @@ mod tests {
             request.header(*name, *value)
         });
         let mut head = request.body(()).expect("a request").into_parts().0;
-        let host = made_plain(&mut head)?;
+        made_plain(&mut head)?;
+        let host = host(&head.headers)?.to_owned();
         let field = head
             .headers
             .get(HOST)
@@ -94,7 +114,7 @@ mod tests {
     #[test]
     fn the_host_is_read_without_its_port_and_left_as_it_stands() {
         for (field, host) in [
-            ("Hooks.Example.com", "hooks.example.com"),
+            ("Hooks.Example.com", "Hooks.Example.com"),
             ("hooks.example.com:8443", "hooks.example.com"),
             ("[::1]:80", "[::1]"),
             ("", ""),

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use http::{StatusCode, request};
+use http::StatusCode;
+use http::request::Parts;
 use ipnet::IpNet;
 
+use super::request;
 use crate::failures::Failures;
 use crate::fallback::Fallback;
 use crate::metrics::{Metrics, RouteMetrics};
@@ -128,8 +130,9 @@ impl Site {
         }
     }
 
-    /// The route of a request; without a host it can't be routed.
-    pub(super) fn route(&self, head: &request::Parts, host: Option<&str>) -> &Arc<Route> {
+    /// The route of a request; what names no good host belongs to none.
+    pub(super) fn route(&self, head: &Parts) -> &Arc<Route> {
+        let host = request::host(&head.headers).ok();
         let found = host.and_then(|host| self.table.find(&head.method, host, head.uri.path()));
         found.unwrap_or(&self.unmatched)
     }

@@ -41,7 +41,10 @@ impl fmt::Display for AdditionError {
         match self {
             Self::NotAName(name) => write!(f, "`{name}` is no name that XML allows"),
             Self::NoSuchElement { element, named } => {
-                write!(f, "`{element}` names an element that is not known, `{named}`")
+                write!(
+                    f,
+                    "`{element}` names an element that is not known, `{named}`"
+                )
             }
         }
     }
@@ -50,12 +53,18 @@ impl fmt::Display for AdditionError {
 impl error::Error for AdditionError {}
 
 /// Adds to the table; every error at once.
-pub(super) fn apply(additions: &[Addition], drafts: &mut Vec<Draft>) -> Result<(), Vec<AdditionError>> {
+pub(super) fn apply(
+    additions: &[Addition],
+    drafts: &mut Vec<Draft>,
+) -> Result<(), Vec<AdditionError>> {
     let errors = errors(additions, drafts);
     if !errors.is_empty() {
         return Err(errors);
     }
-    let new: Vec<&Addition> = additions.iter().filter(|a| !knows(drafts, &a.element)).collect();
+    let new: Vec<&Addition> = additions
+        .iter()
+        .filter(|a| !knows(drafts, &a.element))
+        .collect();
     for addition in &new {
         if !knows(drafts, &addition.element) {
             drafts.push(Draft::open(&addition.element));
@@ -65,7 +74,11 @@ pub(super) fn apply(additions: &[Addition], drafts: &mut Vec<Draft>) -> Result<(
         let is_new = new.iter().any(|n| n.element == addition.element);
         extend(drafts, addition);
         let home = ["Response".to_owned()];
-        let parents = if is_new && addition.parents.is_empty() { &home } else { &*addition.parents };
+        let parents = if is_new && addition.parents.is_empty() {
+            &home
+        } else {
+            &*addition.parents
+        };
         for parent in parents {
             nest(drafts, parent, &addition.element);
         }
@@ -79,11 +92,30 @@ pub(super) fn apply(additions: &[Addition], drafts: &mut Vec<Draft>) -> Result<(
 fn errors(additions: &[Addition], drafts: &[Draft]) -> Vec<AdditionError> {
     let is_known = |name: &str| knows(drafts, name) || additions.iter().any(|a| a.element == name);
     let mut errors = Vec::new();
-    for Addition { element, parents, children, attributes, .. } in additions {
+    for Addition {
+        element,
+        parents,
+        children,
+        attributes,
+        ..
+    } in additions
+    {
         let names = [element].into_iter().chain(attributes);
-        errors.extend(names.filter(|name| !is_name(name)).cloned().map(AdditionError::NotAName));
-        let named = parents.iter().chain(children).filter(|name| !is_known(name)).cloned();
-        errors.extend(named.map(|named| AdditionError::NoSuchElement { element: element.clone(), named }));
+        errors.extend(
+            names
+                .filter(|name| !is_name(name))
+                .cloned()
+                .map(AdditionError::NotAName),
+        );
+        let named = parents
+            .iter()
+            .chain(children)
+            .filter(|name| !is_known(name))
+            .cloned();
+        errors.extend(named.map(|named| AdditionError::NoSuchElement {
+            element: element.clone(),
+            named,
+        }));
     }
     errors
 }
@@ -98,7 +130,10 @@ fn knows(drafts: &[Draft], name: &str) -> bool {
 
 /// Adds text and attributes to every element of that name.
 fn extend(drafts: &mut [Draft], addition: &Addition) {
-    for draft in drafts.iter_mut().filter(|draft| draft.tag() == addition.element) {
+    for draft in drafts
+        .iter_mut()
+        .filter(|draft| draft.tag() == addition.element)
+    {
         draft.text.allowed |= addition.text;
         for name in &addition.attributes {
             if !draft.attributes.iter().any(|known| known.name == *name) {
@@ -110,9 +145,18 @@ fn extend(drafts: &mut [Draft], addition: &Addition) {
 
 /// Lets every element of the parent's name hold the child.
 fn nest(drafts: &mut [Draft], parent: &str, child: &str) {
-    let key = drafts.iter().find(|draft| draft.tag() == child).expect("was looked for before").key.clone();
+    let key = drafts
+        .iter()
+        .find(|draft| draft.tag() == child)
+        .expect("was looked for before")
+        .key
+        .clone();
     for draft in drafts.iter_mut().filter(|draft| draft.tag() == parent) {
-        if !draft.children.iter().any(|known| known.rsplit('/').next() == Some(child)) {
+        if !draft
+            .children
+            .iter()
+            .any(|known| known.rsplit('/').next() == Some(child))
+        {
             draft.children.push(key.clone());
         }
     }

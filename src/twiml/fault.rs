@@ -3,7 +3,7 @@
 
 use std::{error, fmt};
 
-use super::{Encoding, Name, Place, Syntax};
+use super::{Encoding, Name, Place, Schema, Syntax};
 
 /// Why a page was refused: the finding that decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,8 +62,10 @@ impl error::Error for Fault {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub(super) fact: Fact,
+    pub(super) code: u32,
     pub(super) level: Level,
     pub(super) place: Place,
+    pub(super) width: u32,
     pub(super) path: Box<str>,
 }
 
@@ -80,12 +82,17 @@ impl Finding {
 
     /// Twilio's code, as its error dictionary (<https://www.twilio.com/docs/api/errors>) has it.
     pub fn code(&self) -> u32 {
-        self.fact.code()
+        self.code
     }
 
     /// Where.
     pub fn place(&self) -> Place {
         self.place
+    }
+
+    /// How many characters of the line it is about, at least one.
+    pub fn width(&self) -> u32 {
+        self.width
     }
 
     /// The way from the root, such as `Response/Gather/Say@voice`; empty outside the root.
@@ -149,6 +156,8 @@ pub enum Fact {
         /// The root that was found.
         found: Name,
     },
+    /// A rule of the grammar is broken.
+    Schema(Schema),
 }
 
 impl Fact {
@@ -158,13 +167,7 @@ impl Fact {
             Self::Encoding(_) => Reason::Encoding,
             Self::Syntax(_) => Reason::Malformed,
             Self::Root { .. } => Reason::Root,
-        }
-    }
-
-    fn code(&self) -> u32 {
-        match self {
-            Self::Encoding(_) | Self::Syntax(_) => 12100,
-            Self::Root { .. } => 12102,
+            Self::Schema(_) => Reason::Schema,
         }
     }
 
@@ -172,6 +175,7 @@ impl Fact {
         match self {
             Self::Encoding(_) => None,
             Self::Syntax(syntax) => syntax.help(),
+            Self::Schema(schema) => schema.help(),
             Self::Root { .. } => {
                 Some("the root must be `<Response>`, in this very spelling".into())
             }
@@ -184,6 +188,7 @@ impl fmt::Display for Fact {
         match self {
             Self::Encoding(encoding) => encoding.fmt(f),
             Self::Syntax(syntax) => syntax.fmt(f),
+            Self::Schema(schema) => schema.fmt(f),
             Self::Root { found } => write!(f, "the root element is `<{found}>`, not `<Response>`"),
         }
     }

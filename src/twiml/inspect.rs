@@ -23,13 +23,12 @@ pub(super) struct Inspector<'g, 't> {
     passed_over: usize,
     /// The root, where it isn't `Response`.
     pub(super) other_root: Option<Part<'t>>,
-    pub(super) found: Vec<Found>,
+    pub(super) found: Vec<Found<'t>>,
 }
 
 /// A finding, before its place is counted out.
-pub(super) struct Found {
-    pub(super) at: usize,
-    pub(super) len: usize,
+pub(super) struct Found<'t> {
+    pub(super) part: Part<'t>,
     pub(super) fact: Schema,
     pub(super) code: Code,
     pub(super) path: Box<str>,
@@ -61,6 +60,15 @@ enum Run<'t> {
 }
 
 impl<'t> Frame<'t> {
+    fn element(&self) -> Name {
+        Name::new(self.name.raw)
+    }
+
+    fn has_stand_in(&self, rules: &Definition) -> bool {
+        let (attributes, children) = rules.stand_ins;
+        self.strange || self.attributes & attributes != 0 || self.children & children != 0
+    }
+
     #[inline]
     fn new(definition: u16, name: Part<'t>) -> Self {
         Self {
@@ -83,7 +91,9 @@ impl<'t> Sink<'t> for Inspector<'_, 't> {
             self.passed_over += 1;
             return;
         }
-        let Some(parent) = self.open.last_mut() else { return self.root(name) };
+        let Some(parent) = self.open.last_mut() else {
+            return self.root(name);
+        };
         let Some(child) = self.grammar.child(parent.definition, name.raw) else {
             return self.strange_child(name);
         };
@@ -100,8 +110,10 @@ impl<'t> Sink<'t> for Inspector<'_, 't> {
         if self.passed_over > 0 {
             return;
         }
-        let Some(frame) = self.open.last_mut() else { return };
-        let Some(taken) = self.grammar.attribute(frame.definition, name.raw) else {
+        let Some(frame) = self.open.last_mut() else {
+            return;
+        };
+        let Some(&taken) = self.grammar.attribute(frame.definition, name.raw) else {
             return self.unknown_attribute(name);
         };
         frame.attributes |= taken.bit;
@@ -116,7 +128,9 @@ impl<'t> Sink<'t> for Inspector<'_, 't> {
         if self.passed_over > 0 || text.is_space() {
             return;
         }
-        let Some(frame) = self.open.last_mut() else { return };
+        let Some(frame) = self.open.last_mut() else {
+            return;
+        };
         let first = !frame.spoken;
         frame.spoken = true;
         frame.bytes += text.raw.len();
@@ -135,7 +149,9 @@ impl<'t> Sink<'t> for Inspector<'_, 't> {
             self.passed_over -= 1;
             return;
         }
-        let Some(frame) = self.open.last() else { return };
+        let Some(frame) = self.open.last() else {
+            return;
+        };
         let (definition, bytes) = (self.grammar.definition(frame.definition), frame.bytes);
         if definition.watched {
             self.look_back(definition, at);
@@ -150,7 +166,14 @@ impl<'t> Sink<'t> for Inspector<'_, 't> {
 impl<'g, 't> Inspector<'g, 't> {
     pub(super) fn new(grammar: &'g Grammar, text: &'t [u8]) -> Self {
         let (open, found) = (ArrayVec::new(), Vec::new());
-        Self { grammar, text, open, passed_over: 0, other_root: None, found }
+        Self {
+            grammar,
+            text,
+            open,
+            passed_over: 0,
+            other_root: None,
+            found,
+        }
     }
 
     fn root(&mut self, name: Part<'t>) {
@@ -165,26 +188,271 @@ impl<'g, 't> Inspector<'g, 't> {
     /// Rules on an element as a whole, once it is closed.
     #[inline]
     fn look_back(&mut self, definition: &Definition, end: usize) {
-        let Some(frame) = self.open.last() else { return };
-        if !frame.spoken
-            && let Some(code) = definition.text.needed
-            && !frame.has_stand_in(definition)
-        {
-            self.report(frame.name, code, |element| Schema::NoText { element });
-        } else if let Some((most, code)) = definition.text.most
+        let Some(frame) = self.open.last() else {
+            return;
+        };
+        let on_text = self.on_text(frame, definition, end);
+        let on_children = on_children(frame, definition);
+        for (part, code, fact) in on_text.into_iter().chain(on_children) {
+            self.report(part, code, fact);
+        }
+    }
+
+    #[inline]
+    fn on_text(&self, frame: &Frame<'t>, rules: &Definition, end: usize) -> Option<Broken<'t>> {
+        if !frame.spoken {
+            let code = rules.text.needed.filter(|_| !frame.has_stand_in(rules))?;
+            return Some((
+                frame.name,
+                code,
+                Schema::NoText {
+                    element: frame.element(),
+                },
+            ));
+        }
+        if let Some((most, code)) = rules.text.most
             && frame.bytes > most
             && self.characters(frame, end) > most
         {
-            self.report(frame.name, code, |element| Schema::LongText { element, most });
-        } else if let (Run::One(text), Some((form, code))) = (frame.run, definition.text.form)
-            && frame.children == 0
-        {
-            let verdict = form.check_part(text);
-            if verdict != Verdict::Good {
-                let expected = Expected(form);
-                self.report(text, code.given(verdict), |element| Schema::BadText { element, expected });
+            return Some((
+                frame.name,
+                code,
+                Schema::LongText {
+                    element: frame.element(),
+                    most,
+                },
+            ));
+        }
+        let (form, code) = rules.text.form?;
+        let Run::One(text) = frame.run else {
+            return None;
+        };
+        match form.check_part(text) {
+            Verdict::Good => None,
+            verdict => {
+                let fact = Schema::BadText {
+                    element: frame.element(),
+                    expected: Expected(form),
+                };
+                Some((text.trimmed(), code.given(verdict), fact))
             }
         }
-        self.look_back_on_children(definition);
     }
+
+    /// Counted only where there may be too many. The element is read once more, so references and markup are no matter.
+    #[cold]
+    fn characters(&self, frame: &Frame<'t>, end: usize) -> usize {
+        struct Counter(usize);
+        impl Sink<'_> for Counter {
+            fn open(&mut self, _: Part<'_>) {}
+            fn attribute(&mut self, _: Part<'_>, _: Part<'_>) {}
+            fn text(&mut self, text: Part<'_>) {
+                self.0 += text.characters();
+            }
+            fn close(&mut self, _: usize) {}
+        }
+        let mut counter = Counter(0);
+        // Ends in a fault, because the end tag is left out.
+        let _ = scan(&self.text[frame.name.at - 1..end], &mut counter);
+        counter.0
+    }
+
+    #[cold]
+    fn strange_child(&mut self, name: Part<'t>) {
+        self.passed_over = 1;
+        let Some(parent) = self.open.last_mut() else {
+            return;
+        };
+        parent.strange = true;
+        let (definition, parent) = (parent.definition, parent.element());
+        let path = self.path(Some(name), None);
+        let fact = self.strangeness(name, &parent, definition);
+        self.note(name, SCHEMA, fact, path.clone());
+        if let Some(code) = self.grammar.definition(definition).nesting.stray {
+            let fact = Schema::StrayElement {
+                name: Name::new(name.raw),
+                parent,
+                allowed: names(self.grammar.children_of(definition)),
+            };
+            self.note(name, code, fact, path);
+        }
+    }
+
+    /// Known and misplaced, or known to the other grammar, or unknown altogether.
+    fn strangeness(&self, name: Part<'t>, parent: &Name, definition: u16) -> Schema {
+        let (raw, name, parent) = (
+            String::from_utf8_lossy(name.raw),
+            Name::new(name.raw),
+            parent.clone(),
+        );
+        let homes: Box<[Name]> = self
+            .grammar
+            .homes_of(&raw)
+            .map(|home| Name::new(home.as_bytes()))
+            .collect();
+        if !homes.is_empty() {
+            return Schema::MisplacedElement {
+                name,
+                parent,
+                homes,
+            };
+        }
+        let kind = self.grammar.kind().other();
+        if Grammar::of(kind).tags().any(|tag| tag == raw) {
+            return Schema::OtherKind { name, parent, kind };
+        }
+        let here = self
+            .grammar
+            .children_of(definition)
+            .iter()
+            .map(|child| &**child);
+        let nearest = nearest(&raw, here).or_else(|| nearest(&raw, self.grammar.tags()));
+        let nearest = nearest.map(|known| Name::new(known.as_bytes()));
+        Schema::UnknownElement {
+            name,
+            parent,
+            nearest,
+        }
+    }
+
+    #[cold]
+    fn second_child(&mut self, name: Part<'t>) {
+        let Some(parent) = self.open.last() else {
+            return;
+        };
+        let Some(code) = self.grammar.definition(parent.definition).nesting.twice else {
+            return;
+        };
+        let fact = Schema::SecondChild {
+            name: Name::new(name.raw),
+            parent: parent.element(),
+        };
+        let path = self.path(Some(name), None);
+        self.note(name, code, fact, path);
+    }
+
+    #[cold]
+    fn unknown_attribute(&mut self, name: Part<'t>) {
+        let Some(frame) = self.open.last() else {
+            return;
+        };
+        let known = self
+            .grammar
+            .attributes_of(frame.definition)
+            .iter()
+            .map(|known| &**known);
+        let nearest = nearest(&String::from_utf8_lossy(name.raw), known)
+            .map(|known| Name::new(known.as_bytes()));
+        let fact = Schema::UnknownAttribute {
+            name: Name::new(name.raw),
+            element: frame.element(),
+            nearest,
+        };
+        let path = self.path(None, Some(name));
+        self.note(name, SCHEMA, fact, path);
+    }
+
+    #[cold]
+    fn bad_value(&mut self, name: Part<'t>, value: Part<'t>, rule: Taken, verdict: Verdict) {
+        let Some(frame) = self.open.last() else {
+            return;
+        };
+        let (attribute, expected) = (Name::new(name.raw), Expected(rule.value));
+        let fact = Schema::BadValue {
+            attribute,
+            element: frame.element(),
+            expected,
+        };
+        let path = self.path(None, Some(name));
+        self.note(value, rule.code.given(verdict), fact, path);
+    }
+
+    #[cold]
+    fn unwanted_text(&mut self, text: Part<'t>) {
+        let Some(frame) = self.open.last() else {
+            return;
+        };
+        let fact = Schema::Text {
+            element: frame.element(),
+        };
+        self.report(text.trimmed(), SCHEMA, fact);
+    }
+
+    /// Notes what the innermost element has broken.
+    #[cold]
+    fn report(&mut self, part: Part<'t>, code: Code, fact: Schema) {
+        let path = self.path(None, None);
+        self.note(part, code, fact, path);
+    }
+
+    fn note(&mut self, part: Part<'t>, code: Code, fact: Schema, path: Box<str>) {
+        let is_first_error = || {
+            self.found
+                .iter()
+                .all(|found| found.code.level < Level::Error)
+        };
+        if self.found.len() < MAX_FINDINGS || code.level == Level::Error && is_first_error() {
+            self.found.push(Found {
+                part,
+                fact,
+                code,
+                path,
+            });
+        }
+    }
+
+    /// The way to the innermost element, or to its child or attribute.
+    fn path(&self, child: Option<Part<'_>>, attribute: Option<Part<'_>>) -> Box<str> {
+        if self.found.len() > MAX_FINDINGS {
+            return Box::default();
+        }
+        let names = self.open.iter().map(|frame| frame.name).chain(child);
+        let mut path = names
+            .map(|name| Name::new(name.raw).to_string())
+            .collect::<Vec<_>>()
+            .join("/");
+        if let Some(attribute) = attribute {
+            path.push('@');
+            path.push_str(Name::new(attribute.raw).as_str());
+        }
+        path.into()
+    }
+}
+
+/// What a rule was broken by, the rule's code, and the fact.
+type Broken<'t> = (Part<'t>, Code, Schema);
+
+fn on_children<'t>(frame: &Frame<'t>, rules: &Definition) -> Option<Broken<'t>> {
+    if frame.children == 0
+        && let Some(code) = rules.nesting.needed
+    {
+        let allowed = names(rules.children());
+        return Some((
+            frame.name,
+            code,
+            Schema::NoChild {
+                element: frame.element(),
+                allowed,
+            },
+        ));
+    }
+    let (child, code) = rules.nesting.alone?;
+    if frame.children & rules.alone == 0 || frame.children == rules.alone {
+        return None;
+    }
+    Some((
+        frame.name,
+        code,
+        Schema::NotAlone {
+            name: Name::new(child.as_bytes()),
+            parent: frame.element(),
+        },
+    ))
+}
+
+fn names(known: &[String]) -> Box<[Name]> {
+    known
+        .iter()
+        .map(|name| Name::new(name.as_bytes()))
+        .collect()
 }

@@ -1,11 +1,15 @@
 //! Brings the parts together: bytes become text, the scanner reads it, the grammar listens, and the findings get their
 //! places.
 
+use memchr::memchr;
+
 use super::{
-    Fact, Fault, Finding, Kind, Level, Name, Rules, Strictness, Syntax,
+    Fact, Fault, Finding, Kind, Level, Name, Rules, Schema, Strictness, Syntax,
     charset::{Text, Unreadable},
+    inspect::{Found, Inspector},
+    part::Part,
     place::{Place, Surveyor},
-    scan::{Part, Sink, Stopped, scan},
+    scan::{Sink, Stopped, scan},
 };
 
 /// Everything that was found in a page.
@@ -38,8 +42,8 @@ impl Judgement {
 /// Judges a page and gathers all that is to be said of it. `charset` is that parameter of its `Content-Type`, if it had one.
 pub fn judge(page: &[u8], charset: Option<&str>, rules: &Rules) -> Judgement {
     Judgement {
-        kind: rules.kind,
-        findings: findings(page, charset),
+        kind: rules.kind(),
+        findings: findings(page, charset, rules),
     }
 }
 
@@ -47,7 +51,7 @@ pub fn judge(page: &[u8], charset: Option<&str>, rules: &Rules) -> Judgement {
 pub fn well_formed(page: &[u8], charset: Option<&str>) -> Result<(), Fault> {
     let text =
         Text::read(page, charset).map_err(|unreadable| Fault::new(of_bytes(page, unreadable)))?;
-    read(&text, &mut ()).map_err(Fault::new)
+    read(&text, &mut ()).map_err(|stopped| Fault::new(of_syntax(&text, stopped)))
 }
 
 /// The warnings of a page that passes, or the finding that decides against it.
@@ -56,9 +60,9 @@ pub(super) fn decide(
     charset: Option<&str>,
     rules: &Rules,
 ) -> Result<Vec<Finding>, Fault> {
-    let found = findings(page, charset);
+    let found = findings(page, charset, rules);
     let decisive = match (
-        rules.strictness,
+        rules.strictness(),
         found.iter().position(|f| f.level == Level::Error),
     ) {
         (Strictness::Strict, None) if !found.is_empty() => Some(0),
@@ -72,70 +76,54 @@ pub(super) fn decide(
     }
 }
 
-fn findings(page: &[u8], charset: Option<&str>) -> Vec<Finding> {
+/// A page that is no XML, or has another root, has that one finding: Twilio looks no further either.
+fn findings(page: &[u8], charset: Option<&str>, rules: &Rules) -> Vec<Finding> {
     let text = match Text::read(page, charset) {
         Ok(text) => text,
         Err(unreadable) => return vec![of_bytes(page, unreadable)],
     };
-    let mut root = Root(None);
-    if let Err(malformed) = read(&text, &mut root) {
-        return vec![malformed];
+    let mut inspector = Inspector::new(rules.grammar(), text.as_bytes());
+    if let Err(stopped) = read(&text, &mut inspector) {
+        return vec![of_malformed(&text, stopped, rules.kind())];
     }
-    match root.0 {
-        Some(name) if name.raw != b"Response" => {
-            let fact = Fact::Root {
-                found: Name::new(name.raw),
-            };
-            let place = Surveyor::new(&text).place(name.at);
-            vec![Finding {
-                fact,
-                level: Level::Error,
-                place,
-                path: Box::default(),
-            }]
-        }
-        _ => Vec::new(),
+    if let Some(root) = inspector.other_root {
+        return vec![of_root(&text, root)];
     }
+    of_schema(&text, inspector.found)
 }
 
-struct Root<'t>(Option<Part<'t>>);
-
-impl<'t> Sink<'t> for Root<'t> {
-    fn open(&mut self, name: Part<'t>) {
-        self.0.get_or_insert(name);
-    }
-    fn attribute(&mut self, _: Part<'_>, _: Part<'_>) {}
-    fn opened(&mut self) {}
-    fn text(&mut self, _: Part<'_>) {}
-    fn close(&mut self, _: usize) {}
-}
-
-/// Scans the text; what stops the scan is a finding, and so is a forbidden character if it comes before that.
-fn read<'t>(text: &'t Text<'_>, sink: &mut impl Sink<'t>) -> Result<(), Finding> {
-    let illegal = text.first_illegal();
-    match (scan(text.as_bytes(), sink), illegal) {
-        (Ok(()), None) => Ok(()),
-        (Err(stopped), Some((at, _))) if stopped.at < at => Err(of_syntax(text, stopped)),
-        (Err(stopped), None) => Err(of_syntax(text, stopped)),
-        (_, Some((at, character))) => Err(of_syntax(
-            text,
-            Stopped {
-                at,
-                fact: Syntax::IllegalCharacter(character),
-                open: Vec::new(),
-            },
-        )),
+/// Scans the text; a forbidden character before the point where the scan stops is where it should have stopped.
+fn read<'t>(text: &'t Text<'_>, sink: &mut impl Sink<'t>) -> Result<(), Stopped> {
+    let scanned = scan(text.as_bytes(), sink);
+    let Some((at, character)) = text.first_illegal() else {
+        return scanned;
+    };
+    match scanned {
+        Err(stopped) if stopped.at < at => Err(stopped),
+        Ok(()) | Err(_) => Err(Stopped {
+            at,
+            fact: Syntax::IllegalCharacter(character),
+            open: Vec::new(),
+        }),
     }
 }
 
 fn of_bytes(page: &[u8], unreadable: Unreadable) -> Finding {
-    let fact = Fact::Encoding(unreadable.fact);
     let place = Place::in_bytes(page, unreadable.at);
+    error(12100, Fact::Encoding(unreadable.fact), place)
+}
+
+/// Plain text in answer to a message is schema validation's concern and a warning (three reports: "Content is not allowed
+/// in prolog", code 12200, nothing sent); anything else that is malformed is an error.
+fn of_malformed(text: &Text<'_>, stopped: Stopped, kind: Kind) -> Finding {
+    let is_text = stopped.fact == Syntax::BeforeRoot && memchr(b'<', text.as_bytes()).is_none();
+    if kind == Kind::Voice || !is_text {
+        return of_syntax(text, stopped);
+    }
+    let place = Surveyor::new(text).place(stopped.at);
     Finding {
-        fact,
-        level: Level::Error,
-        place,
-        path: Box::default(),
+        level: Level::Warning,
+        ..error(12200, Fact::Schema(Schema::NotMarkup), place)
     }
 }
 
@@ -147,9 +135,62 @@ fn of_syntax(text: &Text<'_>, stopped: Stopped) -> Finding {
     let path = names.collect::<Vec<_>>().join("/").into();
     let place = Surveyor::new(text).place(stopped.at);
     Finding {
-        fact: Fact::Syntax(stopped.fact),
+        path,
+        ..error(12100, Fact::Syntax(stopped.fact), place)
+    }
+}
+
+fn of_root(text: &Text<'_>, root: Part<'_>) -> Finding {
+    let found = Name::new(root.raw);
+    let place = Surveyor::new(text).place(root.at);
+    Finding {
+        width: width(root),
+        ..error(12102, Fact::Root { found }, place)
+    }
+}
+
+fn of_schema(text: &Text<'_>, mut found: Vec<Found<'_>>) -> Vec<Finding> {
+    found.sort_by_key(|found| found.part.at);
+    let mut surveyor = Surveyor::new(text);
+    let of_one = |Found {
+                      part,
+                      fact,
+                      code,
+                      path,
+                  }| {
+        let place = surveyor.place(part.at);
+        Finding {
+            fact: Fact::Schema(fact),
+            code: code.number,
+            level: code.level,
+            place,
+            width: width(part),
+            path,
+        }
+    };
+    found.into_iter().map(of_one).collect()
+}
+
+fn error(code: u32, fact: Fact, place: Place) -> Finding {
+    Finding {
+        fact,
+        code,
         level: Level::Error,
         place,
-        path,
+        width: 1,
+        path: Box::default(),
     }
+}
+
+/// The characters of a part on its first line.
+fn width(part: Part<'_>) -> u32 {
+    let line = part
+        .raw
+        .split(|b| matches!(b, b'\r' | b'\n'))
+        .next()
+        .unwrap_or_default();
+    String::from_utf8_lossy(line)
+        .chars()
+        .count()
+        .clamp(1, u32::MAX as usize) as u32
 }

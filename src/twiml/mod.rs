@@ -17,29 +17,40 @@
 //! assert_eq!(fault.to_string(), "`</Response>` closes `<Say>`");
 //! ```
 
+mod addition;
 mod attributes;
 mod chars;
 mod charset;
 mod declaration;
 mod fault;
+mod grammar;
+mod inspect;
 mod judge;
 mod name;
+mod nearest;
+mod part;
 mod place;
 mod scan;
+mod schema;
 mod syntax;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
+use grammar::Grammar;
 
+pub use addition::{Addition, AdditionError};
 pub use charset::Encoding;
 pub use fault::{Fact, Fault, Finding, Level, Reason};
+pub use grammar::Expected;
+pub use inspect::MAX_FINDINGS;
 pub use judge::{Judgement, judge, well_formed};
 pub use name::Name;
 pub use place::Place;
 pub use scan::{MAX_ATTRIBUTES, MAX_DEPTH};
+pub use schema::Schema;
 pub use syntax::{Construct, Syntax};
 
 /// A page that Twilio can act on. Only [`Twiml::parse`] makes one, and it goes back byte for byte as it came.
@@ -77,12 +88,38 @@ impl Twiml {
 pub struct Rules {
     kind: Kind,
     strictness: Strictness,
+    grammar: Arc<Grammar>,
 }
 
 impl Rules {
     /// Twilio's own grammar for this kind of page.
     pub fn new(kind: Kind, strictness: Strictness) -> Self {
-        Self { kind, strictness }
+        Self {
+            kind,
+            strictness,
+            grammar: Grammar::of(kind),
+        }
+    }
+
+    /// Twilio's grammar, and what Twilio has since added to it.
+    pub fn with(
+        kind: Kind,
+        strictness: Strictness,
+        additions: &[Addition],
+    ) -> Result<Self, Vec<AdditionError>> {
+        Ok(Self {
+            kind,
+            strictness,
+            grammar: Grammar::with(kind, additions)?,
+        })
+    }
+
+    /// The same grammar, judged more or less strictly.
+    pub fn at(&self, strictness: Strictness) -> Self {
+        Self {
+            strictness,
+            ..self.clone()
+        }
     }
 
     /// Which grammar this is.
@@ -94,6 +131,10 @@ impl Rules {
     pub fn strictness(&self) -> Strictness {
         self.strictness
     }
+
+    fn grammar(&self) -> &Grammar {
+        &self.grammar
+    }
 }
 
 /// Twilio has one grammar for calls and one for messages.
@@ -103,6 +144,15 @@ pub enum Kind {
     Voice,
     /// The answer to a message.
     Messaging,
+}
+
+impl Kind {
+    fn other(self) -> Self {
+        match self {
+            Self::Voice => Self::Messaging,
+            Self::Messaging => Self::Voice,
+        }
+    }
 }
 
 impl fmt::Display for Kind {

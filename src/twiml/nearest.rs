@@ -7,7 +7,11 @@ pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> O
         return None;
     }
     let far = 1 + name.len() / 3;
-    known.map(|k| (distance(&name, &plain(k).collect::<Vec<_>>()), k)).min().filter(|(d, _)| *d < far).map(|(_, k)| k)
+    known
+        .map(|k| (distance(&name, &plain(k).collect::<Vec<_>>()), k))
+        .min()
+        .filter(|(d, _)| *d < far)
+        .map(|(_, k)| k)
 }
 
 /// The longest name worth comparing: TwiML's longest is 34 characters.
@@ -15,7 +19,9 @@ const LONGEST: usize = 40;
 
 /// Letter case and punctuation are what people get wrong first.
 fn plain(name: &str) -> impl Iterator<Item = char> {
-    name.chars().filter(|c| c.is_alphanumeric()).map(|c| c.to_ascii_lowercase())
+    name.chars()
+        .filter(|c| c.is_alphanumeric())
+        .map(|c| c.to_ascii_lowercase())
 }
 
 /// How many letters have to be changed, added, left out or swapped (optimal string alignment).
@@ -43,7 +49,17 @@ mod tests {
 
     #[test]
     fn a_name_is_nearest_to_what_was_meant() {
-        let known = ["Say", "Play", "Pause", "Pay", "Gather", "statusCallback", "interpret-as", "for", "Siprec"];
+        let known = [
+            "Say",
+            "Play",
+            "Pause",
+            "Pay",
+            "Gather",
+            "statusCallback",
+            "interpret-as",
+            "for",
+            "Siprec",
+        ];
         for (name, meant) in [
             ("say", Some("Say")),
             ("SAY", Some("Say")),

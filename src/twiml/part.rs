@@ -20,6 +20,16 @@ impl<'t> Part<'t> {
         self.raw.iter().all(|&b| is(b, SPACE))
     }
 
+    /// Without the space around it.
+    pub(super) fn trimmed(self) -> Self {
+        let raw = self.raw.trim_ascii_start();
+        Self {
+            raw: raw.trim_ascii_end(),
+            at: self.at + self.raw.len() - raw.len(),
+            ..self
+        }
+    }
+
     /// Its characters, references resolved. Was scanned, so every reference is a good one.
     pub(super) fn decoded(&self) -> Cow<'t, [u8]> {
         if !self.references {
@@ -48,7 +58,9 @@ impl<'t> Part<'t> {
 fn referred(name: &[u8]) -> char {
     let number = |digits, radix| {
         let digits = std::str::from_utf8(digits).unwrap_or_default();
-        u32::from_str_radix(digits, radix).ok().and_then(char::from_u32)
+        u32::from_str_radix(digits, radix)
+            .ok()
+            .and_then(char::from_u32)
     };
     let character = match name {
         b"amp" => Some('&'),

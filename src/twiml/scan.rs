@@ -14,6 +14,7 @@ use super::{
     attributes::Attributes,
     chars::{IN_VALUE, SPACE, is, is_legal, name_len},
     declaration,
+    part::Part,
     syntax::{Stop, stop},
 };
 
@@ -28,8 +29,6 @@ pub(super) trait Sink<'t> {
     fn open(&mut self, name: Part<'t>);
     /// `name="value"`
     fn attribute(&mut self, name: Part<'t>, value: Part<'t>);
-    /// The tag's `>` or `/>`; the content comes next, or `close`.
-    fn opened(&mut self);
     /// Characters and references between tags, or within a CDATA section; an element may have several such runs.
     fn text(&mut self, text: Part<'t>);
     /// `</name>` or `/>`; `at` is where the end tag begins, or the tag's `/>`.
@@ -40,19 +39,8 @@ pub(super) trait Sink<'t> {
 impl Sink<'_> for () {
     fn open(&mut self, _: Part<'_>) {}
     fn attribute(&mut self, _: Part<'_>, _: Part<'_>) {}
-    fn opened(&mut self) {}
     fn text(&mut self, _: Part<'_>) {}
     fn close(&mut self, _: usize) {}
-}
-
-/// A part of the text, and where it stands.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Part<'t> {
-    pub(super) raw: &'t [u8],
-    pub(super) at: usize,
-    /// Whether an `&` in it starts a reference.
-    #[expect(dead_code, reason = "the grammar will ask")]
-    pub(super) references: bool,
 }
 
 /// Where reading stopped, and the names of the elements that were open there.
@@ -166,7 +154,6 @@ impl<'t, S: Sink<'t>> Scanner<'t, '_, S> {
     fn end_of_start_tag(&mut self, name: Part<'t>) -> Result<(), Stop> {
         if self.peek() == b'>' {
             self.at += 1;
-            self.sink.opened();
             let range = name.at..name.at + name.raw.len();
             return self
                 .open
@@ -177,7 +164,6 @@ impl<'t, S: Sink<'t>> Scanner<'t, '_, S> {
             self.at += 1;
             return Err(self.unexpected(Construct::Tag, Syntax::AttributeName));
         }
-        self.sink.opened();
         self.sink.close(self.at);
         self.at += 2;
         Ok(())

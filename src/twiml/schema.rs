@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Name, grammar::Expected};
+use super::{Kind, Name, grammar::Expected};
 
 /// What breaks the grammar.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,15 @@ pub enum Schema {
         parent: Name,
         /// What it may stand in.
         homes: Box<[Name]>,
+    },
+    /// An element that answers a call, in the answer to a message, or the other way round.
+    OtherKind {
+        /// The element.
+        name: Name,
+        /// What it stands in.
+        parent: Name,
+        /// What it is for.
+        kind: Kind,
     },
     /// A child that this parent can't do with, for which Twilio has a code besides that of schema validation.
     StrayElement {
@@ -104,20 +113,49 @@ pub enum Schema {
 impl fmt::Display for Schema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownElement { name, parent, .. } => write!(f, "unknown element `<{name}>` in `<{parent}>`"),
-            Self::MisplacedElement { name, parent, .. } => write!(f, "`<{name}>` can't stand in `<{parent}>`"),
-            Self::StrayElement { name, parent, .. } => write!(f, "`<{parent}>` can do nothing with `<{name}>`"),
-            Self::NoChild { element, .. } => write!(f, "`<{element}>` holds no element that it needs"),
+            Self::UnknownElement { name, parent, .. } => {
+                write!(f, "unknown element `<{name}>` in `<{parent}>`")
+            }
+            Self::MisplacedElement { name, parent, .. } => {
+                write!(f, "`<{name}>` can't stand in `<{parent}>`")
+            }
+            Self::OtherKind { name, parent, kind } => {
+                write!(
+                    f,
+                    "`<{name}>` can't stand in `<{parent}>`: it is {kind} TwiML"
+                )
+            }
+            Self::StrayElement { name, parent, .. } => {
+                write!(f, "`<{parent}>` can do nothing with `<{name}>`")
+            }
+            Self::NoChild { element, .. } => {
+                write!(f, "`<{element}>` holds no element that it needs")
+            }
             Self::SecondChild { name, parent } => write!(f, "a second `<{name}>` in `<{parent}>`"),
-            Self::NotAlone { name, parent } => write!(f, "`<{name}>` beside others in `<{parent}>`"),
-            Self::UnknownAttribute { name, element, .. } => write!(f, "unknown attribute `{name}` on `<{element}>`"),
-            Self::BadValue { attribute, element, expected } => {
-                write!(f, "the value of `{attribute}` on `<{element}>` is not {expected}")
+            Self::NotAlone { name, parent } => {
+                write!(f, "`<{name}>` beside others in `<{parent}>`")
+            }
+            Self::UnknownAttribute { name, element, .. } => {
+                write!(f, "unknown attribute `{name}` on `<{element}>`")
+            }
+            Self::BadValue {
+                attribute,
+                element,
+                expected,
+            } => {
+                write!(
+                    f,
+                    "bad value for `{attribute}` on `<{element}>`: expected {expected}"
+                )
             }
             Self::Text { element } => write!(f, "text in `<{element}>`, which holds elements only"),
             Self::NoText { element } => write!(f, "no text in `<{element}>`"),
-            Self::LongText { element, most } => write!(f, "over {most} characters in `<{element}>`"),
-            Self::BadText { element, expected } => write!(f, "the text of `<{element}>` is not {expected}"),
+            Self::LongText { element, most } => {
+                write!(f, "over {most} characters in `<{element}>`")
+            }
+            Self::BadText { element, expected } => {
+                write!(f, "bad text in `<{element}>`: expected {expected}")
+            }
             Self::NotMarkup => f.write_str("plain text, not one tag in it"),
         }
     }
@@ -126,17 +164,30 @@ impl fmt::Display for Schema {
 impl Schema {
     pub(super) fn help(&self) -> Option<String> {
         match self {
-            Self::UnknownElement { nearest: Some(nearest), .. } => Some(format!("did you mean `<{nearest}>`?")),
-            Self::UnknownAttribute { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),
-            Self::MisplacedElement { name, homes, .. } => Some(format!("`<{name}>` may stand in {}", listed(homes))),
-            Self::StrayElement { parent, allowed, .. } | Self::NoChild { element: parent, allowed } => {
-                Some(format!("`<{parent}>` may hold {}", listed(allowed)))
+            Self::UnknownElement {
+                nearest: Some(nearest),
+                ..
+            } => Some(format!("did you mean `<{nearest}>`?")),
+            Self::UnknownAttribute {
+                nearest: Some(nearest),
+                ..
+            } => Some(format!("did you mean `{nearest}`?")),
+            Self::MisplacedElement { name, homes, .. } => {
+                Some(format!("`<{name}>` may stand in {}", listed(homes)))
             }
+            Self::StrayElement {
+                parent, allowed, ..
+            }
+            | Self::NoChild {
+                element: parent,
+                allowed,
+            } => Some(format!("`<{parent}>` may hold {}", listed(allowed))),
             Self::SecondChild { .. } => Some("keep one".into()),
             Self::LongText { most, .. } => Some(format!("keep it to {most}, or divide it")),
             Self::NotMarkup => Some("to send nothing, answer `<Response/>`".into()),
             Self::UnknownElement { nearest: None, .. }
             | Self::UnknownAttribute { nearest: None, .. }
+            | Self::OtherKind { .. }
             | Self::NotAlone { .. }
             | Self::BadValue { .. }
             | Self::Text { .. }

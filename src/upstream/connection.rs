@@ -18,7 +18,7 @@ use super::wire::{HEAD_LIMIT, Traffic, Wire};
 use super::{Census, Failure, Host, Settings};
 use crate::body::Sending;
 
-/// A connection to the app, idle or in use.
+/// A connection to the app, idle or in use. It is boxed: it changes hands several times a call, and hyper's half is large.
 pub(super) struct Connection {
     pub(super) sender: SendRequest<Sending>,
     driver: http1::Connection<TokioIo<Wire>, Sending>,
@@ -52,7 +52,10 @@ impl Connection {
     /// # Errors
     ///
     /// [`Failure::Resolve`], [`Failure::Connect`] or [`Failure::ConnectTimeout`].
-    pub(super) async fn open(settings: &Settings, census: &Arc<Census>) -> Result<Self, Failure> {
+    pub(super) async fn open(
+        settings: &Settings,
+        census: &Arc<Census>,
+    ) -> Result<Box<Self>, Failure> {
         let addresses = resolve(settings).await.map_err(Failure::Resolve)?;
         let stream = timeout(settings.connect_timeout, first_of(&addresses))
             .await
@@ -61,7 +64,7 @@ impl Connection {
         Self::over(stream, census).await
     }
 
-    async fn over(stream: TcpStream, census: &Arc<Census>) -> Result<Self, Failure> {
+    async fn over(stream: TcpStream, census: &Arc<Census>) -> Result<Box<Self>, Failure> {
         stream.set_nodelay(true).map_err(Failure::Connect)?;
         let traffic = Arc::new(Traffic::default());
         let wire = Wire::new(stream, Arc::clone(&traffic));
@@ -73,14 +76,14 @@ impl Connection {
             .handshake(TokioIo::new(wire))
             .await
             .map_err(Failure::of_head)?;
-        Ok(Self {
+        Ok(Box::new(Self {
             sender,
             driver,
             ended: false,
             traffic,
             idle_since: Instant::now(),
             _counted: Counted::new(census),
-        })
+        }))
     }
 
     /// Moves bytes both ways as far as possible without waiting. What became of them is told by the answer's own future.
@@ -102,7 +105,7 @@ impl Connection {
     }
 
     /// Waits for the end of HTTP on it, and gives the socket with what was read beyond.
-    pub(super) async fn into_raw(mut self) -> (Wire, Bytes) {
+    pub(super) async fn into_raw(mut self: Box<Self>) -> (Wire, Bytes) {
         std::future::poll_fn(|cx| {
             self.drive(cx);
             if self.ended {

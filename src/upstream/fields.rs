@@ -27,6 +27,15 @@ static HOP_BY_HOP: [HeaderName; 7] = [
     UPGRADE,
 ];
 
+/// One bit for each length that one of their names has.
+const HOP_BY_HOP_LENGTHS: u32 = 1 << "te".len()
+    | 1 << "upgrade".len()
+    | 1 << "trailer".len()
+    | 1 << "connection".len()
+    | 1 << "keep-alive".len()
+    | 1 << "proxy-connection".len()
+    | 1 << "transfer-encoding".len();
+
 /// Who is at the other end of a client connection.
 #[derive(Clone, Debug)]
 pub struct Peer {
@@ -152,15 +161,18 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         drop_listed(headers);
     }
-    let mut found = HOP_BY_HOP.each_ref().map(|_| false);
-    for name in headers.keys() {
-        if let Some(at) = HOP_BY_HOP.iter().position(|own| own == name) {
-            found[at] = true;
+    // Looking first is cheaper than removing what is seldom there.
+    if headers.keys().any(is_hop_by_hop) {
+        for name in &HOP_BY_HOP {
+            headers.remove(name);
         }
     }
-    for (name, _) in HOP_BY_HOP.iter().zip(found).filter(|(_, found)| *found) {
-        headers.remove(name);
-    }
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    HOP_BY_HOP_LENGTHS & (1 << name.len().min(31)) != 0
+        && HOP_BY_HOP.iter().any(|own| own.as_str() == name)
 }
 
 /// Drops the fields that `Connection` lists, except those that no message can do without: a list that names

@@ -20,7 +20,7 @@ type Answer = Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>>>>;
 
 /// A request that the app has, or is getting. Dropped, it closes its connection.
 pub struct InFlight {
-    connection: Connection,
+    connection: Box<Connection>,
     answer: Answer,
     /// The answer's body, once its head has come.
     body: Option<Incoming>,
@@ -64,7 +64,7 @@ impl Upstream {
             .await
     }
 
-    async fn connect(&self, retried: &mut bool) -> Result<Connection, Failure> {
+    async fn connect(&self, retried: &mut bool) -> Result<Box<Connection>, Failure> {
         match Connection::open(&self.settings, &self.census).await {
             Err(Failure::Connect(_) | Failure::ConnectTimeout) if !*retried => {
                 *retried = true;
@@ -77,7 +77,7 @@ impl Upstream {
     fn send(
         self: &Arc<Self>,
         pool: &Rc<Pool>,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         head: request::Parts,
         body: &Upload,
     ) -> InFlight {

@@ -1,5 +1,6 @@
 //! The configuration: what it says wrong input is, and that the files people copy are right.
 
+mod check;
 mod examples;
 
 use std::fmt::Debug;
@@ -7,7 +8,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use understudy::command::check;
 use understudy::config::{Config, Errors, SourceFile};
 use understudy::exchange::{AfterDeadline, RouteSettings};
 use understudy::fallback::{BUILT_IN_MESSAGING, BUILT_IN_VOICE};
@@ -359,56 +359,39 @@ fn wrong_arguments_are_named_all_at_once() {
 }
 
 #[test]
-fn check_sums_up_what_is_good() {
-    let (status, out, err) = checked("config/understudy.toml");
-    assert_eq!((status.as_str(), err.as_str()), (exit(0).as_str(), ""));
-    assert_eq!(
-        out,
-        concat!(
-            "config/understudy.toml: ok — 6 routes, 5 files read\n",
-            "  incoming-call        voice      /voice     8s\n",
-            "  incoming-call-fr     voice      /fr/voice  8s\n",
-            "  incoming-message     messaging  /sms       8s\n",
-            "  incoming-message-fr  messaging  /fr/sms    8s\n",
-            "  call-status          callback   /status/*  8s\n",
-            "  everything-else      auto       /*         8s\n",
-        )
-    );
-    let (_, out, _) = checked("tests/it/config/valid/inherited.toml");
-    assert!(
-        out.contains("  pass  GET hooks.example.com/again  1s 500ms\n"),
-        "{out}"
-    );
-}
-
-#[test]
-fn check_says_everything_that_is_wrong() {
-    let path = "tests/it/config/invalid/names.toml";
-    let (status, out, err) = checked(path);
-    assert_eq!((status.as_str(), out.as_str()), (exit(78).as_str(), ""));
-    assert_eq!(err, format!("{}\n", fails(Path::new(path))));
-}
-
-#[test]
-fn ten_thousand_routes_are_read_in_no_time() {
+fn a_page_of_ten_thousand_routes_is_read_once() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("v.xml"), "<Response/>").expect("written");
     let path = folder.path().join("u.toml");
     let route = |i| {
         format!(
-            "[[route]]\nname = \"r{i}\"\npath = \"/x\"\nhost = \"h{i}\"\nkind = \"voice\"\nfallback = \"v.xml\"\n"
+            "[[route]]\nname = \"r{i}\"\npath = \"/x\"\nhost = \"h{i}\"\n\
+             kind = \"voice\"\nfallback = \"v.xml\"\n"
         )
     };
     let routes: String = (0..10_000).map(route).collect();
     fs::write(&path, format!("{APP}{routes}")).expect("written");
+    let config = loads(&path);
+    assert_eq!((config.site.routes.len(), config.files.len()), (10_000, 2));
+}
 
-    let begun = std::time::Instant::now();
-    assert_eq!(loads(&path).site.routes.len(), 10_000);
-    assert!(
-        begun.elapsed() < secs(5),
-        "{:?}: each was compared with each",
-        begun.elapsed()
-    );
+#[test]
+fn a_page_that_is_too_long_for_twilio_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, page) = (folder.path().join("u.toml"), folder.path().join("v.xml"));
+    let route = "[[route]]\nname = \"x\"\npath = \"/x\"\nkind = \"voice\"\nfallback = \"v.xml\"\n";
+    fs::write(&path, format!("{APP}{route}")).expect("written");
+    let of_length = |bytes: usize| {
+        let text = format!("<Response>{}</Response>", " ".repeat(bytes - 21));
+        fs::write(&page, text).expect("written");
+    };
+    of_length(65_536);
+    loads(&path);
+    of_length(65_537);
+    let said = "the page has 65537 bytes and Twilio takes at most 65536; make it shorter";
+    let (path, page) = (path.display(), page.display());
+    let expected = format!("{path}:7:12: route[0].fallback: {page}: {said}");
+    assert_eq!(fails(Path::new(&path.to_string())).to_string(), expected);
 }
 
 #[test]
@@ -416,7 +399,7 @@ fn no_text_makes_it_panic() {
     let whole = fs::read_to_string("config/understudy.toml").expect("it is there");
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("u.toml");
-    for (at, _) in whole.char_indices().step_by(7) {
+    for (at, _) in whole.char_indices().step_by(23) {
         for wedge in ["", "\"", "[[", "= {", "\u{0}é\n"] {
             fs::write(
                 &path,
@@ -480,19 +463,6 @@ fn same_but_for_the_page(one: &RouteSettings, other: &RouteSettings) {
             ..other.clone()
         },
     );
-}
-
-/// Exit status, standard output, standard error.
-fn checked(path: &str) -> (String, String, String) {
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let status = check::run(Path::new(path), &mut out, &mut err);
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (format!("{status:?}"), text(out), text(err))
-}
-
-/// How an exit status shows itself: it can't be compared.
-fn exit(status: u8) -> String {
-    format!("{:?}", std::process::ExitCode::from(status))
 }
 
 fn secs(seconds: u64) -> Duration {

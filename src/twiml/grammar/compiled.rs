@@ -15,6 +15,7 @@ use crate::twiml::{Addition, AdditionError, Kind, addition};
 /// A whole grammar.
 #[derive(Debug)]
 pub(in crate::twiml) struct Grammar {
+    kind: Kind,
     definitions: Vec<Definition>,
     children: Index<Child>,
     attributes: Index<Taken>,
@@ -56,11 +57,20 @@ pub(in crate::twiml) struct Taken {
 /// The root's definition: the table begins with it.
 pub(in crate::twiml) const ROOT: u16 = 0;
 
+impl Definition {
+    /// The names of what it may hold.
+    pub(in crate::twiml) fn children(&self) -> &[String] {
+        &self.children
+    }
+}
+
 impl Grammar {
     /// Twilio's own grammar.
     pub(in crate::twiml) fn of(kind: Kind) -> Arc<Self> {
-        static VOICE: LazyLock<Arc<Grammar>> = LazyLock::new(|| Grammar::compile(drafts(Kind::Voice)));
-        static MESSAGING: LazyLock<Arc<Grammar>> = LazyLock::new(|| Grammar::compile(drafts(Kind::Messaging)));
+        static VOICE: LazyLock<Arc<Grammar>> =
+            LazyLock::new(|| Grammar::compile(Kind::Voice, drafts(Kind::Voice)));
+        static MESSAGING: LazyLock<Arc<Grammar>> =
+            LazyLock::new(|| Grammar::compile(Kind::Messaging, drafts(Kind::Messaging)));
         match kind {
             Kind::Voice => Arc::clone(&VOICE),
             Kind::Messaging => Arc::clone(&MESSAGING),
@@ -68,10 +78,17 @@ impl Grammar {
     }
 
     /// Twilio's grammar, and what a configuration adds to it.
-    pub(in crate::twiml) fn with(kind: Kind, additions: &[Addition]) -> Result<Arc<Self>, Vec<AdditionError>> {
+    pub(in crate::twiml) fn with(
+        kind: Kind,
+        additions: &[Addition],
+    ) -> Result<Arc<Self>, Vec<AdditionError>> {
         let mut drafts = drafts(kind);
         addition::apply(additions, &mut drafts)?;
-        Ok(Self::compile(drafts))
+        Ok(Self::compile(kind, drafts))
+    }
+
+    pub(in crate::twiml) fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// The definition of a child, if the element may hold it.
@@ -108,25 +125,50 @@ impl Grammar {
 
     /// The names of the elements that may hold a child of this name.
     pub(in crate::twiml) fn homes_of(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.definitions.iter().filter(move |d| d.children.iter().any(|c| c == name)).map(|d| &*d.tag)
+        self.definitions
+            .iter()
+            .filter(move |d| d.children.iter().any(|c| c == name))
+            .map(|d| &*d.tag)
     }
 
-    fn compile(drafts: Vec<Draft>) -> Arc<Self> {
-        let ids: HashMap<String, u16> = drafts.iter().zip(0..).map(|(d, id)| (d.key.clone(), id)).collect();
+    fn compile(kind: Kind, drafts: Vec<Draft>) -> Arc<Self> {
+        let ids: HashMap<String, u16> = drafts
+            .iter()
+            .zip(0..)
+            .map(|(d, id)| (d.key.clone(), id))
+            .collect();
         let mut children = Vec::new();
         let mut attributes = Vec::new();
         for (draft, owner) in drafts.iter().zip(0..) {
             for (place, key) in draft.children.iter().enumerate() {
-                let definition = *ids.get(key).expect("the table defines every child that it names");
-                children.push((owner, tag(key).to_owned(), Child { definition, bit: bit(place) }));
+                let definition = *ids
+                    .get(key)
+                    .expect("the table defines every child that it names");
+                children.push((
+                    owner,
+                    tag(key).to_owned(),
+                    Child {
+                        definition,
+                        bit: bit(place),
+                    },
+                ));
             }
             for (place, taken) in draft.attributes.iter().enumerate() {
-                let rule = Taken { value: taken.value, code: taken.code, bit: bit(place) };
+                let rule = Taken {
+                    value: taken.value,
+                    code: taken.code,
+                    bit: bit(place),
+                };
                 attributes.push((owner, taken.name.clone(), rule));
             }
         }
         let definitions = drafts.into_iter().map(Draft::define).collect();
-        Arc::new(Self { definitions, children: Index::new(children), attributes: Index::new(attributes) })
+        Arc::new(Self {
+            kind,
+            definitions,
+            children: Index::new(children),
+            attributes: Index::new(attributes),
+        })
     }
 }
 
@@ -150,7 +192,11 @@ pub(in crate::twiml) struct DraftAttribute {
 impl DraftAttribute {
     /// An attribute of which only the name is known.
     pub(in crate::twiml) fn open(name: &str) -> Self {
-        Self { name: name.to_owned(), value: Value::Any, code: SCHEMA }
+        Self {
+            name: name.to_owned(),
+            value: Value::Any,
+            code: SCHEMA,
+        }
     }
 }
 
@@ -170,7 +216,11 @@ impl Draft {
     }
 
     fn define(self) -> Definition {
-        let tags: Vec<String> = self.children.iter().map(|key| tag(key).to_owned()).collect();
+        let tags: Vec<String> = self
+            .children
+            .iter()
+            .map(|key| tag(key).to_owned())
+            .collect();
         let names: Vec<String> = self.attributes.into_iter().map(|a| a.name).collect();
         let stand_ins = self.text.unless;
         let alone = self.nesting.alone.map_or("", |(child, _)| child);
@@ -189,11 +239,25 @@ impl Draft {
 
 impl From<&Element> for Draft {
     fn from(element: &Element) -> Self {
-        let Element { key, children, attributes, shared, text, nesting } = *element;
-        let attribute = |a: &Attribute| DraftAttribute { name: a.name.to_owned(), value: a.value, code: a.code };
+        let Element {
+            key,
+            children,
+            attributes,
+            shared,
+            text,
+            nesting,
+        } = *element;
+        let attribute = |a: &Attribute| DraftAttribute {
+            name: a.name.to_owned(),
+            value: a.value,
+            code: a.code,
+        };
         Self {
             key: key.to_owned(),
-            children: children.split_ascii_whitespace().map(str::to_owned).collect(),
+            children: children
+                .split_ascii_whitespace()
+                .map(str::to_owned)
+                .collect(),
             attributes: attributes.iter().chain(shared).map(attribute).collect(),
             text,
             nesting,
@@ -203,19 +267,30 @@ impl From<&Element> for Draft {
 
 fn drafts(kind: Kind) -> Vec<Draft> {
     match kind {
-        Kind::Voice => [VERBS, NOUNS, ssml::ELEMENTS].into_iter().flatten().map(Draft::from).collect(),
+        Kind::Voice => [VERBS, NOUNS, ssml::ELEMENTS]
+            .into_iter()
+            .flatten()
+            .map(Draft::from)
+            .collect(),
         Kind::Messaging => MESSAGING.iter().map(Draft::from).collect(),
     }
 }
 
 fn bit(place: usize) -> u64 {
-    u32::try_from(place).ok().and_then(|place| 1_u64.checked_shl(place)).unwrap_or(0)
+    u32::try_from(place)
+        .ok()
+        .and_then(|place| 1_u64.checked_shl(place))
+        .unwrap_or(0)
 }
 
 /// The bits of these names, with spaces between, among all.
 fn bits(names: &str, all: &[String]) -> u64 {
     let place = |name| all.iter().position(|other| other == name);
-    names.split_ascii_whitespace().filter_map(place).map(bit).fold(0, |bits, bit| bits | bit)
+    names
+        .split_ascii_whitespace()
+        .filter_map(place)
+        .map(bit)
+        .fold(0, |bits, bit| bits | bit)
 }
 
 /// Values by owner and name: open addressing, and at most a quarter full.
@@ -230,7 +305,8 @@ const FREE: u16 = u16::MAX;
 
 impl<T> Index<T> {
     fn new(entries: Vec<(u16, String, T)>) -> Self {
-        let mut slots = vec![FREE; (4 * entries.len()).next_power_of_two().max(4)].into_boxed_slice();
+        let mut slots =
+            vec![FREE; (4 * entries.len()).next_power_of_two().max(4)].into_boxed_slice();
         for ((owner, name, _), place) in entries.iter().zip(0..FREE) {
             let mut slot = hash(*owner, name.as_bytes());
             while slots[slot & (slots.len() - 1)] != FREE {
@@ -260,6 +336,7 @@ impl<T> Index<T> {
 fn hash(owner: u16, name: &[u8]) -> usize {
     let letter = |at: usize| u32::from(name[at]);
     let letters = letter(0) ^ letter(name.len() / 2) << 6 ^ letter(name.len() - 1) << 12;
-    let mixed = (letters ^ (name.len() as u32) << 18 ^ u32::from(owner) << 24).wrapping_mul(0x9E37_79B1);
+    let mixed =
+        (letters ^ (name.len() as u32) << 18 ^ u32::from(owner) << 24).wrapping_mul(0x9E37_79B1);
     (mixed >> 15) as usize
 }

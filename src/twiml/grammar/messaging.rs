@@ -20,7 +20,9 @@ pub(super) const MESSAGING: &[Element] = &[
             url("statusCallback").warns(14105),
         ]),
     element("Body").needs_text(warning(14103)),
-    element("Media").needs_text(warning(12200)).form(Value::Url, warning(11100)),
+    element("Media")
+        .needs_text(warning(12200))
+        .form(Value::Url, warning(11100)),
     // Empty: loops the current document.
     element("Redirect")
         .text()

@@ -15,7 +15,7 @@ mod ssml;
 mod value;
 mod voice;
 
-pub(super) use compiled::{Draft, DraftAttribute, Grammar, ROOT};
+pub(super) use compiled::{Definition, Draft, DraftAttribute, Grammar, ROOT, Taken};
 pub use value::Expected;
 pub(super) use value::{Value, Verdict};
 
@@ -86,15 +86,31 @@ pub(super) struct Code {
     pub(super) level: Level,
 }
 
+impl Code {
+    /// What is only doubtful is never an error.
+    pub(super) fn given(self, verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Doubtful => warning(self.number),
+            Verdict::Good | Verdict::Bad => self,
+        }
+    }
+}
+
 /// Schema validation, for whatever has no code of its own.
 pub(super) const SCHEMA: Code = warning(12200);
 
 pub(super) const fn warning(number: u32) -> Code {
-    Code { number, level: Level::Warning }
+    Code {
+        number,
+        level: Level::Warning,
+    }
 }
 
 const fn error(number: u32) -> Code {
-    Code { number, level: Level::Error }
+    Code {
+        number,
+        level: Level::Error,
+    }
 }
 
 /// The part of a definition's key that is its tag: `Refer/Sip` is a `Sip`.
@@ -105,9 +121,27 @@ fn tag(key: &str) -> &str {
 // The words of the table.
 
 const fn element(key: &'static str) -> Element {
-    let text = Text { allowed: false, needed: None, unless: "", most: None, form: None };
-    let nesting = Nesting { stray: None, needed: None, twice: None, alone: None };
-    Element { key, children: "", attributes: &[], shared: &[], text, nesting }
+    let text = Text {
+        allowed: false,
+        needed: None,
+        unless: "",
+        most: None,
+        form: None,
+    };
+    let nesting = Nesting {
+        stray: None,
+        needed: None,
+        twice: None,
+        alone: None,
+    };
+    Element {
+        key,
+        children: "",
+        attributes: &[],
+        shared: &[],
+        text,
+        nesting,
+    }
 }
 
 impl Element {
@@ -200,7 +234,11 @@ impl Attribute {
 }
 
 const fn attribute(name: &'static str, value: Value) -> Attribute {
-    Attribute { name, value, code: SCHEMA }
+    Attribute {
+        name,
+        value,
+        code: SCHEMA,
+    }
 }
 
 /// Any value at all: free text, or a set that is open.
@@ -244,6 +282,11 @@ const TRIM: &[&str] = &["trim-silence", "do-not-trim"];
 const TRIM_OR_BOOLEAN: &[&str] = &["trim-silence", "do-not-trim", "true", "false"];
 /// `true` and `false` are aliases in the documentation.
 const DIAL_RECORD: &[&str] = &[
-    "do-not-record", "record-from-answer", "record-from-ringing", "record-from-answer-dual", "record-from-ringing-dual",
-    "true", "false",
+    "do-not-record",
+    "record-from-answer",
+    "record-from-ringing",
+    "record-from-answer-dual",
+    "record-from-ringing-dual",
+    "true",
+    "false",
 ];

@@ -1,15 +1,17 @@
 //! What the verbs of a call act on, and what those nouns hold in turn: <https://www.twilio.com/docs/voice/twiml>.
 
 use super::{
-    Attribute, DIAL_RECORD, Element, RECORDING_EVENTS, SCHEMA, TRIM, TRIM_OR_BOOLEAN, Value, any, attribute, boolean,
-    element, error, method, one_of, some_of, url, warning, whole,
+    Attribute, DIAL_RECORD, Element, RECORDING_EVENTS, SCHEMA, TRIM, TRIM_OR_BOOLEAN, Value, any,
+    attribute, boolean, element, error, method, one_of, some_of, url, warning, whole,
 };
 
 pub(super) const NOUNS: &[Element] = &[
     //
     // Nouns of <Annotate>
     //
-    element("BillingReferenceTag").needs_text(SCHEMA).at_most(128, error(13120)),
+    element("BillingReferenceTag")
+        .needs_text(SCHEMA)
+        .at_most(128, error(13120)),
     //
     // Nouns of <Connect>
     //
@@ -56,45 +58,53 @@ pub(super) const NOUNS: &[Element] = &[
         method("statusCallbackMethod"),
         some_of(
             "statusCallbackEvent",
-            &["call-initiated", "call-ringing", "call-answered", "call-in-progress", "call-completed"],
+            &[
+                "call-initiated",
+                "call-ringing",
+                "call-answered",
+                "call-in-progress",
+                "call-completed",
+            ],
         ),
     ]),
-    element("ConversationRelay").holds("Language Parameter").takes(&[
-        attribute("url", Value::Socket),
-        any("language"),
-        any("ttsLanguage"),
-        any("transcriptionLanguage"),
-        any("ttsProvider"),
-        any("voice"),
-        any("transcriptionProvider"),
-        any("speechModel"),
-        boolean("profanityFilter"),
-        boolean("dtmfDetection"),
-        any("welcomeGreeting"),
-        boolean("partialPrompts"),
-        one_of("welcomeGreetingInterruptible", INTERRUPTIBLE),
-        one_of("interruptible", INTERRUPTIBLE),
-        boolean("preemptible"),
-        any("hints"),
-        any("intelligenceService"),
-        one_of("reportInputDuringAgentSpeech", INTERRUPTIBLE), // SDKs say boolean
-        any("elevenlabsTextNormalization"),
-        any("interruptSensitivity"),
-        any("debug"),
-        any("events"),
-        any("eotThreshold"),
-        // twilio-python and twilio-ruby write these four so …
-        any("backgroundNoiseReduction"),
-        any("speechTimeout"),
-        any("deepgramSmartFormat"),
-        any("ignoreBackchannel"),
-        // … and the other SDKs so.
-        any("backgroundnoisereduction"),
-        any("speechtimeout"),
-        any("deepgramsmartformat"),
-        any("ignorebackchannel"),
-        any("interruptByDtmf"), // in twilio-java until 2025
-    ]),
+    element("ConversationRelay")
+        .holds("Language Parameter")
+        .takes(&[
+            attribute("url", Value::Socket),
+            any("language"),
+            any("ttsLanguage"),
+            any("transcriptionLanguage"),
+            any("ttsProvider"),
+            any("voice"),
+            any("transcriptionProvider"),
+            any("speechModel"),
+            boolean("profanityFilter"),
+            boolean("dtmfDetection"),
+            any("welcomeGreeting"),
+            boolean("partialPrompts"),
+            one_of("welcomeGreetingInterruptible", INTERRUPTIBLE),
+            one_of("interruptible", INTERRUPTIBLE),
+            boolean("preemptible"),
+            any("hints"),
+            any("intelligenceService"),
+            one_of("reportInputDuringAgentSpeech", INTERRUPTIBLE), // SDKs say boolean
+            any("elevenlabsTextNormalization"),
+            any("interruptSensitivity"),
+            any("debug"),
+            any("events"),
+            any("eotThreshold"),
+            // twilio-python and twilio-ruby write these four so …
+            any("backgroundNoiseReduction"),
+            any("speechTimeout"),
+            any("deepgramSmartFormat"),
+            any("ignoreBackchannel"),
+            // … and the other SDKs so.
+            any("backgroundnoisereduction"),
+            any("speechtimeout"),
+            any("deepgramsmartformat"),
+            any("ignorebackchannel"),
+            any("interruptByDtmf"), // in twilio-java until 2025
+        ]),
     element("ConversationRelaySession").takes(&[any("connector"), any("sessionConfiguration")]),
     element("Room").needs_text(SCHEMA).takes(&[
         any("participantIdentity"),
@@ -115,7 +125,12 @@ pub(super) const NOUNS: &[Element] = &[
     element("Application")
         .holds("ApplicationSid Parameter")
         .text()
-        .takes(&[url("url"), method("method"), any("customerId"), boolean("copyParentTo")])
+        .takes(&[
+            url("url"),
+            method("method"),
+            any("customerId"),
+            boolean("copyParentTo"),
+        ])
         .and(CALL_STATUS),
     element("ApplicationSid").needs_text(SCHEMA),
     element("Client")
@@ -139,14 +154,30 @@ pub(super) const NOUNS: &[Element] = &[
             url("waitUrl").warns(13233),
             method("waitMethod").warns(13234),
             whole("maxParticipants"),
-            one_of("record", &["do-not-record", "record-from-start", "true", "false"]),
-            one_of("region", &["us1", "us2", "ie1", "sg1", "br1", "au1", "jp1", "de1"]),
+            one_of(
+                "record",
+                &["do-not-record", "record-from-start", "true", "false"],
+            ),
+            one_of(
+                "region",
+                &["us1", "us2", "ie1", "sg1", "br1", "au1", "jp1", "de1"],
+            ),
             // Whether it is a live participant can't be seen from here.
             attribute("coach", Value::Sid("CA")).warns(13240),
             one_of("trim", TRIM_OR_BOOLEAN).fails(13239),
             some_of(
                 "statusCallbackEvent",
-                &["start", "end", "join", "leave", "mute", "hold", "modify", "speaker", "announcement"],
+                &[
+                    "start",
+                    "end",
+                    "join",
+                    "leave",
+                    "mute",
+                    "hold",
+                    "modify",
+                    "speaker",
+                    "announcement",
+                ],
             ),
             url("statusCallback"),
             method("statusCallbackMethod"),
@@ -157,23 +188,29 @@ pub(super) const NOUNS: &[Element] = &[
             one_of("jitterBufferSize", &["large", "medium", "small", "off"]),
             attribute("participantLabel", Value::Label(128)).fails(16023),
             any("recordingConfigurationId"),
-            any("whisper"), // in twilio-java until 2019
+            any("whisper"),   // in twilio-java until 2019
             method("method"), // in the old XSD
             url("url"),       // in the old XSD
         ]),
     // No SDK knows it, errors 14230 to 14239 do.
-    element("Conference/Task").text().form(Value::Json, error(14231)).takes(&[
-        attribute("workflowSid", Value::Sid("WW")).warns(14230),
-        whole("priority").warns(14232),
-        whole("timeout").warns(14233),
-    ]),
-    element("Number").needs_text(warning(13223)).form(Value::PhoneNumber, warning(13223)).takes(&[
-        attribute("sendDigits", Value::Dtmf).warns(13222),
-        url("url"),
-        method("method").warns(13221),
-        any("byoc"),
-    ])
-    .and(CALL_STATUS_AND_MACHINE),
+    element("Conference/Task")
+        .text()
+        .form(Value::Json, error(14231))
+        .takes(&[
+            attribute("workflowSid", Value::Sid("WW")).warns(14230),
+            whole("priority").warns(14232),
+            whole("timeout").warns(14233),
+        ]),
+    element("Number")
+        .needs_text(warning(13223))
+        .form(Value::PhoneNumber, warning(13223))
+        .takes(&[
+            attribute("sendDigits", Value::Dtmf).warns(13222),
+            url("url"),
+            method("method").warns(13221),
+            any("byoc"),
+        ])
+        .and(CALL_STATUS_AND_MACHINE),
     // Also a verb of its own.
     element("Queue")
         // The dictionary has an error for it, 14212; with a reservation there is no name.
@@ -201,17 +238,25 @@ pub(super) const NOUNS: &[Element] = &[
             method("method").warns(13241),
         ])
         .and(CALL_STATUS_AND_MACHINE),
-    element("WhatsApp").needs_text(SCHEMA).takes(&[url("url"), method("method")]).and(CALL_STATUS),
+    element("WhatsApp")
+        .needs_text(SCHEMA)
+        .takes(&[url("url"), method("method")])
+        .and(CALL_STATUS),
     //
     // Nouns of <Enqueue>, <Refer>, <Start> and <Stop>
     //
-    element("Task").needs_text(SCHEMA).form(Value::Json, error(14221)).takes(&[
-        whole("priority"),
-        whole("timeout"),
-        any("workflowSid"), // in the old XSD
-    ]),
+    element("Task")
+        .needs_text(SCHEMA)
+        .form(Value::Json, error(14221))
+        .takes(&[
+            whole("priority"),
+            whole("timeout"),
+            any("workflowSid"), // in the old XSD
+        ]),
     element("TaskAttributes").needs_text(SCHEMA), // in the old XSD: the former name of Task
-    element("Refer/Sip").needs_text(SCHEMA).form(Value::SipUri, warning(13243)),
+    element("Refer/Sip")
+        .needs_text(SCHEMA)
+        .form(Value::SipUri, warning(13243)),
     element("Recording").takes(&[
         any("name"), // in the page of error 14300, in no SDK
         url("recordingStatusCallback"),
@@ -252,9 +297,9 @@ pub(super) const NOUNS: &[Element] = &[
         any("hints"),
         boolean("enableAutomaticPunctuation"),
         any("intelligenceService"),
-        boolean("enableProviderData"),    // in the documentation, in no SDK
+        boolean("enableProviderData"), // in the documentation, in no SDK
         any("conversationConfiguration"), // in the documentation, in no SDK
-        any("conversationId"),            // in the documentation, in no SDK
+        any("conversationId"),         // in the documentation, in no SDK
     ]),
     //
     // Nouns of nouns
@@ -271,17 +316,23 @@ pub(super) const NOUNS: &[Element] = &[
         any("speechModel"),
     ]),
     element("Parameter").takes(&[any("name"), any("value")]),
-    element("Uri").text().form(Value::SipUri, warning(13243)).takes(&[
-        any("priority"),
-        any("weight"),
-        any("username"),
-        any("password"),
-    ]),
+    element("Uri")
+        .text()
+        .form(Value::SipUri, warning(13243))
+        .takes(&[
+            any("priority"),
+            any("weight"),
+            any("username"),
+            any("password"),
+        ]),
 ];
 
 /// Callbacks on a call's progress.
 const CALL_STATUS: &[Attribute] = &[
-    some_of("statusCallbackEvent", &["initiated", "ringing", "answered", "completed"]),
+    some_of(
+        "statusCallbackEvent",
+        &["initiated", "ringing", "answered", "completed"],
+    ),
     url("statusCallback"),
     method("statusCallbackMethod"),
 ];

@@ -7,6 +7,8 @@ use std::{borrow::Cow, fmt};
 
 use serde::de::IgnoredAny;
 
+use crate::twiml::part::Part;
+
 /// A set of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::twiml) enum Value {
@@ -66,8 +68,20 @@ pub(in crate::twiml) enum Verdict {
 use Verdict::{Bad, Doubtful, Good};
 
 impl Value {
+    /// Judges a value as it stands in the page.
+    #[inline]
+    pub(in crate::twiml) fn check_part(self, value: Part<'_>) -> Verdict {
+        match self {
+            Self::Any => Good,
+            // What references can stand for makes no difference here, so the usual `&amp;` need not be resolved.
+            Self::Url | Self::SipUri | Self::PhoneNumber => self.check(value.raw),
+            _ if !value.references => self.check(value.raw),
+            _ => self.check(&value.decoded()),
+        }
+    }
+
     /// Judges a value, its references resolved.
-    pub(in crate::twiml) fn check(self, value: &[u8]) -> Verdict {
+    fn check(self, value: &[u8]) -> Verdict {
         match self {
             Self::Any => Good,
             Self::OneOf(set) => one_of(set, value),
@@ -82,20 +96,27 @@ impl Value {
         match self {
             Self::WholeOr(word) if text == word => Good,
             Self::WholeOr(_) => whole(value),
-            Self::Wholes => all(text.split_ascii_whitespace(), |n| whole(n.as_bytes()) == Good),
+            Self::Wholes => all(text.split_ascii_whitespace(), |n| {
+                whole(n.as_bytes()) == Good
+            }),
             Self::Amount => amount(text),
             Self::SomeOf(set) => some_of(set, text),
             Self::Socket => good_if(text.is_empty() || starts_with(text, "wss://")),
             Self::Voice => good_if(matches!(text, "man" | "woman" | "alice") || text.contains('.')),
             Self::Language => good_if(is_language(text)),
             Self::Keys => good_if(text.bytes().all(|b| is_key(b))),
-            Self::Dtmf => good_if(text.bytes().all(|b| is_key(b) || matches!(b, b'w' | b'W' | b'A'..=b'D' | b','))),
+            Self::Dtmf => good_if(
+                text.bytes()
+                    .all(|b| is_key(b) || matches!(b, b'w' | b'W' | b'A'..=b'D' | b',')),
+            ),
             Self::Duration => good_if(is_duration(text)),
             Self::Sid(prefix) => good_if(is_sid(text, prefix)),
             Self::AtMost(most) => good_if(text.chars().count() <= most),
             Self::Label(most) => good_if(text.chars().count() <= most && !text.contains('/')),
             Self::PhoneNumber => good_if(text.bytes().any(|b| b.is_ascii_digit())),
-            Self::SipUri => good_if(text.contains('@') || starts_with(text, "sip:") || starts_with(text, "sips:")),
+            Self::SipUri => good_if(
+                text.contains('@') || starts_with(text, "sip:") || starts_with(text, "sips:"),
+            ),
             Self::Json => json(text),
             Self::Any | Self::OneOf(_) | Self::Url | Self::Whole => self.check(value),
         }
@@ -107,7 +128,11 @@ fn good_if(good: bool) -> Verdict {
 }
 
 fn all<'v>(items: impl Iterator<Item = &'v str>, good: impl Fn(&str) -> bool) -> Verdict {
-    good_if(items.map(|item| good(item)).fold(true, |all, good| all & good))
+    good_if(
+        items
+            .map(|item| good(item))
+            .fold(true, |all, good| all & good),
+    )
 }
 
 fn one_of(set: &[&str], value: &[u8]) -> Verdict {
@@ -115,7 +140,11 @@ fn one_of(set: &[&str], value: &[u8]) -> Verdict {
         return Good;
     }
     let value = value.trim_ascii();
-    match value.is_empty() || set.iter().any(|good| good.as_bytes().eq_ignore_ascii_case(value)) {
+    match value.is_empty()
+        || set
+            .iter()
+            .any(|good| good.as_bytes().eq_ignore_ascii_case(value))
+    {
         true => Doubtful,
         false => Bad,
     }
@@ -127,8 +156,12 @@ fn some_of(set: &[&str], value: &str) -> Verdict {
     if !value.is_empty() && words.all(|word| set.contains(&word)) {
         return Good;
     }
-    let mut words = value.split(|c: char| c == ',' || c.is_ascii_whitespace()).filter(|word| !word.is_empty());
-    match value.trim().is_empty() || words.any(|word| set.iter().any(|good| good.eq_ignore_ascii_case(word))) {
+    let mut words = value
+        .split(|c: char| c == ',' || c.is_ascii_whitespace())
+        .filter(|word| !word.is_empty());
+    match value.trim().is_empty()
+        || words.any(|word| set.iter().any(|good| good.eq_ignore_ascii_case(word)))
+    {
         true => Doubtful,
         false => Bad,
     }
@@ -150,10 +183,23 @@ fn amount(text: &str) -> Verdict {
 /// Only a scheme that Twilio does not speak, or no host after one that it does, is beyond doubt (error 11100).
 fn url(value: &[u8]) -> Verdict {
     let value = value.trim_ascii();
-    let colon = value.iter().take_while(|&&b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.')).count();
-    let spaced = || if value.iter().any(u8::is_ascii_whitespace) { Doubtful } else { Good };
-    let Some(rest) = value[colon..].strip_prefix(b"://") else { return spaced() };
-    let known = [&b"http"[..], b"https"].iter().any(|scheme| value[..colon].eq_ignore_ascii_case(scheme));
+    let colon = value
+        .iter()
+        .take_while(|&&b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+        .count();
+    let spaced = || {
+        if value.iter().any(u8::is_ascii_whitespace) {
+            Doubtful
+        } else {
+            Good
+        }
+    };
+    let Some(rest) = value[colon..].strip_prefix(b"://") else {
+        return spaced();
+    };
+    let known = [&b"http"[..], b"https"]
+        .iter()
+        .any(|scheme| value[..colon].eq_ignore_ascii_case(scheme));
     match rest.first() {
         _ if !known => Bad,
         None | Some(b'/' | b'?' | b'#') => Bad,
@@ -162,13 +208,18 @@ fn url(value: &[u8]) -> Verdict {
 }
 
 fn starts_with(text: &str, scheme: &str) -> bool {
-    text.trim_start().get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    text.trim_start()
+        .get(..scheme.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
 }
 
 fn is_language(text: &str) -> bool {
     let mut parts = text.split('-');
-    let primary = parts.next().is_some_and(|p| matches!(p.len(), 2 | 3) && p.bytes().all(|b| b.is_ascii_alphabetic()));
-    primary && parts.all(|p| matches!(p.len(), 2..=8) && p.bytes().all(|b| b.is_ascii_alphanumeric()))
+    let primary = parts
+        .next()
+        .is_some_and(|p| matches!(p.len(), 2 | 3) && p.bytes().all(|b| b.is_ascii_alphabetic()));
+    primary
+        && parts.all(|p| matches!(p.len(), 2..=8) && p.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
 fn is_key(byte: u8) -> bool {
@@ -181,7 +232,10 @@ fn is_duration(text: &str) -> bool {
 }
 
 fn is_sid(text: &str, prefix: &str) -> bool {
-    text.len() == 34 && text.strip_prefix(prefix).is_some_and(|id| id.bytes().all(|b| b.is_ascii_hexdigit()))
+    text.len() == 34
+        && text
+            .strip_prefix(prefix)
+            .is_some_and(|id| id.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// Twilio's own SDKs put plain words where JSON belongs (`<Task>foo</Task>`), so only what sets out to be an object or an
@@ -209,7 +263,9 @@ impl fmt::Display for Expected {
             Value::Wholes => "whole numbers with spaces between".into(),
             Value::Amount => "a sum such as `20.45`, without its currency".into(),
             Value::OneOf(set) => listed("or", set).into(),
-            Value::SomeOf(set) => format!("some of {}, with spaces between", listed("and", set)).into(),
+            Value::SomeOf(set) => {
+                format!("some of {}, with spaces between", listed("and", set)).into()
+            }
             Value::Voice => "`man`, `woman`, `alice`, or a voice such as `Polly.Joanna`".into(),
             Value::Language => "a language such as `en-US`".into(),
             Value::Keys => "keys of a telephone: digits, `#` and `*`".into(),
