@@ -21,7 +21,9 @@ pub(super) fn made_plain(head: &mut request::Parts) -> Result<(), HeadFault> {
         return Err(HeadFault::TransferCoding);
     }
     settle_host(head)?;
-    host(&head.headers)?;
+    if !head.headers.get(HOST).is_none_or(is_host) {
+        return Err(HeadFault::Host);
+    }
     origin_form(head);
     head.version = Version::HTTP_11;
     // hyper's own notes on the connection end here.
@@ -44,40 +46,53 @@ fn settle_host(head: &mut request::Parts) -> Result<(), HeadFault> {
 }
 
 /// The host that the request is for, without its port; empty if an HTTP/1.0 client named none.
-///
-/// # Errors
-///
-/// If it can't be a host.
-pub(super) fn host(headers: &HeaderMap) -> Result<&str, HeadFault> {
-    headers.get(HOST).map_or(Ok(""), host_of_field)
+pub(super) fn host(headers: &HeaderMap) -> &str {
+    let field = headers.get(HOST).and_then(|value| value.to_str().ok());
+    field.map_or("", |text| parts(text).0)
 }
 
-/// The host in a `Host` field, without its port; an empty field is allowed where there is no name (RFC 9110 §7.2).
-fn host_of_field(value: &HeaderValue) -> Result<&str, HeadFault> {
-    let text = value.to_str().map_err(|_| HeadFault::Host)?;
-    let (host, port) = match text.rfind([':', ']']) {
-        Some(at) if text.as_bytes()[at] == b':' => (&text[..at], &text[at + 1..]),
-        Some(_) | None => (text, ""),
+/// A host and its port.
+fn parts(field: &str) -> (&str, &str) {
+    match field.rfind([':', ']']) {
+        Some(at) if field.as_bytes()[at] == b':' => (&field[..at], &field[at + 1..]),
+        Some(_) | None => (field, ""),
+    }
+}
+
+/// Whether a `Host` field can be one; an empty one is allowed where there is no name (RFC 9110 §7.2).
+fn is_host(value: &HeaderValue) -> bool {
+    let Ok(text) = value.to_str() else {
+        return false;
     };
-    let bracketed = host
+    let (host, port) = parts(text);
+    let named = match host
         .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
-    let good = match bracketed {
+        .and_then(|host| host.strip_suffix(']'))
+    {
         Some(address) => address
             .bytes()
             .all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte)),
-        None => host.bytes().all(is_of_name),
+        None => host.bytes().all(|byte| OF_NAME[usize::from(byte)]),
     };
-    let good = good
-        && port.bytes().all(|byte| byte.is_ascii_digit())
-        && (!host.is_empty() || text.is_empty());
-    if good { Ok(host) } else { Err(HeadFault::Host) }
+    named && port.bytes().all(|byte| byte.is_ascii_digit()) && (!host.is_empty() || text.is_empty())
 }
 
-/// A character of a registered name (RFC 3986 §3.2.2).
-fn is_of_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte)
-}
+/// The characters of a registered name (RFC 3986 §3.2.2).
+const OF_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let marks = b"-._~%!$&'()*+,;=";
+    let mut at = 0;
+    while at < marks.len() {
+        table[marks[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 fn origin_form(head: &mut request::Parts) {
     if head.uri.authority().is_some() {
@@ -103,7 +118,7 @@ mod tests {
         });
         let mut head = request.body(()).expect("a request").into_parts().0;
         made_plain(&mut head)?;
-        let host = host(&head.headers)?.to_owned();
+        let host = host(&head.headers).to_owned();
         let field = head
             .headers
             .get(HOST)

@@ -130,10 +130,10 @@ impl Site {
         }
     }
 
-    /// The route of a request; what names no good host belongs to none.
+    /// The route of a request.
     pub(super) fn route(&self, head: &Parts) -> &Arc<Route> {
-        let host = request::host(&head.headers).ok();
-        let found = host.and_then(|host| self.table.find(&head.method, host, head.uri.path()));
+        let host = request::host(&head.headers);
+        let found = self.table.find(&head.method, host, head.uri.path());
         found.unwrap_or(&self.unmatched)
     }
 }

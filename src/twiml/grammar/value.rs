@@ -84,41 +84,30 @@ impl Value {
     fn check(self, value: &[u8]) -> Verdict {
         match self {
             Self::Any => Good,
-            Self::OneOf(set) => one_of(set, value),
             Self::Url => url(value),
+            Self::Socket => good_if(value.is_empty() || starts_with(value, "wss://")),
             Self::Whole => whole(value),
-            other => other.check_rarer(value),
-        }
-    }
-
-    fn check_rarer(self, value: &[u8]) -> Verdict {
-        let text = &*String::from_utf8_lossy(value);
-        match self {
-            Self::WholeOr(word) if text == word => Good,
+            Self::WholeOr(word) if value == word.as_bytes() => Good,
             Self::WholeOr(_) => whole(value),
-            Self::Wholes => all(text.split_ascii_whitespace(), |n| {
-                whole(n.as_bytes()) == Good
+            Self::Wholes => all_bytes(value, |b| b.is_ascii_digit() || b.is_ascii_whitespace()),
+            Self::Amount => amount(value),
+            Self::OneOf(set) => one_of(set, value),
+            Self::SomeOf(set) => some_of(set, value),
+            Self::Voice => {
+                good_if(matches!(value, b"man" | b"woman" | b"alice") || value.contains(&b'.'))
+            }
+            Self::Language => good_if(is_language(value)),
+            Self::Keys => all_bytes(value, is_key),
+            Self::Dtmf => all_bytes(value, |b| {
+                is_key(b) || matches!(b, b'w' | b'W' | b'A'..=b'D' | b',')
             }),
-            Self::Amount => amount(text),
-            Self::SomeOf(set) => some_of(set, text),
-            Self::Socket => good_if(text.is_empty() || starts_with(text, "wss://")),
-            Self::Voice => good_if(matches!(text, "man" | "woman" | "alice") || text.contains('.')),
-            Self::Language => good_if(is_language(text)),
-            Self::Keys => good_if(text.bytes().all(|b| is_key(b))),
-            Self::Dtmf => good_if(
-                text.bytes()
-                    .all(|b| is_key(b) || matches!(b, b'w' | b'W' | b'A'..=b'D' | b',')),
-            ),
-            Self::Duration => good_if(is_duration(text)),
-            Self::Sid(prefix) => good_if(is_sid(text, prefix)),
-            Self::AtMost(most) => good_if(text.chars().count() <= most),
-            Self::Label(most) => good_if(text.chars().count() <= most && !text.contains('/')),
-            Self::PhoneNumber => good_if(text.bytes().any(|b| b.is_ascii_digit())),
-            Self::SipUri => good_if(
-                text.contains('@') || starts_with(text, "sip:") || starts_with(text, "sips:"),
-            ),
-            Self::Json => json(text),
-            Self::Any | Self::OneOf(_) | Self::Url | Self::Whole => self.check(value),
+            Self::Duration => good_if(is_duration(value)),
+            Self::Sid(prefix) => good_if(is_sid(value, prefix)),
+            Self::AtMost(most) => good_if(characters(value) <= most),
+            Self::Label(most) => good_if(characters(value) <= most && !value.contains(&b'/')),
+            Self::PhoneNumber => good_if(value.iter().any(u8::is_ascii_digit)),
+            Self::SipUri => good_if(is_sip_uri(value)),
+            Self::Json => json(value),
         }
     }
 }
@@ -127,43 +116,45 @@ fn good_if(good: bool) -> Verdict {
     if good { Good } else { Bad }
 }
 
-fn all<'v>(items: impl Iterator<Item = &'v str>, good: impl Fn(&str) -> bool) -> Verdict {
-    good_if(
-        items
-            .map(|item| good(item))
-            .fold(true, |all, good| all & good),
-    )
+fn all_bytes(value: &[u8], good: impl Fn(u8) -> bool) -> Verdict {
+    good_if(value.iter().all(|&b| good(b)))
+}
+
+fn is_in(set: &[&str], value: &[u8]) -> bool {
+    set.iter().any(|good| good.as_bytes() == value)
+}
+
+fn is_nearly_in(set: &[&str], value: &[u8]) -> bool {
+    set.iter()
+        .any(|good| good.as_bytes().eq_ignore_ascii_case(value))
 }
 
 fn one_of(set: &[&str], value: &[u8]) -> Verdict {
-    if set.iter().any(|good| good.as_bytes() == value) {
+    if is_in(set, value) {
         return Good;
     }
     let value = value.trim_ascii();
-    match value.is_empty()
-        || set
-            .iter()
-            .any(|good| good.as_bytes().eq_ignore_ascii_case(value))
-    {
-        true => Doubtful,
-        false => Bad,
+    if value.is_empty() || is_nearly_in(set, value) {
+        Doubtful
+    } else {
+        Bad
     }
 }
 
 /// With a comma for a space, or with one unknown word among known ones, Twilio may still take the rest.
-fn some_of(set: &[&str], value: &str) -> Verdict {
-    let mut words = value.split(' ').filter(|word| !word.is_empty());
-    if !value.is_empty() && words.all(|word| set.contains(&word)) {
+fn some_of(set: &[&str], value: &[u8]) -> Verdict {
+    if !value.is_empty()
+        && value
+            .split(|&b| b == b' ')
+            .all(|word| word.is_empty() || is_in(set, word))
+    {
         return Good;
     }
-    let mut words = value
-        .split(|c: char| c == ',' || c.is_ascii_whitespace())
-        .filter(|word| !word.is_empty());
-    match value.trim().is_empty()
-        || words.any(|word| set.iter().any(|good| good.eq_ignore_ascii_case(word)))
-    {
-        true => Doubtful,
-        false => Bad,
+    let mut words = value.split(|&b| b == b',' || b.is_ascii_whitespace());
+    if value.trim_ascii().is_empty() || words.any(|word| is_nearly_in(set, word)) {
+        Doubtful
+    } else {
+        Bad
     }
 }
 
@@ -171,12 +162,12 @@ fn whole(value: &[u8]) -> Verdict {
     good_if(!value.is_empty() && value.iter().all(u8::is_ascii_digit))
 }
 
-fn amount(text: &str) -> Verdict {
-    let (units, cents) = text.split_once('.').unwrap_or((text, "0"));
-    match (whole(units.as_bytes()), whole(cents.as_bytes())) {
-        (Good, Good) => Good,
-        _ if text.is_empty() || text.bytes().any(|b| b.is_ascii_digit()) => Doubtful,
-        _ => Bad,
+fn amount(value: &[u8]) -> Verdict {
+    let mut parts = value.splitn(2, |&b| b == b'.');
+    match parts.all(|digits| whole(digits) == Good) {
+        true => Good,
+        false if value.is_empty() || value.iter().any(u8::is_ascii_digit) => Doubtful,
+        false => Bad,
     }
 }
 
@@ -207,43 +198,51 @@ fn url(value: &[u8]) -> Verdict {
     }
 }
 
-fn starts_with(text: &str, scheme: &str) -> bool {
-    text.trim_start()
-        .get(..scheme.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+fn starts_with(value: &[u8], scheme: &str) -> bool {
+    let start = value.trim_ascii_start().get(..scheme.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()))
 }
 
-fn is_language(text: &str) -> bool {
-    let mut parts = text.split('-');
+fn is_language(value: &[u8]) -> bool {
+    let mut parts = value.split(|&b| b == b'-');
     let primary = parts
         .next()
-        .is_some_and(|p| matches!(p.len(), 2 | 3) && p.bytes().all(|b| b.is_ascii_alphabetic()));
-    primary
-        && parts.all(|p| matches!(p.len(), 2..=8) && p.bytes().all(|b| b.is_ascii_alphanumeric()))
+        .is_some_and(|p| matches!(p.len(), 2 | 3) && p.iter().all(u8::is_ascii_alphabetic));
+    primary && parts.all(|p| matches!(p.len(), 2..=8) && p.iter().all(u8::is_ascii_alphanumeric))
 }
 
 fn is_key(byte: u8) -> bool {
     byte.is_ascii_digit() || matches!(byte, b'#' | b'*')
 }
 
-fn is_duration(text: &str) -> bool {
-    let number = text.strip_suffix("ms").or_else(|| text.strip_suffix('s'));
+fn is_duration(value: &[u8]) -> bool {
+    let number = value
+        .strip_suffix(b"ms")
+        .or_else(|| value.strip_suffix(b"s"));
     number.is_some_and(|n| amount(n) == Good)
 }
 
-fn is_sid(text: &str, prefix: &str) -> bool {
-    text.len() == 34
-        && text
-            .strip_prefix(prefix)
-            .is_some_and(|id| id.bytes().all(|b| b.is_ascii_hexdigit()))
+fn is_sid(value: &[u8], prefix: &str) -> bool {
+    value.len() == 34
+        && value
+            .strip_prefix(prefix.as_bytes())
+            .is_some_and(|id| id.iter().all(u8::is_ascii_hexdigit))
+}
+
+fn is_sip_uri(value: &[u8]) -> bool {
+    value.contains(&b'@') || starts_with(value, "sip:") || starts_with(value, "sips:")
+}
+
+fn characters(value: &[u8]) -> usize {
+    value.iter().filter(|&&b| !matches!(b, 0x80..=0xBF)).count()
 }
 
 /// Twilio's own SDKs put plain words where JSON belongs (`<Task>foo</Task>`), so only what sets out to be an object or an
 /// array, and fails, is beyond doubt.
-fn json(text: &str) -> Verdict {
-    match serde_json::from_str::<IgnoredAny>(text) {
+fn json(value: &[u8]) -> Verdict {
+    match serde_json::from_slice::<IgnoredAny>(value) {
         Ok(_) => Good,
-        Err(_) if text.trim_start().starts_with(['{', '[']) => Bad,
+        Err(_) if matches!(value.trim_ascii_start(), [b'{' | b'[', ..]) => Bad,
         Err(_) => Doubtful,
     }
 }

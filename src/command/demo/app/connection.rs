@@ -1,0 +1,166 @@
+//! One connection to the app: requests are read as bytes, scripts are played.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::sleep;
+
+use super::{House, Request, Step};
+
+/// Serves every request of a connection until it ends.
+pub(super) async fn serve(stream: TcpStream, number: usize, house: &House) {
+    let mut connection = Connection {
+        stream,
+        unread: BytesMut::new(),
+        number,
+        requests: 0,
+        house,
+    };
+    // The peer's leaving is an end like any other.
+    let _ = connection.run().await;
+}
+
+struct Connection<'a> {
+    stream: TcpStream,
+    /// What has come and belongs to no request yet.
+    unread: BytesMut,
+    number: usize,
+    /// How many requests have come.
+    requests: usize,
+    house: &'a House,
+}
+
+/// Whether a connection goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    GoOn,
+    End,
+}
+
+impl Connection<'_> {
+    async fn run(&mut self) -> io::Result<()> {
+        self.stream.set_nodelay(true)?;
+        while let Some(request) = self.next_head().await? {
+            if self.play(request).await? == Next::End {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next request's head; none at the connection's end.
+    async fn next_head(&mut self) -> io::Result<Option<Request>> {
+        loop {
+            if let Some(end) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
+                self.requests += 1;
+                return Ok(Some(Request {
+                    connection: self.number,
+                    number: self.requests,
+                    head: self.unread.split_to(end + 4).to_vec(),
+                    body: Vec::new(),
+                }));
+            }
+            if self.stream.read_buf(&mut self.unread).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn play(&mut self, request: Request) -> io::Result<Next> {
+        let script = (self.house.choose)(&request);
+        let at = self.keep(&request);
+        let mut read = request.framing().end(&[]).is_some();
+        if read {
+            self.house.whole.send_modify(|whole| *whole += 1);
+        }
+        for step in script.steps {
+            match step {
+                Step::Read if read => {}
+                Step::Read => {
+                    self.read_body(&request, at).await?;
+                    read = true;
+                }
+                step => {
+                    if self.take(step).await? == Next::End {
+                        return Ok(Next::End);
+                    }
+                }
+            }
+        }
+        // Behind a body that wasn't read, no next request can be found.
+        Ok(if read { Next::GoOn } else { Next::End })
+    }
+
+    /// Keeps a request, whose place is given back.
+    fn keep(&self, request: &Request) -> usize {
+        let mut requests = self.house.requests();
+        requests.push(request.clone());
+        requests.len() - 1
+    }
+
+    async fn read_body(&mut self, request: &Request, at: usize) -> io::Result<()> {
+        let framing = request.framing();
+        let end = loop {
+            if let Some(end) = framing.end(&self.unread) {
+                break end;
+            }
+            if self.stream.read_buf(&mut self.unread).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        };
+        self.house.requests()[at].body = self.unread.split_to(end).to_vec();
+        self.house.whole.send_modify(|whole| *whole += 1);
+        Ok(())
+    }
+
+    async fn take(&mut self, step: Step) -> io::Result<Next> {
+        match step {
+            Step::Read => {}
+            Step::Send(bytes) => self.stream.write_all(&bytes).await?,
+            Step::Pause(time) => sleep(time).await,
+            Step::Trickle(bytes, pause) => self.trickle(&bytes, pause).await?,
+            Step::Endless(bytes) => loop {
+                self.stream.write_all(&bytes).await?;
+            },
+            Step::Stall => {
+                while self.stream.read_buf(&mut self.unread).await? > 0 {}
+                return Ok(Next::End);
+            }
+            Step::Echo => {
+                self.echo().await?;
+                return Ok(Next::End);
+            }
+            Step::Close => {
+                self.stream.shutdown().await?;
+                return Ok(Next::End);
+            }
+            Step::Reset => {
+                SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))?;
+                return Ok(Next::End);
+            }
+        }
+        Ok(Next::GoOn)
+    }
+
+    async fn trickle(&mut self, bytes: &[u8], pause: Duration) -> io::Result<()> {
+        for byte in bytes {
+            sleep(pause).await;
+            self.stream.write_all(std::slice::from_ref(byte)).await?;
+        }
+        Ok(())
+    }
+
+    async fn echo(&mut self) -> io::Result<()> {
+        loop {
+            self.stream.write_all(&self.unread).await?;
+            self.unread.advance(self.unread.len());
+            if self.stream.read_buf(&mut self.unread).await? == 0 {
+                return self.stream.shutdown().await;
+            }
+        }
+    }
+}
