@@ -121,19 +121,29 @@ fn by_type(headers: &HeaderMap, kind: Kind, strictness: Strictness) -> Result<Pl
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
-    let essence = essence.trim().to_ascii_lowercase();
+    let essence = essence.trim();
+    let is = |name: &str| essence.eq_ignore_ascii_case(name);
+    let begins = |prefix: &str| {
+        let start = essence.get(..prefix.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
     let lenient = strictness == Strictness::Twilio;
-    match essence.as_str() {
-        "text/xml" | "application/xml" => Ok(judge(parameters, false)),
-        "text/html" if lenient => Ok(judge(parameters, kind == Kind::Messaging)),
-        "text/plain" if lenient => Ok(Plan::Body(Some(12300))),
-        // An answer without a body is `empty`, whatever its type; what isn't empty fails by its missing type.
-        _ if essence.starts_with("application/") && essence.ends_with("+xml") => {
-            Ok(judge(parameters, false))
-        }
-        _ if essence.starts_with("audio/") && kind == Kind::Voice && lenient => Ok(Plan::Stream),
-        _ => Err(Unfit::ContentType),
+    if is("text/xml") || is("application/xml") || begins("application/") && ends_in_xml(essence) {
+        Ok(judge(parameters, false))
+    } else if is("text/html") && lenient {
+        Ok(judge(parameters, kind == Kind::Messaging))
+    } else if is("text/plain") && lenient {
+        Ok(Plan::Body(Some(12300)))
+    } else if begins("audio/") && kind == Kind::Voice && lenient {
+        Ok(Plan::Stream)
+    } else {
+        Err(Unfit::ContentType)
     }
+}
+
+/// A structured syntax suffix (RFC 6839).
+fn ends_in_xml(essence: &str) -> bool {
+    essence.to_ascii_lowercase().ends_with("+xml")
 }
 
 fn judge(parameters: &str, text: bool) -> Plan {

@@ -80,10 +80,14 @@ impl Exchange {
         };
         match attempted {
             Ok(Attempted::Whole(response)) => {
+                run.read_rest(deadline).await;
                 tally.finish(Outcome::Upstream);
-                response.into()
+                run.answered(response)
             }
-            Ok(Attempted::Stream(head, slot)) => run.streamed(head, tally, slot).into(),
+            Ok(Attempted::Stream(head, slot)) => {
+                let response = run.streamed(head, tally, slot);
+                run.answered(response)
+            }
             Ok(Attempted::Tunnel(response, tunnel)) => {
                 tally.finish(Outcome::Upstream);
                 Answered {
@@ -92,13 +96,10 @@ impl Exchange {
                 }
             }
             Err(cause) => {
-                run.read_rest(deadline, &cause).await;
+                run.read_rest(deadline).await;
                 let (outcome, response) = run.answer_for(&cause, &site.shared);
                 tally.finish(outcome);
-                Answered {
-                    leaves_unread: !run.upload.is_whole(),
-                    ..response.into()
-                }
+                run.answered(response)
             }
         }
     }
@@ -270,6 +271,13 @@ impl Run {
         }
     }
 
+    fn answered(&self, response: Response<Page>) -> Answered {
+        Answered {
+            leaves_unread: !self.upload.is_whole(),
+            ..response.into()
+        }
+    }
+
     /// What goes back for a cause, and how the call is counted.
     fn answer_for(&mut self, cause: &Cause, shared: &Shared) -> (Outcome, Response<Page>) {
         self.late = matches!(cause, Cause::Deadline);
@@ -292,5 +300,22 @@ impl Run {
         };
         self.report(cause, outcome, shared);
         (outcome, response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_an_attempt_is_a_cause_like_any_other() {
+        let attempt = unwound(async {
+            tokio::task::yield_now().await;
+            if true {
+                panic!("a bug");
+            }
+            Ok(())
+        });
+        assert!(matches!(attempt.await, Err(Cause::Panic)));
     }
 }

@@ -14,21 +14,42 @@
 //! Beside the road: [`admin`] shows and steers, [`config`] turns a file into every room's settings, [`reload`] swaps
 //! them in one step under running calls, [`command`] is what a user types, [`log`] is what is said.
 
-pub mod admin;
-pub mod answer;
-pub mod body;
-pub mod command;
-pub mod config;
-pub mod deadline;
-pub mod exchange;
-pub mod failures;
-pub mod fallback;
-pub mod log;
-pub mod metrics;
-pub mod outcome;
-pub mod reload;
-pub mod route;
+// The road, in the order in which a call walks it.
+
 pub mod server;
+
+pub mod exchange;
+
+pub mod route;
+
 pub mod signature;
-pub mod twiml;
+
+pub mod body;
+
 pub mod upstream;
+
+pub mod answer;
+
+pub mod twiml;
+
+pub mod fallback;
+
+pub mod outcome;
+
+pub mod metrics;
+
+pub mod failures;
+
+// Beside the road.
+
+pub mod deadline;
+
+pub mod admin;
+
+pub mod config;
+
+pub mod reload;
+
+pub mod log;
+
+pub mod command;

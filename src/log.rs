@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
+use tracing::error;
 use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
@@ -23,5 +24,10 @@ pub fn begin() -> WorkerGuard {
             .with_span_list(false)
             .try_init()
     };
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        // The message may hold what was being worked on; the place is enough to find it.
+        error!(place, "a panic: please report it");
+    }));
     guard
 }

@@ -1,6 +1,7 @@
 //! What goes back to the client: a page that is whole, or a body that still streams.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -8,8 +9,9 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
+use tracing::warn;
 
-use super::site::Slot;
+use super::site::{Route, Slot};
 use crate::metrics::Tally;
 use crate::outcome::{Cause, Outcome, Reason};
 use crate::upstream::{Download, Failure};
@@ -35,12 +37,13 @@ impl Page {
     }
 
     /// A body as it comes from the app; the call is counted when it has gone through.
-    pub(super) fn stream(download: Download, tally: Tally, slot: Slot) -> Self {
+    pub(super) fn stream(download: Download, tally: Tally, slot: Slot, route: Arc<Route>) -> Self {
         let patience = Box::pin(sleep(STANDSTILL));
         Self::Stream(Box::new(Stream {
             download,
             tally: Some(tally),
             _slot: slot,
+            route,
             patience,
         }))
     }
@@ -52,6 +55,7 @@ pub struct Stream {
     /// Taken at the body's end. If hyper drops the body before, the client has left.
     tally: Option<Tally>,
     _slot: Slot,
+    route: Arc<Route>,
     patience: Pin<Box<Sleep>>,
 }
 
@@ -59,16 +63,28 @@ impl Stream {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.download).poll_frame(cx) else {
             ready!(self.patience.as_mut().poll(cx));
-            self.finish(Outcome::Error);
+            self.fail(&Failure::Truncated);
             return Poll::Ready(Some(Err(Failure::Truncated)));
         };
         self.patience.as_mut().reset(Instant::now() + STANDSTILL);
         match &frame {
-            Some(Err(_)) => self.finish(Outcome::Error),
+            Some(Err(failure)) => self.fail(failure),
             _ if self.download.is_end_stream() => self.finish(Outcome::Upstream),
             Some(Ok(_)) | None => {}
         }
         Poll::Ready(frame)
+    }
+
+    /// The head is out: all that is left is to break the body off, and to say so.
+    fn fail(&mut self, failure: &Failure) {
+        warn!(
+            target: "understudy::call",
+            route = self.route.settings.name,
+            outcome = Outcome::Error.label(),
+            detail = %failure,
+            "an answer was broken off"
+        );
+        self.finish(Outcome::Error);
     }
 
     fn finish(&mut self, outcome: Outcome) {

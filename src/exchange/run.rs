@@ -159,13 +159,8 @@ impl Run {
     }
 
     fn app_answered(&self) {
-        let metrics = &self.route.metrics;
-        metrics
-            .upstream_seconds
-            .observe(self.began.elapsed().as_secs_f64());
-        if self.retried {
-            metrics.retried(true);
-        }
+        let seconds = self.began.elapsed().as_secs_f64();
+        self.route.metrics.upstream_seconds.observe(seconds);
     }
 
     /// The app switched protocols, as it was asked to.
@@ -178,7 +173,7 @@ impl Run {
 
     /// The app's answer, its body still to come; the call is counted at its end.
     pub(super) fn streamed(
-        mut self,
+        &mut self,
         head: response::Parts,
         tally: Tally,
         slot: Slot,
@@ -186,7 +181,7 @@ impl Run {
         self.app_answered();
         let download = self.in_flight.take().map(InFlight::into_download);
         let page = match download.filter(|download| !http_body::Body::is_end_stream(download)) {
-            Some(download) => Page::stream(download, tally, slot),
+            Some(download) => Page::stream(download, tally, slot, Arc::clone(&self.route)),
             None => {
                 tally.finish(Outcome::Upstream);
                 Page::whole(Bytes::new())
@@ -195,19 +190,12 @@ impl Run {
         Response::from_parts(head, page)
     }
 
-    /// Reads what the app didn't read of the request before an answer of ours goes back; see [`Upload::read_rest`].
-    pub(super) async fn read_rest(&self, deadline: Deadline, cause: &Cause) {
-        let rest = self.upload.read_rest();
-        let _ = match cause {
-            Cause::Request(_) => return,
-            Cause::SlowClient | Cause::Deadline => timeout(Duration::ZERO, rest).await.ok(),
-            Cause::Head(_)
-            | Cause::Overload
-            | Cause::Upstream(_)
-            | Cause::Answer(_)
-            | Cause::Page(_)
-            | Cause::Panic => deadline.bound(rest).await.ok(),
-        };
+    /// Reads what the app didn't read of the request before an answer goes back; see [`Upload::read_rest`]. After the
+    /// deadline that is what has come already.
+    pub(super) async fn read_rest(&self, deadline: Deadline) {
+        if !self.upload.is_whole() {
+            let _ = deadline.bound(self.upload.read_rest()).await;
+        }
     }
 
     /// Whether it was the client that ended the call.
@@ -217,9 +205,6 @@ impl Run {
 
     /// Says and remembers what happened.
     pub(super) fn report(&self, cause: &Cause, outcome: Outcome, shared: &Shared) {
-        if self.retried {
-            self.route.metrics.retried(false);
-        }
         let failure = self.failure(cause, outcome);
         match outcome {
             Outcome::Fallback | Outcome::Error | Outcome::Observed => {
@@ -272,6 +257,9 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
+        if self.retried {
+            self.route.metrics.retried(self.status.is_some());
+        }
         let Some(in_flight) = self.in_flight.take() else {
             return;
         };

@@ -22,6 +22,10 @@ use crate::upstream::fields::Peer;
 /// How long an accept loop rests when the machine has no more sockets to give.
 const REST: Duration = Duration::from_millis(100);
 
+/// How long a listener goes on at shutdown, and how quiet it must have been to end before.
+const LAST_ACCEPTS: Duration = Duration::from_millis(50);
+const QUIET: Duration = Duration::from_millis(2);
+
 /// The future that is ready when the drain has begun.
 pub(super) type Drained<'a> = tokio::sync::futures::Notified<'a>;
 
@@ -157,11 +161,12 @@ impl Worker {
             exhausted = self.take(accepted, exhausted).await;
         }
         // A connection that the kernel has accepted would be reset with the listener.
-        while let Ok(accepted) = timeout(Duration::ZERO, self.next(&listener)).await {
-            if self.take(accepted, false).await {
-                return;
+        let last = timeout(LAST_ACCEPTS, async {
+            while let Ok(accepted) = timeout(QUIET, self.next(&listener)).await {
+                self.take(accepted, false).await;
             }
-        }
+        });
+        let _ = last.await;
     }
 
     /// The next connection, once there is a place for it; until then it waits in the kernel's backlog.

@@ -199,3 +199,178 @@ fn options(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 fn lists(value: &HeaderValue, option: &str) -> bool {
     options(value).any(|own| own.eq_ignore_ascii_case(option.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&str, &str)| {
+            let name: HeaderName = name.parse().expect("a name");
+            (name, HeaderValue::from_str(value).expect("a value"))
+        };
+        let mut map = HeaderMap::new();
+        fields.iter().map(pair).for_each(|(name, value)| {
+            map.append(name, value);
+        });
+        map
+    }
+
+    fn peer(trusted: bool) -> Peer {
+        Peer::new([192, 0, 2, 7].into(), trusted)
+    }
+
+    fn crossed(fields: &[(&str, &str)], trusted: bool) -> Vec<(String, String)> {
+        let mut map = headers(fields);
+        toward_app(&mut map, &peer(trusted), true, false);
+        let mut got: Vec<_> = map
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().expect("ASCII").to_owned()))
+            .collect();
+        got.sort();
+        got
+    }
+
+    fn owned(fields: &[(&str, &str)]) -> Vec<(String, String)> {
+        fields
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn what_twilio_sends_crosses_and_the_hop_does_not() {
+        let got = crossed(
+            &[
+                ("host", "hooks.example.com"),
+                ("x-twilio-signature", "0/KCTR6DLpKmkAf8muzZqo1nDgQ="),
+                ("i-twilio-idempotency-token", "a1"),
+                ("cookie", "a=b"),
+                ("authorization", "Basic eDp5"),
+                ("connection", "close, X-Hop"),
+                ("x-hop", "1"),
+                ("keep-alive", "timeout=5"),
+                ("te", "trailers"),
+                ("upgrade", "h2c"),
+                ("expect", "100-continue"),
+                ("accept-encoding", "gzip"),
+            ],
+            false,
+        );
+        let wanted = [
+            ("authorization", "Basic eDp5"),
+            ("cookie", "a=b"),
+            ("host", "hooks.example.com"),
+            ("i-twilio-idempotency-token", "a1"),
+            ("x-forwarded-for", "192.0.2.7"),
+            ("x-forwarded-host", "hooks.example.com"),
+            ("x-forwarded-proto", "http"),
+            ("x-twilio-signature", "0/KCTR6DLpKmkAf8muzZqo1nDgQ="),
+        ];
+        assert_eq!(got, owned(&wanted));
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed_and_added_to() {
+        let claims = [
+            ("host", "app.internal"),
+            ("x-forwarded-for", "198.51.100.1"),
+            ("x-forwarded-for", "203.0.113.2, 203.0.113.3"),
+            ("x-forwarded-host", "hooks.example.com"),
+            ("x-forwarded-port", "443"),
+            ("x-forwarded-proto", "https"),
+        ];
+        let wanted = [
+            ("host", "app.internal"),
+            (
+                "x-forwarded-for",
+                "198.51.100.1, 203.0.113.2, 203.0.113.3, 192.0.2.7",
+            ),
+            ("x-forwarded-host", "hooks.example.com"),
+            ("x-forwarded-port", "443"),
+            ("x-forwarded-proto", "https"),
+        ];
+        assert_eq!(crossed(&claims, true), owned(&wanted));
+        let wanted = [
+            ("host", "app.internal"),
+            ("x-forwarded-for", "192.0.2.7"),
+            ("x-forwarded-host", "app.internal"),
+            ("x-forwarded-proto", "http"),
+        ];
+        assert_eq!(crossed(&claims, false), owned(&wanted));
+    }
+
+    #[test]
+    fn a_connection_field_that_lists_what_no_message_can_do_without_is_not_obeyed() {
+        let got = crossed(
+            &[
+                ("host", "a"),
+                ("connection", "host, content-type"),
+                ("content-type", "x"),
+            ],
+            true,
+        );
+        assert!(got.contains(&("host".into(), "a".into())));
+        assert!(got.contains(&("content-type".into(), "x".into())));
+    }
+
+    #[test]
+    fn only_a_whole_websocket_handshake_asks_for_a_websocket() {
+        let asks = |method: &str, fields: &[(&str, &str)]| {
+            let mut request = Request::builder()
+                .method(method)
+                .body(())
+                .expect("a request");
+            *request.headers_mut() = headers(fields);
+            asks_for_websocket(&request.into_parts().0)
+        };
+        assert!(asks(
+            "GET",
+            &[
+                ("connection", "keep-alive, Upgrade"),
+                ("upgrade", "WebSocket")
+            ]
+        ));
+        assert!(!asks(
+            "POST",
+            &[("connection", "Upgrade"), ("upgrade", "websocket")]
+        ));
+        assert!(!asks(
+            "GET",
+            &[("connection", "Upgrade"), ("upgrade", "h2c")]
+        ));
+        assert!(!asks(
+            "GET",
+            &[("connection", "close"), ("upgrade", "websocket")]
+        ));
+    }
+
+    #[test]
+    fn an_answer_with_two_framings_is_refused_and_one_length_said_twice_is_one() {
+        let mut head = http::Response::new(()).into_parts().0;
+        for (fields, good) in [
+            (
+                &[("transfer-encoding", "chunked"), ("content-length", "3")][..],
+                false,
+            ),
+            (&[("transfer-encoding", "gzip, chunked")][..], false),
+            (
+                &[
+                    ("transfer-encoding", "chunked"),
+                    ("transfer-encoding", "chunked"),
+                ][..],
+                false,
+            ),
+            (&[("transfer-encoding", "chunked")][..], true),
+            (
+                &[("content-length", "3"), ("content-length", "3")][..],
+                true,
+            ),
+        ] {
+            head.headers = headers(fields);
+            assert_eq!(toward_client(&mut head).is_ok(), good, "{fields:?}");
+        }
+        assert_eq!(head.headers.get_all("content-length").iter().count(), 1);
+    }
+}

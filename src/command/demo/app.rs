@@ -50,7 +50,9 @@ enum Door {
     Open(JoinHandle<()>),
     Refusing,
     /// Held for as long as nobody is to get in.
-    Full { _full: Full },
+    Full {
+        _full: Full,
+    },
 }
 
 impl App {
@@ -60,9 +62,7 @@ impl App {
     /// # Errors
     ///
     /// If no address can be had.
-    pub fn start(
-        choose: impl Fn(&Request) -> Script + Send + Sync + 'static,
-    ) -> io::Result<Self> {
+    pub fn start(choose: impl Fn(&Request) -> Script + Send + Sync + 'static) -> io::Result<Self> {
         Self::at(Address::reserve()?, choose)
     }
 
@@ -198,8 +198,9 @@ async fn accept(listener: TcpListener, house: Arc<House>) {
     // An error ends it: what stands behind a demo or a test must not go on in half.
     while let Ok((stream, _)) = listener.accept().await {
         let number = house.opened.fetch_add(1, Relaxed) + 1;
-        house.open.send_modify(|open| *open += 1);
+        // Before it is counted: who hangs up waits for all that are.
         let mut hang_up = house.hang_up.subscribe();
+        house.open.send_modify(|open| *open += 1);
         let house = Arc::clone(&house);
         tokio::spawn(async move {
             tokio::select! {

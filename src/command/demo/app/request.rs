@@ -196,11 +196,7 @@ mod tests {
         assert_eq!(chunked.framing(), Framing::Chunked);
         assert_eq!(chunked.payload(), b"abcde");
         for end in 0..body.len() {
-            assert_eq!(
-                Framing::Chunked.end(&body.as_bytes()[..end]),
-                None,
-                "{end}"
-            );
+            assert_eq!(Framing::Chunked.end(&body.as_bytes()[..end]), None, "{end}");
         }
         let longer = format!("{body}GET");
         assert_eq!(Framing::Chunked.end(longer.as_bytes()), Some(body.len()));

@@ -1,0 +1,42 @@
+//! What the tests have in common: an app that misbehaves, the real binary before it, Twilio's requests, a client that sees
+//! bytes.
+//!
+//! Nothing here sleeps to let something happen: it waits for the thing, within [`PATIENCE`]. When a test fails, each part prints
+//! what it saw.
+
+#![allow(
+    dead_code,
+    reason = "a test module may be left out, or not be written yet, without its tools being taken away"
+)]
+
+mod app;
+mod sidecar;
+mod twilio;
+mod wire;
+
+use std::time::Duration;
+
+pub(crate) use app::{App, Request, Script, answer};
+pub(crate) use sidecar::{Sidecar, Signal, understudy};
+pub(crate) use twilio::Webhook;
+pub(crate) use wire::{Answer, Client};
+
+/// How long a test waits for what must happen: long enough for a machine that is busy with something else.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the future gives.
+///
+/// # Panics
+///
+/// If it takes longer than [`PATIENCE`].
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited {PATIENCE:?} in vain for {what}"),
+    }
+}
+
+/// So many milliseconds.
+pub(crate) fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}

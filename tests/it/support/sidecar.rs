@@ -1,0 +1,492 @@
+//! The real binary with a configuration of its own, on ports that the kernel chooses.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+use super::{Answer, App, Client, millis, soon};
+
+/// How long a poll that found nothing new waits for the next.
+const BREATH: Duration = Duration::from_millis(5);
+
+/// A route of each kind, named after it, below a path of that name.
+const ROUTES: &str = r#"
+[[route]]
+name = "voice"
+path = "/voice/*"
+kind = "voice"
+[[route]]
+name = "messaging"
+path = "/messaging/*"
+kind = "messaging"
+[[route]]
+name = "callback"
+path = "/callback/*"
+kind = "callback"
+[[route]]
+name = "pass"
+path = "/pass/*"
+kind = "pass"
+[[route]]
+name = "auto"
+path = "/auto/*"
+kind = "auto"
+"#;
+
+/// The binary under test, to be run with these arguments to its end.
+pub(crate) fn understudy(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_understudy"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the binary runs")
+}
+
+/// A running proxy. It is killed when dropped; when a test fails, it prints its log.
+pub(crate) struct Sidecar {
+    child: Child,
+    log: Arc<Log>,
+    folder: TempDir,
+    /// Where it takes calls.
+    pub(crate) address: SocketAddr,
+    /// Where it shows its metrics.
+    pub(crate) admin: SocketAddr,
+}
+
+/// What can be told to a running proxy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Signal {
+    Terminate,
+    Interrupt,
+    HangUp,
+}
+
+/// A proxy that is still to be started.
+pub(crate) struct Builder {
+    server: Vec<String>,
+    upstream: Vec<String>,
+    defaults: Vec<String>,
+    routes: String,
+    files: Vec<(String, Vec<u8>)>,
+    whole: Option<String>,
+}
+
+impl Sidecar {
+    /// A proxy before this app, with two workers and a route of each kind.
+    pub(crate) fn before(app: &App) -> Builder {
+        Self::before_address(app.address())
+    }
+
+    /// The same before whatever is at this address.
+    pub(crate) fn before_address(address: SocketAddr) -> Builder {
+        Builder {
+            server: Vec::new(),
+            upstream: vec![format!("url = \"http://{address}\"")],
+            defaults: Vec::new(),
+            routes: ROUTES.to_owned(),
+            files: Vec::new(),
+            whole: None,
+        }
+        .server("listen = \"127.0.0.1:0\"")
+        .server("admin = \"127.0.0.1:0\"")
+        .workers(2)
+    }
+
+    /// A new connection to it.
+    pub(crate) async fn connect(&self) -> Client {
+        Client::connect(self.address).await
+    }
+
+    /// What it answers to this request, on a connection of its own.
+    pub(crate) async fn ask(&self, request: impl Into<Vec<u8>>) -> Answer {
+        self.connect().await.ask(request).await
+    }
+
+    /// What the admin listener has at this path.
+    pub(crate) async fn admin_get(&self, path: &str) -> Answer {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: admin\r\n\r\n");
+        Client::connect(self.admin).await.ask(request).await
+    }
+
+    /// What the admin listener says to a change that is asked for in JSON.
+    pub(crate) async fn admin_post(&self, path: &str) -> Answer {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: admin\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n"
+        );
+        Client::connect(self.admin).await.ask(request).await
+    }
+
+    /// Every series as it is now.
+    pub(crate) async fn metrics(&self) -> Metrics {
+        let answer = self.admin_get("/metrics").await;
+        assert_eq!(answer.status, 200);
+        Metrics::parse(&answer.text())
+    }
+
+    /// The sum of a metric's series that have all these labels, as it is now.
+    pub(crate) async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        self.metrics().await.sum(name, labels)
+    }
+
+    /// Waits until the sum of a counter's series that have all these labels is what it should be.
+    ///
+    /// # Panics
+    ///
+    /// If it is more, or never gets there.
+    pub(crate) async fn counted(&self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let reach = async {
+            loop {
+                let now = self.metric(name, labels).await;
+                assert!(now <= value, "{name} {labels:?} is {now}, over {value}");
+                if now == value {
+                    return;
+                }
+                tokio::time::sleep(BREATH).await;
+            }
+        };
+        soon(&format!("{name} {labels:?} to be {value}"), reach).await;
+    }
+
+    /// What it has logged so far, line by line.
+    pub(crate) fn log_lines(&self) -> Vec<String> {
+        self.log.lines.lock().expect("no poison").clone()
+    }
+
+    /// Waits for a line of its log that is so.
+    pub(crate) async fn logged(&self, is_so: impl Fn(&Value) -> bool) -> Value {
+        soon("a line in the log", self.log.line(is_so))
+            .await
+            .expect("it is logged before the end")
+    }
+
+    /// Tells it something.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let name = match signal {
+            Signal::Terminate => "-TERM",
+            Signal::Interrupt => "-INT",
+            Signal::HangUp => "-HUP",
+        };
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args([name, &pid]).status();
+        assert!(status.expect("`kill` runs").success(), "{signal:?}");
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn wait(&mut self) -> ExitStatus {
+        let end = async {
+            loop {
+                if let Some(status) = self.child.try_wait().expect("a child") {
+                    return status;
+                }
+                tokio::time::sleep(BREATH).await;
+            }
+        };
+        soon("the proxy's end", end).await
+    }
+
+    /// The configuration as it stands in its file.
+    pub(crate) fn config(&self) -> String {
+        fs::read_to_string(self.config_path()).expect("the configuration")
+    }
+
+    /// Where its configuration is.
+    pub(crate) fn config_path(&self) -> PathBuf {
+        self.folder.path().join("understudy.toml")
+    }
+
+    /// Puts another configuration in its file's place, in one step.
+    pub(crate) fn rewrite_config(&self, text: &str) {
+        self.rewrite("understudy.toml", text);
+    }
+
+    /// Puts another file in a file's place, in one step.
+    pub(crate) fn rewrite(&self, name: &str, contents: impl AsRef<[u8]>) {
+        let new = self.folder.path().join(format!(".{name}.new"));
+        fs::write(&new, contents).expect("a file");
+        fs::rename(new, self.folder.path().join(name)).expect("a file");
+    }
+}
+
+impl Drop for Sidecar {
+    fn drop(&mut self) {
+        // It may have ended before.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("--- configuration ---\n{}", self.config());
+            eprintln!("--- log ---\n{}", self.log_lines().join("\n"));
+        }
+    }
+}
+
+impl Builder {
+    /// With one more line under `[server]`.
+    #[must_use]
+    pub(crate) fn server(self, line: &str) -> Self {
+        let server = with(self.server, line);
+        Self { server, ..self }
+    }
+
+    /// With one more line under `[upstream]`.
+    #[must_use]
+    pub(crate) fn upstream(self, line: &str) -> Self {
+        let upstream = with(self.upstream, line);
+        Self { upstream, ..self }
+    }
+
+    /// With one more line under `[defaults]`.
+    #[must_use]
+    pub(crate) fn defaults(self, line: &str) -> Self {
+        let defaults = with(self.defaults, line);
+        Self { defaults, ..self }
+    }
+
+    /// With so many workers.
+    #[must_use]
+    pub(crate) fn workers(self, many: usize) -> Self {
+        self.server(&format!("workers = {many}"))
+    }
+
+    /// With this deadline on every route.
+    #[must_use]
+    pub(crate) fn deadline(self, deadline: Duration) -> Self {
+        self.defaults(&format!("deadline = \"{}ms\"", deadline.as_millis()))
+    }
+
+    /// With these routes, as TOML, for the usual ones.
+    #[must_use]
+    pub(crate) fn routes(mut self, routes: &str) -> Self {
+        self.routes = routes.to_owned();
+        self
+    }
+
+    /// With this file beside its configuration.
+    #[must_use]
+    pub(crate) fn file(mut self, name: &str, contents: impl AsRef<[u8]>) -> Self {
+        self.files.push((name.to_owned(), contents.as_ref().into()));
+        self
+    }
+
+    /// With this configuration for the whole of the usual one.
+    #[must_use]
+    pub(crate) fn config(mut self, text: &str) -> Self {
+        self.whole = Some(text.to_owned());
+        self
+    }
+
+    /// Starts it and waits until it takes calls.
+    pub(crate) async fn start(self) -> Sidecar {
+        let folder = TempDir::new().expect("a folder");
+        for (name, contents) in &self.files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(path, contents).expect("a file");
+        }
+        let config = folder.path().join("understudy.toml");
+        fs::write(&config, self.text()).expect("a file");
+
+        let mut child = spawn(&config);
+        let log = Log::of(&mut child);
+        let ready = log.line(|line| line["message"] == "understudy takes calls");
+        let ready = soon("the proxy to take calls", ready).await;
+        let Some(ready) = ready else {
+            let said = log.lines.lock().expect("no poison").join("\n");
+            panic!("the proxy did not start:\n{}\n{said}", self.text());
+        };
+        Sidecar {
+            child,
+            log,
+            folder,
+            address: first_address(&ready["listen"]),
+            admin: first_address(&ready["admin"]),
+        }
+    }
+
+    fn text(&self) -> String {
+        let Self {
+            server,
+            upstream,
+            defaults,
+            routes,
+            whole,
+            ..
+        } = self;
+        whole.clone().unwrap_or_else(|| {
+            let [server, upstream, defaults] =
+                [server, upstream, defaults].map(|lines| lines.join("\n"));
+            format!("[server]\n{server}\n[upstream]\n{upstream}\n[defaults]\n{defaults}\n{routes}")
+        })
+    }
+}
+
+/// One more line; a line with the same key is replaced.
+fn with(mut lines: Vec<String>, line: &str) -> Vec<String> {
+    let key = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
+    lines.retain(|own| key(own) != key(line));
+    lines.push(line.to_owned());
+    lines
+}
+
+fn spawn(config: &Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_understudy"))
+        .args(["run", "--config"])
+        .arg(config)
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs")
+}
+
+fn first_address(addresses: &Value) -> SocketAddr {
+    let first = addresses.as_str().and_then(|text| text.split(' ').next());
+    first
+        .and_then(|address| address.parse().ok())
+        .expect("the log says the address")
+}
+
+/// What a process says, on either of its streams.
+#[derive(Default)]
+struct Log {
+    lines: Mutex<Vec<String>>,
+    /// How many lines there are; closed when the process has nothing more to say.
+    many: Mutex<Option<watch::Receiver<usize>>>,
+}
+
+impl Log {
+    /// Listens to a process, on threads of their own.
+    fn of(child: &mut Child) -> Arc<Self> {
+        let log = Arc::new(Self::default());
+        let (sender, receiver) = watch::channel(0);
+        *log.many.lock().expect("no poison") = Some(receiver);
+        log.follow(child.stdout.take().expect("a pipe"), sender.clone());
+        log.follow(child.stderr.take().expect("a pipe"), sender);
+        log
+    }
+
+    fn follow(self: &Arc<Self>, stream: impl Read + Send + 'static, many: watch::Sender<usize>) {
+        let log = Arc::clone(self);
+        thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                log.lines.lock().expect("no poison").push(line);
+                many.send_modify(|many| *many += 1);
+            }
+        });
+    }
+
+    /// The first line that is so, which may be still to come; none if the process ends without one.
+    async fn line(&self, is_so: impl Fn(&Value) -> bool) -> Option<Value> {
+        let mut many = self.many.lock().expect("no poison").clone()?;
+        let mut seen = 0;
+        loop {
+            let more = many.wait_for(|many| *many > seen).await.map(|many| *many);
+            let lines = self.lines.lock().expect("no poison");
+            let new = lines[seen..]
+                .iter()
+                .filter_map(|line| serde_json::from_str(line).ok());
+            if let Some(line) = new.into_iter().find(|line| is_so(line)) {
+                return Some(line);
+            }
+            seen = lines.len();
+            more.ok()?;
+        }
+    }
+}
+
+/// Everything of a `/metrics` page.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics(Vec<Series>);
+
+/// One series and its value.
+#[derive(Clone, Debug)]
+pub(crate) struct Series {
+    pub(crate) name: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) value: f64,
+}
+
+impl Metrics {
+    fn parse(page: &str) -> Self {
+        let lines = page
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.is_empty());
+        Self(lines.map(Series::parse).collect())
+    }
+
+    /// Every series.
+    pub(crate) fn series(&self) -> &[Series] {
+        &self.0
+    }
+
+    /// The sum of a metric's series that have all these labels.
+    pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let has = |series: &&Series| {
+            let label = |(key, value): &(&str, &str)| {
+                series.labels.get(*key).is_some_and(|own| own == value)
+            };
+            series.name == name && labels.iter().all(label)
+        };
+        self.0.iter().filter(has).map(|series| series.value).sum()
+    }
+}
+
+impl Series {
+    fn parse(line: &str) -> Self {
+        let (series, value) = line.rsplit_once(' ').expect("a series and its value");
+        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+        // No label of ours has a comma or a quotation mark in its value.
+        let labels = labels.trim_end_matches('}').split(',');
+        let labels = labels.filter_map(|label| label.split_once('='));
+        Self {
+            name: name.to_owned(),
+            labels: labels
+                .map(|(key, value)| (key.to_owned(), value.trim_matches('"').to_owned()))
+                .collect(),
+            value: value.parse().expect("a number"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_goes_through_and_is_counted() {
+    let app = App::with_page("<Response><Say>Hello</Say></Response>");
+    let sidecar = Sidecar::before(&app).deadline(millis(5000)).start().await;
+
+    let webhook = super::Webhook::voice("/voice/incoming");
+    let answer = sidecar.ask(&webhook).await;
+
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (200, "<Response><Say>Hello</Say></Response>")
+    );
+    assert!(answer.whole && answer.keeps_alive, "{answer:?}");
+    let labels = [("route", "voice"), ("outcome", "upstream")];
+    sidecar
+        .counted("understudy_requests_total", &labels, 1.0)
+        .await;
+    let request = &app.requests()[0];
+    assert!(webhook.bytes().ends_with(&request.body) && !request.body.is_empty());
+}
+
+#[tokio::test]
+async fn it_ends_in_good_order_when_it_is_told() {
+    let app = App::with_page("<Response/>");
+    let mut sidecar = Sidecar::before(&app).start().await;
+    sidecar.signal(Signal::Terminate);
+    assert_eq!(sidecar.wait().await.code(), Some(0));
+    let last = sidecar
+        .logged(|line| line["message"] == "understudy has stopped")
+        .await;
+    assert_eq!(last["cut_off"], 0);
+}

@@ -1,0 +1,142 @@
+//! Requests as Twilio sends them, made up in their values: numbers are of the 555-01xx range, identifiers nobody's.
+
+use form_urlencoded::Serializer;
+
+const ACCOUNT: &str = "AC00000000000000000000000000000001";
+/// The call of [`Webhook::voice`].
+pub(crate) const CALL: &str = "CA00000000000000000000000000000002";
+/// The message of [`Webhook::sms`].
+pub(crate) const MESSAGE: &str = "SM00000000000000000000000000000003";
+
+/// One webhook request.
+#[derive(Clone, Debug)]
+pub(crate) struct Webhook {
+    method: &'static str,
+    target: String,
+    host: String,
+    fields: Vec<(String, String)>,
+    parameters: Vec<(String, String)>,
+}
+
+impl Webhook {
+    /// A call comes in.
+    pub(crate) fn voice(target: &str) -> Self {
+        Self::new(target)
+            .with("CallSid", CALL)
+            .with("CallStatus", "ringing")
+            .with("Direction", "inbound")
+            .with("CallerCity", "NEW YORK")
+    }
+
+    /// A message comes in.
+    pub(crate) fn sms(target: &str) -> Self {
+        Self::new(target)
+            .with("MessageSid", MESSAGE)
+            .with("SmsSid", MESSAGE)
+            .with("SmsStatus", "received")
+            .with("NumSegments", "1")
+            .with("Body", "Hello & good-bye")
+    }
+
+    /// A call has ended.
+    pub(crate) fn status_callback(target: &str) -> Self {
+        Self::new(target)
+            .with("CallSid", CALL)
+            .with("CallStatus", "completed")
+            .with("CallbackSource", "call-progress-events")
+    }
+
+    fn new(target: &str) -> Self {
+        let webhook = Self {
+            method: "POST",
+            target: target.to_owned(),
+            host: "hooks.example.com".to_owned(),
+            fields: Vec::new(),
+            parameters: Vec::new(),
+        };
+        webhook
+            .with("AccountSid", ACCOUNT)
+            .with("ApiVersion", "2010-04-01")
+            .with("From", "+12025550147")
+            .with("To", "+14155550123")
+    }
+
+    /// With this parameter, in its place if there is one of that name.
+    #[must_use]
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        let value = value.to_owned();
+        match self.parameters.iter_mut().find(|(own, _)| own == name) {
+            Some(parameter) => parameter.1 = value,
+            None => self.parameters.push((name.to_owned(), value)),
+        }
+        self
+    }
+
+    /// With one more header field.
+    #[must_use]
+    pub(crate) fn field(mut self, name: &str, value: &str) -> Self {
+        self.fields.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// For this host.
+    #[must_use]
+    pub(crate) fn host(mut self, host: &str) -> Self {
+        self.host = host.to_owned();
+        self
+    }
+
+    /// As a number that is configured for GET has it: the parameters in the query.
+    #[must_use]
+    pub(crate) fn get(mut self) -> Self {
+        self.method = "GET";
+        self
+    }
+
+    /// The request's bytes.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut form = Serializer::new(String::new());
+        form.extend_pairs(&self.parameters);
+        let form = form.finish();
+        let (target, body) = match self.method {
+            "GET" if self.target.contains('?') => (format!("{}&{form}", self.target), None),
+            "GET" => (format!("{}?{form}", self.target), None),
+            _ => (self.target.clone(), Some(form)),
+        };
+        let mut head = format!("{} {target} HTTP/1.1\r\n", self.method);
+        let mut field = |name: &str, value: &str| head.push_str(&format!("{name}: {value}\r\n"));
+        field("Host", &self.host);
+        field("User-Agent", "TwilioProxy/1.1");
+        if let Some(form) = &body {
+            field("Content-Length", &form.len().to_string());
+            field(
+                "Content-Type",
+                "application/x-www-form-urlencoded; charset=UTF-8",
+            );
+        }
+        field("Accept", "*/*");
+        field(
+            "I-Twilio-Idempotency-Token",
+            "c9dff553-af3a-a281-9217-fa5085ac1ffc",
+        );
+        field("X-Home-Region", "us1");
+        field("X-Twilio-Signature", "tGOUDdNFlaO7Buu8ZVluTp6TC5k=");
+        for (name, value) in &self.fields {
+            field(name, value);
+        }
+        head.push_str("\r\n");
+        [head.into_bytes(), body.unwrap_or_default().into_bytes()].concat()
+    }
+}
+
+impl From<Webhook> for Vec<u8> {
+    fn from(webhook: Webhook) -> Self {
+        webhook.bytes()
+    }
+}
+
+impl From<&Webhook> for Vec<u8> {
+    fn from(webhook: &Webhook) -> Self {
+        webhook.bytes()
+    }
+}

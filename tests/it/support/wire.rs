@@ -1,0 +1,290 @@
+//! A client of HTTP/1.1 that sends bytes exactly as given and sees bytes as they come.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, BytesMut};
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::soon;
+
+/// One connection. When a test fails, it prints what crossed it.
+pub(crate) struct Client {
+    stream: TcpStream,
+    /// What has come and belongs to no answer yet.
+    unread: BytesMut,
+    sent: Vec<u8>,
+    received: Vec<u8>,
+    /// The method of the request that was sent last.
+    method: Vec<u8>,
+    /// When the last request began to be sent.
+    asked: Instant,
+}
+
+/// An answer, or as much of it as came.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// The 1xx statuses that came before it.
+    pub(crate) interim: Vec<u16>,
+    pub(crate) status: u16,
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    /// The body came to its end; if not, the connection broke off within it.
+    pub(crate) whole: bool,
+    /// By all that the answer says, the connection can be used again.
+    pub(crate) keeps_alive: bool,
+    /// From the request's first byte to the answer's last.
+    pub(crate) took: Duration,
+}
+
+impl Client {
+    /// A new connection.
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        let stream = soon("a connection", TcpStream::connect(address)).await;
+        let stream = stream.expect("the proxy takes connections");
+        stream.set_nodelay(true).expect("a TCP connection");
+        Self {
+            stream,
+            unread: BytesMut::new(),
+            sent: Vec::new(),
+            received: Vec::new(),
+            method: Vec::new(),
+            asked: Instant::now(),
+        }
+    }
+
+    /// Sends a request and waits for its answer.
+    pub(crate) async fn ask(&mut self, request: impl Into<Vec<u8>>) -> Answer {
+        self.send(request).await;
+        self.answer().await
+    }
+
+    /// Sends a request, or its beginning.
+    pub(crate) async fn send(&mut self, request: impl Into<Vec<u8>>) {
+        let request = request.into();
+        let method = request.split(|byte| *byte == b' ').next();
+        self.method = method.unwrap_or_default().to_vec();
+        self.asked = Instant::now();
+        self.send_more(request)
+            .await
+            .expect("the connection takes a request");
+    }
+
+    /// Sends more of a request.
+    pub(crate) async fn send_more(&mut self, bytes: impl Into<Vec<u8>>) -> io::Result<()> {
+        let bytes = bytes.into();
+        self.sent.extend_from_slice(&bytes);
+        soon("the peer to read", self.stream.write_all(&bytes)).await
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) async fn end(&mut self) {
+        self.stream
+            .shutdown()
+            .await
+            .expect("the connection is open");
+    }
+
+    /// Leaves with a reset.
+    pub(crate) fn reset(self) {
+        SockRef::from(&self.stream)
+            .set_linger(Some(Duration::ZERO))
+            .expect("a TCP connection");
+    }
+
+    /// The next answer, its body as far as it comes.
+    pub(crate) async fn answer(&mut self) -> Answer {
+        let mut answer = self.head().await;
+        answer.whole = soon("an answer's body", self.body(&mut answer)).await;
+        answer.keeps_alive &= answer.whole;
+        answer.took = self.asked.elapsed();
+        answer
+    }
+
+    /// The next answer's head; its body isn't read.
+    pub(crate) async fn head(&mut self) -> Answer {
+        let mut interim = Vec::new();
+        loop {
+            let head = soon("an answer's head", self.until(b"\r\n\r\n")).await;
+            let head = head.expect("an answer comes before the connection ends");
+            let mut answer = Answer::of_head(&head);
+            answer.took = self.asked.elapsed();
+            if answer.status >= 200 || answer.status == 101 {
+                answer.interim = interim;
+                return answer;
+            }
+            interim.push(answer.status);
+        }
+    }
+
+    /// So many bytes, whatever they mean.
+    pub(crate) async fn bytes(&mut self, many: usize) -> Vec<u8> {
+        let bytes = soon("bytes", self.exactly(many)).await;
+        bytes.expect("the bytes come before the connection ends")
+    }
+
+    /// Waits for the connection's end: what came before it.
+    pub(crate) async fn closed(&mut self) -> Vec<u8> {
+        soon("the connection's end", self.to_end()).await
+    }
+
+    /// Whether the body came to its end.
+    async fn body(&mut self, answer: &mut Answer) -> bool {
+        if self.method == b"HEAD" || matches!(answer.status, 101 | 204 | 304) {
+            return true;
+        }
+        if answer.field("transfer-encoding").is_some() {
+            return self.chunks(&mut answer.body).await.is_some();
+        }
+        let length = answer.field("content-length").map(str::parse::<usize>);
+        let Some(length) = length else {
+            answer.keeps_alive = false;
+            answer.body = self.to_end().await;
+            return true;
+        };
+        let length = length.expect("a length is a number");
+        match self.exactly(length).await {
+            Some(body) => {
+                answer.body = body;
+                true
+            }
+            None => {
+                answer.body = self.take(self.unread.len());
+                false
+            }
+        }
+    }
+
+    async fn chunks(&mut self, body: &mut Vec<u8>) -> Option<()> {
+        loop {
+            let line = self.until(b"\r\n").await?;
+            let size = String::from_utf8_lossy(&line);
+            let size = size.trim_end().split(';').next().unwrap_or_default();
+            let size = usize::from_str_radix(size, 16).expect("a chunk size is hexadecimal");
+            if size == 0 {
+                while self.until(b"\r\n").await? != b"\r\n" {}
+                return Some(());
+            }
+            body.extend(self.exactly(size).await?);
+            self.exactly(2).await?;
+        }
+    }
+
+    /// The bytes up to and with this end; none if the connection ends before.
+    async fn until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
+        loop {
+            let found = self.unread.windows(end.len()).position(|part| part == end);
+            if let Some(at) = found {
+                return Some(self.take(at + end.len()));
+            }
+            self.more().await?;
+        }
+    }
+
+    async fn exactly(&mut self, many: usize) -> Option<Vec<u8>> {
+        while self.unread.len() < many {
+            self.more().await?;
+        }
+        Some(self.take(many))
+    }
+
+    async fn to_end(&mut self) -> Vec<u8> {
+        while self.more().await.is_some() {}
+        self.take(self.unread.len())
+    }
+
+    fn take(&mut self, many: usize) -> Vec<u8> {
+        self.unread.copy_to_bytes(many).to_vec()
+    }
+
+    /// Reads what comes; a reset is an end too.
+    async fn more(&mut self) -> Option<()> {
+        let before = self.unread.len();
+        let read = self.stream.read_buf(&mut self.unread).await;
+        self.received.extend_from_slice(&self.unread[before..]);
+        read.is_ok_and(|read| read > 0).then_some(())
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- sent ---\n{}", shown(&self.sent));
+            eprintln!("--- received ---\n{}", shown(&self.received));
+        }
+    }
+}
+
+impl Answer {
+    fn of_head(head: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(head);
+        let mut lines = text.trim_end().split("\r\n");
+        let status_line = lines.next().unwrap_or_default();
+        let status = status_line
+            .split(' ')
+            .nth(1)
+            .and_then(|code| code.parse().ok());
+        let fields = lines.filter_map(|line| line.split_once(':'));
+        let mut answer = Self {
+            interim: Vec::new(),
+            status: status.unwrap_or_else(|| panic!("no status line: {status_line:?}")),
+            fields: fields
+                .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+                .collect(),
+            body: Vec::new(),
+            whole: false,
+            keeps_alive: true,
+            took: Duration::ZERO,
+        };
+        let closes = |value: &str| value.eq_ignore_ascii_case("close");
+        answer.keeps_alive =
+            status_line.starts_with("HTTP/1.1 ") && !answer.field("connection").is_some_and(closes);
+        answer
+    }
+
+    /// The first value of a field.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        let named = |(own, _): &&(String, String)| own.eq_ignore_ascii_case(name);
+        self.fields
+            .iter()
+            .find(named)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Why it is a fallback, if it is one.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.field("understudy-fallback")
+    }
+
+    /// The body as text.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("fields", &self.fields)
+            .field("body", &shown(&self.body))
+            .field("whole", &self.whole)
+            .field("keeps_alive", &self.keeps_alive)
+            .field("took", &self.took)
+            .finish_non_exhaustive()
+    }
+}
+
+/// As much of these bytes as a person wants to read.
+fn shown(bytes: &[u8]) -> String {
+    const SHOWN: usize = 4096;
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]);
+    match bytes.len().checked_sub(SHOWN) {
+        None | Some(0) => text.into_owned(),
+        Some(more) => format!("{text}… and {more} bytes more"),
+    }
+}
