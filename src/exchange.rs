@@ -27,7 +27,7 @@ use crate::deadline::{Deadline, Passed};
 use crate::outcome::{Cause, Outcome, Verdict};
 use crate::twiml::{Kind, Twiml};
 use crate::upstream::fields::{self, Peer};
-use crate::upstream::{Failure, Pool, Tunnel};
+use crate::upstream::{Download, Failure, Pool, Tunnel};
 use run::Run;
 
 /// The most that a page may hold, in bytes (error 11750).
@@ -84,8 +84,8 @@ impl Exchange {
                 tally.finish(Outcome::Upstream);
                 run.answered(response)
             }
-            Ok(Attempted::Stream(head, slot)) => {
-                let response = run.streamed(head, tally, slot);
+            Ok(Attempted::Stream(head, download, slot)) => {
+                let response = run.streamed(head, download, tally, slot);
                 run.answered(response)
             }
             Ok(Attempted::Tunnel(response, tunnel)) => {
@@ -165,7 +165,7 @@ impl Exchange {
         }
         match run.twiml_kind().await? {
             Some(kind) => judged(answer, kind, run, slot).await,
-            None => Ok(Attempted::Stream(answer, slot)),
+            None => run.download(answer, slot),
         }
     }
 }
@@ -175,7 +175,7 @@ enum Attempted {
     /// An answer that is whole.
     Whole(Response<Page>),
     /// An answer whose body is still to come.
-    Stream(response::Parts, site::Slot),
+    Stream(response::Parts, Download, site::Slot),
     /// An answer behind which HTTP ends.
     Tunnel(Response<Page>, Tunnel),
 }
@@ -194,7 +194,7 @@ async fn judged(
         conditional: run.conditional,
     };
     let plan = match answer::plan(&head, terms) {
-        Ok(Plan::Stream) => return Ok(Attempted::Stream(head, slot)),
+        Ok(Plan::Stream) => return run.download(head, slot),
         Ok(plan) => plan,
         Err(Unfit::ContentType) if run.is_empty().await? => return Err(Unfit::Empty.into()),
         Err(unfit) => return Err(unfit.into()),

@@ -15,6 +15,10 @@ pub(super) fn made_plain(head: &mut request::Parts) -> Result<(), HeadFault> {
     if head.method == Method::CONNECT {
         return Err(HeadFault::Method);
     }
+    let is_asterisk = head.uri.path() == "*" && head.method != Method::OPTIONS;
+    if is_asterisk || head.uri.authority().is_some() && head.uri.scheme().is_none() {
+        return Err(HeadFault::Target);
+    }
     let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
     let chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
     if codings.next().is_some_and(|coding| !chunked(coding)) || codings.next().is_some() {

@@ -20,7 +20,7 @@ use crate::fallback;
 use crate::metrics::Tally;
 use crate::outcome::{Cause, Outcome, Verdict};
 use crate::twiml::Kind;
-use crate::upstream::{self, InFlight, fields};
+use crate::upstream::{self, Download, InFlight, fields};
 
 /// How long an app may go on with a call that nobody waits for: as long as Twilio itself would have waited.
 const AFTERMATH: Duration = Duration::from_secs(15);
@@ -171,21 +171,30 @@ impl Run {
         Ok(Attempted::Tunnel(response, in_flight.into_tunnel().await))
     }
 
-    /// The app's answer, its body still to come; the call is counted at its end.
-    pub(super) fn streamed(
+    /// The app's answer, its body still to come.
+    pub(super) fn download(
         &mut self,
         head: response::Parts,
+        slot: Slot,
+    ) -> Result<Attempted, Cause> {
+        let in_flight = self.in_flight.take().ok_or(upstream::Failure::Reset)?;
+        self.app_answered();
+        Ok(Attempted::Stream(head, in_flight.into_download()?, slot))
+    }
+
+    /// An answer that streams; the call is counted at its end.
+    pub(super) fn streamed(
+        &self,
+        head: response::Parts,
+        download: Download,
         tally: Tally,
         slot: Slot,
     ) -> Response<Page> {
-        self.app_answered();
-        let download = self.in_flight.take().map(InFlight::into_download);
-        let page = match download.filter(|download| !http_body::Body::is_end_stream(download)) {
-            Some(download) => Page::stream(download, tally, slot, Arc::clone(&self.route)),
-            None => {
-                tally.finish(Outcome::Upstream);
-                Page::whole(Bytes::new())
-            }
+        let page = if http_body::Body::is_end_stream(&download) {
+            tally.finish(Outcome::Upstream);
+            Page::whole(Bytes::new())
+        } else {
+            Page::stream(download, tally, slot, Arc::clone(&self.route))
         };
         Response::from_parts(head, page)
     }

@@ -115,10 +115,7 @@ impl Site {
             Some(before) if before.upstream.settings == settings.upstream => {
                 Arc::clone(&before.upstream)
             }
-            _ => Arc::new(Upstream {
-                settings: settings.upstream,
-                census: Arc::clone(&shared.census),
-            }),
+            _ => Arc::new(Upstream::new(settings.upstream, Arc::clone(&shared.census))),
         };
         Self {
             table: Table::new(placed),

@@ -54,6 +54,7 @@ pub(super) async fn serve(
     let connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_buf_size(HEAD_LIMIT)
+        .max_header_size(HEAD_LIMIT)
         .writev(false)
         .serve_connection(TokioIo::new(Wire::new(stream, Rc::clone(&watch))), service);
     let mut serving = Serving {

@@ -155,40 +155,28 @@ impl Worker {
         let mut exhausted = false;
         while !self.drain.is_on() {
             let accepted = tokio::select! {
-                accepted = self.next(&listener) => accepted,
+                accepted = listener.accept() => accepted,
                 () = &mut drained => break,
             };
             exhausted = self.take(accepted, exhausted).await;
         }
         // A connection that the kernel has accepted would be reset with the listener.
         let last = timeout(LAST_ACCEPTS, async {
-            while let Ok(accepted) = timeout(QUIET, self.next(&listener)).await {
+            while let Ok(accepted) = timeout(QUIET, listener.accept()).await {
                 self.take(accepted, false).await;
             }
         });
         let _ = last.await;
     }
 
-    /// The next connection, once there is a place for it; until then it waits in the kernel's backlog.
-    async fn next(
-        &self,
-        listener: &TcpListener,
-    ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-        let permit = Arc::clone(&self.common.places).acquire_owned().await;
-        let permit = permit.map_err(io::Error::other)?;
-        let (stream, address) = listener.accept().await?;
-        Ok((stream, address, permit))
-    }
-
-    /// Serves a connection. An error of accepting is weather: said once, waited out. Whether it lasts.
-    async fn take(
-        &self,
-        accepted: io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)>,
-        exhausted: bool,
-    ) -> bool {
+    /// Serves a connection once there is a place for it; until then it waits, and with it the kernel's backlog. An error of
+    /// accepting is weather: said once, waited out. Whether it lasts.
+    async fn take(&self, accepted: io::Result<(TcpStream, SocketAddr)>, exhausted: bool) -> bool {
         match accepted {
-            Ok((stream, address, permit)) => {
-                self.begin(stream, address, permit);
+            Ok((stream, address)) => {
+                if let Ok(permit) = Arc::clone(&self.common.places).acquire_owned().await {
+                    self.begin(stream, address, permit);
+                }
                 false
             }
             Err(error) if is_clients(&error) => exhausted,

@@ -8,7 +8,7 @@ use std::{borrow::Cow, fmt};
 
 use encoding_rs::{DecoderResult, Encoding as Charset, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE};
 
-use super::{Name, chars, declaration};
+use super::{Name, chars, declaration, origins::Origins};
 
 /// Why bytes are no text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,11 +97,11 @@ impl<'p> Text<'p> {
         }
     }
 
-    /// Where in the page that came the character at this offset of the text stands.
-    pub(super) fn origin(&self, offset: usize) -> usize {
+    /// Finds the way back from the text to the page.
+    pub(super) fn origins(&self) -> Origins<'p> {
         match &self.text {
-            Cow::Borrowed(_) => self.mark + offset,
-            Cow::Owned(_) => self.mark + undecoded(self.body, self.charset, offset),
+            Cow::Borrowed(_) => Origins::Same { mark: self.mark },
+            Cow::Owned(_) => Origins::decoded(self.body, self.mark, self.charset),
         }
     }
 
@@ -114,7 +114,7 @@ impl<'p> Text<'p> {
             },
         };
         if charset != UTF_8 {
-            let text = Cow::Owned(decoded(body, charset).map_err(unreadable)?);
+            let text = Cow::Owned(to_utf8(body, charset).map_err(unreadable)?);
             return Ok(Self {
                 body,
                 mark,
@@ -146,7 +146,7 @@ impl<'p> Text<'p> {
             Err(unknown) => (unknown.at, unknown.fact),
         };
         Err(Unreadable {
-            at: self.origin(at),
+            at: self.origins().origin(at),
             fact,
         })
     }
@@ -198,7 +198,7 @@ fn in_byte_order(charset: &'static Charset, page: &[u8]) -> &'static Charset {
 }
 
 /// The bytes as UTF-8, or where they mean nothing.
-fn decoded(body: &[u8], charset: &'static Charset) -> Result<Vec<u8>, usize> {
+fn to_utf8(body: &[u8], charset: &'static Charset) -> Result<Vec<u8>, usize> {
     let mut decoder = charset.new_decoder_without_bom_handling();
     let room = decoder
         .max_utf8_buffer_length_without_replacement(body.len())
@@ -215,24 +215,11 @@ fn decoded(body: &[u8], charset: &'static Charset) -> Result<Vec<u8>, usize> {
     }
 }
 
-/// The offset in `body` of the character that decoding put at `offset`: decodes again, byte by byte, up to there.
-fn undecoded(body: &[u8], charset: &'static Charset, offset: usize) -> usize {
-    let mut decoder = charset.new_decoder_without_bom_handling();
-    let (mut written, mut start) = (0, 0);
-    let mut buffer = [0; 16];
-    for (at, byte) in body.iter().enumerate() {
-        let (_, _, wrote) = decoder.decode_to_utf8_without_replacement(
-            std::slice::from_ref(byte),
-            &mut buffer,
-            false,
-        );
-        written += wrote;
-        if written > offset {
-            return start;
-        }
-        if wrote > 0 {
-            start = at + 1;
-        }
+/// A page as text, as well as it can be read, without its byte order mark: for showing the line that a finding is about.
+pub fn decoded<'p>(page: &'p [u8], charset: Option<&str>) -> Cow<'p, str> {
+    match Text::read(page, charset).map(|text| text.text) {
+        Ok(Cow::Borrowed(text)) => String::from_utf8_lossy(text),
+        Ok(Cow::Owned(text)) => String::from_utf8_lossy(&text).into_owned().into(),
+        Err(_) => String::from_utf8_lossy(page),
     }
-    body.len()
 }

@@ -18,16 +18,17 @@
 //! ```
 
 mod addition;
-mod attributes;
 mod chars;
 mod charset;
 mod declaration;
 mod fault;
 mod grammar;
+mod guess;
 mod inspect;
 mod judge;
 mod name;
 mod nearest;
+mod origins;
 mod part;
 mod place;
 mod scan;
@@ -42,7 +43,7 @@ use bytes::Bytes;
 use grammar::Grammar;
 
 pub use addition::{Addition, AdditionError};
-pub use charset::Encoding;
+pub use charset::{Encoding, decoded};
 pub use fault::{Fact, Fault, Finding, Level, Reason};
 pub use grammar::Expected;
 pub use inspect::MAX_FINDINGS;
@@ -75,6 +76,13 @@ impl Twiml {
     /// The page, exactly as it came.
     pub fn into_bytes(self) -> Bytes {
         self.page
+    }
+
+    /// Whether it is no markup at all but plain text: in answer to a message Twilio takes it for "send nothing", and warns.
+    pub fn is_plain_text(&self) -> bool {
+        self.warnings
+            .iter()
+            .any(|warning| *warning.fact() == Fact::Schema(Schema::NotMarkup))
     }
 
     /// What Twilio would log and yet act on.
@@ -147,6 +155,11 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// What a page seems to be, by its verbs; `None` if they say nothing or the page is none.
+    pub fn guess(page: &[u8], charset: Option<&str>) -> Option<Self> {
+        guess::kind(page, charset)
+    }
+
     fn other(self) -> Self {
         match self {
             Self::Voice => Self::Messaging,

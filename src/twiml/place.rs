@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::charset::Text;
+use super::{charset::Text, origins::Origins};
 
 /// A place in a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,9 +41,10 @@ impl fmt::Display for Place {
     }
 }
 
-/// Walks forward through a page and counts lines; places asked for in ascending order cost one walk in all.
+/// Walks forward through a page and counts lines, so that all the places of a page cost one walk.
 pub(super) struct Surveyor<'t, 'p> {
     text: &'t Text<'p>,
+    origins: Origins<'p>,
     at: usize,
     line: u32,
     column: u32,
@@ -53,17 +54,15 @@ impl<'t, 'p> Surveyor<'t, 'p> {
     pub(super) fn new(text: &'t Text<'p>) -> Self {
         Self {
             text,
+            origins: text.origins(),
             at: 0,
             line: 1,
             column: 1,
         }
     }
 
-    /// The place of an offset into the decoded text.
+    /// The place of an offset into the decoded text; never one before the last.
     pub(super) fn place(&mut self, offset: usize) -> Place {
-        if offset < self.at {
-            *self = Self::new(self.text);
-        }
         let text = self.text.as_bytes();
         let end = offset.min(text.len());
         while self.at < end {
@@ -71,7 +70,7 @@ impl<'t, 'p> Surveyor<'t, 'p> {
             self.at += 1;
         }
         Place {
-            byte: self.text.origin(end),
+            byte: self.origins.origin(end),
             line: self.line,
             column: self.column,
         }

@@ -82,16 +82,10 @@ pub enum Schema {
         /// What it takes.
         expected: Expected,
     },
-    /// Text in an element that holds none.
-    Text {
-        /// The element.
-        element: Name,
-    },
-    /// No text in an element that needs some.
-    NoText {
-        /// The element.
-        element: Name,
-    },
+    /// Text in this element, which holds none.
+    Text(Name),
+    /// No text in this element, which needs some.
+    NoText(Name),
     /// More text than Twilio takes.
     LongText {
         /// The element.
@@ -148,8 +142,8 @@ impl fmt::Display for Schema {
                     "bad value for `{attribute}` on `<{element}>`: expected {expected}"
                 )
             }
-            Self::Text { element } => write!(f, "text in `<{element}>`, which holds elements only"),
-            Self::NoText { element } => write!(f, "no text in `<{element}>`"),
+            Self::Text(element) => write!(f, "text in `<{element}>`, which holds elements only"),
+            Self::NoText(element) => write!(f, "no text in `<{element}>`"),
             Self::LongText { element, most } => {
                 write!(f, "over {most} characters in `<{element}>`")
             }
@@ -190,8 +184,8 @@ impl Schema {
             | Self::OtherKind { .. }
             | Self::NotAlone { .. }
             | Self::BadValue { .. }
-            | Self::Text { .. }
-            | Self::NoText { .. }
+            | Self::Text(_)
+            | Self::NoText(_)
             | Self::BadText { .. } => None,
         }
     }

@@ -72,6 +72,7 @@ impl Connection {
             // As Twilio and most servers write them; some old handlers look names up letter by letter.
             .title_case_headers(true)
             .max_buf_size(HEAD_LIMIT)
+            .max_header_size(HEAD_LIMIT)
             .writev(false)
             .handshake(TokioIo::new(wire))
             .await

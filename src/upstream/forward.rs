@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, request, response};
+use http::{Method, Request, Response, StatusCode, header, request, response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -47,7 +47,9 @@ impl Upstream {
         in_flight: &mut Option<InFlight>,
         retried: &mut bool,
     ) -> Result<response::Parts, Failure> {
-        let Call { head, body } = call;
+        let Call { mut head, body } = call;
+        let host = head.headers.entry(header::HOST);
+        host.or_insert_with(|| self.authority.clone());
         if let Some(connection) = pool.take(self) {
             let again = head.method.clone();
             let sent = in_flight.insert(self.send(pool, connection, head.clone(), &body));
@@ -224,13 +226,26 @@ impl InFlight {
         self.upload.is_whole()
     }
 
-    /// The answer's body as a stream.
-    pub fn into_download(self) -> Download {
+    /// The answer's body as a stream. What of it has come already is looked at: where it has broken off by now, nothing of
+    /// the answer needs to go out.
+    ///
+    /// # Errors
+    ///
+    /// Why it broke off.
+    pub fn into_download(mut self) -> Result<Download, Failure> {
         if self.is_at_end() {
             self.release();
-            return Download(None);
+            return Ok(Download::default());
         }
-        Download(Some(self))
+        let first = match self.poll_frame(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Some(Err(failure))) => return Err(failure),
+            Poll::Ready(Some(Ok(bytes))) => Some(bytes),
+            Poll::Ready(None) | Poll::Pending => None,
+        };
+        Ok(Download {
+            first,
+            rest: Some(self),
+        })
     }
 
     /// Whether the answer has no more bytes, as far as its framing tells.
@@ -262,7 +277,21 @@ impl InFlight {
 }
 
 /// An answer's body that goes on as it comes. At its end the connection is given back.
-pub struct Download(Option<InFlight>);
+#[derive(Default)]
+pub struct Download {
+    /// What had come before anybody asked.
+    first: Option<Bytes>,
+    rest: Option<InFlight>,
+}
+
+impl Download {
+    /// Gives the connection back if there is nothing more to come: a body of known length is not polled beyond its end.
+    fn settle(&mut self, ended: bool) {
+        if let Some(done) = self.rest.take_if(|rest| ended || rest.is_at_end()) {
+            done.release();
+        }
+    }
+}
 
 impl Body for Download {
     type Data = Bytes;
@@ -272,31 +301,25 @@ impl Body for Download {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        let Some(in_flight) = &mut self.0 else {
-            return Poll::Ready(None);
+        let frame = match (self.first.take(), &mut self.rest) {
+            (Some(bytes), _) => Some(Ok(bytes)),
+            (None, Some(rest)) => ready!(rest.poll_frame(cx)),
+            (None, None) => None,
         };
-        let frame = ready!(in_flight.poll_frame(cx));
-        // A body of known length is not polled beyond its last byte.
-        if (frame.is_none() || in_flight.is_at_end())
-            && let Some(done) = self.0.take()
-        {
-            done.release();
-        }
+        self.settle(frame.is_none());
         Poll::Ready(frame.map(|bytes| bytes.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_none()
+        self.first.is_none() && self.rest.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self
-            .0
-            .as_ref()
-            .and_then(|in_flight| in_flight.body.as_ref())
-        {
-            Some(body) => body.size_hint(),
-            None => SizeHint::with_exact(0),
+        let first = self.first.as_ref().map_or(0, Bytes::len) as u64;
+        let body = self.rest.as_ref().and_then(|rest| rest.body.as_ref());
+        match body.map_or(Some(0), |body| body.size_hint().exact()) {
+            Some(rest) => SizeHint::with_exact(first + rest),
+            None => SizeHint::default(),
         }
     }
 }

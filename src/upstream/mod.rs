@@ -20,6 +20,8 @@ pub use forward::{Download, InFlight};
 pub use pool::Pool;
 pub use tunnel::Tunnel;
 
+use http::HeaderValue;
+
 use crate::body::io_kind;
 
 /// Where the app is and how patient we are with its connections.
@@ -61,6 +63,22 @@ pub struct Upstream {
     pub settings: Settings,
     /// The connections to it, counted.
     pub census: Arc<Census>,
+    /// The `Host` for a request of HTTP/1.0 that has none.
+    authority: HeaderValue,
+}
+
+impl Upstream {
+    /// The app at this place.
+    pub fn new(settings: Settings, census: Arc<Census>) -> Self {
+        let authority = format!("{}:{}", settings.host, settings.port);
+        Self {
+            settings,
+            census,
+            authority: authority
+                .try_into()
+                .expect("a host of a URL is written in visible ASCII"),
+        }
+    }
 }
 
 /// How many connections there are, over all workers.

@@ -1,3 +1,14 @@
-//! The real binary before real neighbours.
+//! understudy between its real neighbours: Twilio's webhooks, byte for byte, and apps as people have them, on Twilio's own
+//! packages and on none.
+//!
+//! Each test is about every app that can run here; `.ci/run` installs what all of them need.
 
-fn main() {}
+mod neighbour;
+mod outage;
+mod proxy;
+mod replay;
+mod requests;
+mod stream;
+#[allow(unused_imports, reason = "not every tool is needed here")]
+#[path = "../it/support/mod.rs"]
+mod support;

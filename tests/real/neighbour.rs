@@ -16,11 +16,11 @@ use std::time::Duration;
 use crate::requests;
 
 /// What an app asks for that was started with a login.
-pub const LOGIN: &str = "hook:s3cret";
+pub(crate) const LOGIN: &str = "hook:s3cret";
 
 /// An app that exists as a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Flask, on Twilio's package for Python.
     Flask,
     /// Express, on Twilio's package for Node.
@@ -30,9 +30,15 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The apps that can run here. The others are skipped, loudly; where `UNDERSTUDY_REAL` is `required`, that fails.
-    pub fn installed(kinds: &[Self]) -> Vec<Self> {
-        let (here, missing): (Vec<_>, Vec<_>) = kinds.iter().partition(|kind| kind.is_installed());
+    /// Each of them that can run here.
+    pub(crate) fn all() -> Vec<Self> {
+        Self::installed([Self::Flask, Self::Express, Self::Legacy])
+    }
+
+    /// Those of them that can run here. The others are skipped, loudly; where `UNDERSTUDY_REAL` is `required`, that fails.
+    pub(crate) fn installed(kinds: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let (here, missing): (Vec<_>, Vec<_>) =
+            kinds.into_iter().partition(|kind| kind.is_installed());
         missing.into_iter().for_each(Self::skip);
         here
     }
@@ -48,7 +54,11 @@ impl Kind {
             Self::Express => ["-e", "['twilio', 'express', 'ws'].map(require.resolve)"],
             Self::Legacy => ["-r", "hash_hmac('sha1', '', '');"],
         };
-        let status = probe.args(code).stdin(Stdio::null()).stderr(Stdio::null()).status();
+        let status = probe
+            .args(code)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
         status.is_ok_and(|status| status.success())
     }
 
@@ -59,7 +69,10 @@ impl Kind {
             Self::Legacy => "php",
         };
         let line = format!("SKIPPED: {self} needs {needs}; .ci/run installs it");
-        assert!(env::var_os("UNDERSTUDY_REAL").is_none_or(|v| v != "required"), "{line}");
+        assert!(
+            env::var_os("UNDERSTUDY_REAL").is_none_or(|v| v != "required"),
+            "{line}"
+        );
         writeln!(io::stderr(), "{line}").expect("standard error takes a line"); // seen also if the test passes
     }
 
@@ -68,15 +81,27 @@ impl Kind {
         match self {
             Self::Flask => {
                 command = python();
-                command.arg("flask_app.py").arg(port.to_string()).args(login);
+                command
+                    .arg("flask_app.py")
+                    .arg(port.to_string())
+                    .args(login);
             }
             Self::Express => {
                 command = node();
-                command.arg("express_app.js").arg(port.to_string()).args(login);
+                command
+                    .arg("express_app.js")
+                    .arg(port.to_string())
+                    .args(login);
             }
             Self::Legacy => {
                 command = Command::new("php");
-                command.args(["-d", "display_errors=1", "-S", &format!("127.0.0.1:{port}"), "legacy.php"]);
+                command.args([
+                    "-d",
+                    "display_errors=1",
+                    "-S",
+                    &format!("127.0.0.1:{port}"),
+                    "legacy.php",
+                ]);
                 command.envs(login.map(|login| ("LOGIN", login)));
             }
         }
@@ -95,45 +120,55 @@ impl fmt::Display for Kind {
 }
 
 /// A running app; it ends with this.
-pub struct App {
+pub(crate) struct App {
     kind: Kind,
     login: Option<&'static str>,
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     process: Child,
 }
 
 impl App {
     /// Starts an app that lets every signed call in.
-    pub fn start(kind: Kind) -> Self {
+    pub(crate) fn start(kind: Kind) -> Self {
         let (process, address) = launch(kind, 0, None);
-        Self { kind, login: None, address, process }
+        Self {
+            kind,
+            login: None,
+            address,
+            process,
+        }
     }
 
     /// Starts an app that also asks for [`LOGIN`].
-    pub fn start_with_login(kind: Kind) -> Self {
+    pub(crate) fn start_with_login(kind: Kind) -> Self {
         let (process, address) = launch(kind, 0, Some(LOGIN));
-        Self { kind, login: Some(LOGIN), address, process }
+        Self {
+            kind,
+            login: Some(LOGIN),
+            address,
+            process,
+        }
     }
 
     /// Ends it without a word, as the kernel does when memory is short.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.process.kill().expect("the app can be killed");
         self.process.wait().expect("the app can be waited for");
     }
 
     /// Starts it again where it was.
-    pub fn start_again(&mut self) {
+    pub(crate) fn start_again(&mut self) {
         (self.process, self.address) = launch(self.kind, self.address.port(), self.login);
     }
 
     /// Stops it without ending it: the kernel still takes connections for it, nobody answers.
-    pub fn freeze(&self) {
+    pub(crate) fn freeze(&self) {
         self.signal("STOP");
     }
 
     /// Lets it go on.
-    pub fn thaw(&self) {
+    pub(crate) fn thaw(&self) {
         self.signal("CONT");
     }
 
@@ -159,7 +194,9 @@ fn launch(kind: Kind, port: u16, login: Option<&str>) -> (Child, SocketAddr) {
         .stdin(Stdio::null())
         .stdout(writer.try_clone().expect("a second end of the pipe"))
         .stderr(writer);
-    let process = command.spawn().unwrap_or_else(|error| panic!("{kind} doesn't start: {error}"));
+    let process = command
+        .spawn()
+        .unwrap_or_else(|error| panic!("{kind} doesn't start: {error}"));
     drop(command); // and with it our end of the pipe, so that its end shows
     (process, announced_address(kind, output))
 }
@@ -185,14 +222,24 @@ fn announced_address(kind: Kind, output: PipeReader) -> SocketAddr {
 }
 
 fn address_in(line: &str) -> Option<SocketAddr> {
-    let digits = line.split("127.0.0.1:").nth(1)?.split(|c: char| !c.is_ascii_digit()).next()?;
+    let (_, rest) = line
+        .split_once("listening on ")
+        .or_else(|| line.split_once("(http://"))?;
+    let digits = rest
+        .strip_prefix("127.0.0.1:")?
+        .split(|c: char| !c.is_ascii_digit())
+        .next()?;
     Some(SocketAddr::from(([127, 0, 0, 1], digits.parse().ok()?)))
 }
 
 /// The Python of the virtual environment that `.ci/run` makes, or else the one that is found first.
 fn python() -> Command {
     let ours = installed_packages().join("venv/bin/python");
-    Command::new(if ours.exists() { ours } else { PathBuf::from("python3") })
+    Command::new(if ours.exists() {
+        ours
+    } else {
+        PathBuf::from("python3")
+    })
 }
 
 /// Node, which finds the packages that `.ci/run` installs, besides its own.
@@ -205,6 +252,8 @@ fn node() -> Command {
 }
 
 fn installed_packages() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a folder in the target folder");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .parent()
+        .expect("a folder in the target folder");
     target.join("real")
 }

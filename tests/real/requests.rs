@@ -13,7 +13,7 @@ static MANIFEST: LazyLock<Value> = LazyLock::new(|| {
 
 /// What a webhook is sent for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     /// TwiML for a call.
     Voice,
     /// TwiML for a message.
@@ -26,30 +26,30 @@ pub enum Purpose {
 
 /// A webhook as Twilio sends it.
 #[derive(Clone)]
-pub struct Webhook {
+pub(crate) struct Webhook {
     /// Its file.
-    pub name: String,
+    pub(crate) name: String,
     /// What it is sent for.
-    pub purpose: Purpose,
+    pub(crate) purpose: Purpose,
     /// Its signature was made with the app's token.
-    pub signed: bool,
+    pub(crate) signed: bool,
     /// Head and body, byte for byte.
-    pub bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// Twilio's token, which apps check signatures with.
-pub fn token() -> &'static str {
+pub(crate) fn token() -> &'static str {
     MANIFEST["auth_token"].as_str().expect("a token")
 }
 
 /// Every webhook of the manifest.
-pub fn all() -> Vec<Webhook> {
+pub(crate) fn all() -> Vec<Webhook> {
     let entries = MANIFEST["requests"].as_array().expect("a list of requests");
     entries.iter().map(Webhook::read).collect()
 }
 
 /// The webhook of one file.
-pub fn named(name: &str) -> Webhook {
+pub(crate) fn named(name: &str) -> Webhook {
     let found = all().into_iter().find(|webhook| webhook.name == name);
     found.unwrap_or_else(|| panic!("no request {name}"))
 }
@@ -59,22 +59,26 @@ impl Webhook {
         let name = entry["file"].as_str().expect("a file name").to_owned();
         Self {
             purpose: Purpose::of(entry["kind"].as_str().expect("a kind")),
-            signed: entry["signature_valid"].as_bool().expect("a word on the signature"),
+            signed: entry["signature_valid"]
+                .as_bool()
+                .expect("a word on the signature"),
             bytes: fs::read(folder().join(&name)).expect("the file of a request"),
             name,
         }
     }
 
     /// As a load balancer that ends TLS hands it on: with one line more, after the request line and `Host`.
-    pub fn behind_tls(&self) -> Self {
+    pub(crate) fn behind_tls(&self) -> Self {
         self.with_line("X-Forwarded-Proto: https")
     }
 
     /// With a line more in its head, after the request line and `Host`.
-    pub fn with_line(&self, line: &str) -> Self {
+    pub(crate) fn with_line(&self, line: &str) -> Self {
         let mut webhook = self.clone();
         let place = end_of_line(&self.bytes, end_of_line(&self.bytes, 0));
-        webhook.bytes.splice(place..place, format!("{line}\r\n").into_bytes());
+        webhook
+            .bytes
+            .splice(place..place, format!("{line}\r\n").into_bytes());
         webhook
     }
 }
@@ -94,7 +98,10 @@ impl Purpose {
 /// Where the line ends that holds the byte at `from`.
 fn end_of_line(bytes: &[u8], from: usize) -> usize {
     let rest = &bytes[from..];
-    let length = rest.windows(2).position(|two| two == b"\r\n").expect("a line's end");
+    let length = rest
+        .windows(2)
+        .position(|two| two == b"\r\n")
+        .expect("a line's end");
     from + length + 2
 }
 

@@ -71,12 +71,14 @@ impl Value {
     /// Judges a value as it stands in the page.
     #[inline]
     pub(in crate::twiml) fn check_part(self, value: Part<'_>) -> Verdict {
-        match self {
-            Self::Any => Good,
-            // What references can stand for makes no difference here, so the usual `&amp;` need not be resolved.
-            Self::Url | Self::SipUri | Self::PhoneNumber => self.check(value.raw),
-            _ if !value.references => self.check(value.raw),
-            _ => self.check(&value.decoded()),
+        if self == Self::Any {
+            return Good;
+        }
+        // What references can stand for makes no difference to these, so the usual `&amp;` need not be resolved.
+        let as_it_is = matches!(self, Self::Url | Self::SipUri | Self::PhoneNumber);
+        match as_it_is || !value.references {
+            true => self.check(value.raw),
+            false => self.check(&value.decoded()),
         }
     }
 

@@ -19,6 +19,7 @@ const { VoiceResponse, MessagingResponse } = twilio.twiml;
 const app = express();
 app.set("trust proxy", "loopback");
 app.use(askForTheLogin);
+app.post("/voice/fatal", (request, response) => response.send(undefined.textOfTheDay));
 app.use(express.urlencoded({ extended: false }));
 app.use(twilio.webhook());
 

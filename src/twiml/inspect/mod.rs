@@ -1,12 +1,13 @@
 //! Listens while a page is read, and holds it against the grammar. What an unknown or misplaced element holds is passed
 //! over, as Twilio passes over the whole element.
 
+mod report;
+
 use arrayvec::ArrayVec;
 
 use super::{
-    Level, MAX_DEPTH, Name, Schema,
-    grammar::{Code, Definition, Expected, Grammar, ROOT, SCHEMA, Taken, Verdict},
-    nearest::nearest,
+    MAX_DEPTH, Name, Schema,
+    grammar::{Code, Definition, Expected, Grammar, ROOT, Verdict},
     part::Part,
     scan::{Sink, scan},
 };
@@ -21,6 +22,8 @@ pub(super) struct Inspector<'g, 't> {
     open: ArrayVec<Frame<'t>, MAX_DEPTH>,
     /// How many elements are open from the unknown one inwards.
     passed_over: usize,
+    /// Whether one of the findings is an error.
+    failed: bool,
     /// The root, where it isn't `Response`.
     pub(super) other_root: Option<Part<'t>>,
     pub(super) found: Vec<Found<'t>>,
@@ -29,8 +32,8 @@ pub(super) struct Inspector<'g, 't> {
 /// A finding, before its place is counted out.
 pub(super) struct Found<'t> {
     pub(super) part: Part<'t>,
-    pub(super) fact: Schema,
     pub(super) code: Code,
+    pub(super) fact: Schema,
     pub(super) path: Box<str>,
 }
 
@@ -44,9 +47,9 @@ struct Frame<'t> {
     children: u64,
     /// Whether it holds anything that the grammar doesn't know.
     strange: bool,
-    /// The bytes of its text, that of its children included, of which no character has less than one.
+    /// The bytes of its text and that of its children, space on its own aside; no character has less than one.
     bytes: usize,
-    /// Whether any of it is more than space.
+    /// Whether it holds text itself.
     spoken: bool,
     /// Its only run of text.
     run: Run<'t>,
@@ -98,9 +101,10 @@ impl<'t> Sink<'t> for Inspector<'_, 't> {
             return self.strange_child(name);
         };
         let again = parent.children & child.bit != 0;
+        let twice = self.grammar.definition(parent.definition).nesting.twice;
         parent.children |= child.bit;
-        if again {
-            self.second_child(name);
+        if let (true, Some(code)) = (again, twice) {
+            self.second_child(name, code);
         }
         self.open.push(Frame::new(child.definition, name));
     }
@@ -117,9 +121,9 @@ impl<'t> Sink<'t> for Inspector<'_, 't> {
             return self.unknown_attribute(name);
         };
         frame.attributes |= taken.bit;
-        match taken.value.check_part(value) {
-            Verdict::Good => {}
-            verdict => self.bad_value(name, value, taken, verdict),
+        let verdict = taken.value.check_part(value);
+        if verdict != Verdict::Good {
+            self.bad_value(name, value, taken, verdict);
         }
     }
 
@@ -171,6 +175,7 @@ impl<'g, 't> Inspector<'g, 't> {
             text,
             open,
             passed_over: 0,
+            failed: false,
             other_root: None,
             found,
         }
@@ -193,22 +198,16 @@ impl<'g, 't> Inspector<'g, 't> {
         };
         let on_text = self.on_text(frame, definition, end);
         let on_children = on_children(frame, definition);
-        for (part, code, fact) in on_text.into_iter().chain(on_children) {
-            self.report(part, code, fact);
+        for broken in on_text.into_iter().chain(on_children) {
+            self.report(broken);
         }
     }
 
     #[inline]
     fn on_text(&self, frame: &Frame<'t>, rules: &Definition, end: usize) -> Option<Broken<'t>> {
-        if !frame.spoken {
+        if frame.bytes == 0 {
             let code = rules.text.needed.filter(|_| !frame.has_stand_in(rules))?;
-            return Some((
-                frame.name,
-                code,
-                Schema::NoText {
-                    element: frame.element(),
-                },
-            ));
+            return Some((frame.name, code, Schema::NoText(frame.element())));
         }
         if let Some((most, code)) = rules.text.most
             && frame.bytes > most
@@ -227,16 +226,15 @@ impl<'g, 't> Inspector<'g, 't> {
         let Run::One(text) = frame.run else {
             return None;
         };
-        match form.check_part(text) {
-            Verdict::Good => None,
-            verdict => {
-                let fact = Schema::BadText {
-                    element: frame.element(),
-                    expected: Expected(form),
-                };
-                Some((text.trimmed(), code.given(verdict), fact))
-            }
+        let verdict = form.check_part(text);
+        if verdict == Verdict::Good {
+            return None;
         }
+        let fact = Schema::BadText {
+            element: frame.element(),
+            expected: Expected(form),
+        };
+        Some((text.trimmed(), code.given(verdict), fact))
     }
 
     /// Counted only where there may be too many. The element is read once more, so references and markup are no matter.
@@ -255,167 +253,6 @@ impl<'g, 't> Inspector<'g, 't> {
         // Ends in a fault, because the end tag is left out.
         let _ = scan(&self.text[frame.name.at - 1..end], &mut counter);
         counter.0
-    }
-
-    #[cold]
-    fn strange_child(&mut self, name: Part<'t>) {
-        self.passed_over = 1;
-        let Some(parent) = self.open.last_mut() else {
-            return;
-        };
-        parent.strange = true;
-        let (definition, parent) = (parent.definition, parent.element());
-        let path = self.path(Some(name), None);
-        let fact = self.strangeness(name, &parent, definition);
-        self.note(name, SCHEMA, fact, path.clone());
-        if let Some(code) = self.grammar.definition(definition).nesting.stray {
-            let fact = Schema::StrayElement {
-                name: Name::new(name.raw),
-                parent,
-                allowed: names(self.grammar.children_of(definition)),
-            };
-            self.note(name, code, fact, path);
-        }
-    }
-
-    /// Known and misplaced, or known to the other grammar, or unknown altogether.
-    fn strangeness(&self, name: Part<'t>, parent: &Name, definition: u16) -> Schema {
-        let (raw, name, parent) = (
-            String::from_utf8_lossy(name.raw),
-            Name::new(name.raw),
-            parent.clone(),
-        );
-        let homes: Box<[Name]> = self
-            .grammar
-            .homes_of(&raw)
-            .map(|home| Name::new(home.as_bytes()))
-            .collect();
-        if !homes.is_empty() {
-            return Schema::MisplacedElement {
-                name,
-                parent,
-                homes,
-            };
-        }
-        let kind = self.grammar.kind().other();
-        if Grammar::of(kind).tags().any(|tag| tag == raw) {
-            return Schema::OtherKind { name, parent, kind };
-        }
-        let here = self
-            .grammar
-            .children_of(definition)
-            .iter()
-            .map(|child| &**child);
-        let nearest = nearest(&raw, here).or_else(|| nearest(&raw, self.grammar.tags()));
-        let nearest = nearest.map(|known| Name::new(known.as_bytes()));
-        Schema::UnknownElement {
-            name,
-            parent,
-            nearest,
-        }
-    }
-
-    #[cold]
-    fn second_child(&mut self, name: Part<'t>) {
-        let Some(parent) = self.open.last() else {
-            return;
-        };
-        let Some(code) = self.grammar.definition(parent.definition).nesting.twice else {
-            return;
-        };
-        let fact = Schema::SecondChild {
-            name: Name::new(name.raw),
-            parent: parent.element(),
-        };
-        let path = self.path(Some(name), None);
-        self.note(name, code, fact, path);
-    }
-
-    #[cold]
-    fn unknown_attribute(&mut self, name: Part<'t>) {
-        let Some(frame) = self.open.last() else {
-            return;
-        };
-        let known = self
-            .grammar
-            .attributes_of(frame.definition)
-            .iter()
-            .map(|known| &**known);
-        let nearest = nearest(&String::from_utf8_lossy(name.raw), known)
-            .map(|known| Name::new(known.as_bytes()));
-        let fact = Schema::UnknownAttribute {
-            name: Name::new(name.raw),
-            element: frame.element(),
-            nearest,
-        };
-        let path = self.path(None, Some(name));
-        self.note(name, SCHEMA, fact, path);
-    }
-
-    #[cold]
-    fn bad_value(&mut self, name: Part<'t>, value: Part<'t>, rule: Taken, verdict: Verdict) {
-        let Some(frame) = self.open.last() else {
-            return;
-        };
-        let (attribute, expected) = (Name::new(name.raw), Expected(rule.value));
-        let fact = Schema::BadValue {
-            attribute,
-            element: frame.element(),
-            expected,
-        };
-        let path = self.path(None, Some(name));
-        self.note(value, rule.code.given(verdict), fact, path);
-    }
-
-    #[cold]
-    fn unwanted_text(&mut self, text: Part<'t>) {
-        let Some(frame) = self.open.last() else {
-            return;
-        };
-        let fact = Schema::Text {
-            element: frame.element(),
-        };
-        self.report(text.trimmed(), SCHEMA, fact);
-    }
-
-    /// Notes what the innermost element has broken.
-    #[cold]
-    fn report(&mut self, part: Part<'t>, code: Code, fact: Schema) {
-        let path = self.path(None, None);
-        self.note(part, code, fact, path);
-    }
-
-    fn note(&mut self, part: Part<'t>, code: Code, fact: Schema, path: Box<str>) {
-        let is_first_error = || {
-            self.found
-                .iter()
-                .all(|found| found.code.level < Level::Error)
-        };
-        if self.found.len() < MAX_FINDINGS || code.level == Level::Error && is_first_error() {
-            self.found.push(Found {
-                part,
-                fact,
-                code,
-                path,
-            });
-        }
-    }
-
-    /// The way to the innermost element, or to its child or attribute.
-    fn path(&self, child: Option<Part<'_>>, attribute: Option<Part<'_>>) -> Box<str> {
-        if self.found.len() > MAX_FINDINGS {
-            return Box::default();
-        }
-        let names = self.open.iter().map(|frame| frame.name).chain(child);
-        let mut path = names
-            .map(|name| Name::new(name.raw).to_string())
-            .collect::<Vec<_>>()
-            .join("/");
-        if let Some(attribute) = attribute {
-            path.push('@');
-            path.push_str(Name::new(attribute.raw).as_str());
-        }
-        path.into()
     }
 }
 

@@ -1,0 +1,174 @@
+//! What was found, in words' raw material: names, what would be right, the path. None of this runs for a good page.
+
+use super::{Broken, Found, Inspector, MAX_FINDINGS, names};
+use crate::twiml::{
+    Level, Name, Schema,
+    grammar::{Code, Expected, Grammar, SCHEMA, Taken, Verdict},
+    nearest::nearest,
+    part::Part,
+};
+
+impl<'t> Inspector<'_, 't> {
+    #[cold]
+    pub(super) fn strange_child(&mut self, name: Part<'t>) {
+        self.passed_over = 1;
+        let Some(frame) = self.open.last_mut() else {
+            return;
+        };
+        frame.strange = true;
+        let (parent, definition) = (frame.element(), frame.definition);
+        if self.wants(SCHEMA) {
+            let fact = self.strangeness(name, &parent, definition);
+            self.note(name, SCHEMA, fact, self.path(Some(name), None));
+        }
+        if let Some(code) = self.grammar.definition(definition).nesting.stray
+            && self.wants(code)
+        {
+            let allowed = names(self.grammar.children_of(definition));
+            let fact = Schema::StrayElement {
+                name: Name::new(name.raw),
+                parent,
+                allowed,
+            };
+            self.note(name, code, fact, self.path(Some(name), None));
+        }
+    }
+
+    /// Known and misplaced, or known to the other grammar, or unknown altogether.
+    fn strangeness(&self, name: Part<'t>, parent: &Name, definition: u16) -> Schema {
+        let (raw, name, parent) = (
+            String::from_utf8_lossy(name.raw),
+            Name::new(name.raw),
+            parent.clone(),
+        );
+        let homes: Box<[Name]> = self
+            .grammar
+            .homes_of(&raw)
+            .map(|home| Name::new(home.as_bytes()))
+            .collect();
+        if !homes.is_empty() {
+            return Schema::MisplacedElement {
+                name,
+                parent,
+                homes,
+            };
+        }
+        let kind = self.grammar.kind().other();
+        if Grammar::of(kind).tags().any(|tag| tag == raw) {
+            return Schema::OtherKind { name, parent, kind };
+        }
+        let here = self
+            .grammar
+            .children_of(definition)
+            .iter()
+            .map(|child| &**child);
+        let nearest = nearest(&raw, here).or_else(|| nearest(&raw, self.grammar.tags()));
+        let nearest = nearest.map(|known| Name::new(known.as_bytes()));
+        Schema::UnknownElement {
+            name,
+            parent,
+            nearest,
+        }
+    }
+
+    #[cold]
+    pub(super) fn second_child(&mut self, name: Part<'t>, code: Code) {
+        let Some(frame) = self.open.last().filter(|_| self.wants(code)) else {
+            return;
+        };
+        let (child, parent) = (Name::new(name.raw), frame.element());
+        let fact = Schema::SecondChild {
+            name: child,
+            parent,
+        };
+        self.note(name, code, fact, self.path(Some(name), None));
+    }
+
+    #[cold]
+    pub(super) fn unknown_attribute(&mut self, name: Part<'t>) {
+        let Some(frame) = self.open.last().filter(|_| self.wants(SCHEMA)) else {
+            return;
+        };
+        let known = self
+            .grammar
+            .attributes_of(frame.definition)
+            .iter()
+            .map(|known| &**known);
+        let nearest = nearest(&String::from_utf8_lossy(name.raw), known)
+            .map(|known| Name::new(known.as_bytes()));
+        let fact = Schema::UnknownAttribute {
+            name: Name::new(name.raw),
+            element: frame.element(),
+            nearest,
+        };
+        self.note(name, SCHEMA, fact, self.path(None, Some(name)));
+    }
+
+    #[cold]
+    pub(super) fn bad_value(
+        &mut self,
+        name: Part<'t>,
+        value: Part<'t>,
+        rule: Taken,
+        verdict: Verdict,
+    ) {
+        let code = rule.code.given(verdict);
+        let Some(frame) = self.open.last().filter(|_| self.wants(code)) else {
+            return;
+        };
+        let (attribute, expected) = (Name::new(name.raw), Expected(rule.value));
+        let fact = Schema::BadValue {
+            attribute,
+            element: frame.element(),
+            expected,
+        };
+        self.note(value, code, fact, self.path(None, Some(name)));
+    }
+
+    #[cold]
+    pub(super) fn unwanted_text(&mut self, text: Part<'t>) {
+        let Some(frame) = self.open.last() else {
+            return;
+        };
+        self.report((text.trimmed(), SCHEMA, Schema::Text(frame.element())));
+    }
+
+    /// Notes what the innermost element has broken.
+    #[cold]
+    pub(super) fn report(&mut self, (part, code, fact): Broken<'t>) {
+        if self.wants(code) {
+            self.note(part, code, fact, self.path(None, None));
+        }
+    }
+
+    /// Whether one more finding of this level is worth the work: there is a bound, but no error may be lost to it.
+    fn wants(&self, code: Code) -> bool {
+        self.found.len() < MAX_FINDINGS || code.level == Level::Error && !self.failed
+    }
+
+    fn note(&mut self, part: Part<'t>, code: Code, fact: Schema, path: Box<str>) {
+        self.failed |= code.level == Level::Error;
+        self.found.push(Found {
+            part,
+            code,
+            fact,
+            path,
+        });
+    }
+
+    /// The way to the innermost element, or to its child or attribute.
+    fn path(&self, child: Option<Part<'_>>, attribute: Option<Part<'_>>) -> Box<str> {
+        let mut path = String::new();
+        for frame in &self.open {
+            path.push_str(if path.is_empty() { "" } else { "/" });
+            path.push_str(&String::from_utf8_lossy(frame.name.raw));
+        }
+        for (mark, name) in [('/', child), ('@', attribute)] {
+            if let Some(name) = name {
+                path.push(mark);
+                path.push_str(Name::new(name.raw).as_str());
+            }
+        }
+        path.into()
+    }
+}

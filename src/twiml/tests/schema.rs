@@ -1,0 +1,377 @@
+//! One line per page, with everything that is to be said of it: level, code, path.
+
+use super::*;
+
+fn findings(kind: Kind, page: &str) -> Vec<String> {
+    let judgement = judge(page.as_bytes(), None, &Rules::new(kind, Strictness::Twilio));
+    judgement
+        .findings()
+        .iter()
+        .map(|f| format!("{} {} {}", f.level(), f.code(), f.path()))
+        .collect()
+}
+
+/// Each page stands in a `<Response>`.
+macro_rules! finds {
+    ($kind:expr; $($test:ident($page:expr) => [$($finding:expr),*];)*) => {
+        $(#[test] fn $test() {
+            let none: &[&str] = &[$($finding),*];
+            assert_eq!(findings($kind, &format!("<Response>{}</Response>", $page)), none);
+        })*
+    };
+}
+
+mod elements {
+    use super::*;
+
+    finds! { Kind::Voice;
+        none("") => [];
+        misspelt("<say>x</say>") => ["warning 12200 Response/say"];
+        what_it_holds_is_passed_over("<say><x a='b'>t</x></say>") => ["warning 12200 Response/say"];
+        noun_as_verb("<Stream url='wss://x'/>") => ["warning 12200 Response/Stream"];
+        of_the_other_kind("<Message>x</Message>") => ["warning 12200 Response/Message"];
+        verb_in_say("<Say>x<Pause/></Say>") => ["warning 12200 Response/Say/Pause"];
+        verb_in_gather("<Gather><Hangup/></Gather>")
+            => ["warning 12200 Response/Gather/Hangup", "warning 13320 Response/Gather/Hangup"];
+        verb_in_dial("<Dial><Say>x</Say></Dial>")
+            => ["warning 12200 Response/Dial/Say", "warning 13215 Response/Dial/Say"];
+        noun_in_start("<Start><Number>1</Number></Start>")
+            => ["warning 12200 Response/Start/Number", "error 14300 Response/Start/Number"];
+        noun_in_stop("<Stop><Room>1</Room></Stop>")
+            => ["warning 12200 Response/Stop/Room", "error 14300 Response/Stop/Room"];
+        stop_recording("<Stop><Recording name='a'/></Stop>") => [];
+        two_meanings_of_sip("<Refer><Sip>sip:a@b</Sip></Refer><Dial><Sip><Uri>sip:a@b</Uri></Sip></Dial>") => [];
+        attribute_of_one_meaning("<Refer><Sip username='x'>sip:a@b</Sip></Refer>")
+            => ["warning 12200 Response/Refer/Sip@username"];
+        capital_ssml("<Say><P>x</P></Say>") => ["warning 12200 Response/Say/P"];
+        ssml("<Say><p><s>a<break time='1.5s'/></s></p><say-as interpret-as='date'>1</say-as><w>a</w></Say>") => [];
+        empty_annotate("<Annotate/>") => ["error 13110 Response/Annotate"];
+        other_in_annotate("<Annotate><BillingReferenceTag>a</BillingReferenceTag><X/></Annotate>")
+            => ["warning 12200 Response/Annotate/X", "warning 13112 Response/Annotate/X"];
+        two_in_annotate(
+            "<Annotate><BillingReferenceTag>a</BillingReferenceTag><BillingReferenceTag>b</BillingReferenceTag></Annotate>"
+        ) => ["error 13111 Response/Annotate/BillingReferenceTag"];
+        conference_and_number("<Dial><Conference>a</Conference><Number>1</Number></Dial>")
+            => ["warning 13000 Response/Dial"];
+        two_numbers("<Dial><Number>1</Number><Number>2</Number></Dial>") => [];
+        two_conferences("<Dial><Conference>a</Conference></Dial><Dial><Conference>b</Conference></Dial>") => [];
+    }
+}
+
+mod attributes {
+    use super::*;
+
+    finds! { Kind::Voice;
+        unknown("<Gather partialresultcallback='/x'/>") => ["warning 12200 Response/Gather@partialresultcallback"];
+        of_another("<Dial statusCallbackEvent='ringing'/>") => ["warning 12200 Response/Dial@statusCallbackEvent"];
+        both_spellings(
+            "<Connect><ConversationRelay url='wss://x' speechTimeout='1' speechtimeout='1'/></Connect>"
+        ) => [];
+        open_sets("<Say voice='Polly.Nobody-Generative' language='xx-YY'>x</Say>") => [];
+        bad_voice("<Say voice='en-gb'>x</Say>") => ["warning 13511 Response/Say@voice"];
+        bad_loop("<Say loop='twice'>x</Say>") => ["warning 13510 Response/Say@loop"];
+        referenced("<Gather numDigits='&#49;' input='dtmf&#x20;speech' method='&#80;OST'/>") => [];
+        referenced_and_bad("<Gather numDigits='&#65;'/>") => ["warning 13314 Response/Gather@numDigits"];
+        error_level("<Dial><Conference endConferenceOnExit='maybe'>a</Conference></Dial>")
+            => ["error 13231 Response/Dial/Conference@endConferenceOnExit"];
+        other_letters_are_doubtful("<Dial><Conference endConferenceOnExit='True'>a</Conference></Dial>")
+            => ["warning 13231 Response/Dial/Conference@endConferenceOnExit"];
+        empty_is_doubtful("<Enqueue method=''>a</Enqueue>") => ["warning 14201 Response/Enqueue@method"];
+        bad_method("<Enqueue method='PUT'>a</Enqueue>") => ["error 14201 Response/Enqueue@method"];
+        list("<Record recordingStatusCallbackEvent='in-progress  completed'/>") => [];
+        list_with_commas("<Record recordingStatusCallbackEvent='in-progress,completed'/>")
+            => ["warning 13621 Response/Record@recordingStatusCallbackEvent"];
+        list_of_others("<Record recordingStatusCallbackEvent='ringing'/>")
+            => ["error 13621 Response/Record@recordingStatusCallbackEvent"];
+        empty_urls("<Dial><Conference waitUrl=''>a</Conference></Dial><Gather finishOnKey=''/>") => [];
+        url_with_reference("<Enqueue waitUrl='/x?a=1&amp;b=2'>a</Enqueue>") => [];
+        url_of_another_scheme("<Enqueue waitUrl='ftp://x/y'>a</Enqueue>") => ["error 14202 Response/Enqueue@waitUrl"];
+        url_without_host("<Enqueue action='https:///y'>a</Enqueue>") => ["error 14203 Response/Enqueue@action"];
+        url_with_space("<Enqueue action='/a b'>a</Enqueue>") => ["warning 14203 Response/Enqueue@action"];
+        plain_socket("<Start><Stream url='ws://x'/></Start>") => ["warning 31922 Response/Start/Stream@url"];
+        long_label(format!("<Dial><Conference participantLabel='{}'>a</Conference></Dial>", "x".repeat(129)))
+            => ["error 16023 Response/Dial/Conference@participantLabel"];
+    }
+
+    #[test]
+    fn version_is_one_of_two() {
+        assert_eq!(
+            findings(Kind::Voice, "<Response version='2010-04-01'/>"),
+            [""; 0]
+        );
+        assert_eq!(
+            findings(Kind::Messaging, "<Response version='banana'/>"),
+            ["error 12101 Response@version"]
+        );
+    }
+}
+
+mod text {
+    use super::*;
+
+    finds! { Kind::Voice;
+        in_response("x<Hangup/>y") => ["warning 12200 Response"];
+        in_gather("<Gather>\n press 1 <Say>x</Say></Gather>") => ["warning 12200 Response/Gather"];
+        space_is_no_text("\n <Gather>\t<Pause/>\r\n</Gather> ") => [];
+        cdata_is_text("<![CDATA[x]]>") => ["warning 12200 Response"];
+        empty_say("<Say/><Say></Say><Say> </Say>")
+            => ["warning 13520 Response/Say", "warning 13520 Response/Say", "warning 13520 Response/Say"];
+        say_of_speech_markup("<Say><break/></Say>") => [];
+        say_as_long_as_may_be(format!("<Say>{}&amp;é<!-- - --></Say>", "x".repeat(4094))) => [];
+        say_too_long(format!("<Say>{}<![CDATA[&]]>é!</Say>", "x".repeat(4094))) => ["warning 13521 Response/Say"];
+        say_too_long_in_parts(format!("<Say><p>{0}</p>{0}</Say>", "x".repeat(2049))) => ["warning 13521 Response/Say"];
+        empty_redirect("<Redirect/><Redirect></Redirect>") => [];
+        bad_redirect("<Redirect>\n ftp://x\n</Redirect>") => ["error 11100 Response/Redirect"];
+        relative_redirect("<Redirect>../next?a=1&amp;b=2</Redirect>") => [];
+        enqueue("<Enqueue>support</Enqueue>") => [];
+        enqueue_with_workflow(
+            "<Enqueue workflowSid='WW0123456789abcdef0123456789abcdef'><Task>{\"a\":1}</Task></Enqueue>"
+        ) => [];
+        enqueue_without_name("<Enqueue/>") => ["warning 14204 Response/Enqueue"];
+        long_queue(format!("<Enqueue>{}</Enqueue>", "x".repeat(64))) => ["error 14205 Response/Enqueue"];
+        broken_task("<Enqueue><Task>{\"a\":}</Task></Enqueue>") => ["error 14221 Response/Enqueue/Task"];
+        task_of_words("<Enqueue><Task>foo</Task></Enqueue>") => ["warning 14221 Response/Enqueue/Task"];
+        escaped_task("<Enqueue><Task>{&quot;a&quot;: &#49;}</Task></Enqueue>") => [];
+        task_in_cdata("<Enqueue><Task><![CDATA[{\"a\": \"&\"}]]></Task></Enqueue>") => [];
+        dequeue_by_reservation("<Dial><Queue reservationSid='WR0123456789abcdef0123456789abcdef'/></Dial>") => [];
+        number("<Dial>415-123-4567</Dial><Dial><Number>+14151234567</Number></Dial>") => [];
+        no_number("<Dial><Number/></Dial>") => ["warning 13223 Response/Dial/Number"];
+        words_for_a_number("<Dial>number</Dial>") => ["warning 13223 Response/Dial"];
+        sip_without_scheme("<Dial><Sip>kate@example.com</Sip></Dial>") => [];
+        long_tag(format!("<Annotate><BillingReferenceTag>{}</BillingReferenceTag></Annotate>", "x".repeat(129)))
+            => ["error 13120 Response/Annotate/BillingReferenceTag"];
+    }
+}
+
+mod messages {
+    use super::*;
+
+    finds! { Kind::Messaging;
+        usual("<Message>x</Message><Redirect>/y</Redirect><Sms>z</Sms>") => [];
+        with_media("<Message to='+1' from='+2'><Body>x</Body><Media>https://x/y.png</Media></Message>") => [];
+        only_media("<Message><Media>https://x/y.png</Media></Message>") => [];
+        empty("<Message/><Sms/>") => ["warning 14103 Response/Message", "warning 14103 Response/Sms"];
+        long(format!("<Message><Body>{}</Body></Message>", "x".repeat(1601))) => ["warning 14103 Response/Message"];
+        verb_of_calls("<Say>x</Say>") => ["warning 12200 Response/Say", "warning 14110 Response/Say"];
+        misplaced("<Body>x</Body>") => ["warning 12200 Response/Body", "warning 14110 Response/Body"];
+    }
+
+    #[test]
+    fn plain_text_sends_nothing_and_warns() {
+        for page in ["OK", "Created", "\n{\"success\": true}"] {
+            assert_eq!(
+                findings(Kind::Messaging, page),
+                ["warning 12200 "],
+                "{page}"
+            );
+            assert_eq!(findings(Kind::Voice, page), ["error 12100 "], "{page}");
+        }
+        for page in ["", " ", "OK <b>", "x<Response/>"] {
+            assert_eq!(findings(Kind::Messaging, page), ["error 12100 "], "{page}");
+        }
+    }
+
+    #[test]
+    fn plain_text_is_known_for_what_it_is() {
+        let parse = |page: &'static str, strictness| {
+            Twiml::parse(page.into(), None, &Rules::new(Kind::Messaging, strictness))
+        };
+        assert!(parse("OK", Strictness::Twilio).is_ok_and(|page| page.is_plain_text()));
+        assert!(parse("<Response/>", Strictness::Twilio).is_ok_and(|page| !page.is_plain_text()));
+        assert!(parse("OK", Strictness::Strict).is_err());
+    }
+}
+
+mod verdicts {
+    use super::*;
+
+    fn parse(page: &'static str, strictness: Strictness) -> Result<Vec<u32>, (Reason, u32)> {
+        let page = Twiml::parse(page.into(), None, &Rules::new(Kind::Voice, strictness));
+        page.map(|page| page.warnings().iter().map(Finding::code).collect())
+            .map_err(|f| (f.reason(), f.code()))
+    }
+
+    #[test]
+    fn a_warning_passes_and_is_kept() {
+        let page = "<Response><say>x</say><Say voice='x'>x</Say></Response>";
+        assert_eq!(parse(page, Strictness::Twilio), Ok(vec![12200, 13511]));
+        assert_eq!(
+            parse(page, Strictness::Strict),
+            Err((Reason::Schema, 12200))
+        );
+    }
+
+    #[test]
+    fn an_error_decides_before_a_warning() {
+        let page = "<Response><say>x</say><Start><X/></Start></Response>";
+        assert_eq!(
+            parse(page, Strictness::Twilio),
+            Err((Reason::Schema, 14300))
+        );
+        assert_eq!(
+            parse(page, Strictness::Strict),
+            Err((Reason::Schema, 14300))
+        );
+    }
+
+    #[test]
+    fn a_page_that_is_no_xml_has_no_other_finding() {
+        assert_eq!(
+            findings(Kind::Voice, "<Response><Start><X/></Start></response>"),
+            ["error 12100 Response"]
+        );
+        assert_eq!(
+            findings(Kind::Voice, "<response><Start><X/></Start></response>"),
+            ["error 12102 "]
+        );
+    }
+
+    #[test]
+    fn no_error_is_lost_among_many_warnings() {
+        let page = format!(
+            "<Response>{}<Start><X/></Start><y/></Response>",
+            "<x/>".repeat(2 * MAX_FINDINGS)
+        );
+        let findings = findings(Kind::Voice, &page);
+        assert_eq!(
+            (findings.len(), &*findings[MAX_FINDINGS]),
+            (MAX_FINDINGS + 1, "error 14300 Response/Start/X")
+        );
+    }
+}
+
+mod words {
+    use super::*;
+
+    fn words(page: &str) -> Vec<(String, String)> {
+        let judgement = judge(
+            page.as_bytes(),
+            None,
+            &Rules::new(Kind::Voice, Strictness::Twilio),
+        );
+        judgement
+            .findings()
+            .iter()
+            .map(|f| (f.to_string(), f.help().unwrap_or_default()))
+            .collect()
+    }
+
+    fn word(page: &str) -> (String, String) {
+        words(page).swap_remove(0)
+    }
+
+    fn pair(message: &str, help: &str) -> (String, String) {
+        (message.into(), help.into())
+    }
+
+    #[test]
+    fn say_what_was_found_and_what_would_be_right() {
+        assert_eq!(
+            word("<Response><say/></Response>"),
+            pair(
+                "unknown element `<say>` in `<Response>`",
+                "did you mean `<Say>`?"
+            )
+        );
+        assert_eq!(
+            word("<Response><Stream/></Response>"),
+            pair(
+                "`<Stream>` can't stand in `<Response>`",
+                "`<Stream>` may stand in `<Connect>`, `<Start>` or `<Stop>`"
+            )
+        );
+        assert_eq!(
+            word("<Response><Message/></Response>"),
+            pair(
+                "`<Message>` can't stand in `<Response>`: it is Messaging TwiML",
+                ""
+            )
+        );
+        assert_eq!(
+            word("<Response><Say Voice='alice'>x</Say></Response>"),
+            pair(
+                "unknown attribute `Voice` on `<Say>`",
+                "did you mean `voice`?"
+            )
+        );
+        assert_eq!(
+            word("<Response><Gather method='PUT'/></Response>"),
+            pair(
+                "bad value for `method` on `<Gather>`: expected `GET` or `POST`",
+                ""
+            )
+        );
+    }
+
+    #[test]
+    fn never_repeat_text_or_values() {
+        let page = "<Response>5551234567<Dial timeLimit='5551234567' n5551234567='1'>
+            <Number sendDigits='x5551234567'/><n5551234567/></Dial></Response>";
+        let all = format!(
+            "{:?}",
+            judge(
+                page.as_bytes(),
+                None,
+                &Rules::new(Kind::Voice, Strictness::Twilio)
+            )
+        );
+        assert!(!all.contains("5551234567"), "{all}");
+    }
+
+    #[test]
+    fn a_place_has_a_width() {
+        let page = "<Response>\n  <Gather method='PUT IT'/>\n  two words\n</Response>";
+        let judgement = judge(
+            page.as_bytes(),
+            None,
+            &Rules::new(Kind::Voice, Strictness::Twilio),
+        );
+        let places: Vec<_> = judgement
+            .findings()
+            .iter()
+            .map(|f| (f.place().line, f.place().column, f.width()))
+            .collect();
+        assert_eq!(places, [(2, 19, 6), (3, 3, 9)]);
+    }
+}
+
+#[test]
+fn the_kind_is_guessed_by_the_verbs() {
+    let guess = |page: &str| Kind::guess(page.as_bytes(), None);
+    assert_eq!(
+        guess("<Response><Message>x</Message></Response>"),
+        Some(Kind::Messaging)
+    );
+    assert_eq!(
+        guess("<Response><Sms>x</Sms><Redirect/></Response>"),
+        Some(Kind::Messaging)
+    );
+    assert_eq!(
+        guess("<Response><Sms>x</Sms><Say>x</Say></Response>"),
+        Some(Kind::Voice)
+    );
+    assert_eq!(
+        guess("<Response><Message>x</Message><Say>x</Say></Response>"),
+        Some(Kind::Voice)
+    );
+    assert_eq!(guess("<Response><Redirect/></Response>"), None);
+    assert_eq!(guess("<Response>"), None);
+}
+
+/// Every attribute in the table stands once, and every name that one definition gives another is defined (or compiling the
+/// grammar would panic).
+#[test]
+fn the_table_is_whole() {
+    for kind in [Kind::Voice, Kind::Messaging] {
+        let grammar = Grammar::of(kind);
+        for id in (0..).take(grammar.tags().count()) {
+            for names in [grammar.attributes_of(id), grammar.children_of(id)] {
+                let mut sorted = names.to_vec();
+                sorted.sort();
+                sorted.dedup();
+                assert_eq!(sorted.len(), names.len(), "{names:?}");
+                assert!(names.len() <= 64, "a bit for each");
+            }
+        }
+    }
+}

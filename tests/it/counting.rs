@@ -1,0 +1,208 @@
+//! Every call is counted once, whatever happened to it, and every series is there from the start.
+
+use std::collections::BTreeSet;
+
+use understudy::outcome::{Outcome, Reason};
+
+use crate::support::{App, Script, Sidecar, Webhook, millis};
+
+#[tokio::test]
+async fn every_series_of_a_route_is_there_at_0_from_the_start() {
+    let app = App::with_page("<Response/>");
+    let sidecar = Sidecar::before(&app).start().await;
+    let text = sidecar.admin_get("/metrics").await.text();
+    for route in [
+        "voice",
+        "messaging",
+        "callback",
+        "pass",
+        "auto",
+        "unmatched",
+    ] {
+        for outcome in Outcome::ALL.map(Outcome::label) {
+            let series =
+                format!("understudy_requests_total{{outcome=\"{outcome}\",route=\"{route}\"}} 0");
+            assert!(text.contains(&series), "{series}");
+        }
+        for reason in Reason::ALL.map(Reason::label) {
+            for name in ["fallback_activations", "observed_failures"] {
+                let series =
+                    format!("understudy_{name}_total{{reason=\"{reason}\",route=\"{route}\"}} 0");
+                assert!(text.contains(&series), "{series}");
+            }
+        }
+        for name in ["in_flight_requests", "late_answers_total"] {
+            assert!(
+                text.contains(&format!("understudy_{name}{{route=\"{route}\"}} 0")),
+                "{name}"
+            );
+        }
+        for result in ["success", "failure"] {
+            assert!(text.contains(&format!(
+                "understudy_retries_total{{result=\"{result}\",route=\"{route}\"}} 0"
+            )));
+        }
+    }
+    for series in [
+        "understudy_upstream_connections{state=\"idle\"} 0",
+        "understudy_upstream_connections{state=\"busy\"} 0",
+        "understudy_upstream_connections_opened_total 0",
+        "understudy_client_connections 0",
+        "understudy_config_last_reload_successful 1",
+        "understudy_config_last_reload_success_timestamp_seconds 1",
+        "understudy_config_reloads_total{result=\"success\"} 0",
+        "understudy_config_reloads_total{result=\"failure\"} 0",
+        "understudy_build_info{",
+        "process_resident_memory_bytes ",
+        "understudy_request_duration_seconds_bucket{outcome=\"fallback\",route=\"voice\",le=\"15\"} 0",
+        "understudy_upstream_duration_seconds_count{route=\"voice\"} 0",
+    ] {
+        assert!(text.contains(series), "{series}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_whose_client_leaves_is_counted_as_abandoned_and_its_place_is_free_again() {
+    let app = App::start(|_| Script::new().stall());
+    let sidecar = Sidecar::before(&app).start().await;
+    for (many, path) in [(1.0, "/voice/x"), (2.0, "/pass/x")] {
+        let mut client = sidecar.connect().await;
+        client.send(Webhook::voice(path)).await;
+        app.received(many as usize).await;
+        assert_eq!(
+            sidecar.metric("understudy_in_flight_requests", &[]).await,
+            1.0
+        );
+        client.reset();
+        sidecar
+            .counted(
+                "understudy_requests_total",
+                &[("outcome", "abandoned")],
+                many,
+            )
+            .await;
+    }
+    assert_eq!(sidecar.metric("understudy_requests_total", &[]).await, 2.0);
+    assert_eq!(
+        sidecar.metric("understudy_in_flight_requests", &[]).await,
+        0.0
+    );
+}
+
+#[tokio::test]
+async fn a_streamed_answer_whose_client_leaves_is_abandoned_once() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\n\r\n";
+    let app = App::start(move |_| Script::new().send(head).endless(vec![7; 10_000]));
+    let sidecar = Sidecar::before(&app).start().await;
+    let mut client = sidecar.connect().await;
+    client.send(Webhook::voice("/voice/x")).await;
+    client.head().await;
+    client.bytes(100_000).await;
+    client.reset();
+    sidecar
+        .counted(
+            "understudy_requests_total",
+            &[("outcome", "abandoned")],
+            1.0,
+        )
+        .await;
+    assert_eq!(sidecar.metric("understudy_requests_total", &[]).await, 1.0);
+}
+
+#[tokio::test]
+async fn one_call_over_the_limit_gets_the_fallback_at_once() {
+    let app = App::start(|_| Script::new().stall());
+    let sidecar = Sidecar::before(&app)
+        .defaults("max_in_flight = 2")
+        .start()
+        .await;
+    let mut waiting = Vec::new();
+    for many in 1..=2 {
+        let mut client = sidecar.connect().await;
+        client.send(Webhook::voice("/voice/x")).await;
+        app.received(many).await;
+        waiting.push(client);
+    }
+    let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+    assert_eq!((got.status, got.reason()), (200, Some("overload")));
+    let got = sidecar.ask(Webhook::sms("/callback/x")).await;
+    assert_eq!(got.reason(), None, "another route has places of its own");
+}
+
+#[tokio::test]
+async fn an_answer_after_the_deadline_is_counted_late_and_its_connection_serves_the_next_call() {
+    let app = App::start(|request| match request.path() {
+        "/voice/slow" => Script::new()
+            .pause(millis(500))
+            .send(crate::support::answer("200 OK", &[], "<Response/>")),
+        _ => Script::twiml("<Response/>"),
+    });
+    let sidecar = Sidecar::before(&app)
+        .workers(1)
+        .deadline(millis(200))
+        .start()
+        .await;
+    let got = sidecar.ask(Webhook::voice("/voice/slow")).await;
+    assert_eq!(got.reason(), Some("deadline"));
+    sidecar
+        .counted("understudy_late_answers_total", &[("route", "voice")], 1.0)
+        .await;
+    let got = sidecar.ask(Webhook::voice("/voice/quick")).await;
+    assert_eq!((got.reason(), app.connections()), (None, 1));
+}
+
+#[tokio::test]
+async fn after_the_deadline_a_route_that_cancels_closes_the_apps_connection() {
+    let app = App::start(|_| Script::new().stall());
+    let sidecar = Sidecar::before(&app)
+        .deadline(millis(200))
+        .defaults("after_deadline = \"cancel\"")
+        .start()
+        .await;
+    let got = sidecar.ask(Webhook::voice("/voice/slow")).await;
+    assert_eq!(got.reason(), Some("deadline"));
+    crate::support::soon("the end of the connection", async {
+        while app.open_connections() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_fallback_is_one_log_line_and_no_number_or_body_is_in_it() {
+    let app = App::start(|_| {
+        Script::page(
+            "200 OK",
+            "text/xml",
+            "<Response>\n <Say>+15550199</Sai></Response>",
+        )
+    });
+    let sidecar = Sidecar::before(&app).start().await;
+    let webhook = Webhook::voice("/voice/x")
+        .with("From", "+15550188")
+        .with("SpeechResult", "secret words");
+    assert_eq!(sidecar.ask(&webhook).await.reason(), Some("malformed"));
+    let line = sidecar.logged(|line| line["reason"] == "malformed").await;
+    assert_eq!(line["route"], "voice");
+    assert_eq!(line["twilio_code"], 12100);
+    assert_eq!(line["sid"], "CA00000000000000000000000000000002");
+    assert_eq!(line["upstream_status"], 200);
+    assert_eq!((&line["line"], &line["column"]), (&2.into(), &16.into()));
+    let status = sidecar.admin_get("/api/status").await.text();
+    let metrics = sidecar.admin_get("/metrics").await.text();
+    for said in sidecar.log_lines().iter().chain([&status, &metrics]) {
+        for secret in ["5550199", "5550188", "secret words"] {
+            assert!(!said.contains(secret), "{secret} in {said}");
+        }
+    }
+    let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+    assert_eq!(status["failures"][0]["reason"], "malformed");
+    assert_eq!(status["failures"][0]["line"], 2);
+    let routes = status["routes"].as_array().expect("routes");
+    let names: BTreeSet<_> = routes
+        .iter()
+        .filter_map(|route| route["name"].as_str())
+        .collect();
+    assert!(names.contains("voice") && names.contains("unmatched"));
+}

@@ -1,0 +1,104 @@
+//! At shutdown nothing new is taken, and what is under way is let finish, for as long as it may.
+
+use crate::support::{App, Script, Sidecar, Signal, Webhook, answer, millis};
+
+#[tokio::test]
+async fn calls_under_way_finish_and_their_connections_close() {
+    let app = App::start(|_| {
+        let page = answer(
+            "200 OK",
+            &[("Content-Type", "text/xml")],
+            "<Response><Say>late but fine</Say></Response>",
+        );
+        Script::new().pause(millis(700)).send(page)
+    });
+    let mut sidecar = Sidecar::before(&app).start().await;
+    let mut clients = Vec::new();
+    for many in 1..=4 {
+        let mut client = sidecar.connect().await;
+        client.send(Webhook::voice("/voice/x")).await;
+        app.received(many).await;
+        clients.push(client);
+    }
+    sidecar.signal(Signal::Terminate);
+    for client in &mut clients {
+        let got = client.answer().await;
+        assert_eq!((got.status, got.reason()), (200, None));
+        assert_eq!(got.field("connection"), Some("close"));
+        client.closed().await;
+    }
+    assert_eq!(sidecar.wait().await.code(), Some(0));
+    let line = sidecar
+        .logged(|line| line["message"] == "understudy has stopped")
+        .await;
+    assert_eq!(line["cut_off"], 0);
+}
+
+#[tokio::test]
+async fn what_takes_longer_than_the_drain_is_cut_off_and_said() {
+    let app = App::start(|_| Script::new().stall());
+    let mut sidecar = Sidecar::before(&app)
+        .server("drain = \"300ms\"")
+        .start()
+        .await;
+    let mut clients = Vec::new();
+    for many in 1..=3 {
+        let mut client = sidecar.connect().await;
+        client.send(Webhook::voice("/voice/x")).await;
+        app.received(many).await;
+        clients.push(client);
+    }
+    sidecar.signal(Signal::Interrupt);
+    assert_eq!(sidecar.wait().await.code(), Some(0));
+    let line = sidecar
+        .logged(|line| line["message"] == "understudy has stopped")
+        .await;
+    assert_eq!(line["cut_off"], 3);
+}
+
+#[tokio::test]
+async fn a_request_that_is_on_its_way_at_shutdown_is_still_answered() {
+    let app = App::with_page("<Response/>");
+    let mut sidecar = Sidecar::before(&app).start().await;
+    let mut waiting = sidecar.connect().await;
+    assert_eq!(waiting.ask(Webhook::voice("/voice/x")).await.status, 200);
+    let mut fresh = sidecar.connect().await;
+    let request = Webhook::voice("/voice/y").bytes();
+    fresh.send(&request[..20]).await;
+    sidecar
+        .counted("understudy_client_connections", &[], 2.0)
+        .await;
+    sidecar.signal(Signal::Terminate);
+    for client in [&mut waiting] {
+        client.send(request.clone()).await;
+        assert_eq!(client.answer().await.status, 200);
+    }
+    fresh.send_more(&request[20..]).await.expect("it is open");
+    assert_eq!(fresh.answer().await.status, 200);
+    assert_eq!(sidecar.wait().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn while_it_drains_it_is_alive_but_not_ready_and_takes_no_new_connection() {
+    let app = App::start(|_| Script::new().stall());
+    let mut sidecar = Sidecar::before(&app).deadline(millis(1500)).start().await;
+    assert_eq!(sidecar.admin_get("/readyz").await.status, 200);
+    let mut client = sidecar.connect().await;
+    client.send(Webhook::voice("/voice/x")).await;
+    app.received(1).await;
+    sidecar.signal(Signal::Terminate);
+    crate::support::soon("it to be unready", async {
+        while sidecar.admin_get("/readyz").await.status != 503 {}
+    })
+    .await;
+    assert_eq!(sidecar.admin_get("/healthz").await.status, 200);
+    crate::support::soon("new connections to be refused", async {
+        while tokio::net::TcpStream::connect(sidecar.address)
+            .await
+            .is_ok()
+        {}
+    })
+    .await;
+    assert_eq!(client.answer().await.reason(), Some("deadline"));
+    assert_eq!(sidecar.wait().await.code(), Some(0));
+}

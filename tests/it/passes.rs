@@ -1,0 +1,401 @@
+//! Nothing good is harmed: what crosses, crosses byte for byte.
+
+use std::collections::BTreeMap;
+
+use crate::support::{App, Client, Script, Sidecar, Webhook, answer};
+
+const PAGE: &str = "<?xml version='1.0'?>\r\n<!-- hello -->\r\n<Response ><Say\tvoice='alice'>h\u{e9}</Say ></Response>\n";
+
+#[tokio::test]
+async fn a_good_page_goes_back_byte_for_byte_with_its_status_fields_and_cookies() {
+    let app = App::start(|_| {
+        let fields = [
+            ("Content-Type", "Text/XML; Charset=\"utf-8\""),
+            ("Set-Cookie", "a=1; Path=/"),
+            ("Set-Cookie", "b=2"),
+            ("X-Powered-By", "PHP/5.3"),
+            ("ETag", "\"x\""),
+            ("Keep-Alive", "timeout=5"),
+            ("Connection", "keep-alive, X-Hop"),
+            ("X-Hop", "1"),
+        ];
+        Script::new().send(answer("201 Created", &fields, PAGE))
+    });
+    let sidecar = Sidecar::before(&app).start().await;
+
+    let got = sidecar.ask(Webhook::voice("/voice/in")).await;
+
+    assert_eq!((got.status, got.body.as_slice()), (201, PAGE.as_bytes()));
+    let cookies: Vec<_> = values(&got.fields, "set-cookie");
+    assert_eq!(cookies, ["a=1; Path=/", "b=2"]);
+    assert_eq!(
+        got.field("content-type"),
+        Some("Text/XML; Charset=\"utf-8\"")
+    );
+    assert_eq!(got.field("x-powered-by"), Some("PHP/5.3"));
+    assert_eq!(got.field("etag"), Some("\"x\""));
+    for hop in ["keep-alive", "x-hop", "transfer-encoding"] {
+        assert_eq!(got.field(hop), None, "{hop}");
+    }
+    sidecar
+        .counted(
+            "understudy_requests_total",
+            &[("route", "voice"), ("outcome", "upstream")],
+            1.0,
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn a_request_reaches_the_app_as_twilio_sent_it() {
+    let app = App::with_page("<Response/>");
+    let sidecar = Sidecar::before(&app).start().await;
+    let target = "/voice/a%2Fb//c;p=1?x=%41+b&y=a%20b&empty=&'q'=%27&%7B%7D=[]|^";
+    let webhook = Webhook::voice(target)
+        .with("CallToken", "%7B%22a%22%3A1%7D")
+        .with("CallerCity", "K\u{f6}ln")
+        .with("ToCity", "")
+        .host("Hooks.Example.com:8443")
+        .field("Cookie", "a=b; c=\"d\"")
+        .field("Authorization", "Basic aG9vazpzM2NyZXQ=");
+
+    sidecar.ask(webhook.clone()).await;
+
+    let request = &app.requests()[0];
+    assert_eq!((request.method(), request.target()), ("POST", target));
+    let sent = webhook.bytes();
+    assert!(sent.ends_with(&request.body) && request.body.len() > 200);
+    let mut came = fields_of(&request.head);
+    for (name, value) in [
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-host", "Hooks.Example.com:8443"),
+    ] {
+        assert_eq!(came.remove(name).as_deref(), Some(value), "{name}");
+    }
+    assert_eq!(came, fields_of(&sent));
+}
+
+#[tokio::test]
+async fn what_a_trusted_proxy_says_is_kept_and_what_a_stranger_says_is_replaced() {
+    let app = App::with_page("<Response/>");
+    let webhook = Webhook::voice("/voice/in")
+        .field("X-Forwarded-For", "203.0.113.9")
+        .field("X-Forwarded-Proto", "https")
+        .field("X-Forwarded-Host", "public.example.com");
+    for (trusted, wanted) in [
+        (
+            "trusted_proxies = [\"127.0.0.0/8\"]",
+            ["203.0.113.9, 127.0.0.1", "https", "public.example.com"],
+        ),
+        (
+            "trusted_proxies = []",
+            ["127.0.0.1", "http", "hooks.example.com"],
+        ),
+    ] {
+        let sidecar = Sidecar::before(&app).server(trusted).start().await;
+        sidecar.ask(webhook.clone()).await;
+        let requests = app.requests();
+        let request = requests.last().expect("it came");
+        let names = ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"];
+        assert_eq!(
+            names.map(|name| request.field(name).unwrap_or_default()),
+            wanted,
+            "{trusted}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_body_streams_to_the_app_while_it_arrives() {
+    let app = App::start(|_| {
+        Script::new().send(answer(
+            "200 OK",
+            &[("Content-Type", "text/xml")],
+            "<Response/>",
+        ))
+    });
+    let sidecar = Sidecar::before(&app).start().await;
+    let mut client = sidecar.connect().await;
+
+    client
+        .send(
+            "POST /voice/in HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+        )
+        .await;
+    // The app has the head before the body is whole.
+    crate::support::soon("the head at the app", async {
+        while app.requests().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    client
+        .send_more("4\r\ndefg\r\n0\r\n\r\n")
+        .await
+        .expect("it is open");
+
+    assert_eq!(client.answer().await.status, 200);
+    assert_eq!(app.requests()[0].payload(), b"abcdefg");
+}
+
+#[tokio::test]
+async fn callback_and_pass_stream_both_ways_without_a_limit() {
+    let echo = "x".repeat(3_000_000);
+    let app = App::start(move |_| Script::page("200 OK", "application/octet-stream", &echo));
+    let sidecar = Sidecar::before(&app).start().await;
+    let body = "y".repeat(2_000_000);
+    for path in ["/callback/x", "/pass/x", "/nothing/here"] {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let got = sidecar.ask(request).await;
+        assert_eq!(
+            (got.status, got.body.len(), got.whole),
+            (200, 3_000_000, true),
+            "{path}"
+        );
+    }
+    assert!(
+        app.requests()
+            .iter()
+            .all(|request| request.body.len() == body.len())
+    );
+    let labels = [("outcome", "upstream")];
+    sidecar
+        .counted("understudy_requests_total", &labels, 3.0)
+        .await;
+    assert_eq!(
+        sidecar
+            .metric("understudy_requests_total", &[("route", "unmatched")])
+            .await,
+        1.0
+    );
+}
+
+#[tokio::test]
+async fn audio_streams_to_a_call_beyond_the_limit_of_a_page() {
+    let app = App::start(|_| Script::page("200 OK", "audio/mpeg", vec![7; 200_000]));
+    let sidecar = Sidecar::before(&app).start().await;
+    let got = sidecar.ask(Webhook::voice("/voice/hold.mp3")).await;
+    assert_eq!((got.status, got.body), (200, vec![7; 200_000]));
+}
+
+#[tokio::test]
+async fn head_and_options_go_through_on_any_route() {
+    let app = App::start(|request| match request.method() {
+        "HEAD" => Script::new()
+            .send("HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 99\r\n\r\n"),
+        _ => Script::new().send("HTTP/1.1 204 No Content\r\nAllow: POST\r\n\r\n"),
+    });
+    let sidecar = Sidecar::before(&app).start().await;
+    let mut client = sidecar.connect().await;
+    for _ in 0..2 {
+        let head = client
+            .ask("HEAD /voice/x HTTP/1.1\r\nHost: a\r\n\r\n")
+            .await;
+        assert_eq!(
+            (head.status, head.field("content-length")),
+            (200, Some("99"))
+        );
+        let options = client
+            .ask("OPTIONS /voice/x HTTP/1.1\r\nHost: a\r\n\r\n")
+            .await;
+        assert_eq!(
+            (options.status, options.field("allow")),
+            (204, Some("POST"))
+        );
+    }
+    sidecar
+        .counted(
+            "understudy_requests_total",
+            &[("route", "voice"), ("outcome", "upstream")],
+            4.0,
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn a_page_in_a_declared_legacy_charset_goes_back_as_it_was() {
+    let latin =
+        b"<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><Response><Say>\xe9t\xe9</Say></Response>";
+    let app = App::start(move |_| Script::page("200 OK", "text/xml", latin));
+    let sidecar = Sidecar::before(&app).start().await;
+    let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+    assert_eq!((got.reason(), got.body.as_slice()), (None, &latin[..]));
+}
+
+#[tokio::test]
+async fn plain_text_to_a_message_passes_with_a_warning() {
+    let app = App::start(|_| Script::page("200 OK", "text/plain", "see you"));
+    let sidecar = Sidecar::before(&app).start().await;
+    let got = sidecar.ask(Webhook::sms("/messaging/x")).await;
+    assert_eq!((got.reason(), got.text().as_str()), (None, "see you"));
+    let labels = [("route", "messaging"), ("code", "12300")];
+    sidecar
+        .counted("understudy_twiml_warnings_total", &labels, 1.0)
+        .await;
+}
+
+#[tokio::test]
+async fn html_that_is_no_markup_passes_to_a_message_since_twilio_only_warns_of_it() {
+    let app = App::start(|_| Script::page("200 OK", "text/html", "OK"));
+    let sidecar = Sidecar::before(&app).start().await;
+    let got = sidecar.ask(Webhook::sms("/messaging/x")).await;
+    assert_eq!((got.reason(), got.text().as_str()), (None, "OK"));
+    let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+    assert_eq!(got.reason(), Some("malformed"));
+}
+
+#[tokio::test]
+async fn the_kind_of_an_auto_route_is_told_by_the_request() {
+    let app = App::start(|_| Script::page("500 Oops", "text/html", "no"));
+    let sidecar = Sidecar::before(&app).start().await;
+    for (webhook, says) in [
+        (Webhook::voice("/auto/x"), Some("<Say>")),
+        (Webhook::voice("/auto/x").get(), Some("<Say>")),
+        (Webhook::sms("/auto/x"), Some("<Message>")),
+        (Webhook::sms("/auto/x").get(), Some("<Message>")),
+        (Webhook::sms("/auto/x").with("SmsStatus", "delivered"), None),
+        (Webhook::status_callback("/auto/x"), None),
+    ] {
+        let got = sidecar.ask(&webhook).await;
+        match says {
+            Some(says) => assert!(
+                got.status == 200 && got.text().contains(says),
+                "{webhook:?}: {got:?}"
+            ),
+            None => assert_eq!(
+                (got.status, got.text().as_str()),
+                (500, "no"),
+                "{webhook:?}"
+            ),
+        }
+    }
+    let got = sidecar
+        .ask("GET /auto/page HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await;
+    assert_eq!(got.status, 500);
+}
+
+#[tokio::test]
+async fn an_opt_out_gets_an_empty_response_for_a_fallback() {
+    let app = App::start(|_| Script::page("500 Oops", "text/html", "no"));
+    let sidecar = Sidecar::before(&app).start().await;
+    for (webhook, silent) in [
+        (Webhook::sms("/messaging/x").with("Body", " Stop"), true),
+        (
+            Webhook::sms("/messaging/x").with("OptOutType", "STOP"),
+            true,
+        ),
+        (Webhook::sms("/auto/x").with("Body", "UNSUBSCRIBE"), true),
+        (Webhook::sms("/messaging/x").with("Body", "stop it"), false),
+    ] {
+        let got = sidecar.ask(&webhook).await;
+        assert_eq!(got.reason(), Some("status_5xx"));
+        assert_eq!(
+            !got.text().contains("Message"),
+            silent,
+            "{webhook:?}: {}",
+            got.text()
+        );
+    }
+}
+
+#[tokio::test]
+async fn routes_are_found_by_host_method_and_the_longest_path() {
+    let app = App::start(|_| Script::page("500 Oops", "text/html", "no"));
+    let route = |name: &str, rest: &str| {
+        format!(
+            "[[route]]\nname = \"{name}\"\nkind = \"voice\"\n{rest}\nfallback = {{ inline = \"<Response><Say>{name}</Say></Response>\" }}\n"
+        )
+    };
+    let routes = [
+        route("exact", "path = \"/v\""),
+        route("below", "path = \"/v/*\""),
+        route("deeper", "path = \"/v/menu/*\""),
+        route("get", "path = \"/v\"\nmethods = [\"GET\"]"),
+        route("host", "path = \"/v\"\nhost = \"fr.example.com\""),
+    ];
+    let sidecar = Sidecar::before(&app).routes(&routes.concat()).start().await;
+    for (webhook, name) in [
+        (Webhook::voice("/v"), "exact"),
+        (Webhook::voice("/v?x=/v/menu/"), "exact"),
+        (Webhook::voice("/v").get(), "get"),
+        (Webhook::voice("/v").host("FR.example.com:443"), "host"),
+        (Webhook::voice("/v/x"), "below"),
+        (Webhook::voice("/v/menu/x"), "deeper"),
+    ] {
+        let got = sidecar.ask(&webhook).await;
+        assert!(
+            got.text().contains(&format!("<Say>{name}</Say>")),
+            "{webhook:?}: {}",
+            got.text()
+        );
+        let labels = [("route", name), ("reason", "status_5xx")];
+        assert!(
+            sidecar
+                .metric("understudy_fallback_activations_total", &labels)
+                .await
+                >= 1.0
+        );
+    }
+    let got = sidecar.ask(Webhook::voice("/other")).await;
+    assert_eq!((got.status, got.text().as_str()), (500, "no"));
+}
+
+#[tokio::test]
+async fn calls_that_are_sent_in_one_breath_are_answered_in_their_order() {
+    let app = App::start(|request| {
+        Script::twiml(format!(
+            "<Response><Say>{}</Say></Response>",
+            request.path()
+        ))
+    });
+    let sidecar = Sidecar::before(&app).start().await;
+    let mut client: Client = sidecar.connect().await;
+    let both = [
+        Webhook::voice("/voice/1").bytes(),
+        Webhook::voice("/voice/2").bytes(),
+    ]
+    .concat();
+    client.send(both).await;
+    assert!(client.answer().await.text().contains("/voice/1"));
+    assert!(client.answer().await.text().contains("/voice/2"));
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_100_continue_gets_it_and_the_app_is_not_asked() {
+    let app = App::with_page("<Response/>");
+    let sidecar = Sidecar::before(&app).start().await;
+    let mut client = sidecar.connect().await;
+    client
+        .send("POST /voice/x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+        .await;
+    let interim = client.bytes("HTTP/1.1 100 Continue\r\n\r\n".len()).await;
+    assert!(interim.starts_with(b"HTTP/1.1 100"));
+    client.send_more("a=b").await.expect("it is open");
+    assert_eq!(client.answer().await.status, 200);
+    assert_eq!(app.requests()[0].field("expect"), None);
+}
+
+fn values<'a>(fields: &'a [(String, String)], name: &str) -> Vec<&'a str> {
+    fields
+        .iter()
+        .filter(|(own, _)| own == name)
+        .map(|(_, value)| value.as_str())
+        .collect()
+}
+
+fn fields_of(request: &[u8]) -> BTreeMap<String, String> {
+    let text = String::from_utf8_lossy(request);
+    let head = text.split("\r\n\r\n").next().expect("a head");
+    let lines = head
+        .split("\r\n")
+        .skip(1)
+        .filter_map(|line| line.split_once(": "));
+    lines
+        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+        .collect()
+}

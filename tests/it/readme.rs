@@ -1,0 +1,82 @@
+//! What the README says is so.
+
+use std::fs;
+
+use understudy::config::Config;
+use understudy::outcome::{Outcome, Reason};
+
+use crate::support::{App, Sidecar};
+
+fn readme() -> String {
+    fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("a README")
+}
+
+/// The blocks of one language, without their indentation.
+fn blocks(language: &str) -> Vec<String> {
+    let readme = readme();
+    let fence = format!("```{language}\n");
+    let blocks = readme.split(&fence).skip(1).map(|rest| {
+        let block = rest.split("```").next().expect("an end");
+        block
+            .lines()
+            .map(|line| line.strip_prefix("   ").unwrap_or(line))
+            .collect::<Vec<_>>()
+            .join("\n")
+    });
+    blocks.collect()
+}
+
+#[test]
+fn its_configurations_are_good() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("fallback")).expect("a folder");
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/config/fallback/voice.en.xml");
+    fs::copy(page, folder.path().join("fallback/voice.en.xml")).expect("a page");
+    let blocks = blocks("toml");
+    assert!(!blocks.is_empty());
+    for (at, block) in blocks.iter().enumerate() {
+        let path = folder.path().join(format!("{at}.toml"));
+        fs::write(&path, block).expect("a file");
+        let config = Config::load(&path).unwrap_or_else(|errors| panic!("{errors}\n{block}"));
+        assert_eq!(config.site.routes.len(), 3);
+    }
+}
+
+#[test]
+fn it_names_every_reason_and_every_outcome() {
+    let readme = readme();
+    for word in Reason::ALL
+        .map(Reason::label)
+        .iter()
+        .chain(&Outcome::ALL.map(Outcome::label))
+    {
+        assert!(readme.contains(&format!("`{word}`")), "{word}");
+    }
+}
+
+#[tokio::test]
+async fn its_table_of_metrics_is_the_one_that_is_served() {
+    let app = App::with_page("<Response/>");
+    let sidecar = Sidecar::before(&app).start().await;
+    let served = sidecar.admin_get("/metrics").await.text();
+    let served: Vec<_> = served
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE understudy_")?.split(' ').next())
+        .collect();
+    let readme = readme();
+    let rows = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `understudy_")?.split('`').next());
+    let mut rows: Vec<_> = rows.collect();
+    rows.sort_unstable();
+    assert_eq!(rows, served);
+}
+
+#[test]
+fn its_two_commands_stand_at_the_top() {
+    let readme = readme();
+    let top = readme.split("## ").next().expect("a top");
+    for command in ["    cargo run --release -- demo\n", "    cargo test\n"] {
+        assert!(top.contains(command), "{command}");
+    }
+}

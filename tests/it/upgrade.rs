@@ -1,0 +1,104 @@
+//! WebSockets go through on any route, and nothing else that asks for an upgrade does.
+
+use crate::support::{App, Script, Sidecar};
+
+const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n";
+
+fn handshake(path: &str, upgrade: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: hooks.example.com\r\nConnection: Upgrade\r\nUpgrade: {upgrade}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dCUj2u9Z20txhAn0beBdDA==\r\nX-Twilio-Signature: ihJj\r\n\r\n"
+    )
+}
+
+#[tokio::test]
+async fn a_websocket_is_tunnelled_on_any_route_and_counted_once() {
+    let app = App::start(|_| Script::new().send(format!("{SWITCH}hello")).echo());
+    let sidecar = Sidecar::before(&app).start().await;
+    for path in ["/voice/media", "/pass/media", "/nowhere"] {
+        let mut client = sidecar.connect().await;
+        // Bytes that follow at once belong to the tunnel.
+        client
+            .send(format!("{}early", handshake(path, "websocket")))
+            .await;
+        let head = client.head().await;
+        assert_eq!(head.status, 101);
+        assert_eq!(head.field("upgrade"), Some("websocket"));
+        assert_eq!(head.field("sec-websocket-accept"), Some("x"));
+        assert_eq!(client.bytes(10).await, b"helloearly");
+        for size in [1, 1000, 100_000] {
+            let frame = vec![b'z'; size];
+            client.send_more(frame.clone()).await.expect("it is open");
+            assert_eq!(client.bytes(size).await, frame);
+        }
+        client.end().await;
+        assert_eq!(client.closed().await, b"");
+    }
+    sidecar
+        .counted("understudy_requests_total", &[("outcome", "upstream")], 3.0)
+        .await;
+    assert_eq!(sidecar.metric("understudy_requests_total", &[]).await, 3.0);
+    let request = &app.requests()[0];
+    assert_eq!(
+        request.field("sec-websocket-key"),
+        Some("dCUj2u9Z20txhAn0beBdDA==")
+    );
+    assert_eq!(
+        request
+            .field("connection")
+            .map(str::to_lowercase)
+            .as_deref(),
+        Some("upgrade")
+    );
+}
+
+#[tokio::test]
+async fn a_tunnel_outlives_the_deadline_and_an_idle_time() {
+    let app = App::start(|_| Script::new().send(SWITCH).echo());
+    let sidecar = Sidecar::before(&app)
+        .server("keep_alive = \"100ms\"")
+        .deadline(crate::support::millis(100))
+        .upstream("connect_timeout = \"100ms\"")
+        .start()
+        .await;
+    let mut client = sidecar.connect().await;
+    client.send(handshake("/voice/media", "websocket")).await;
+    assert_eq!(client.head().await.status, 101);
+    // Others come and go on the clock that would have ended it.
+    for _ in 0..2 {
+        let mut idle = sidecar.connect().await;
+        idle.closed().await;
+    }
+    client.send_more("still there").await.expect("it is open");
+    assert_eq!(client.bytes(11).await, b"still there");
+}
+
+#[tokio::test]
+async fn an_app_that_declines_answers_as_always() {
+    let app = App::start(|_| Script::page("403 Forbidden", "text/plain", "no"));
+    let sidecar = Sidecar::before(&app).start().await;
+    let mut client = sidecar.connect().await;
+    let got = client.ask(handshake("/voice/media", "websocket")).await;
+    assert_eq!((got.status, got.text().as_str()), (403, "no"));
+}
+
+#[tokio::test]
+async fn an_app_that_is_down_gives_502_to_a_websocket() {
+    let app = App::start(|_| Script::new().stall());
+    let sidecar = Sidecar::before(&app).start().await;
+    app.refuse().await;
+    let got = sidecar.ask(handshake("/voice/media", "websocket")).await;
+    assert_eq!((got.status, got.reason()), (502, None));
+}
+
+#[tokio::test]
+async fn another_upgrade_is_not_passed_on() {
+    let app = App::with_page("<Response/>");
+    let sidecar = Sidecar::before(&app).start().await;
+    let got = sidecar.ask(handshake("/voice/x", "h2c")).await;
+    assert_eq!(got.status, 200);
+    let request = &app.requests()[0];
+    assert_eq!(
+        (request.field("upgrade"), request.field("connection")),
+        (None, None)
+    );
+}

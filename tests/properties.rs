@@ -1,0 +1,359 @@
+//! What holds of any page at all: no panic, no quadratic time, `strict` within `twilio`, and what was accepted stays
+//! accepted after another program has read it and written it anew.
+
+use std::{
+    borrow::Cow,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use proptest::{collection::vec, prelude::*, sample::select};
+use quick_xml::{
+    Reader, Writer,
+    escape::{escape, resolve_predefined_entity, unescape},
+    events::{BytesStart, BytesText, Event},
+};
+use understudy::twiml::{Judgement, Kind, Rules, Strictness, Twiml, decoded, judge, well_formed};
+
+const KINDS: [Kind; 2] = [Kind::Voice, Kind::Messaging];
+const CHARSETS: &[Option<&str>] = &[
+    None,
+    Some("utf-8"),
+    Some("iso-8859-1"),
+    Some("utf-16"),
+    Some("shift_jis"),
+    Some("iso-2022-jp"),
+    Some("klingon"),
+];
+
+/// Pieces that pages are made of, whole and broken.
+const PIECES: &[&str] = &[
+    "<Response>",
+    "</Response>",
+    "<Response/>",
+    "<Say>",
+    "</Say>",
+    "<Say voice=\"alice\">",
+    "<Gather input='dtmf speech'>",
+    "</Gather>",
+    "<Dial>",
+    "</Dial>",
+    "<Number>",
+    "</Number>",
+    "<Conference endConferenceOnExit='",
+    "'>",
+    "</Conference>",
+    "<Start>",
+    "</Start>",
+    "<Stream url='wss://x'/>",
+    "<Message>",
+    "</Message>",
+    "<Body>",
+    "</Body>",
+    "<prosody>",
+    "</prosody>",
+    "<Enqueue>",
+    "</Enqueue>",
+    "<Task>",
+    "</Task>",
+    "{\"a\":1}",
+    "<amazon:effect>",
+    "</amazon:effect>",
+    "<say>",
+    "</say>",
+    " method='get'",
+    " a='1'",
+    " a=\"1\"",
+    "+15551234567",
+    "text",
+    " ",
+    "\n",
+    "\r\n",
+    "é",
+    "🍰",
+    "&amp;",
+    "&#233;",
+    "&#xE9;",
+    "&#0;",
+    "&nbsp;",
+    "&",
+    "<",
+    ">",
+    "]]>",
+    "<![CDATA[",
+    "<!--",
+    "-->",
+    "--",
+    "<?pi ",
+    "?>",
+    "<?xml ",
+    "<?xml version='1.0' encoding='",
+    "iso-8859-1",
+    "utf-16",
+    "'?>",
+    "<!DOCTYPE x>",
+    "\0",
+    "\u{1}",
+    "\u{FFFE}",
+    "\u{FEFF}",
+    "'",
+    "\"",
+    "=",
+    "/>",
+];
+
+fn soup() -> impl Strategy<Value = Vec<u8>> {
+    vec(select(PIECES), 0..40).prop_map(|pieces| pieces.concat().into_bytes())
+}
+
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        vec(any::<u8>(), 0..200),
+        soup(),
+        (soup(), vec(any::<u8>(), 0..8), soup()).prop_map(|(a, b, c)| [a, b, c].concat())
+    ]
+}
+
+/// Well-formed pages in words that the grammar knows, in places where it may not.
+fn tree() -> impl Strategy<Value = String> {
+    let names = || {
+        select(
+            &[
+                "Say", "Play", "Gather", "Dial", "Number", "Sip", "Message", "Body", "break", "p",
+                "say", "Start",
+            ][..],
+        )
+    };
+    let attributes = select(
+        &[
+            "",
+            " method='POST'",
+            " method='x'",
+            " voice='a&amp;b'",
+            " loop = \"2\"",
+            " zé='<'",
+        ][..],
+    );
+    let attributes = attributes.prop_map(|a| a.replace('<', "&lt;"));
+    let text = select(
+        &[
+            "",
+            "x",
+            " ",
+            "\n",
+            "a &lt; b",
+            "é&#x1F370;",
+            "<![CDATA[<&]]>",
+            "<!-- c -->",
+            "<?p i?>",
+            "]]&gt;",
+        ][..],
+    );
+    let leaf = (names(), attributes.clone(), text.clone())
+        .prop_map(|(name, attributes, text)| format!("<{name}{attributes}>{text}</{name}>"));
+    let tree = leaf.prop_recursive(6, 40, 5, move |inner| {
+        (names(), attributes.clone(), text.clone(), vec(inner, 0..5)).prop_map(
+            |(name, attributes, text, inner)| {
+                format!("<{name}{attributes}>{text}{}</{name}>", inner.concat())
+            },
+        )
+    });
+    vec(tree, 0..5).prop_map(|verbs| {
+        format!(
+            "<?xml version='1.0'?>\n<Response>{}</Response>\n",
+            verbs.concat()
+        )
+    })
+}
+
+fn parse(page: &[u8], charset: Option<&str>, kind: Kind, strictness: Strictness) -> Option<Twiml> {
+    Twiml::parse(
+        Bytes::copy_from_slice(page),
+        charset,
+        &Rules::new(kind, strictness),
+    )
+    .ok()
+}
+
+fn codes(judgement: &Judgement) -> Vec<(u32, String)> {
+    let mut codes: Vec<_> = judgement
+        .findings()
+        .iter()
+        .map(|f| (f.code(), f.path().to_owned()))
+        .collect();
+    codes.sort();
+    codes
+}
+
+/// The page as another program would write it, every reference resolved and made anew.
+fn rewritten(page: &str) -> String {
+    let mut reader = Reader::from_str(page);
+    let mut writer = Writer::new(Vec::new());
+    let mut text = String::new();
+    loop {
+        let event = reader.read_event().expect("was accepted");
+        match &event {
+            Event::Text(run) => text.push_str(run),
+            Event::GeneralRef(reference) => {
+                match reference.resolve_char_ref().expect("is a good one") {
+                    Some(character) => text.push(character),
+                    None => text.push_str(resolve_predefined_entity(reference).expect("is known")),
+                }
+            }
+            _ => {
+                let run = std::mem::take(&mut text);
+                writer
+                    .write_event(Event::Text(BytesText::from_escaped(escape(&run))))
+                    .expect("fits into memory");
+            }
+        }
+        match event {
+            Event::Eof => return String::from_utf8(writer.into_inner()).expect("is UTF-8"),
+            Event::Text(_) | Event::GeneralRef(_) => {}
+            Event::Start(tag) => writer
+                .write_event(Event::Start(anew(&tag)))
+                .expect("fits into memory"),
+            Event::Empty(tag) => writer
+                .write_event(Event::Empty(anew(&tag)))
+                .expect("fits into memory"),
+            other => writer.write_event(other).expect("fits into memory"),
+        }
+    }
+}
+
+fn anew(tag: &BytesStart<'_>) -> BytesStart<'static> {
+    let mut anew = BytesStart::new(tag.name().as_ref().to_owned());
+    for attribute in tag.attributes() {
+        let attribute = attribute.expect("was accepted");
+        let value = unescape(&attribute.value).expect("is good");
+        anew.push_attribute((attribute.key.as_ref(), &*value));
+    }
+    anew
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_page_makes_it_panic(page in bytes(), charset in select(CHARSETS)) {
+        let formed = well_formed(&page, charset);
+        let _ = (decoded(&page, charset), Kind::guess(&page, charset));
+        for kind in KINDS {
+            let judgement = judge(&page, charset, &Rules::new(kind, Strictness::Twilio));
+            for finding in judgement.findings() {
+                let _ = (finding.to_string(), finding.help());
+                prop_assert!(finding.place().byte <= page.len() && finding.width() > 0);
+            }
+            let is_text = parse(&page, charset, kind, Strictness::Twilio).is_some_and(|page| page.is_plain_text());
+            prop_assert!(formed.is_ok() || is_text || !judgement.is_valid(Strictness::Twilio));
+        }
+    }
+
+    #[test]
+    fn strict_accepts_nothing_that_twilio_rejects(page in prop_oneof![soup(), tree().prop_map(String::into_bytes)]) {
+        for kind in KINDS {
+            let strict = parse(&page, None, kind, Strictness::Strict);
+            let twilio = parse(&page, None, kind, Strictness::Twilio);
+            prop_assert!(strict.is_none() || twilio.is_some());
+            prop_assert!(strict.is_none_or(|page| page.warnings().is_empty()));
+            if let Some(twilio) = twilio {
+                prop_assert_eq!(twilio.bytes(), &page);
+            }
+        }
+    }
+
+    #[test]
+    fn accepted_stays_accepted_when_written_anew(page in prop_oneof![tree(), soup().prop_map(|b| String::from_utf8_lossy(&b).into_owned())]) {
+        for kind in KINDS {
+            let accepted = parse(page.as_bytes(), None, kind, Strictness::Twilio);
+            if accepted.is_none_or(|page| page.is_plain_text()) {
+                continue;
+            }
+            let again = rewritten(&page);
+            let rules = Rules::new(kind, Strictness::Twilio);
+            let (before, after) = (judge(page.as_bytes(), None, &rules), judge(again.as_bytes(), None, &rules));
+            prop_assert!(after.is_valid(Strictness::Twilio), "{}\n{:?}", again, after);
+            prop_assert_eq!(codes(&before), codes(&after), "{}", again);
+        }
+    }
+
+    #[test]
+    fn a_well_formed_tree_is_accepted_by_the_xml_layer(page in tree()) {
+        prop_assert!(well_formed(page.as_bytes(), None).is_ok());
+    }
+}
+
+/// A megabyte of each thing that could be slow. What is linear takes milliseconds, also in a debug build; what is quadratic
+/// would take hours, so the bound can be wide enough for any machine.
+#[test]
+fn no_page_takes_quadratic_time() {
+    const SIZE: usize = 1 << 20;
+    let fill = |head: &str, piece: &str, tail: &str| {
+        format!("{head}{}{tail}", piece.repeat(SIZE / piece.len()))
+    };
+    let attributes: String = (0..256).map(|i| format!(" é{i}='x'")).collect();
+    let same_bucket: String = (0..200).map(|i| format!(" a{:03}bc=''", i)).collect();
+    let pages: &[Cow<'_, str>] = &[
+        fill("<Response>", "<x/>", "</Response>").into(),
+        fill("<Response>", "<Start/>", "</Response>").into(),
+        fill("<Response><Start>", "<x/>", "</Start></Response>").into(),
+        fill("<Response>", "<Say a='1' b='2'/>", "</Response>").into(),
+        fill("<Response>", "<Say loop='x'/>", "</Response>").into(),
+        fill("<Response>", "t<Say/>", "</Response>").into(),
+        fill("<Response>", "<x>", "").into(),
+        fill("<Response><Say>", "<prosody>", "").into(),
+        fill("<Response><Say>", "x", "</Say></Response>").into(),
+        fill("<Response><Say>", "<p>&amp;é</p>", "</Say></Response>").into(),
+        fill("<Response><Say>", "]", "</Say></Response>").into(),
+        fill("<Response><Say>", "&#38;", "</Say></Response>").into(),
+        fill("<Response>", " ", "</Response>").into(),
+        fill("<Response>", "<!---->", "</Response>").into(),
+        fill("<Response>", "<!--", "</Response>").into(),
+        fill("<Response>", "<?a?>", "</Response>").into(),
+        fill("<Response>", "<![CDATA[]]>", "</Response>").into(),
+        fill("<Response><Say voice='", "é", "'/></Response>").into(),
+        fill(
+            "<Response><Record recordingStatusCallbackEvent='",
+            "x ",
+            "'/></Response>",
+        )
+        .into(),
+        fill(
+            "<Response><Enqueue><Task>",
+            "[",
+            "</Task></Enqueue></Response>",
+        )
+        .into(),
+        fill("<Response ", "é", "=''/>").into(),
+        fill("<", "é", "/>").into(),
+        fill("<Response>", &format!("<Say{attributes}/>"), "</Response>").into(),
+        fill("<Response>", &format!("<Say{same_bucket}/>"), "</Response>").into(),
+        fill(
+            "<?xml version='1.0' encoding='shift_jis'?><Response>",
+            "<x/>",
+            "</Response>",
+        )
+        .into(),
+        fill("<?xml version='1.0' encoding='", "a", "'?><Response/>").into(),
+        fill("<?xml version='1.0'", " ", "?><Response/>").into(),
+        fill("", "\n", "<Response>&</Response>").into(),
+        fill("<Response>", "\r", "&</Response>").into(),
+    ];
+    for page in pages {
+        for kind in KINDS {
+            let start = Instant::now();
+            let judgement = judge(page.as_bytes(), None, &Rules::new(kind, Strictness::Twilio));
+            let words: usize = judgement
+                .findings()
+                .iter()
+                .map(|f| f.to_string().len() + f.path().len())
+                .sum();
+            let took = start.elapsed();
+            assert!(
+                took < Duration::from_secs(20),
+                "{took:?} for {}… ({words})",
+                page.chars().take(60).collect::<String>()
+            );
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The proxy before an app: its routes, and what a test asks of both.
+
+use std::net::SocketAddr;
+
+use crate::neighbour::App;
+use crate::requests::{Purpose, Webhook};
+use crate::support::{Answer, Client, Sidecar};
+
+/// What belongs to a connection and not to the answer (RFC 9110 §7.6.1), and how long its body is.
+const OF_THE_CONNECTION: [&str; 5] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Routes as someone writes them who knows the app.
+pub(crate) const NAMED: &str = r#"
+[[route]]
+name = "voice"
+path = "/voice/*"
+kind = "voice"
+[[route]]
+name = "messaging"
+path = "/sms/*"
+kind = "messaging"
+[[route]]
+name = "call-status"
+path = "/voice/status"
+kind = "callback"
+[[route]]
+name = "recording"
+path = "/voice/recording"
+kind = "callback"
+[[route]]
+name = "message-status"
+path = "/sms/status"
+kind = "callback"
+[[route]]
+name = "media"
+path = "/media"
+kind = "pass"
+"#;
+
+/// One route, which sees by itself what each webhook is for.
+pub(crate) const AUTO: &str = r#"
+[[route]]
+name = "all"
+path = "/*"
+kind = "auto"
+"#;
+
+/// A proxy before this address with these routes; an app's 403 goes back as it is, like its 401.
+pub(crate) async fn lenient(app: SocketAddr, routes: &str) -> Sidecar {
+    let proxy = Sidecar::before_address(app).routes(routes);
+    proxy.defaults("pass_status = [401, 403]").start().await
+}
+
+/// A proxy before this app with the routes of [`NAMED`].
+pub(crate) async fn before(app: &App) -> Sidecar {
+    Sidecar::before_address(app.address)
+        .routes(NAMED)
+        .start()
+        .await
+}
+
+/// What the app answers if nothing stands before it.
+pub(crate) async fn directly(app: &App, webhook: &Webhook) -> Answer {
+    Client::connect(app.address)
+        .await
+        .ask(webhook.bytes.clone())
+        .await
+}
+
+/// What comes back from the proxy.
+pub(crate) async fn behind(sidecar: &Sidecar, webhook: &Webhook) -> Answer {
+    sidecar.ask(webhook.bytes.clone()).await
+}
+
+/// Expects that an answer came back as the app gave it.
+#[track_caller]
+pub(crate) fn assert_same(behind: &Answer, direct: &Answer, what: &str) {
+    assert!(
+        behind.whole && direct.whole,
+        "{what}: {behind:?} {direct:?}"
+    );
+    assert_eq!(behind.status, direct.status, "{what}: {behind:?}");
+    assert_eq!(fields(behind), fields(direct), "{what}");
+    assert!(behind.body == direct.body, "{what}: {behind:?} {direct:?}");
+}
+
+/// Expects that this many calls of a route ended with the app's own answer.
+pub(crate) async fn assert_answered(sidecar: &Sidecar, route: &str, calls: usize) {
+    let labels = [("route", route), ("outcome", "upstream")];
+    let calls = u32::try_from(calls).expect("not so many calls");
+    sidecar
+        .counted("understudy_requests_total", &labels, calls.into())
+        .await;
+}
+
+/// The fields of an answer that the app means for its reader, in an order of their own; its clock is left out.
+fn fields(answer: &Answer) -> Vec<(String, &str)> {
+    let fields = answer.fields.iter();
+    let mut fields: Vec<_> = fields
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.as_str()))
+        .filter(|(name, _)| name != "date" && !OF_THE_CONNECTION.contains(&name.as_str()))
+        .collect();
+    fields.sort_by(|(one, _), (other, _)| one.cmp(other)); // stable: fields of one name keep their order
+    fields
+}
+
+impl Webhook {
+    /// The route of [`NAMED`] that it belongs to.
+    pub(crate) fn route(&self) -> &'static str {
+        match self.purpose {
+            Purpose::Voice => "voice",
+            Purpose::Messaging => "messaging",
+            Purpose::Stream => "media",
+            Purpose::Callback if self.name.starts_with("voice") => "call-status",
+            Purpose::Callback if self.name.starts_with("recording") => "recording",
+            Purpose::Callback => "message-status",
+        }
+    }
+}
