@@ -15,6 +15,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 /// How much of a request body is remembered, in bytes: for the request's parameters and a safe second try.
 pub const REMEMBERED: usize = 64 * 1024;
@@ -29,6 +30,8 @@ struct State {
     limit: u64,
     /// How many bytes have arrived.
     arrived: u64,
+    /// When bytes last came that did not come with the first.
+    last_arrival: Option<Instant>,
     /// The frames so far; empty once `forgotten`.
     frames: Vec<Bytes>,
     /// More than [`REMEMBERED`] bytes came, so the frames were let go.
@@ -73,6 +76,7 @@ impl Upload {
             incoming,
             limit,
             arrived: 0,
+            last_arrival: None,
             frames: Vec::new(),
             forgotten: false,
             whole,
@@ -122,6 +126,11 @@ impl Upload {
     /// How many bytes have arrived.
     pub fn arrived(&self) -> u64 {
         self.0.borrow().arrived
+    }
+
+    /// When bytes last came; none if they all came in one piece.
+    pub fn last_arrival(&self) -> Option<Instant> {
+        self.0.borrow().last_arrival
     }
 
     /// Why it can't be had, if so.
@@ -183,6 +192,9 @@ impl State {
     }
 
     fn arrive(&mut self, bytes: Bytes) -> Result<Bytes, Failure> {
+        if self.arrived > 0 {
+            self.last_arrival = Some(Instant::now());
+        }
         self.arrived += bytes.len() as u64;
         if self.arrived > self.limit {
             return Err(self.fail(Failure::TooLarge { limit: self.limit }));

@@ -28,12 +28,11 @@ impl Deadline {
         }
     }
 
-    /// The same budget anew, from now.
-    pub fn again(&self) -> Self {
-        Self {
-            began: self.began,
-            at: Instant::now() + (self.at - self.began),
-        }
+    /// The same budget, counted from a later instant; none if that has passed too.
+    pub fn counted_from(&self, instant: Instant) -> Option<Self> {
+        let at = instant + (self.at - self.began);
+        let later = Self { at, ..*self };
+        (at > Instant::now()).then_some(later)
     }
 
     /// The instant itself.
@@ -70,6 +69,18 @@ mod tests {
         let deadline = Deadline::after(Duration::from_secs(8));
         advance(Duration::from_secs(9)).await;
         assert_eq!(deadline.bound(ready(1)).await, Ok(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_budget_can_be_counted_from_a_later_instant() {
+        let deadline = Deadline::after(Duration::from_secs(8));
+        advance(Duration::from_secs(5)).await;
+        let later = Instant::now();
+        advance(Duration::from_secs(3)).await;
+        let moved = deadline.counted_from(later).expect("there are 5 s left");
+        assert_eq!(moved.at() - deadline.at(), Duration::from_secs(5));
+        advance(Duration::from_secs(5)).await;
+        assert!(deadline.counted_from(later).is_none());
     }
 
     #[tokio::test(start_paused = true)]

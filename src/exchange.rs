@@ -23,7 +23,7 @@ pub use page::Page;
 pub use site::{AfterDeadline, Route, RouteSettings, Settings, Shared, Site};
 
 use crate::answer::{self, Plan, Terms, Unfit};
-use crate::deadline::{Deadline, Passed};
+use crate::deadline::Deadline;
 use crate::outcome::{Cause, Outcome, Verdict};
 use crate::twiml::{Kind, Twiml};
 use crate::upstream::fields::{self, Peer};
@@ -119,10 +119,11 @@ impl Exchange {
         self.site.load_full()
     }
 
-    /// The attempt under its deadline. Where bodies stream without a limit, a client that still sends gets more time.
+    /// The attempt under its deadline. Where bodies stream without a limit, the budget
+    /// counts from the last bytes that the client sent.
     async fn in_time(
         &self,
-        mut deadline: Deadline,
+        deadline: Deadline,
         site: &Site,
         head: http::request::Parts,
         peer: &Peer,
@@ -131,13 +132,16 @@ impl Exchange {
         let upload = run.upload.clone();
         let patient = !run.may_be_twiml();
         let mut attempt = pin!(unwound(self.attempt(site, head, peer, run)));
+        let mut moved = deadline;
         loop {
-            let arrived = upload.arrived();
-            match deadline.bound(attempt.as_mut()).await {
-                Ok(attempted) => return attempted,
-                Err(Passed) if patient && upload.arrived() > arrived => deadline = deadline.again(),
-                Err(Passed) if upload.waits_for_client() => return Err(Cause::SlowClient),
-                Err(Passed) => return Err(Cause::Deadline),
+            if let Ok(attempted) = moved.bound(attempt.as_mut()).await {
+                return attempted;
+            }
+            let last = upload.last_arrival().filter(|_| patient);
+            match last.and_then(|last| deadline.counted_from(last)) {
+                Some(later) => moved = later,
+                None if upload.waits_for_client() => return Err(Cause::SlowClient),
+                None => return Err(Cause::Deadline),
             }
         }
     }

@@ -231,8 +231,18 @@ fn anew(tag: &BytesStart<'_>) -> BytesStart<'static> {
     anew
 }
 
+/// `PROPTEST_CASES` can ask for more.
+fn config() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig {
+        cases: usual.cases.max(2000),
+        failure_persistence: None,
+        ..usual
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn no_page_makes_it_panic(page in bytes(), charset in select(CHARSETS)) {

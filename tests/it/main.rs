@@ -3,6 +3,7 @@
 mod binary;
 mod config;
 mod counting;
+mod deadline;
 mod drain;
 mod faults;
 mod malformed;

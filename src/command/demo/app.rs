@@ -9,10 +9,11 @@ mod request;
 mod script;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -47,7 +48,10 @@ struct House {
 
 /// How the app meets new connections.
 enum Door {
-    Open(JoinHandle<()>),
+    Open {
+        listener: Arc<TcpListener>,
+        accepting: JoinHandle<()>,
+    },
     Refusing,
     /// Held for as long as nobody is to get in.
     Full {
@@ -156,11 +160,8 @@ impl App {
 
     async fn shut(&self, door: Door) {
         let before = std::mem::replace(&mut *self.door(), door);
-        if let Door::Open(accepting) = before {
-            accepting.abort();
-            // It was cancelled, which is what was asked for.
-            let _ = accepting.await;
-        }
+        before.close();
+        drop(before);
         self.hang_up().await;
     }
 
@@ -171,20 +172,31 @@ impl App {
 
 impl Drop for App {
     fn drop(&mut self) {
-        if let Door::Open(accepting) = &*self.door() {
-            accepting.abort();
-        }
+        self.door().close();
         self.house.hang_up.send_replace(());
     }
 }
 
 impl Door {
     fn opened(address: &Address, house: &Arc<House>) -> io::Result<Self> {
-        let listener = TcpListener::from_std(address.listen()?)?;
-        Ok(Self::Open(tokio::spawn(accept(
+        let listener = Arc::new(TcpListener::from_std(address.listen()?)?);
+        let accepting = tokio::spawn(accept(Arc::clone(&listener), Arc::clone(house)));
+        Ok(Self::Open {
             listener,
-            Arc::clone(house),
-        ))))
+            accepting,
+        })
+    }
+
+    fn close(&self) {
+        if let Self::Open {
+            listener,
+            accepting,
+        } = self
+        {
+            accepting.abort();
+            // Closing alone would leave it open while a process that is just being started has a copy of it.
+            let _ = SockRef::from(listener.as_ref()).shutdown(Shutdown::Both);
+        }
     }
 }
 
@@ -194,7 +206,7 @@ impl House {
     }
 }
 
-async fn accept(listener: TcpListener, house: Arc<House>) {
+async fn accept(listener: Arc<TcpListener>, house: Arc<House>) {
     // An error ends it: what stands behind a demo or a test must not go on in half.
     while let Ok((stream, _)) = listener.accept().await {
         let number = house.opened.fetch_add(1, Relaxed) + 1;
@@ -203,10 +215,10 @@ async fn accept(listener: TcpListener, house: Arc<House>) {
         house.open.send_modify(|open| *open += 1);
         let house = Arc::clone(&house);
         tokio::spawn(async move {
-            tokio::select! {
-                _ = hang_up.changed() => {}
-                () = connection::serve(stream, number, &house) => {}
-            }
+            connection::serve(stream, number, &house, async {
+                let _ = hang_up.changed().await;
+            })
+            .await;
             house.open.send_modify(|open| *open -= 1);
         });
     }

@@ -338,7 +338,7 @@ fn with(mut lines: Vec<String>, line: &str) -> Vec<String> {
 }
 
 fn spawn(config: &Path) -> Child {
-    Command::new("strace").args(["-D","-f","-ttt","-s","60","-e","trace=network,read,write,close,epoll_wait,readv,writev","-o"]).arg(config.parent().unwrap().join("../").join(format!("strace-{}", config.parent().unwrap().file_name().unwrap().to_string_lossy()))).arg(env!("CARGO_BIN_EXE_understudy"))
+    Command::new(env!("CARGO_BIN_EXE_understudy"))
         .args(["run", "--config"])
         .arg(config)
         .env_remove("RUST_LOG")

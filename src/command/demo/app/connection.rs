@@ -1,6 +1,7 @@
 //! One connection to the app: requests are read as bytes, scripts are played.
 
 use std::io;
+use std::net::Shutdown;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
@@ -11,8 +12,13 @@ use tokio::time::sleep;
 
 use super::{House, Request, Step};
 
-/// Serves every request of a connection until it ends.
-pub(super) async fn serve(stream: TcpStream, number: usize, house: &House) {
+/// Serves every request of a connection until it ends, or is hung up.
+pub(super) async fn serve(
+    stream: TcpStream,
+    number: usize,
+    house: &House,
+    hung_up: impl Future<Output = ()>,
+) {
     let mut connection = Connection {
         stream,
         unread: BytesMut::new(),
@@ -20,8 +26,15 @@ pub(super) async fn serve(stream: TcpStream, number: usize, house: &House) {
         requests: 0,
         house,
     };
+    let ended = tokio::select! {
+        () = hung_up => Ok(Next::End),
+        ended = connection.run() => ended,
+    };
     // The peer's leaving is an end like any other.
-    let _ = connection.run().await;
+    if !matches!(ended, Ok(Next::Broken)) {
+        // Closing alone would leave it open while a process that is just being started has a copy of it.
+        let _ = SockRef::from(&connection.stream).shutdown(Shutdown::Both);
+    }
 }
 
 struct Connection<'a> {
@@ -39,17 +52,21 @@ struct Connection<'a> {
 enum Next {
     GoOn,
     End,
+    /// It ends with a reset, when it is dropped.
+    Broken,
 }
 
 impl Connection<'_> {
-    async fn run(&mut self) -> io::Result<()> {
+    /// Never goes on.
+    async fn run(&mut self) -> io::Result<Next> {
         self.stream.set_nodelay(true)?;
         while let Some(request) = self.next_head().await? {
-            if self.play(request).await? == Next::End {
-                break;
+            let next = self.play(request).await?;
+            if next != Next::GoOn {
+                return Ok(next);
             }
         }
-        Ok(())
+        Ok(Next::End)
     }
 
     /// The next request's head; none at the connection's end.
@@ -85,8 +102,9 @@ impl Connection<'_> {
                     read = true;
                 }
                 step => {
-                    if self.take(step).await? == Next::End {
-                        return Ok(Next::End);
+                    let next = self.take(step).await?;
+                    if next != Next::GoOn {
+                        return Ok(next);
                     }
                 }
             }
@@ -140,7 +158,7 @@ impl Connection<'_> {
             }
             Step::Reset => {
                 SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))?;
-                return Ok(Next::End);
+                return Ok(Next::Broken);
             }
         }
         Ok(Next::GoOn)

@@ -1,0 +1,145 @@
+//! One strict deadline, over every stage of a call.
+
+use crate::support::{App, Script, Sidecar, Webhook, answer, millis};
+
+const PAGE: &str = "<Response><Say>hello</Say></Response>";
+
+#[tokio::test]
+async fn neither_a_trickle_nor_a_stop_half_way_stretches_it() {
+    let whole = answer("200 OK", &[("Content-Type", "text/xml")], PAGE);
+    let slow_head = whole.clone();
+    let body_at = whole.len() - PAGE.len();
+    let app = App::start(move |request| {
+        let (head, body) = (slow_head.slice(..body_at), slow_head.slice(body_at..));
+        match request.path() {
+            "/voice/trickled-head" => Script::new().trickle(slow_head.clone(), millis(100)),
+            "/voice/trickled-body" => Script::new().send(head).trickle(body, millis(100)),
+            "/voice/half-head" => Script::new().send(head.slice(..20)).stall(),
+            "/voice/half-body" => Script::new().send(head).send(body.slice(..20)).stall(),
+            _ => Script::new().stall(),
+        }
+    });
+    let sidecar = Sidecar::before(&app).deadline(millis(600)).start().await;
+    let mut waiting = Vec::new();
+    for path in [
+        "trickled-head",
+        "trickled-body",
+        "half-head",
+        "half-body",
+        "silent",
+    ] {
+        let mut client = sidecar.connect().await;
+        client.send(Webhook::voice(&format!("/voice/{path}"))).await;
+        waiting.push((path, client));
+    }
+    for (path, mut client) in waiting {
+        let got = client.answer().await;
+        assert_eq!(
+            (got.status, got.reason()),
+            (200, Some("deadline")),
+            "{path}"
+        );
+        assert!(
+            got.took >= millis(600),
+            "{path} was answered before its deadline: {:?}",
+            got.took
+        );
+    }
+    let labels = [("route", "voice"), ("reason", "deadline")];
+    sidecar
+        .counted("understudy_fallback_activations_total", &labels, 5.0)
+        .await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_neither_taken_nor_refused_ends_by_its_own_timeout() {
+    let app = App::with_page(PAGE);
+    let sidecar = Sidecar::before(&app)
+        .upstream("connect_timeout = \"100ms\"")
+        .start()
+        .await;
+    app.overflow().await.expect("the address is ours");
+    let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+    assert_eq!(got.reason(), Some("connect_timeout"));
+}
+
+#[tokio::test]
+async fn the_deadline_comes_before_a_connect_timeout_that_is_longer() {
+    let app = App::with_page(PAGE);
+    let sidecar = Sidecar::before(&app).deadline(millis(200)).start().await;
+    app.overflow().await.expect("the address is ours");
+    let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+    assert_eq!(got.reason(), Some("deadline"));
+}
+
+#[tokio::test]
+async fn a_callback_or_other_request_gets_504() {
+    let app = App::start(|_| Script::new().stall());
+    let sidecar = Sidecar::before(&app).deadline(millis(200)).start().await;
+    for path in ["/callback/x", "/pass/x", "/elsewhere"] {
+        let got = sidecar.ask(Webhook::status_callback(path)).await;
+        assert_eq!((got.status, got.reason()), (504, None), "{path}");
+    }
+    sidecar
+        .counted("understudy_requests_total", &[("outcome", "error")], 3.0)
+        .await;
+}
+
+#[tokio::test]
+async fn a_long_upload_to_a_route_without_limits_counts_from_its_last_bytes() {
+    let app = App::start(|_| Script::page("200 OK", "text/plain", "got it"));
+    let sidecar = Sidecar::before(&app).deadline(millis(400)).start().await;
+    let mut client = sidecar.connect().await;
+    client
+        .send("POST /pass/x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
+        .await;
+    for _ in 0..5 {
+        // A slow network is what is tested here.
+        tokio::time::sleep(millis(150)).await;
+        client.send_more("x").await.expect("it is open");
+    }
+    assert_eq!(client.answer().await.text(), "got it");
+}
+
+#[tokio::test]
+async fn a_body_that_streams_is_not_cut_by_the_deadline() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\nContent-Length: 8\r\n\r\n";
+    let app = App::start(move |_| Script::new().send(head).trickle("12345678", millis(60)));
+    let sidecar = Sidecar::before(&app).deadline(millis(200)).start().await;
+    for path in ["/voice/x", "/pass/x", "/callback/x"] {
+        let got = sidecar.ask(Webhook::voice(path)).await;
+        assert_eq!(
+            (got.status, got.text().as_str(), got.whole),
+            (200, "12345678", true),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_calls_to_a_silent_app_are_all_answered_by_their_deadline() {
+    let app = App::start(|_| Script::new().stall());
+    let sidecar = Sidecar::before(&app).deadline(millis(1500)).start().await;
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..1000 {
+        let address = sidecar.address;
+        calls.spawn(async move {
+            let mut client = crate::support::Client::connect(address).await;
+            client
+                .ask(Webhook::voice("/voice/x"))
+                .await
+                .reason()
+                .map(str::to_owned)
+        });
+    }
+    let answered = calls.join_all().await;
+    assert!(
+        answered
+            .iter()
+            .all(|reason| reason.as_deref() == Some("deadline"))
+    );
+    let labels = [("route", "voice"), ("outcome", "fallback")];
+    sidecar
+        .counted("understudy_requests_total", &labels, 1000.0)
+        .await;
+}
