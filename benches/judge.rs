@@ -2,6 +2,10 @@
 //! roxmltree. `cargo bench --bench judge`
 
 #![allow(missing_docs, reason = "criterion's macros make public items")]
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "most of quick-xml's events are only counted"
+)]
 
 use std::hint::black_box;
 

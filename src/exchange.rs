@@ -2,6 +2,7 @@
 //!
 //! This is the one room on the road that knows the others.
 
+mod judged;
 mod page;
 mod request;
 mod run;
@@ -15,19 +16,16 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
-use http::{Request, Response, StatusCode, header, response};
+use http::{Request, Response, StatusCode, response};
 use hyper::body::Incoming;
 
 pub use page::Page;
 pub use site::{AfterDeadline, Route, RouteSettings, Settings, Shared, Site};
 
-use crate::answer::{self, Plan, Terms, Unfit};
 use crate::deadline::Deadline;
-use crate::outcome::{Cause, Outcome, Verdict};
-use crate::twiml::{Kind, Twiml};
+use crate::outcome::{Cause, Outcome};
 use crate::upstream::fields::{self, Peer};
-use crate::upstream::{Download, Failure, Pool, Tunnel};
+use crate::upstream::{Download, Pool, Tunnel};
 use run::Run;
 
 /// The most that a page may hold, in bytes (error 11750).
@@ -168,7 +166,7 @@ impl Exchange {
             return run.switched(answer).await;
         }
         match run.twiml_kind().await? {
-            Some(kind) => judged(answer, kind, run, slot).await,
+            Some(kind) => judged::judged(answer, kind, run, slot).await,
             None => run.download(answer, slot),
         }
     }
@@ -184,76 +182,6 @@ enum Attempted {
     Tunnel(Response<Page>, Tunnel),
 }
 
-/// Collects an answer and judges it.
-async fn judged(
-    mut head: response::Parts,
-    kind: Kind,
-    run: &mut Run,
-    slot: site::Slot,
-) -> Result<Attempted, Cause> {
-    let terms = Terms {
-        kind,
-        strictness: run.route.settings.validate,
-        pass_status: &run.route.settings.pass_status,
-        conditional: run.conditional,
-    };
-    let plan = match answer::plan(&head, terms) {
-        Ok(Plan::Stream) => return run.download(head, slot),
-        Ok(plan) => plan,
-        Err(Unfit::ContentType) if run.is_empty().await? => return Err(Unfit::Empty.into()),
-        Err(unfit) => return Err(unfit.into()),
-    };
-    let page = run.page().await?;
-    let page = match plan {
-        Plan::Stream | Plan::AsItIs => page,
-        Plan::Body(warning) => {
-            let page = present(page)?;
-            warning.inspect(|code| run.route.metrics.warned(*code));
-            page
-        }
-        Plan::Judge { charset, text } => {
-            let (page, coded) = answer::decoded(&head.headers, present(page)?, PAGE_LIMIT)?;
-            if coded {
-                head.headers.remove(header::CONTENT_ENCODING);
-                head.headers.remove(header::CONTENT_LENGTH);
-            }
-            proven(page, charset.as_deref(), text, kind, &run.route)?
-        }
-    };
-    run.done();
-    Ok(Attempted::Whole(Response::from_parts(
-        head,
-        Page::whole(page),
-    )))
-}
-
-/// Only a page that was proved to be TwiML goes back, or text of which Twilio only warns.
-fn proven(
-    page: Bytes,
-    charset: Option<&str>,
-    text: bool,
-    kind: Kind,
-    route: &Route,
-) -> Result<Bytes, Cause> {
-    if text && page.trim_ascii_start().first() != Some(&b'<') {
-        route.metrics.warned(12200);
-        return Ok(page);
-    }
-    let twiml = Twiml::parse(page, charset, route.rules(kind))?;
-    for warning in twiml.warnings() {
-        route.metrics.warned(warning.code());
-    }
-    Ok(twiml.into_bytes())
-}
-
-fn present(page: Bytes) -> Result<Bytes, Unfit> {
-    if page.is_empty() {
-        Err(Unfit::Empty)
-    } else {
-        Ok(page)
-    }
-}
-
 /// The future, a panic of which is a [`Cause`] like any other: the caller still gets an answer.
 async fn unwound<T>(future: impl Future<Output = Result<T, Cause>>) -> Result<T, Cause> {
     let mut future = pin!(future);
@@ -262,49 +190,6 @@ async fn unwound<T>(future: impl Future<Output = Result<T, Cause>>) -> Result<T,
         std::panic::catch_unwind(poll).unwrap_or(Poll::Ready(Err(Cause::Panic)))
     })
     .await
-}
-
-impl Run {
-    /// Why the app gave no head: maybe the client's doing.
-    fn blame(&mut self, failure: Failure) -> Cause {
-        // There is nothing left that could finish.
-        self.in_flight = None;
-        match self.upload.failure() {
-            Some(own) => own.into(),
-            None => failure.into(),
-        }
-    }
-
-    fn answered(&self, response: Response<Page>) -> Answered {
-        Answered {
-            leaves_unread: !self.upload.is_whole(),
-            ..response.into()
-        }
-    }
-
-    /// What goes back for a cause, and how the call is counted.
-    fn answer_for(&mut self, cause: &Cause, shared: &Shared) -> (Outcome, Response<Page>) {
-        self.late = matches!(cause, Cause::Deadline);
-        let (outcome, response) = match (cause.verdict(), self.known_kind()) {
-            (Verdict::Refuse(_), _) if self.has_left(cause) => (
-                Outcome::Abandoned,
-                page::plain(StatusCode::BAD_REQUEST, cause),
-            ),
-            (Verdict::Refuse(status), _) => (Outcome::Rejected, page::plain(status, cause)),
-            (Verdict::FallBack { reason, .. }, Some(kind)) => {
-                self.route.metrics.fell_back(reason);
-                (
-                    Outcome::Fallback,
-                    page::fallback(self.stand_in(kind), reason),
-                )
-            }
-            (Verdict::FallBack { status, .. }, None) => {
-                (Outcome::Error, page::plain(status, cause))
-            }
-        };
-        self.report(cause, outcome, shared);
-        (outcome, response)
-    }
 }
 
 #[cfg(test)]

@@ -45,6 +45,7 @@ impl Page {
             _slot: slot,
             route,
             patience,
+            broken: None,
         }))
     }
 }
@@ -57,18 +58,29 @@ pub struct Stream {
     _slot: Slot,
     route: Arc<Route>,
     patience: Pin<Box<Sleep>>,
+    /// Why it breaks off, once all that came before is out.
+    broken: Option<Failure>,
 }
 
 impl Stream {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        if let Some(failure) = self.broken.take() {
+            return Poll::Ready(Some(Err(failure)));
+        }
         let Poll::Ready(frame) = Pin::new(&mut self.download).poll_frame(cx) else {
             ready!(self.patience.as_mut().poll(cx));
             self.fail(&Failure::Truncated);
             return Poll::Ready(Some(Err(Failure::Truncated)));
         };
         self.patience.as_mut().reset(Instant::now() + STANDSTILL);
-        match &frame {
-            Some(Err(failure)) => self.fail(failure),
+        match frame {
+            Some(Err(failure)) => {
+                self.fail(&failure);
+                // hyper drops what it hasn't sent yet, the head even, as soon as it sees an error; it sends when a body pauses.
+                self.broken = Some(failure);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             _ if self.download.is_end_stream() => self.finish(Outcome::Upstream),
             Some(Ok(_)) | None => {}
         }

@@ -9,10 +9,10 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
-use super::page::Page;
+use super::page::{self, Page};
 use super::site::{Route, Shared, Slot};
 use super::webhook::{self, Parameters};
-use super::{AfterDeadline, Attempted, PAGE_LIMIT};
+use super::{AfterDeadline, Answered, Attempted, PAGE_LIMIT};
 use crate::body::{self, Upload};
 use crate::deadline::Deadline;
 use crate::failures::{self, Failure};
@@ -39,7 +39,7 @@ pub(super) struct Run {
     pub(super) websocket: bool,
     pub(super) conditional: bool,
     /// The deadline passed, so what the app still answers is late.
-    pub(super) late: bool,
+    late: bool,
     uri: Uri,
     form: bool,
     expects: Expects,
@@ -111,7 +111,7 @@ impl Run {
     }
 
     /// The page that stands in for the app's. An opt-out gets none of ours: only Twilio may answer it.
-    pub(super) fn stand_in(&self, kind: Kind) -> Bytes {
+    fn stand_in(&self, kind: Kind) -> Bytes {
         match kind {
             Kind::Messaging if self.parameters(&self.form()).opts_out() => fallback::silence(),
             Kind::Messaging | Kind::Voice => self.route.settings.fallback.page(kind),
@@ -207,13 +207,58 @@ impl Run {
         }
     }
 
+    /// Why the app gave no head: maybe the client's doing.
+    pub(super) fn blame(&mut self, failure: upstream::Failure) -> Cause {
+        // There is nothing left that could finish.
+        self.in_flight = None;
+        match self.upload.failure() {
+            Some(own) => own.into(),
+            None => failure.into(),
+        }
+    }
+
+    pub(super) fn answered(&self, response: Response<Page>) -> Answered {
+        Answered {
+            leaves_unread: !self.upload.is_whole(),
+            ..response.into()
+        }
+    }
+
+    /// What goes back for a cause, and how the call is counted.
+    pub(super) fn answer_for(
+        &mut self,
+        cause: &Cause,
+        shared: &Shared,
+    ) -> (Outcome, Response<Page>) {
+        self.late = matches!(cause, Cause::Deadline);
+        let (outcome, response) = match (cause.verdict(), self.known_kind()) {
+            (Verdict::Refuse(_), _) if self.has_left(cause) => (
+                Outcome::Abandoned,
+                page::plain(StatusCode::BAD_REQUEST, cause),
+            ),
+            (Verdict::Refuse(status), _) => (Outcome::Rejected, page::plain(status, cause)),
+            (Verdict::FallBack { reason, .. }, Some(kind)) => {
+                self.route.metrics.fell_back(reason);
+                (
+                    Outcome::Fallback,
+                    page::fallback(self.stand_in(kind), reason),
+                )
+            }
+            (Verdict::FallBack { status, .. }, None) => {
+                (Outcome::Error, page::plain(status, cause))
+            }
+        };
+        self.report(cause, outcome, shared);
+        (outcome, response)
+    }
+
     /// Whether it was the client that ended the call.
-    pub(super) fn has_left(&self, cause: &Cause) -> bool {
+    fn has_left(&self, cause: &Cause) -> bool {
         matches!(cause, Cause::Request(body::Failure::Left))
     }
 
     /// Says and remembers what happened.
-    pub(super) fn report(&self, cause: &Cause, outcome: Outcome, shared: &Shared) {
+    fn report(&self, cause: &Cause, outcome: Outcome, shared: &Shared) {
         let failure = self.failure(cause, outcome);
         match outcome {
             Outcome::Fallback | Outcome::Error | Outcome::Observed => {

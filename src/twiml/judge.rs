@@ -40,6 +40,19 @@ impl Judgement {
 }
 
 /// Judges a page and gathers all that is to be said of it. `charset` is that parameter of its `Content-Type`, if it had one.
+///
+/// ```
+/// use understudy::twiml::{Kind, Level, Rules, Strictness, judge};
+///
+/// let page = b"<Response>\n  <say>Hello</say>\n</Response>";
+/// let judgement = judge(page, None, &Rules::new(Kind::Voice, Strictness::Twilio));
+/// let [finding] = judgement.findings() else { panic!("one thing is wrong") };
+/// assert_eq!((finding.level(), finding.code(), finding.path()), (Level::Warning, 12200, "Response/say"));
+/// assert_eq!(finding.place().to_string(), "line 2, column 4");
+/// assert_eq!(finding.to_string(), "unknown element `<say>` in `<Response>`");
+/// assert_eq!(finding.help().as_deref(), Some("did you mean `<Say>`?"));
+/// assert!(judgement.is_valid(Strictness::Twilio) && !judgement.is_valid(Strictness::Strict));
+/// ```
 pub fn judge(page: &[u8], charset: Option<&str>, rules: &Rules) -> Judgement {
     Judgement {
         kind: rules.kind(),

@@ -110,6 +110,14 @@ impl Rules {
     }
 
     /// Twilio's grammar, and what Twilio has since added to it.
+    ///
+    /// ```
+    /// use understudy::twiml::{Addition, Kind, Rules, Strictness, Twiml};
+    ///
+    /// let teleport = Addition { element: "Teleport".into(), attributes: vec!["to".into()], ..Addition::default() };
+    /// let rules = Rules::with(Kind::Voice, Strictness::Strict, &[teleport]).unwrap();
+    /// assert!(Twiml::parse("<Response><Teleport to='Oslo'/></Response>".into(), None, &rules).is_ok());
+    /// ```
     pub fn with(
         kind: Kind,
         strictness: Strictness,

@@ -26,6 +26,11 @@ impl Name {
         Self(shown.into())
     }
 
+    /// A name that is known, and so is no number.
+    pub(super) fn of(known: &str) -> Self {
+        Self(known.into())
+    }
+
     /// The name as shown.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -7,11 +7,14 @@ pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> O
         return None;
     }
     let far = 1 + name.len() / 3;
-    known
-        .map(|k| (distance(&name, &plain(k).collect::<Vec<_>>()), k))
-        .min()
-        .filter(|(d, _)| *d < far)
-        .map(|(_, k)| k)
+    let near = known.filter_map(|known| {
+        let letters: Vec<char> = plain(known).collect();
+        let worth_it = letters.len().abs_diff(name.len()) < far;
+        worth_it.then(|| (distance(&name, &letters), known))
+    });
+    near.min()
+        .filter(|(distance, _)| *distance < far)
+        .map(|(_, known)| known)
 }
 
 /// The longest name worth comparing: TwiML's longest is 34 characters.

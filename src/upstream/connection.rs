@@ -18,10 +18,11 @@ use super::wire::{HEAD_LIMIT, Traffic, Wire};
 use super::{Census, Failure, Host, Settings};
 use crate::body::Sending;
 
-/// A connection to the app, idle or in use. It is boxed: it changes hands several times a call, and hyper's half is large.
+/// A connection to the app, idle or in use.
 pub(super) struct Connection {
     pub(super) sender: SendRequest<Sending>,
-    driver: http1::Connection<TokioIo<Wire>, Sending>,
+    /// Boxed, since a connection changes hands several times a call, and this half is large.
+    driver: Box<http1::Connection<TokioIo<Wire>, Sending>>,
     /// The driver has finished; polling it again would panic.
     ended: bool,
     pub(super) traffic: Arc<Traffic>,
@@ -52,10 +53,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`Failure::Resolve`], [`Failure::Connect`] or [`Failure::ConnectTimeout`].
-    pub(super) async fn open(
-        settings: &Settings,
-        census: &Arc<Census>,
-    ) -> Result<Box<Self>, Failure> {
+    pub(super) async fn open(settings: &Settings, census: &Arc<Census>) -> Result<Self, Failure> {
         let addresses = resolve(settings).await.map_err(Failure::Resolve)?;
         let stream = timeout(settings.connect_timeout, first_of(&addresses))
             .await
@@ -64,7 +62,7 @@ impl Connection {
         Self::over(stream, census).await
     }
 
-    async fn over(stream: TcpStream, census: &Arc<Census>) -> Result<Box<Self>, Failure> {
+    async fn over(stream: TcpStream, census: &Arc<Census>) -> Result<Self, Failure> {
         stream.set_nodelay(true).map_err(Failure::Connect)?;
         let traffic = Arc::new(Traffic::default());
         let wire = Wire::new(stream, Arc::clone(&traffic));
@@ -77,20 +75,20 @@ impl Connection {
             .handshake(TokioIo::new(wire))
             .await
             .map_err(Failure::of_head)?;
-        Ok(Box::new(Self {
+        Ok(Self {
             sender,
-            driver,
+            driver: Box::new(driver),
             ended: false,
             traffic,
             idle_since: Instant::now(),
             _counted: Counted::new(census),
-        }))
+        })
     }
 
     /// Moves bytes both ways as far as possible without waiting. What became of them is told by the answer's own future.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
         if !self.ended {
-            self.ended = Pin::new(&mut self.driver).poll(cx).is_ready();
+            self.ended = Pin::new(&mut *self.driver).poll(cx).is_ready();
         }
     }
 
@@ -106,7 +104,7 @@ impl Connection {
     }
 
     /// Waits for the end of HTTP on it, and gives the socket with what was read beyond.
-    pub(super) async fn into_raw(mut self: Box<Self>) -> (Wire, Bytes) {
+    pub(super) async fn into_raw(mut self) -> (Wire, Bytes) {
         std::future::poll_fn(|cx| {
             self.drive(cx);
             if self.ended {

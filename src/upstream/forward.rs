@@ -20,7 +20,7 @@ type Answer = Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>>>>;
 
 /// A request that the app has, or is getting. Dropped, it closes its connection.
 pub struct InFlight {
-    connection: Box<Connection>,
+    connection: Connection,
     answer: Answer,
     /// The answer's body, once its head has come.
     body: Option<Incoming>,
@@ -66,7 +66,7 @@ impl Upstream {
             .await
     }
 
-    async fn connect(&self, retried: &mut bool) -> Result<Box<Connection>, Failure> {
+    async fn connect(&self, retried: &mut bool) -> Result<Connection, Failure> {
         match Connection::open(&self.settings, &self.census).await {
             Err(Failure::Connect(_) | Failure::ConnectTimeout) if !*retried => {
                 *retried = true;
@@ -79,12 +79,12 @@ impl Upstream {
     fn send(
         self: &Arc<Self>,
         pool: &Rc<Pool>,
-        mut connection: Box<Connection>,
+        mut connection: Connection,
         head: request::Parts,
         body: &Upload,
     ) -> InFlight {
         connection.traffic.begin();
-        let upgrade = head.headers.contains_key(http::header::UPGRADE);
+        let upgrade = head.headers.contains_key(header::UPGRADE);
         let request = Request::from_parts(head, body.send());
         InFlight {
             answer: Box::pin(connection.sender.send_request(request)),

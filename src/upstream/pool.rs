@@ -19,7 +19,7 @@ struct Idle {
     /// Which app they lead to; a reload may bring another.
     upstream: Option<Arc<Upstream>>,
     /// The one at the end was used last.
-    connections: Vec<Box<Connection>>,
+    connections: Vec<Connection>,
 }
 
 impl Pool {
@@ -35,7 +35,7 @@ impl Pool {
     }
 
     /// The idle connection that was used last and is still good.
-    pub(super) fn take(&self, upstream: &Arc<Upstream>) -> Option<Box<Connection>> {
+    pub(super) fn take(&self, upstream: &Arc<Upstream>) -> Option<Connection> {
         let idle = &mut *self.idle.borrow_mut();
         if !idle.leads_to(upstream) {
             return None;
@@ -56,7 +56,7 @@ impl Pool {
     }
 
     /// Keeps a connection for the next call.
-    pub(super) fn give(&self, upstream: &Arc<Upstream>, mut connection: Box<Connection>) {
+    pub(super) fn give(&self, upstream: &Arc<Upstream>, mut connection: Connection) {
         let idle = &mut *self.idle.borrow_mut();
         if idle.upstream.is_none() {
             idle.upstream = Some(Arc::clone(upstream));
@@ -80,7 +80,7 @@ impl Pool {
                 continue;
             }
             let now = Instant::now();
-            let fresh = |connection: &Box<Connection>| {
+            let fresh = |connection: &Connection| {
                 now.duration_since(connection.idle_since) <= upstream.settings.idle_timeout
             };
             let old = idle.connections.iter().take_while(|c| !fresh(c)).count();

@@ -3,7 +3,6 @@
 //!
 //! Each fault of the [table](table) is played over a fresh and over a reused connection to the app, to a route of each kind.
 
-mod retries;
 mod table;
 
 use std::collections::BTreeMap;
@@ -14,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, LocalSet};
 use understudy::fallback::{BUILT_IN_MESSAGING, BUILT_IN_VOICE};
 
-use crate::support::{Answer, App, Client, Request, Script, Sidecar, Webhook};
+use crate::support::{Answer, App, Client, Request, Script, Sidecar, Webhook, soon};
 use table::{Behaviour, Ending, Fault};
 
 /// How many faults are played at once, each before a proxy of its own.
@@ -121,6 +120,7 @@ async fn play_everywhere(fault: Fault) {
         app,
         sidecar,
         calls: 0,
+        counts: Counts::new(),
     };
     for kind in Kind::ALL {
         for reused in [false, true] {
@@ -159,13 +159,14 @@ struct Case {
     sidecar: Sidecar,
     /// How many calls the proxy has had.
     calls: usize,
+    /// The counters after the last of them.
+    counts: Counts,
 }
 
 impl Case {
     async fn play(&mut self, kind: Kind, reused: bool) {
         self.app.recover().await.expect("the address is ours");
         let own = self.own_answer(kind).await;
-        let before = self.counts().await;
         let mut expected = Counts::new();
         let ending = self.fault.ending(kind);
 
@@ -178,12 +179,15 @@ impl Case {
         self.expect(ending, kind, &mut expected);
         self.check_connection(reused);
 
-        self.app.recover().await.expect("the address is ours");
         if matches!(ending, Ending::BreaksOff | Ending::NeverEnds) {
             client = self.sidecar.connect().await;
+            // That the client has left is to be noticed before the app leaves.
+            let all = self.calls as f64;
+            self.sidecar.counted(COUNTERS[0], &[], all).await;
         }
+        self.app.recover().await.expect("the address is ours");
         self.call_healthy(&mut client, kind, &mut expected).await;
-        self.check_counts(before, expected).await;
+        self.check_counts(expected).await;
     }
 
     /// What the app answers to who asks it directly, where that is what the caller should get.
@@ -213,8 +217,6 @@ impl Case {
             let head = client.head().await;
             assert_eq!(head.status, 200);
             client.bytes(1).await;
-            let leave = self.sidecar.connect().await;
-            drop(std::mem::replace(client, leave));
             return;
         }
         let answer = client.answer().await;
@@ -310,26 +312,37 @@ impl Case {
         }
     }
 
-    async fn check_counts(&self, before: Counts, expected: Counts) {
+    async fn check_counts(&mut self, expected: Counts) {
         let all = self.calls as f64;
-        self.sidecar.counted(COUNTERS[0], &[], all).await;
-        let mut grown = self.counts().await;
-        for (series, value) in before {
+        let counted = async {
+            loop {
+                let (counts, many) = self.counts().await;
+                assert!(many <= all, "{many} calls are counted, not {all}");
+                if many == all {
+                    return counts;
+                }
+            }
+        };
+        let counts = soon("every call to be counted", counted).await;
+        let mut grown = counts.clone();
+        for (series, value) in std::mem::replace(&mut self.counts, counts) {
             *grown.entry(series).or_default() -= value;
         }
         grown.retain(|_, grown| *grown != 0.0);
         assert_eq!(grown, expected, "each call is counted once");
     }
 
-    async fn counts(&self) -> Counts {
+    /// Every counter, and how many calls were counted.
+    async fn counts(&self) -> (Counts, f64) {
         let metrics = self.sidecar.metrics().await;
         let counters = metrics
             .series()
             .iter()
             .filter(|series| COUNTERS.contains(&series.name.as_str()));
-        counters
+        let counts = counters
             .map(|series| (format!("{} {:?}", series.name, series.labels), series.value))
-            .collect()
+            .collect();
+        (counts, metrics.sum(COUNTERS[0], &[]))
     }
 }
 

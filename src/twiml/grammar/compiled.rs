@@ -10,7 +10,7 @@ use super::{
     Attribute, Code, Element, Nesting, SCHEMA, Text, Value, messaging::MESSAGING, nouns::NOUNS,
     ssml, tag, voice::VERBS,
 };
-use crate::twiml::{Addition, AdditionError, Kind, addition};
+use crate::twiml::{Addition, AdditionError, Kind, Name, addition};
 
 /// A whole grammar.
 #[derive(Debug)]
@@ -62,6 +62,16 @@ impl Definition {
     pub(in crate::twiml) fn children(&self) -> &[String] {
         &self.children
     }
+
+    /// The names of the attributes that it takes.
+    pub(in crate::twiml) fn attributes(&self) -> &[String] {
+        &self.attributes
+    }
+
+    /// Its own name.
+    pub(in crate::twiml) fn name(&self) -> Name {
+        Name::of(&self.tag)
+    }
 }
 
 impl Grammar {
@@ -106,16 +116,6 @@ impl Grammar {
     #[inline]
     pub(in crate::twiml) fn definition(&self, of: u16) -> &Definition {
         &self.definitions[usize::from(of)]
-    }
-
-    /// The names of what an element may hold.
-    pub(in crate::twiml) fn children_of(&self, parent: u16) -> &[String] {
-        &self.definition(parent).children
-    }
-
-    /// The names of the attributes that an element takes.
-    pub(in crate::twiml) fn attributes_of(&self, element: u16) -> &[String] {
-        &self.definition(element).attributes
     }
 
     /// The names of all elements.

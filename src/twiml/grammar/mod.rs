@@ -9,6 +9,7 @@
 //! Where it is not certain that Twilio could not act, a rule warns, whatever the dictionary says.
 
 mod compiled;
+mod json;
 mod messaging;
 mod nouns;
 mod ssml;

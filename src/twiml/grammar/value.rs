@@ -5,8 +5,9 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde::de::IgnoredAny;
+use memchr::memmem;
 
+use super::json;
 use crate::twiml::part::Part;
 
 /// A set of values.
@@ -74,11 +75,11 @@ impl Value {
         if self == Self::Any {
             return Good;
         }
-        // What references can stand for makes no difference to these, so the usual `&amp;` need not be resolved.
-        let as_it_is = matches!(self, Self::Url | Self::SipUri | Self::PhoneNumber);
-        match as_it_is || !value.references {
-            true => self.check(value.raw),
-            false => self.check(&value.decoded()),
+        // The usual `&amp;` of a URL makes no difference to it, and need not be resolved.
+        let is_address = matches!(self, Self::Url | Self::SipUri);
+        match value.references && !(is_address && memmem::find(value.raw, b"&#").is_none()) {
+            true => self.check(&value.decoded()),
+            false => self.check(value.raw),
         }
     }
 
@@ -109,7 +110,7 @@ impl Value {
             Self::Label(most) => good_if(characters(value) <= most && !value.contains(&b'/')),
             Self::PhoneNumber => good_if(value.iter().any(u8::is_ascii_digit)),
             Self::SipUri => good_if(is_sip_uri(value)),
-            Self::Json => json(value),
+            Self::Json => json::check(value),
         }
     }
 }
@@ -237,16 +238,6 @@ fn is_sip_uri(value: &[u8]) -> bool {
 
 fn characters(value: &[u8]) -> usize {
     value.iter().filter(|&&b| !matches!(b, 0x80..=0xBF)).count()
-}
-
-/// Twilio's own SDKs put plain words where JSON belongs (`<Task>foo</Task>`), so only what sets out to be an object or an
-/// array, and fails, is beyond doubt.
-fn json(value: &[u8]) -> Verdict {
-    match serde_json::from_slice::<IgnoredAny>(value) {
-        Ok(_) => Good,
-        Err(_) if matches!(value.trim_ascii_start(), [b'{' | b'[', ..]) => Bad,
-        Err(_) => Doubtful,
-    }
 }
 
 /// What would be right, in words.

@@ -16,59 +16,68 @@ impl<'t> Inspector<'_, 't> {
             return;
         };
         frame.strange = true;
-        let (parent, definition) = (frame.element(), frame.definition);
+        let parent = frame.definition;
         if self.wants(SCHEMA) {
-            let fact = self.strangeness(name, &parent, definition);
+            let fact = self.strangeness(name, parent);
             self.note(name, SCHEMA, fact, self.path(Some(name), None));
         }
-        if let Some(code) = self.grammar.definition(definition).nesting.stray
+        if let Some(code) = self.grammar.definition(parent).nesting.stray
             && self.wants(code)
         {
-            let allowed = names(self.grammar.children_of(definition));
-            let fact = Schema::StrayElement {
-                name: Name::new(name.raw),
-                parent,
-                allowed,
-            };
+            let fact = self.stray(name, parent);
             self.note(name, code, fact, self.path(Some(name), None));
         }
     }
 
-    /// Known and misplaced, or known to the other grammar, or unknown altogether.
-    fn strangeness(&self, name: Part<'t>, parent: &Name, definition: u16) -> Schema {
-        let (raw, name, parent) = (
-            String::from_utf8_lossy(name.raw),
-            Name::new(name.raw),
-            parent.clone(),
-        );
-        let homes: Box<[Name]> = self
-            .grammar
-            .homes_of(&raw)
-            .map(|home| Name::new(home.as_bytes()))
-            .collect();
-        if !homes.is_empty() {
-            return Schema::MisplacedElement {
-                name,
-                parent,
-                homes,
-            };
-        }
-        let kind = self.grammar.kind().other();
-        if Grammar::of(kind).tags().any(|tag| tag == raw) {
-            return Schema::OtherKind { name, parent, kind };
-        }
-        let here = self
-            .grammar
-            .children_of(definition)
-            .iter()
-            .map(|child| &**child);
-        let nearest = nearest(&raw, here).or_else(|| nearest(&raw, self.grammar.tags()));
-        let nearest = nearest.map(|known| Name::new(known.as_bytes()));
-        Schema::UnknownElement {
+    fn stray(&self, name: Part<'t>, parent: u16) -> Schema {
+        let rules = self.grammar.definition(parent);
+        let (name, parent) = (Name::new(name.raw), rules.name());
+        Schema::StrayElement {
             name,
             parent,
-            nearest,
+            allowed: names(rules.children()),
         }
+    }
+
+    /// Known and misplaced, or known to the other grammar, or unknown altogether.
+    fn strangeness(&self, child: Part<'t>, parent: u16) -> Schema {
+        let raw = String::from_utf8_lossy(child.raw);
+        let homes: Box<[Name]> = self.grammar.homes_of(&raw).map(Name::of).collect();
+        let (name, parent_name) = (Name::new(child.raw), self.grammar.definition(parent).name());
+        let kind = self.grammar.kind().other();
+        if !homes.is_empty() {
+            Schema::MisplacedElement {
+                name,
+                parent: parent_name,
+                homes,
+            }
+        } else if Grammar::of(kind).tags().any(|tag| tag == raw) {
+            Schema::OtherKind {
+                name,
+                parent: parent_name,
+                kind,
+            }
+        } else {
+            let nearest = self.nearest_element(&raw, parent);
+            Schema::UnknownElement {
+                name,
+                parent: parent_name,
+                nearest,
+            }
+        }
+    }
+
+    /// What may stand here comes before what may not.
+    fn nearest_element(&self, name: &str, parent: u16) -> Option<Name> {
+        let here = self
+            .grammar
+            .definition(parent)
+            .children()
+            .iter()
+            .map(|child| &**child);
+        nearest(name, here)
+            .or_else(|| nearest(name, self.grammar.tags()))
+            .map(Name::of)
     }
 
     #[cold]
@@ -91,11 +100,14 @@ impl<'t> Inspector<'_, 't> {
         };
         let known = self
             .grammar
-            .attributes_of(frame.definition)
-            .iter()
-            .map(|known| &**known);
-        let nearest = nearest(&String::from_utf8_lossy(name.raw), known)
-            .map(|known| Name::new(known.as_bytes()));
+            .definition(frame.definition)
+            .attributes()
+            .iter();
+        let nearest = nearest(
+            &String::from_utf8_lossy(name.raw),
+            known.map(|known| &**known),
+        );
+        let nearest = nearest.map(Name::of);
         let fact = Schema::UnknownAttribute {
             name: Name::new(name.raw),
             element: frame.element(),

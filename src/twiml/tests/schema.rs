@@ -365,7 +365,8 @@ fn the_table_is_whole() {
     for kind in [Kind::Voice, Kind::Messaging] {
         let grammar = Grammar::of(kind);
         for id in (0..).take(grammar.tags().count()) {
-            for names in [grammar.attributes_of(id), grammar.children_of(id)] {
+            let rules = grammar.definition(id);
+            for names in [rules.attributes(), rules.children()] {
                 let mut sorted = names.to_vec();
                 sorted.sort();
                 sorted.dedup();

@@ -109,7 +109,7 @@ impl Client {
     pub(crate) async fn head(&mut self) -> Answer {
         let mut interim = Vec::new();
         loop {
-            let head = soon("an answer's head", self.until(b"\r\n\r\n")).await;
+            let head = soon("an answer's head", self.until(&[b"\r\n\r\n", b"\n\n"])).await;
             let head = head.expect("an answer comes before the connection ends");
             let mut answer = Answer::of_head(&head);
             answer.took = self.asked.elapsed();
@@ -161,12 +161,12 @@ impl Client {
 
     async fn chunks(&mut self, body: &mut Vec<u8>) -> Option<()> {
         loop {
-            let line = self.until(b"\r\n").await?;
+            let line = self.until(&[b"\r\n"]).await?;
             let size = String::from_utf8_lossy(&line);
             let size = size.trim_end().split(';').next().unwrap_or_default();
             let size = usize::from_str_radix(size, 16).expect("a chunk size is hexadecimal");
             if size == 0 {
-                while self.until(b"\r\n").await? != b"\r\n" {}
+                while self.until(&[b"\r\n"]).await? != b"\r\n" {}
                 return Some(());
             }
             body.extend(self.exactly(size).await?);
@@ -174,12 +174,15 @@ impl Client {
         }
     }
 
-    /// The bytes up to and with this end; none if the connection ends before.
-    async fn until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
+    /// The bytes up to and with the first of these ends; none if the connection ends before.
+    async fn until(&mut self, ends: &[&[u8]]) -> Option<Vec<u8>> {
         loop {
-            let found = self.unread.windows(end.len()).position(|part| part == end);
-            if let Some(at) = found {
-                return Some(self.take(at + end.len()));
+            let found = ends.iter().filter_map(|end| {
+                let at = self.unread.windows(end.len()).position(|part| part == *end);
+                at.map(|at| at + end.len())
+            });
+            if let Some(end) = found.min() {
+                return Some(self.take(end));
             }
             self.more().await?;
         }
@@ -222,7 +225,7 @@ impl Drop for Client {
 impl Answer {
     fn of_head(head: &[u8]) -> Self {
         let text = String::from_utf8_lossy(head);
-        let mut lines = text.trim_end().split("\r\n");
+        let mut lines = text.trim_end().lines();
         let status_line = lines.next().unwrap_or_default();
         let status = status_line
             .split(' ')

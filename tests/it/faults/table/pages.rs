@@ -276,7 +276,8 @@ fn markup() -> Vec<Fault> {
             "a stack trace",
             "Traceback (most recent call last):\n  File \"app.py\"",
             "malformed",
-        ),
+        )
+        .on_messaging(Ending::warned("12200")),
         fault(
             "an error page with status 200",
             Script::page("200 OK", "text/html; charset=utf-8", ERROR_PAGE),
