@@ -7,7 +7,6 @@ mod page;
 mod request;
 mod run;
 mod site;
-mod webhook;
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;

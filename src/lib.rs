@@ -4,7 +4,7 @@
 //!
 //! 1. [`server`] accepts a connection and reads a request's head; [`deadline`] starts.
 //! 2. [`exchange`] walks the road: `answer`, which never fails, around `attempt`, which may.
-//! 3. [`route`] says which route the request belongs to.
+//! 3. [`route`] says which route the request belongs to, [`webhook`] what its own parameters say of it.
 //! 4. [`signature`] makes it a `Call`, which alone can be forwarded.
 //! 5. [`upstream`] forwards it to the app while its [`body`] arrives.
 //! 6. [`answer`] judges the head of what comes back, [`twiml`] its page: a `Twiml`, or a fault with its place.
@@ -23,6 +23,8 @@ pub mod exchange;
 pub mod route;
 
 pub mod signature;
+
+pub mod webhook;
 
 pub mod body;
 

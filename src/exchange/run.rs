@@ -11,7 +11,6 @@ use tracing::{info, warn};
 
 use super::page::{self, Page};
 use super::site::{Route, Shared, Slot};
-use super::webhook::{self, Parameters};
 use super::{AfterDeadline, Answered, Attempted, PAGE_LIMIT};
 use crate::body::{self, Upload};
 use crate::deadline::Deadline;
@@ -21,6 +20,7 @@ use crate::metrics::Tally;
 use crate::outcome::{Cause, Outcome, Verdict};
 use crate::twiml::Kind;
 use crate::upstream::{self, Download, InFlight, fields};
+use crate::webhook::{self, Parameters};
 
 /// How long an app may go on with a call that nobody waits for: as long as Twilio itself would have waited.
 const AFTERMATH: Duration = Duration::from_secs(15);

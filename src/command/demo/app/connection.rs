@@ -24,6 +24,7 @@ pub(super) async fn serve(
         unread: BytesMut::new(),
         number,
         requests: 0,
+        whole: false,
         house,
     };
     let ended = tokio::select! {
@@ -44,6 +45,8 @@ struct Connection<'a> {
     number: usize,
     /// How many requests have come.
     requests: usize,
+    /// The last of them has come with its body.
+    whole: bool,
     house: &'a House,
 }
 
@@ -90,27 +93,18 @@ impl Connection<'_> {
     async fn play(&mut self, request: Request) -> io::Result<Next> {
         let script = (self.house.choose)(&request);
         let at = self.keep(&request);
-        let mut read = request.framing().end(&[]).is_some();
-        if read {
+        self.whole = request.framing().end(&[]).is_some();
+        if self.whole {
             self.house.whole.send_modify(|whole| *whole += 1);
         }
         for step in script.steps {
-            match step {
-                Step::Read if read => {}
-                Step::Read => {
-                    self.read_body(&request, at).await?;
-                    read = true;
-                }
-                step => {
-                    let next = self.take(step).await?;
-                    if next != Next::GoOn {
-                        return Ok(next);
-                    }
-                }
+            let next = self.take(step, &request, at).await?;
+            if next != Next::GoOn {
+                return Ok(next);
             }
         }
         // Behind a body that wasn't read, no next request can be found.
-        Ok(if read { Next::GoOn } else { Next::End })
+        Ok(if self.whole { Next::GoOn } else { Next::End })
     }
 
     /// Keeps a request, whose place is given back.
@@ -121,6 +115,9 @@ impl Connection<'_> {
     }
 
     async fn read_body(&mut self, request: &Request, at: usize) -> io::Result<()> {
+        if self.whole {
+            return Ok(());
+        }
         let framing = request.framing();
         let end = loop {
             if let Some(end) = framing.end(&self.unread) {
@@ -131,13 +128,14 @@ impl Connection<'_> {
             }
         };
         self.house.requests()[at].body = self.unread.split_to(end).to_vec();
+        self.whole = true;
         self.house.whole.send_modify(|whole| *whole += 1);
         Ok(())
     }
 
-    async fn take(&mut self, step: Step) -> io::Result<Next> {
+    async fn take(&mut self, step: Step, request: &Request, at: usize) -> io::Result<Next> {
         match step {
-            Step::Read => {}
+            Step::Read => self.read_body(request, at).await?,
             Step::Send(bytes) => self.stream.write_all(&bytes).await?,
             Step::Pause(time) => sleep(time).await,
             Step::Trickle(bytes, pause) => self.trickle(&bytes, pause).await?,

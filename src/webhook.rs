@@ -20,23 +20,32 @@ const STOP_WORDS: [&str; 8] = [
 ];
 
 /// The parameters of a request: its query's, then its form's.
-pub(super) struct Parameters<'a> {
+#[derive(Clone, Copy)]
+pub struct Parameters<'a> {
     query: &'a [u8],
     form: &'a [u8],
 }
 
 impl<'a> Parameters<'a> {
     /// Those of this query and this form, either of which may be empty.
-    pub(super) fn new(query: &'a [u8], form: &'a [u8]) -> Self {
+    pub fn new(query: &'a [u8], form: &'a [u8]) -> Self {
         Self { query, form }
     }
 
-    fn iter(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
+    /// The value of the first parameter of this name.
+    pub fn get(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, value)| value)
+    }
+
+    /// Each parameter, decoded.
+    pub fn iter(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
         form_urlencoded::parse(self.query).chain(form_urlencoded::parse(self.form))
     }
 
     /// What a TwiML answer to it would be; none for callbacks and what isn't a webhook.
-    pub(super) fn kind(&self) -> Option<Kind> {
+    pub fn kind(&self) -> Option<Kind> {
         let (mut call, mut message) = (false, false);
         for (name, value) in self.iter() {
             match name.as_ref() {
@@ -57,7 +66,7 @@ impl<'a> Parameters<'a> {
     }
 
     /// Whether it is an opt-out, which gets no answer of ours.
-    pub(super) fn opts_out(&self) -> bool {
+    pub fn opts_out(&self) -> bool {
         self.iter().any(|(name, value)| match name.as_ref() {
             "OptOutType" => true,
             "Body" => STOP_WORDS.contains(&value.trim().to_ascii_lowercase().as_str()),
@@ -66,7 +75,7 @@ impl<'a> Parameters<'a> {
     }
 
     /// The identifier by which Twilio's own logs know it.
-    pub(super) fn sid(&self) -> Option<String> {
+    pub fn sid(&self) -> Option<String> {
         let mut sids = self.iter().filter(|(name, value)| {
             matches!(name.as_ref(), "CallSid" | "MessageSid" | "SmsSid") && is_sid(value)
         });
@@ -83,7 +92,7 @@ fn is_sid(value: &str) -> bool {
 }
 
 /// Whether a request's body is a form. Parameters such as the charset don't matter.
-pub(super) fn is_form(headers: &HeaderMap) -> bool {
+pub fn is_form(headers: &HeaderMap) -> bool {
     let value = headers
         .get(header::CONTENT_TYPE)
         .map(|value| value.as_bytes())
