@@ -12,6 +12,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("signature", &[]),
     ("log", &[]),
     ("failures", &[]),
+    ("breaker", &[]),
     ("body", &[]),
     ("webhook", &["twiml"]),
     ("answer", &["twiml"]),

@@ -129,7 +129,7 @@ impl Client {
 
     /// Waits for the connection's end: what came before it.
     pub(crate) async fn closed(&mut self) -> Vec<u8> {
-        soon("the connection's end", self.to_end()).await
+        soon("the connection's end", self.rest()).await
     }
 
     /// Whether the body came to its end.
@@ -143,7 +143,7 @@ impl Client {
         let length = answer.field("content-length").map(str::parse::<usize>);
         let Some(length) = length else {
             answer.keeps_alive = false;
-            answer.body = self.to_end().await;
+            answer.body = self.rest().await;
             return true;
         };
         let length = length.expect("a length is a number");
@@ -195,7 +195,7 @@ impl Client {
         Some(self.take(many))
     }
 
-    async fn to_end(&mut self) -> Vec<u8> {
+    async fn rest(&mut self) -> Vec<u8> {
         while self.more().await.is_some() {}
         self.take(self.unread.len())
     }

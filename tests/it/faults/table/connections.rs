@@ -58,7 +58,7 @@ fn standstill() -> Vec<Fault> {
         ),
         Fault::plays(
             "a head byte by byte",
-            Script::new().trickle(page.clone(), millis(20)),
+            Script::new().trickle(page, millis(20)),
             "deadline",
             Ending::Error(504),
         ),
