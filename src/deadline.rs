@@ -35,6 +35,20 @@ impl Deadline {
         (at > Instant::now()).then_some(later)
     }
 
+    /// So much earlier, to keep time for something else.
+    pub fn less(&self, time: Duration) -> Self {
+        Self {
+            at: self.at - time,
+            ..*self
+        }
+    }
+
+    /// This budget from now on, but no later than the deadline.
+    pub fn within(&self, budget: Duration) -> Self {
+        let at = self.at.min(Instant::now() + budget);
+        Self { at, ..*self }
+    }
+
     /// The instant itself.
     pub fn at(&self) -> Instant {
         self.at

@@ -2,8 +2,11 @@
 //!
 //! This is the one room on the road that knows the others.
 
+mod elsewhere;
+mod grammar;
 mod judged;
 mod page;
+mod rehearsal;
 mod request;
 mod run;
 mod site;
@@ -17,10 +20,14 @@ use std::task::Poll;
 use arc_swap::ArcSwap;
 use http::{Request, Response, StatusCode, response};
 use hyper::body::Incoming;
+use tracing::{info, warn};
 
+pub use grammar::Grammar;
 pub use page::Page;
-pub use site::{AfterDeadline, Route, RouteSettings, Settings, Shared, Site};
+pub use rehearsal::NotRehearsed;
+pub use site::{AfterDeadline, Mode, Route, RouteSettings, Settings, Shared, Site};
 
+use crate::breaker::Opened;
 use crate::deadline::Deadline;
 use crate::outcome::{Cause, Outcome};
 use crate::upstream::fields::{self, Peer};
@@ -69,20 +76,34 @@ impl Exchange {
         let plain = request::made_plain(&mut head);
         let route = site.route(&head);
         let tally = route.metrics.begin();
-        let deadline = Deadline::after(route.settings.deadline);
+        let deadline = Deadline::after(route.budget());
         let mut run = Run::new(Arc::clone(route), &head, body);
         let attempted = match plain {
-            Ok(()) => self.in_time(deadline, &site, head, peer, &mut run).await,
+            Ok(()) => {
+                self.in_time(
+                    deadline.less(route.settings.fallback.kept()),
+                    &site,
+                    head,
+                    peer,
+                    &mut run,
+                )
+                .await
+            }
             Err(fault) => Err(fault.into()),
         };
+        let attempted = attempted.map_err(|cause| run.rehearsed(cause));
+        if let Some(opened) = run.tell_breaker(&attempted) {
+            self.probe(opened, route);
+        }
         match attempted {
             Ok(Attempted::Whole(response)) => {
                 run.read_rest(deadline).await;
-                tally.finish(Outcome::Upstream);
+                tally.finish(run.settle(&site.shared));
                 run.answered(response)
             }
             Ok(Attempted::Stream(head, download, slot)) => {
-                let response = run.streamed(head, download, tally, slot);
+                let outcome = run.settle(&site.shared);
+                let response = run.streamed(head, download, tally, slot, outcome);
                 run.answered(response)
             }
             Ok(Attempted::Tunnel(response, tunnel)) => {
@@ -94,11 +115,34 @@ impl Exchange {
             }
             Err(cause) => {
                 run.read_rest(deadline).await;
-                let (outcome, response) = run.answer_for(&cause, &site.shared);
+                let elsewhere = run.elsewhere(&cause, deadline, &site).await;
+                let (outcome, response) = run.answer_for(&cause, elsewhere, &site.shared);
                 tally.finish(outcome);
                 run.answered(response)
             }
         }
+    }
+
+    /// Probes the app in the background, wherever the configuration has it by then, until one call may try it again.
+    fn probe(&self, _: Opened, route: &Arc<Route>) {
+        let (site, route) = (Arc::clone(&self.site), Arc::clone(route));
+        warn!(
+            route = route.settings.name,
+            "the breaker has opened: calls get the fallback at once"
+        );
+        tokio::task::spawn_local(async move {
+            let settings = &route.settings.breaker;
+            let path = settings.health_path.as_deref();
+            let probe = async || {
+                let upstream = Arc::clone(&site.load().upstream);
+                upstream.is_there(path).await
+            };
+            route.breaker.probe_until_there(settings, probe).await;
+            info!(
+                route = route.settings.name,
+                "the app is there again: one call may try it"
+            );
+        });
     }
 
     /// Counts a request whose head was not HTTP, or took too long: it never became a call on a route.
@@ -151,9 +195,12 @@ impl Exchange {
         peer: &Peer,
         run: &mut Run,
     ) -> Result<Attempted, Cause> {
-        let slot = run.route.admit()?;
-        run.upload.announced()?;
         fields::toward_app(&mut head.headers, peer, run.may_be_twiml(), run.websocket);
+        run.keep(&head.headers);
+        let mut slot = run.route.admit(&site.upstream)?;
+        run.upload.announced()?;
+        rehearsal::play(run, &mut slot).await?;
+        run.permit = run.route.permit()?;
         let call = run.route.signature.admit(head, run.upload.clone());
         let answer = site
             .upstream

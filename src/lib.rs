@@ -11,8 +11,9 @@
 //! 7. [`fallback`] has the page for every failure.
 //! 8. [`outcome`] names how the call ended and why; [`metrics`] counts it, once; [`failures`] keeps the last.
 //!
-//! Beside the road: [`breaker`] says why a call may be answered without a try, [`admin`] shows and steers, [`config`] turns a file into every room's settings, [`reload`] swaps
-//! them in one step under running calls, [`command`] is what a user types, [`log`] is what is said.
+//! Beside the road: [`breaker`] and [`drill`] say why a call may be answered without a try, [`admin`] shows and steers,
+//! [`config`] turns a file into every room's settings, [`reload`] swaps them in one step under running calls, [`command`] is
+//! what a user types, [`log`] is what is said.
 
 // The road, in the order in which a call walks it.
 
@@ -47,6 +48,8 @@ pub mod failures;
 pub mod deadline;
 
 pub mod breaker;
+
+pub mod drill;
 
 pub mod admin;
 

@@ -6,15 +6,16 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use tokio::time::Instant;
 
+use crate::failures::now;
 use crate::outcome::{Outcome, Reason};
 use crate::upstream::Census;
 
@@ -27,6 +28,10 @@ const UPSTREAM_SECONDS: &str = "understudy_upstream_duration_seconds";
 const IN_FLIGHT: &str = "understudy_in_flight_requests";
 const LATE: &str = "understudy_late_answers_total";
 const RETRIES: &str = "understudy_retries_total";
+const BREAKER: &str = "understudy_breaker_state";
+const ON_FALLBACK: &str = "understudy_fallback_since_timestamp_seconds";
+const DRILL: &str = "understudy_drill_active";
+const DRILL_SUCCESS: &str = "understudy_drill_last_success_timestamp_seconds";
 const UPSTREAM_CONNECTIONS: &str = "understudy_upstream_connections";
 const UPSTREAM_OPENED: &str = "understudy_upstream_connections_opened_total";
 const CLIENT_CONNECTIONS: &str = "understudy_client_connections";
@@ -53,7 +58,7 @@ pub struct Metrics {
     /// Client connections that are open.
     pub client_connections: IntGauge,
     reload_ok: IntGauge,
-    reload_at: prometheus::Gauge,
+    reload_at: Gauge,
     reloads: IntCounterVec,
     upstream_connections: IntGaugeVec,
     upstream_opened: IntCounter,
@@ -69,12 +74,17 @@ struct Families {
     in_flight: IntGaugeVec,
     late: IntCounterVec,
     retries: IntCounterVec,
+    breaker: IntGaugeVec,
+    on_fallback: GaugeVec,
+    drill: IntGaugeVec,
+    drill_success: GaugeVec,
 }
 
 /// The series of one route, ready to count.
 pub struct RouteMetrics {
     requests: [IntCounter; Outcome::ALL.len()],
     fallbacks: [IntCounter; Reason::ALL.len()],
+    observed: [IntCounter; Reason::ALL.len()],
     warnings: IntCounterVec,
     route: String,
     request_seconds: [Histogram; Outcome::ALL.len()],
@@ -86,6 +96,14 @@ pub struct RouteMetrics {
     /// Answers that came after the deadline.
     pub late: IntCounter,
     retries: [IntCounter; 2],
+    /// 0 closed, 1 half-open, 2 open.
+    pub breaker_state: IntGauge,
+    /// Since when every call has been answered by the fallback, in seconds since 1970; 0 if the last one wasn't.
+    pub on_fallback: Gauge,
+    /// Whether a drill is on: 1, or 0.
+    pub drill_active: IntGauge,
+    /// When a drill last found the fallback good, in seconds since 1970; 0: never.
+    pub drill_success: Gauge,
 }
 
 impl Metrics {
@@ -106,8 +124,7 @@ impl Metrics {
             ),
             reload_at: kept(
                 &registry,
-                prometheus::Gauge::new(RELOAD_AT, "When the configuration was last loaded.")
-                    .expect(GOOD),
+                Gauge::new(RELOAD_AT, "When the configuration was last loaded.").expect(GOOD),
             ),
             reloads: kept(
                 &registry,
@@ -165,10 +182,7 @@ impl Metrics {
     }
 
     fn note_load(&self) {
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        self.reload_at.set(now.as_secs_f64());
+        self.reload_at.set(now());
     }
 
     /// Everything in Prometheus's text format.
@@ -254,6 +268,30 @@ impl Families {
                     &["route"],
                 ),
             ),
+            breaker: kept(
+                registry,
+                gauges(BREAKER, "0 closed, 1 half-open, 2 open.", &["route"]),
+            ),
+            on_fallback: kept(
+                registry,
+                timestamps(
+                    ON_FALLBACK,
+                    "Since when the fallback has been on stage; 0: it isn't.",
+                    &["route"],
+                ),
+            ),
+            drill: kept(
+                registry,
+                gauges(DRILL, "Whether a drill is on: 1, or 0.", &["route"]),
+            ),
+            drill_success: kept(
+                registry,
+                timestamps(
+                    DRILL_SUCCESS,
+                    "When a drill last found the fallback good; 0: never.",
+                    &["route"],
+                ),
+            ),
             in_flight: kept(registry, gauges(IN_FLIGHT, "Calls under way.", &["route"])),
             late: kept(
                 registry,
@@ -273,11 +311,6 @@ impl Families {
 
 impl RouteMetrics {
     fn new(families: &Families, route: &str) -> Self {
-        for reason in Reason::ALL {
-            families
-                .observed
-                .with_label_values(&[route, reason.label()]);
-        }
         for code in WARNING_CODES {
             families
                 .warnings
@@ -286,6 +319,7 @@ impl RouteMetrics {
         Self {
             requests: Outcome::ALL
                 .map(|o| families.requests.with_label_values(&[route, o.label()])),
+            observed: Reason::ALL.map(|r| families.observed.with_label_values(&[route, r.label()])),
             fallbacks: Reason::ALL
                 .map(|r| families.fallbacks.with_label_values(&[route, r.label()])),
             warnings: families.warnings.clone(),
@@ -298,6 +332,10 @@ impl RouteMetrics {
             upstream_seconds: families.upstream_seconds.with_label_values(&[route]),
             in_flight: AtomicUsize::new(0),
             in_flight_gauge: families.in_flight.with_label_values(&[route]),
+            breaker_state: families.breaker.with_label_values(&[route]),
+            on_fallback: families.on_fallback.with_label_values(&[route]),
+            drill_active: families.drill.with_label_values(&[route]),
+            drill_success: families.drill_success.with_label_values(&[route]),
             late: families.late.with_label_values(&[route]),
             retries: ["success", "failure"]
                 .map(|result| families.retries.with_label_values(&[route, result])),
@@ -313,9 +351,22 @@ impl RouteMetrics {
         }
     }
 
-    /// A fallback was served.
+    /// A fallback was served. One of a drill says nothing of the app.
     pub fn fell_back(&self, reason: Reason) {
         self.fallbacks[reason.index()].inc();
+        if reason != Reason::Drill && self.on_fallback.get() == 0.0 {
+            self.on_fallback.set(now());
+        }
+    }
+
+    /// A drill found the fallback good.
+    pub fn drill_succeeded(&self) {
+        self.drill_success.set(now());
+    }
+
+    /// An answer went back that a stricter mode would have replaced.
+    pub fn observed(&self, reason: Reason) {
+        self.observed[reason.index()].inc();
     }
 
     /// A page went back that Twilio will warn about.
@@ -364,6 +415,9 @@ impl Tally {
     fn count(&mut self, outcome: Outcome) {
         self.counted = true;
         self.route.requests[outcome.index()].inc();
+        if outcome == Outcome::Upstream && self.route.on_fallback.get() != 0.0 {
+            self.route.on_fallback.set(0.0);
+        }
         self.route.request_seconds[outcome.index()].observe(self.elapsed().as_secs_f64());
     }
 }
@@ -389,6 +443,10 @@ fn gauge(name: &str, help: &str) -> IntGauge {
 
 fn gauges(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
     IntGaugeVec::new(Opts::new(name, help), labels).expect(GOOD)
+}
+
+fn timestamps(name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+    GaugeVec::new(Opts::new(name, help), labels).expect(GOOD)
 }
 
 fn counters(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {

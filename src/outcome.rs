@@ -8,7 +8,7 @@ use std::fmt;
 use http::StatusCode;
 
 use crate::twiml::{self, Fault};
-use crate::{answer, body, upstream};
+use crate::{answer, body, drill, upstream};
 
 /// How a call ended, as `requests_total` counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,6 +179,8 @@ pub enum Cause {
     SlowClient,
     /// As many calls as allowed are under way.
     Overload,
+    /// The app is known to be down.
+    BreakerOpen,
     /// The deadline passed.
     Deadline,
     /// The app gave no whole answer.
@@ -187,6 +189,8 @@ pub enum Cause {
     Answer(answer::Unfit),
     /// The answer's page isn't TwiML that Twilio acts on.
     Page(Fault),
+    /// A drill has brought this about.
+    Drill(drill::Fault),
     /// A panic.
     Panic,
 }
@@ -202,6 +206,17 @@ pub enum HeadFault {
     TransferCoding,
     /// A method that a gateway doesn't serve.
     Method,
+}
+
+/// What a cause tells about the app as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppIs {
+    /// It answers.
+    Up,
+    /// It doesn't, or only with an error.
+    Down,
+    /// Nothing was learnt.
+    Unknown,
 }
 
 /// What a cause means for the caller.
@@ -236,11 +251,53 @@ impl Cause {
             }
             Self::SlowClient => Verdict::Refuse(StatusCode::REQUEST_TIMEOUT),
             Self::Overload => fall_back(Reason::Overload, StatusCode::SERVICE_UNAVAILABLE),
+            Self::BreakerOpen => fall_back(Reason::BreakerOpen, StatusCode::SERVICE_UNAVAILABLE),
             Self::Deadline => fall_back(Reason::Deadline, StatusCode::GATEWAY_TIMEOUT),
             Self::Upstream(failure) => fall_back(of_upstream(failure), StatusCode::BAD_GATEWAY),
             Self::Answer(unfit) => fall_back(of_answer(unfit), StatusCode::BAD_GATEWAY),
             Self::Page(fault) => fall_back(of_page(fault), StatusCode::BAD_GATEWAY),
+            Self::Drill(fault) => fall_back(Reason::Drill, of_drill(*fault)),
             Self::Panic => fall_back(Reason::Internal, StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+
+    /// The same, brought about by a drill. What the sender did wrong, or we, is none.
+    #[must_use]
+    pub fn rehearsed(self, fault: drill::Fault) -> Self {
+        match self {
+            Self::Deadline | Self::Upstream(_) | Self::Answer(_) | Self::Page(_) => {
+                Self::Drill(fault)
+            }
+            Self::Head(_)
+            | Self::Request(_)
+            | Self::SlowClient
+            | Self::Overload
+            | Self::BreakerOpen
+            | Self::Drill(_)
+            | Self::Panic => self,
+        }
+    }
+
+    /// What it tells about the app, for the breaker.
+    pub fn tells_of_app(&self) -> AppIs {
+        match self {
+            Self::Deadline
+            | Self::Upstream(
+                upstream::Failure::Resolve(_)
+                | upstream::Failure::Connect(_)
+                | upstream::Failure::ConnectTimeout
+                | upstream::Failure::Reset,
+            ) => AppIs::Down,
+            Self::Answer(answer::Unfit::Status(status)) if !status.is_client_error() => AppIs::Down,
+            // It answered. A bad page is that page's fault.
+            Self::Upstream(_) | Self::Answer(_) | Self::Page(_) => AppIs::Up,
+            Self::Head(_)
+            | Self::Request(_)
+            | Self::SlowClient
+            | Self::Overload
+            | Self::BreakerOpen
+            | Self::Drill(_)
+            | Self::Panic => AppIs::Unknown,
         }
     }
 
@@ -268,9 +325,13 @@ impl Cause {
                 answer::Unfit::ContentCoding => 12100,
             }),
             Self::Page(fault) => Some(fault.code()),
-            Self::Head(_) | Self::Request(_) | Self::SlowClient | Self::Overload | Self::Panic => {
-                None
-            }
+            Self::Head(_)
+            | Self::Request(_)
+            | Self::SlowClient
+            | Self::Overload
+            | Self::BreakerOpen
+            | Self::Drill(_)
+            | Self::Panic => None,
         }
     }
 
@@ -282,9 +343,11 @@ impl Cause {
             | Self::Request(_)
             | Self::SlowClient
             | Self::Overload
+            | Self::BreakerOpen
             | Self::Deadline
             | Self::Upstream(_)
             | Self::Answer(_)
+            | Self::Drill(_)
             | Self::Panic => None,
         }
     }
@@ -319,6 +382,16 @@ fn of_answer(unfit: &answer::Unfit) -> Reason {
     }
 }
 
+/// For a route without TwiML: the status of what was rehearsed.
+fn of_drill(fault: drill::Fault) -> StatusCode {
+    match fault {
+        drill::Fault::Deadline => StatusCode::GATEWAY_TIMEOUT,
+        drill::Fault::Status5xx | drill::Fault::Malformed | drill::Fault::Root => {
+            StatusCode::BAD_GATEWAY
+        }
+    }
+}
+
 fn of_page(fault: &Fault) -> Reason {
     match fault.reason() {
         twiml::Reason::Encoding => Reason::Encoding,
@@ -340,10 +413,12 @@ impl fmt::Display for Cause {
             Self::Request(failure) => failure.fmt(f),
             Self::SlowClient => f.write_str("the deadline passed before the request was whole"),
             Self::Overload => f.write_str("as many calls as allowed are under way"),
+            Self::BreakerOpen => f.write_str("the app is known to be down: no try was made"),
             Self::Deadline => f.write_str("the deadline passed"),
             Self::Upstream(failure) => failure.fmt(f),
             Self::Answer(unfit) => unfit.fmt(f),
             Self::Page(fault) => fault.fmt(f),
+            Self::Drill(fault) => write!(f, "a drill: {fault}"),
             Self::Panic => f.write_str("a panic: please report it"),
         }
     }
@@ -356,9 +431,13 @@ impl StdError for Cause {
             Self::Upstream(failure) => failure.source(),
             Self::Answer(unfit) => unfit.source(),
             Self::Page(fault) => fault.source(),
-            Self::Head(_) | Self::SlowClient | Self::Overload | Self::Deadline | Self::Panic => {
-                None
-            }
+            Self::Head(_)
+            | Self::SlowClient
+            | Self::Overload
+            | Self::BreakerOpen
+            | Self::Deadline
+            | Self::Drill(_)
+            | Self::Panic => None,
         }
     }
 }

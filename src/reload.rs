@@ -138,11 +138,10 @@ impl Reloader {
     /// Reloads, if a file is not what it was at the last try.
     pub fn reload_if_changed(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.files.iter().any(SourceFile::has_changed) {
+        state.follow();
+        if state.have_changed() {
             // What goes wrong is logged and counted there.
             let _ = self.reload_into(&mut state);
-        } else {
-            state.follow();
         }
     }
 
@@ -177,7 +176,10 @@ impl Reloader {
                 }
             }
         }
-        state.follow();
+        // A file that changed while it was loaded may be in a folder that is watched only from now on: one more look.
+        if state.follow() && state.have_changed() {
+            return self.reload_into(state);
+        }
         tried
     }
 
@@ -204,10 +206,14 @@ impl Reloader {
 }
 
 impl State {
-    fn follow(&mut self) {
-        if let Some(watch) = &mut self.watch {
-            watch.follow(&self.files);
-        }
+    /// Watches the files' folders; whether one of them is new.
+    fn follow(&mut self) -> bool {
+        let Self { files, watch, .. } = self;
+        watch.as_mut().is_some_and(|watch| watch.follow(files))
+    }
+
+    fn have_changed(&self) -> bool {
+        self.files.iter().any(SourceFile::has_changed)
     }
 }
 

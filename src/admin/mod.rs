@@ -3,10 +3,14 @@
 //! - `GET /metrics`: Prometheus's text format.
 //! - `GET /healthz`: the process is alive.
 //! - `GET /readyz`: the configuration is loaded and calls are taken; not tied to the app.
-//! - `GET /api/status`: routes, their counts, the last failures, the configuration's state, as JSON.
-//! - `POST /api/reload`: reads the configuration again. Needs `Content-Type: application/json`, which no web page can send here
-//!   unasked, and a listener on loopback.
+//! - `GET /api/status`: routes, their counts and drills, the last failures, the configuration's state, as JSON.
+//! - `GET /api/drills`, `PUT` and `DELETE /api/drills/ROUTE`: rehearsals on live routes.
+//! - `POST /api/reload`: reads the configuration again.
+//!
+//! What changes something needs `Content-Type: application/json`, which no web page can send here unasked, and a listener on
+//! loopback.
 
+mod drills;
 mod status;
 
 use std::convert::Infallible;
@@ -36,7 +40,7 @@ const JSON: &str = "application/json";
 /// As Prometheus's exposition formats have it.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-const INDEX: &str = "understudy\n\nGET  /metrics\nGET  /healthz\nGET  /readyz\nGET  /api/status\nPOST /api/reload\n";
+const INDEX: &str = "understudy\n\nGET  /metrics\nGET  /healthz\nGET  /readyz\nGET  /api/status\nGET  /api/drills\nPUT, DELETE /api/drills/ROUTE\nPOST /api/reload\n";
 
 /// What the admin listener shows and steers.
 pub struct Admin {
@@ -85,11 +89,13 @@ impl Admin {
         match request.uri().path() {
             "/api/reload" if request.method() == Method::POST => self.reload(&request).await,
             "/api/reload" => not_allowed("POST"),
-            "/metrics" | "/healthz" | "/readyz" | "/api/status" | "/" if !reads => {
+            path if path.starts_with(drills::PATH) => self.drill(request).await,
+            "/metrics" | "/healthz" | "/readyz" | "/api/status" | "/api/drills" | "/" if !reads => {
                 not_allowed("GET, HEAD")
             }
+            "/api/drills" => json_answer(StatusCode::OK, &drills::list(&self.site.load())),
             "/metrics" => {
-                let text = self.site.load().shared.metrics.text();
+                let text = self.site.load().exposition();
                 answer(StatusCode::OK, EXPOSITION, text)
             }
             "/healthz" => answer(StatusCode::OK, TEXT, "ok\n"),
@@ -132,14 +138,14 @@ impl Admin {
     /// Why this request may change nothing, if so.
     fn refusal(&self, request: &Request<Incoming>) -> Option<Answer> {
         if !self.address.ip().is_loopback() {
-            let words = "changes are taken on a loopback listener only\n";
-            return Some(answer(StatusCode::FORBIDDEN, TEXT, words));
+            let words = "changes are taken on a loopback listener only";
+            return Some(refused(StatusCode::FORBIDDEN, words));
         }
         let value = request.headers().get(header::CONTENT_TYPE);
         let essence = value.and_then(|value| value.to_str().ok()?.split(';').next());
         if !essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(JSON)) {
-            let words = "send Content-Type: application/json\n";
-            return Some(answer(StatusCode::UNSUPPORTED_MEDIA_TYPE, TEXT, words));
+            let words = "send Content-Type: application/json";
+            return Some(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, words));
         }
         None
     }
@@ -155,6 +161,11 @@ fn not_allowed(methods: &'static str) -> Answer {
         .headers_mut()
         .insert(header::ALLOW, HeaderValue::from_static(methods));
     refusal
+}
+
+/// Why nothing was changed, in words.
+fn refused(status: StatusCode, words: &str) -> Answer {
+    json_answer(status, &json!({ "error": words }))
 }
 
 fn json_answer(status: StatusCode, value: &Value) -> Answer {

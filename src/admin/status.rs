@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::{Map, Value, json};
 
+use super::drills;
 use crate::exchange::{Route, Site};
 use crate::metrics;
 use crate::outcome::{Outcome, Reason};
@@ -21,7 +22,7 @@ pub(super) fn of(site: &Site, reloader: &Reloader) -> Value {
             "url": format!("http://{}:{}", settings.host, settings.port),
             "connections": { "idle": census.idle(), "busy": census.busy(), "opened": census.opened() },
         },
-        "routes": site.routes.iter().chain([&site.unmatched]).map(|r| route(r)).collect::<Vec<_>>(),
+        "routes": site.all_routes().map(|r| route(r)).collect::<Vec<_>>(),
         "failures": site.shared.failures.latest(),
     })
 }
@@ -38,6 +39,8 @@ fn route(route: &Route) -> Value {
         "methods": settings.pattern.methods.iter().map(|method| method.as_str()).collect::<Vec<_>>(),
         "deadline_seconds": settings.deadline.as_secs_f64(),
         "in_flight": metrics.in_flight.load(Relaxed),
+        "drill": drills::shown(route),
+        "drill_last_success_seconds": metrics.drill_success.get(),
         "requests": counts(requests),
         "fallbacks": counts(fallbacks.into_iter().filter(|(_, count)| *count > 0)),
     })

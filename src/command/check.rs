@@ -10,12 +10,15 @@ use super::EX_CONFIG;
 use crate::config::Config;
 use crate::exchange::RouteSettings;
 
-/// Checks the configuration at this path. What is good is summed up on `out`; what is wrong goes to `err`, one line a
-/// mistake. A reader that has gone away takes nothing from the verdict.
+/// Checks the configuration at this path. What is good is summed up on `out`; what is wrong or needless goes to `err`, one
+/// line each. A reader that has gone away takes nothing from the verdict.
 pub fn run(config: &Path, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
     match Config::load(config) {
         Ok(found) => {
             let _ = summary(config, &found, out);
+            for note in &found.notes {
+                let _ = writeln!(err, "{note}");
+            }
             ExitCode::SUCCESS
         }
         Err(errors) => {

@@ -2,6 +2,8 @@
 
 pub mod check;
 pub mod demo;
+pub mod drill;
+pub mod lint;
 pub mod run;
 
 use std::io;
@@ -38,6 +40,11 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Judges TwiML documents as Twilio would: `Valid Voice TwiML`, or what is wrong, where, and what would be right.
+    #[command(
+        after_help = "Examples:\n  understudy lint voice.xml sms.xml\n  curl -s http://127.0.0.1:3000/voice | understudy lint --kind voice -\n\nIn CI:\n  understudy lint --strict --format github twiml/*.xml\n  understudy lint --format sarif twiml/*.xml > twiml.sarif\n\nExit status: 0 if every document is valid (warnings are, but for --strict), 1 if one is not, 2 if one can't be read."
+    )]
+    Lint(lint::Arguments),
     /// Starts a misbehaving app and the proxy before it, plays each fault, and shows what Twilio would have got without and with
     /// understudy.
     #[command(after_help = "Examples:\n  understudy demo\n  understudy demo --stay")]
@@ -45,6 +52,14 @@ enum Command {
         /// Keeps everything running with traffic until Ctrl-C.
         #[arg(long)]
         stay: bool,
+    },
+    /// Rehearses: calls on a live route fail in a chosen way for a while, and their callers get its fallback.
+    #[command(
+        after_help = "Examples:\n  understudy drill start incoming-call --for 5m\n  understudy drill list\n  understudy drill stop incoming-call"
+    )]
+    Drill {
+        #[command(subcommand)]
+        arguments: drill::Arguments,
     },
 }
 
@@ -87,7 +102,16 @@ impl Arguments {
                 admin.as_deref(),
             ),
             Command::Check { config } => check::run(&config, &mut io::stdout(), &mut io::stderr()),
+            Command::Lint(arguments) => lint::run(
+                &arguments,
+                &mut io::stdin(),
+                &mut io::BufWriter::new(io::stdout()),
+                &mut io::stderr(),
+            ),
             Command::Demo { stay } => demo::run(stay),
+            Command::Drill { arguments } => {
+                drill::run(&arguments, &mut io::stdout(), &mut io::stderr())
+            }
         }
     }
 }

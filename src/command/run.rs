@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::runtime::LocalRuntime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{info, warn};
+use tracing::{error, info};
 
 use super::EX_CONFIG;
 use crate::admin::Admin;
@@ -64,7 +64,8 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Listens and takes calls; the admin listener is served once [`Instance::until_signal`] or [`Instance::stop`] runs.
+    /// Listens and takes calls; the admin listener is served while [`Instance::until_signal`], [`Instance::meanwhile`] or
+    /// [`Instance::stop`] runs.
     ///
     /// # Errors
     ///
@@ -77,6 +78,7 @@ impl Instance {
             server,
             site,
             files,
+            ..
         } = config;
         let listeners = Listeners::bind(&server.listen, server.workers)?;
         let admin = bind_one(server.admin)?;
@@ -129,16 +131,28 @@ impl Instance {
 
     /// Takes calls until SIGTERM or SIGINT, reloads at SIGHUP or when a file changes, and lets the last calls finish.
     fn until_signal(self) -> ExitCode {
+        let watched = self
+            .runtime
+            .block_on(async { Attention::begin(&self.reloader) });
+        let mut attention = match watched {
+            Ok(attention) => attention,
+            Err(error) => {
+                error!(%error, "signals can't be heard");
+                return ExitCode::FAILURE;
+            }
+        };
+        // Whoever reads this line may signal, or change a file, at once.
         let listen: Vec<_> = self.addresses.iter().map(ToString::to_string).collect();
         info!(listen = listen.join(" "), admin = %self.admin_address, "understudy takes calls");
-        let attended = self.runtime.block_on(attend(&self.reloader));
-        if let Err(error) = attended {
-            warn!(%error, "signals can't be heard");
-            return ExitCode::FAILURE;
-        }
+        self.runtime.block_on(attention.until_end());
         let cut_off = self.stop();
         info!(cut_off, "understudy has stopped");
         ExitCode::SUCCESS
+    }
+
+    /// Runs a future to its end while calls are taken and the admin listener is served.
+    pub fn meanwhile<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
     }
 
     /// Takes no more calls and lets those under way finish: how many connections were cut off at the end of the drain. The
@@ -154,43 +168,72 @@ impl Instance {
     }
 }
 
-/// Heeds every signal and every changed file until it is time to stop.
-async fn attend(reloader: &Arc<Reloader>) -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    let mut changes = reloader.watch();
-    loop {
-        let asked = tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            asked = ask(&mut hang_up, changes.as_mut()) => asked,
-        };
-        let reloader = Arc::clone(reloader);
-        let reload = tokio::task::spawn_blocking(move || match asked {
-            Asked::BySignal => drop(reloader.reload()),
-            Asked::ByChange => reloader.reload_if_changed(),
-        });
-        // A panic there leaves the old configuration in place.
-        let _ = reload.await;
-    }
+/// Hears every signal and sees every changed file.
+struct Attention {
+    reloader: Arc<Reloader>,
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+    changes: Option<Changes>,
 }
 
-/// Who asks for a reload.
+/// What there is to be done.
 enum Asked {
-    BySignal,
-    ByChange,
+    End,
+    Reload,
+    LookForChanges,
 }
 
-async fn ask(hang_up: &mut Signal, changes: Option<&mut Changes>) -> Asked {
-    let changed = async {
-        match changes {
-            Some(changes) => changes.settled().await,
-            None => std::future::pending().await,
+impl Attention {
+    /// From now on nothing is missed. To be called within a runtime.
+    fn begin(reloader: &Arc<Reloader>) -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+            changes: reloader.watch(),
+            reloader: Arc::clone(reloader),
+        })
+    }
+
+    /// Does what is asked for until it is time to stop.
+    async fn until_end(&mut self) {
+        // A file may have changed between being read and being watched.
+        let mut asked = Asked::LookForChanges;
+        loop {
+            let reloader = Arc::clone(&self.reloader);
+            let done = match asked {
+                Asked::End => return,
+                Asked::Reload => tokio::task::spawn_blocking(move || drop(reloader.reload())),
+                Asked::LookForChanges => {
+                    tokio::task::spawn_blocking(move || reloader.reload_if_changed())
+                }
+            };
+            // A panic there leaves the old configuration in place.
+            let _ = done.await;
+            asked = self.next().await;
         }
-    };
-    tokio::select! {
-        _ = hang_up.recv() => Asked::BySignal,
-        () = changed => Asked::ByChange,
+    }
+
+    async fn next(&mut self) -> Asked {
+        let Self {
+            terminate,
+            interrupt,
+            hang_up,
+            changes,
+            ..
+        } = self;
+        let changed = async {
+            match changes {
+                Some(changes) => changes.settled().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = terminate.recv() => Asked::End,
+            _ = interrupt.recv() => Asked::End,
+            _ = hang_up.recv() => Asked::Reload,
+            () = changed => Asked::LookForChanges,
+        }
     }
 }

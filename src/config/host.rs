@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
+use http::uri::PathAndQuery;
 use toml::de::DeValue;
 
 use super::problem::Problem;
@@ -39,6 +40,47 @@ pub(super) fn url(value: &DeValue<'_>) -> Result<(Host, u16), Problem> {
         .as_str()
         .ok_or_else(|| Problem::wrong_type(value, wanted))?;
     url_of(text)
+}
+
+/// A URL with its path and query, of an app that is asked for a page.
+pub(super) fn page_url(value: &DeValue<'_>) -> Result<((Host, u16), PathAndQuery), Problem> {
+    let wanted = "a URL in quotes: \"http://127.0.0.1:4000/voice\"";
+    let text = value
+        .as_str()
+        .ok_or_else(|| Problem::wrong_type(value, wanted))?;
+    let (_, _, path) = split_url(text);
+    let base = url_of(&text[..text.len() - path.len()])?;
+    let target = if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        format!("/{path}")
+    };
+    let target = PathAndQuery::try_from(target)
+        .ok()
+        .filter(|_| !path.contains('#'));
+    target
+        .map(|target| (base, target))
+        .ok_or_else(|| Problem::Url {
+            found: text.into(),
+            why: UrlProblem::Target,
+        })
+}
+
+/// How Twilio addresses us: scheme, host and port.
+pub(super) fn public_url(value: &DeValue<'_>) -> Result<String, Problem> {
+    let text = text(value)?;
+    let (scheme, authority, path) = split_url(text);
+    let (host, port) = split_port(authority);
+    let is_web = ["http", "https"].contains(&scheme.to_ascii_lowercase().as_str());
+    let is_whole =
+        parse_host(host).is_some() && port.is_none_or(|port| parse_port(Some(port)).is_some());
+    if is_web && is_whole && matches!(path, "" | "/") {
+        return Ok(format!("{}://{authority}", scheme.to_ascii_lowercase()));
+    }
+    Err(Problem::Url {
+        found: text.into(),
+        why: UrlProblem::Public,
+    })
 }
 
 /// The same, from an argument.
@@ -138,6 +180,10 @@ pub enum UrlProblem {
     Host,
     /// Its port is none.
     Port,
+    /// What follows its host is no path with a query.
+    Target,
+    /// It isn't scheme, host and port alone.
+    Public,
 }
 
 impl fmt::Display for HostProblem {
@@ -178,6 +224,12 @@ impl fmt::Display for UrlProblem {
             ),
             Self::Host => f.write_str(
                 "has no good host; write \"http://127.0.0.1:3000\" or \"http://[::1]:3000\"",
+            ),
+            Self::Target => f.write_str(
+                "has a path that can't stand on the wire; write it percent-encoded and without a fragment",
+            ),
+            Self::Public => f.write_str(
+                "is not how Twilio addresses us; write scheme and host alone: \"https://hooks.example.com\"",
             ),
             Self::Port => f.write_str(
                 "has no good port, which is from 1 to 65535; write \"http://127.0.0.1:3000\"",

@@ -2,22 +2,8 @@
 //! who writes `signature = "enforce"` believes to be protected. To turn a thing on, take its line out and read its key.
 
 /// Keys, each after the section in which it stands (`""` is the file itself).
-pub(super) const KEYS: &[(&str, &str)] = &[
-    ("", "signature"),
-    ("", "grammar"),
-    ("server", "public_url"),
-    ("server", "tls"),
-    ("upstream", "tls"),
-    ("defaults", "breaker"),
-    ("route", "breaker"),
-    ("fallback", "when"),
-    ("fallback", "url"),
-    ("fallback", "budget"),
-];
+pub(super) const KEYS: &[(&str, &str)] =
+    &[("", "signature"), ("server", "tls"), ("upstream", "tls")];
 
 /// Words, each after the key that it would be given to.
-pub(super) const WORDS: &[(&str, &str)] = &[
-    ("mode", "observe"),
-    ("signature", "report"),
-    ("signature", "enforce"),
-];
+pub(super) const WORDS: &[(&str, &str)] = &[("signature", "report"), ("signature", "enforce")];

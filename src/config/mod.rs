@@ -5,6 +5,7 @@
 
 mod error;
 mod files;
+mod grammar;
 mod host;
 mod later;
 mod page;
@@ -15,15 +16,18 @@ mod route;
 mod server;
 mod upstream;
 mod value;
+mod variant;
 mod words;
 
 use std::path::Path;
 
 pub use error::{Error, Errors, Place};
 pub use files::{SourceFile, Unreadable};
+pub use grammar::GrammarProblem;
 pub use host::{HostProblem, UrlProblem};
 pub use page::{PageFault, PageProblem};
 pub use problem::Problem;
+pub use variant::VariantProblem;
 pub use words::{Key, Text};
 
 use crate::{exchange, server as listeners};
@@ -42,6 +46,8 @@ pub struct Config {
     pub site: exchange::Settings,
     /// Every file that was read: the configuration itself, then the pages in the order in which they are named.
     pub files: Vec<SourceFile>,
+    /// What does no harm, and no good either.
+    pub notes: Vec<Error>,
 }
 
 impl Config {
@@ -88,9 +94,12 @@ impl Config {
                 routes: vec![route::catch_all()],
                 upstream: upstream::at(url),
                 trusted_proxies: server::trusted_proxies(),
+                public_url: None,
+                grammar: exchange::Grammar::default(),
                 unmatched: route::unmatched(&Inherited::default()),
             },
             files: Vec::new(),
+            notes: Vec::new(),
         });
         settle(built, report, Vec::new())
     }
@@ -100,12 +109,19 @@ impl Config {
 fn build(path: &Path, report: &Report<'_>, files: &mut Files) -> Option<Config> {
     let document = report.parse();
     let mut file = Reader::of_file(report, document.get_ref());
-    let mut pages = Pages::beside(path, files);
 
-    let (server, trusted_proxies) = server::read(file.table("server"));
+    let (server, trusted_proxies, public_url) = server::read(file.table("server"));
     let upstream = upstream::read(&mut file);
+    let grammar = grammar::read(&mut file, report);
+    let mut pages = Pages::beside(path, files, &grammar);
     let (inherited, routes) = route::read(&mut file, &mut pages);
-    route::check(&routes, &inherited, upstream.as_ref(), report);
+    route::check(
+        &routes,
+        &inherited,
+        upstream.as_ref(),
+        &server.listen,
+        report,
+    );
     file.finish();
 
     let site = exchange::Settings {
@@ -116,11 +132,14 @@ fn build(path: &Path, report: &Report<'_>, files: &mut Files) -> Option<Config> 
             .collect(),
         upstream: upstream?.settings,
         trusted_proxies,
+        public_url,
+        grammar,
     };
     Some(Config {
         server,
         site,
         files: Vec::new(),
+        notes: Vec::new(),
     })
 }
 
@@ -130,9 +149,14 @@ fn settle(
     report: Report<'_>,
     files: Vec<SourceFile>,
 ) -> Result<Config, Errors> {
-    let found = report.into_found();
+    let (found, mut notes) = report.into_found();
+    notes.sort_by_key(|note| note.place);
     match built {
-        Some(config) if found.is_empty() => Ok(Config { files, ..config }),
+        Some(config) if found.is_empty() => Ok(Config {
+            files,
+            notes,
+            ..config
+        }),
         _ => Err(Errors::new(found, files)),
     }
 }

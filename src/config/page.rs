@@ -1,22 +1,28 @@
-//! Fallback pages: found, read, and judged strictly for the callers who would hear or read them.
+//! Fallback pages: found, read, and judged strictly for the callers who would hear or read them. The judge is [`Page::parse`].
 
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::error::Place;
 use super::files::{Files, Unreadable};
+use super::host;
 use super::problem::Problem;
 use super::reader::{Form, Reader};
+use super::upstream;
 use super::value;
-use crate::fallback::{BUILT_IN_MESSAGING, BUILT_IN_VOICE, Fallback};
+use super::variant;
+use crate::exchange::Grammar;
+use crate::fallback::{
+    self, BUILT_IN_MESSAGING, BUILT_IN_VOICE, Choice, Elsewhere, Fallback, Page,
+};
 use crate::route;
-use crate::twiml::{Fault, Kind, Rules, Strictness, Twiml};
-
-/// Twilio takes no longer page.
-const LARGEST: usize = 64 << 10;
+use crate::twiml::{Kind, Rules, Strictness};
+use crate::upstream::Upstream;
 
 /// Why a page can't stand in for the app.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,14 +38,8 @@ pub struct PageProblem {
 pub enum PageFault {
     /// Its file can't be read.
     Unreadable(Unreadable),
-    /// It is longer than Twilio takes; its length in bytes.
-    TooLarge(usize),
-    /// It is not UTF-8.
-    NotUtf8(Place),
-    /// It has a `{{`, which would be read aloud.
-    Template(Place),
-    /// Twilio couldn't act on it.
-    Twiml(Kind, Box<Fault>),
+    /// It is no good page.
+    Bad(fallback::Fault),
 }
 
 /// The pages of all routes. Each file is judged once for each kind, however many routes name it.
@@ -47,7 +47,8 @@ pub enum PageFault {
 pub(super) struct Pages<'f> {
     folder: &'f Path,
     files: &'f mut Files,
-    judged: HashMap<(PathBuf, Kind), Result<Twiml, PageFault>>,
+    grammar: &'f Grammar,
+    judged: HashMap<(PathBuf, Kind), Result<Page, PageFault>>,
 }
 
 /// What is answered where nothing is said.
@@ -55,21 +56,23 @@ pub(super) fn built_in() -> Fallback {
     Fallback::new(built_in_page(Kind::Voice), built_in_page(Kind::Messaging))
 }
 
-fn built_in_page(kind: Kind) -> Twiml {
+fn built_in_page(kind: Kind) -> Page {
     let page = match kind {
         Kind::Voice => BUILT_IN_VOICE,
         Kind::Messaging => BUILT_IN_MESSAGING,
     };
-    judge(Bytes::from_static(page.as_bytes()), kind).expect("a constant that a test judges")
+    let rules = Rules::new(kind, Strictness::Strict);
+    Page::parse(Bytes::from_static(page.as_bytes()), &rules).expect("a constant that a test judges")
 }
 
 impl<'f> Pages<'f> {
     /// Paths are taken from the folder of the configuration at `config`.
-    pub(super) fn beside(config: &'f Path, files: &'f mut Files) -> Self {
+    pub(super) fn beside(config: &'f Path, files: &'f mut Files, grammar: &'f Grammar) -> Self {
         let folder = config.parent().unwrap_or_else(|| Path::new(""));
         Self {
             folder,
             files,
+            grammar,
             judged: HashMap::new(),
         }
     }
@@ -108,7 +111,10 @@ impl<'f> Pages<'f> {
             route.report(route.spot(KEY), Problem::PageForBothKinds);
             return None;
         };
-        if table.has("inline") || table.has("file") {
+        if ["file", "inline", "when", "url"]
+            .iter()
+            .any(|key| table.has(key))
+        {
             route.report(route.spot(KEY), Problem::PageForBothKinds);
             return None;
         }
@@ -117,7 +123,7 @@ impl<'f> Pages<'f> {
                 self.page(&mut table, key, kind)
             } else {
                 table.skip(key);
-                Some(built_in_page(kind))
+                Some(built_in_page(kind).into())
             }
         };
         let voice = page("voice", Kind::Voice);
@@ -126,50 +132,90 @@ impl<'f> Pages<'f> {
         Some(Fallback::new(voice?, messaging?))
     }
 
-    /// `"file"`, `{ file = … }` or `{ inline = … }`.
-    fn page(&mut self, reader: &mut Reader<'_>, key: &'static str, kind: Kind) -> Option<Twiml> {
+    /// `"file"`, or `{ file = … }` or `{ inline = … }`, with variants or without.
+    fn page(&mut self, reader: &mut Reader<'_>, key: &'static str, kind: Kind) -> Option<Choice> {
         match reader.text_or_table(key)? {
             Form::Text(file) => {
                 let page = self.file(file, kind);
-                reader.take(page, || reader.spot(key))
+                reader.take(page, || reader.spot(key)).map(Choice::from)
             }
-            Form::Table(table) => self.page_of_table(table, kind),
+            Form::Table(table) => self.choice(table, kind),
         }
     }
 
-    fn page_of_table(&mut self, mut table: Reader<'_>, kind: Kind) -> Option<Twiml> {
+    fn choice(&mut self, mut table: Reader<'_>, kind: Kind) -> Option<Choice> {
         if table.has("voice") || table.has("messaging") {
             table.report(table.here(), Problem::PagePerKind);
             return None;
         }
-        let (is_file, is_inline) = (table.has("file"), table.has("inline"));
-        let file = table.read("file", |value| self.file(value::text(value)?, kind));
-        let inline = table.read("inline", |value| inline(value::text(value)?, kind));
-        if is_file && is_inline {
-            table.report(table.here(), Problem::TwoPages);
-        } else if table.is_empty() {
+        let has_url = table.has("url");
+        let page = self.page_of_table(&mut table, kind);
+        if page.is_none() && table.has_only(&["when"]) {
             table.report(table.here(), Problem::NoPage);
         }
+        let variants = variant::read(&mut table, self, kind);
+        let elsewhere = elsewhere(&mut table);
+        let is_given = table.has("file") || table.has("inline");
         table.finish();
+        // Behind a URL that gives nothing good stands a page, the built-in one if no other.
+        let built_in = (has_url && !is_given).then(|| built_in_page(kind));
+        let choice = Choice::new(page.or(built_in)?, variants);
+        match elsewhere {
+            Some(elsewhere) => Some(choice.after(elsewhere)),
+            None => Some(choice).filter(|_| !has_url),
+        }
+    }
+
+    /// `file = …` or `inline = …`.
+    pub(super) fn page_of_table(&mut self, table: &mut Reader<'_>, kind: Kind) -> Option<Page> {
+        let is_both = table.has("file") && table.has("inline");
+        let file = table.read("file", |value| self.file(value::text(value)?, kind));
+        let inline = table.read("inline", |value| self.inline(value::text(value)?, kind));
+        if is_both {
+            table.report(table.here(), Problem::TwoPages);
+        }
         file.or(inline)
     }
 
-    fn file(&mut self, written: &str, kind: Kind) -> Result<Twiml, Problem> {
+    fn file(&mut self, written: &str, kind: Kind) -> Result<Page, Problem> {
         let path = self.folder.join(written);
+        let rules = self.rules(kind);
         let files = &mut self.files;
         let judged = self.judged.entry((path.clone(), kind)).or_insert_with(|| {
             let page = files.read(&path).map_err(PageFault::Unreadable);
-            page.and_then(|page| judge(page, kind))
+            page.and_then(|page| Page::parse(page, &rules).map_err(PageFault::Bad))
         });
         let file = Some(path);
         (judged.clone()).map_err(|fault| PageProblem { file, fault }.into())
     }
+
+    fn inline(&self, page: &str, kind: Kind) -> Result<Page, Problem> {
+        let page = Bytes::copy_from_slice(page.as_bytes());
+        Page::parse(page, &self.rules(kind)).map_err(|fault| {
+            let (file, fault) = (None, PageFault::Bad(fault));
+            PageProblem { file, fault }.into()
+        })
+    }
+
+    fn rules(&self, kind: Kind) -> Rules {
+        self.grammar.rules(kind, Strictness::Strict)
+    }
 }
 
-fn inline(page: &str, kind: Kind) -> Result<Twiml, Problem> {
-    let judged = judge(Bytes::copy_from_slice(page.as_bytes()), kind);
-    judged.map_err(|fault| PageProblem { file: None, fault }.into())
+/// `url = …` and `budget = …`: another app that is asked first.
+fn elsewhere(table: &mut Reader<'_>) -> Option<Elsewhere> {
+    let url = table.read("url", host::page_url);
+    let budget = table.read("budget", value::duration).unwrap_or(BUDGET);
+    let (place, target) = url?;
+    Some(Elsewhere {
+        upstream: Arc::new(Upstream::new(upstream::at(place), Arc::default())),
+        target,
+        budget,
+    })
 }
+
+/// How long a fallback URL may take where nothing is said.
+const BUDGET: Duration = Duration::from_secs(3);
 
 impl From<PageProblem> for Problem {
     fn from(problem: PageProblem) -> Self {
@@ -177,37 +223,16 @@ impl From<PageProblem> for Problem {
     }
 }
 
-/// A page goes out as UTF-8, whatever it declares, so it is read as that.
-fn judge(page: Bytes, kind: Kind) -> Result<Twiml, PageFault> {
-    if page.len() > LARGEST {
-        return Err(PageFault::TooLarge(page.len()));
-    }
-    let text = str::from_utf8(&page).map_err(|error| {
-        let good = &page[..error.valid_up_to()];
-        let good = str::from_utf8(good).expect("valid up to there");
-        PageFault::NotUtf8(Place::of(good, good.len()))
-    })?;
-    if let Some(at) = text.find("{{") {
-        return Err(PageFault::Template(Place::of(text, at)));
-    }
-    let rules = Rules::new(kind, Strictness::Strict);
-    Twiml::parse(page, Some("utf-8"), &rules)
-        .map_err(|fault| PageFault::Twiml(kind, Box::new(fault)))
-}
-
 impl PageFault {
     fn place(&self) -> Option<Place> {
-        match self {
-            Self::Unreadable(_) | Self::TooLarge(_) => None,
-            Self::NotUtf8(place) | Self::Template(place) => Some(*place),
-            Self::Twiml(_, fault) => {
-                let place = fault.place();
-                Some(Place {
-                    line: place.line as usize,
-                    column: place.column as usize,
-                })
-            }
-        }
+        let place = match self {
+            Self::Unreadable(_) => None,
+            Self::Bad(fault) => fault.place(),
+        };
+        place.map(|place| Place {
+            line: place.line as usize,
+            column: place.column as usize,
+        })
     }
 }
 
@@ -233,20 +258,7 @@ impl fmt::Display for PageFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable(why) => why.fmt(f),
-            Self::TooLarge(bytes) => write!(
-                f,
-                "the page has {bytes} bytes and Twilio takes at most {LARGEST}; make it shorter"
-            ),
-            Self::NotUtf8(_) => f.write_str("this byte is not UTF-8; save the page as UTF-8"),
-            Self::Template(_) => f.write_str(
-                "`{{` would reach the caller as it is: templates are not supported by this version; \
-                 write plain text",
-            ),
-            Self::Twiml(kind, fault) => {
-                write!(f, "not valid {kind} TwiML: {fault}")?;
-                let help = fault.finding().help();
-                help.map_or(Ok(()), |help| write!(f, "; {help}"))
-            }
+            Self::Bad(fault) => fault.fmt(f),
         }
     }
 }

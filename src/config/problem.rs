@@ -10,9 +10,11 @@ use toml::de::DeValue;
 
 use super::error::Place;
 use super::files::Unreadable;
+use super::grammar::GrammarProblem;
 use super::host::{HostProblem, UrlProblem};
 use super::page::PageProblem;
 use super::route::LONGEST_DEADLINE;
+use super::variant::VariantProblem;
 use super::words::{Key, List, Nearest, Text};
 use crate::route::{Kind, PathError};
 
@@ -178,6 +180,15 @@ pub enum Problem {
         /// Whose deadline that is.
         route: Text,
     },
+    /// A fallback URL that would leave the app no time.
+    Budget {
+        /// How long it may take.
+        found: Duration,
+        /// The route's deadline.
+        deadline: Duration,
+    },
+    /// A fallback URL that leads back to us.
+    PointsAtUs(SocketAddr),
     /// A public address that is listed twice.
     ListedTwice(SocketAddr),
     /// A public address that is the admin listener's too.
@@ -210,6 +221,10 @@ pub enum Problem {
     NoPage,
     /// A page that can't stand in for the app.
     Page(Box<PageProblem>),
+    /// A variant of a page.
+    Variant(VariantProblem),
+    /// An addition to the grammar.
+    Grammar(GrammarProblem),
 }
 
 impl Problem {
@@ -245,7 +260,10 @@ impl Problem {
     pub(super) fn is_about_keys(&self) -> bool {
         matches!(
             self,
-            Self::UnknownKey { .. } | Self::Missing { .. } | Self::NoPage
+            Self::UnknownKey { .. }
+                | Self::Missing { .. }
+                | Self::NoPage
+                | Self::Grammar(GrammarProblem::NoElement { .. })
         )
     }
 }
@@ -370,6 +388,16 @@ impl fmt::Display for Problem {
                 format_duration(*found),
                 format_duration(*deadline)
             ),
+            Self::Budget { found, deadline } => write!(
+                f,
+                "the fallback URL's budget of {} leaves the app no time within the deadline of {}; make it shorter",
+                format_duration(*found),
+                format_duration(*deadline)
+            ),
+            Self::PointsAtUs(address) => write!(
+                f,
+                "the fallback URL leads back to us at {address}; name another app"
+            ),
             Self::ListedTwice(address) => {
                 write!(f, "{address} is listed twice; name each address once")
             }
@@ -410,6 +438,8 @@ impl fmt::Display for Problem {
                  write { file = \"page.xml\" } or { inline = \"<Response>…</Response>\" }",
             ),
             Self::Page(problem) => problem.fmt(f),
+            Self::Variant(problem) => problem.fmt(f),
+            Self::Grammar(problem) => problem.fmt(f),
         }
     }
 }

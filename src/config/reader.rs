@@ -4,6 +4,7 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::error::Place;
 use super::later;
 use super::problem::Problem;
 use super::report::{Report, Spot};
@@ -151,14 +152,35 @@ impl<'a> Reader<'a> {
     /// A list of tables, as `[[key]]` makes it.
     pub(super) fn tables(&mut self, key: &'static str) -> Vec<Self> {
         let header = format!("[[{}]]", self.path(key));
-        let list = self.read_ref(key, |value| {
-            let no_list = || Problem::no_table(value, header.clone());
-            value.as_array().ok_or_else(no_list)
-        });
+        self.tables_or(key, |value| Problem::no_table(value, header.clone()))
+    }
+
+    /// A list of at least one table, as it is written within a line.
+    pub(super) fn non_empty_tables(
+        &mut self,
+        key: &'static str,
+        wanted: &'static str,
+    ) -> Vec<Self> {
+        let list = self.table.and_then(|table| table.get(key));
+        let list = list.and_then(|list| list.get_ref().as_array());
+        if list.is_some_and(|list| list.is_empty()) {
+            self.report(self.spot(key), Problem::EmptyList);
+        }
+        self.tables_or(key, |value| Problem::wrong_type(value, wanted))
+    }
+
+    /// The tables of a list; `wrong` says what is wrong with what is no list, or no table in it.
+    fn tables_or(
+        &mut self,
+        key: &'static str,
+        wrong: impl Fn(&DeValue<'_>) -> Problem,
+    ) -> Vec<Self> {
+        let list = self.read_ref(key, |value| value.as_array().ok_or_else(|| wrong(value)));
         let items = list.into_iter().flatten().enumerate();
         let tables = items.filter_map(|(i, item)| {
             let spot = || self.item(key, i, item);
-            let table = self.take(as_table(item.get_ref(), header.clone()), spot)?;
+            let table = item.get_ref().as_table();
+            let table = self.take(table.ok_or_else(|| wrong(item.get_ref())), spot)?;
             Some(Self::new(self.report, Some(table), key, spot()))
         });
         tables.collect()
@@ -216,9 +238,10 @@ impl<'a> Reader<'a> {
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
-    /// Whether it has no keys at all.
-    pub(super) fn is_empty(&self) -> bool {
-        self.table.is_none_or(|table| table.is_empty())
+    /// Whether it has no keys but these.
+    pub(super) fn has_only(&self, keys: &[&str]) -> bool {
+        let mut own = self.table.into_iter().flatten();
+        own.all(|(key, _)| keys.contains(&key.get_ref().as_ref()))
     }
 
     /// Where a key's value stands, or else the table in which it would.
@@ -229,6 +252,11 @@ impl<'a> Reader<'a> {
             at,
             key: self.path(key),
         }
+    }
+
+    /// The line and column at which it begins, for who speaks of it elsewhere.
+    pub(super) fn place(&self) -> Place {
+        self.report.place(self.spot.at)
     }
 
     /// Where the table itself stands.
@@ -304,7 +332,7 @@ mod tests {
         let mut file = Reader::of_file(&report, document.get_ref());
         walk(&mut file);
         file.finish();
-        let found = report.into_found();
+        let (found, _) = report.into_found();
         if found.is_empty() {
             return String::new();
         }

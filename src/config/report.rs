@@ -19,6 +19,7 @@ pub(super) struct Report<'t> {
     /// Where each line begins.
     lines: Vec<usize>,
     found: RefCell<Vec<Error>>,
+    noted: RefCell<Vec<Error>>,
     /// The lines that are no TOML. If there are any, what the walk sees is a guess.
     broken: RefCell<HashSet<usize>>,
 }
@@ -41,6 +42,7 @@ impl<'t> Report<'t> {
                 .chain(text.match_indices('\n').map(|(at, _)| at + 1))
                 .collect(),
             found: RefCell::default(),
+            noted: RefCell::default(),
             broken: RefCell::default(),
         }
     }
@@ -83,13 +85,24 @@ impl<'t> Report<'t> {
         None
     }
 
+    /// Adds what is no mistake, but worth saying.
+    pub(super) fn note(&self, spot: Spot, problem: Problem) {
+        let note = self.error(Some(spot.at), spot.key, problem);
+        self.noted.borrow_mut().push(note);
+    }
+
     fn push(&self, at: Option<usize>, key: String, problem: Problem) {
-        self.found.borrow_mut().push(Error {
+        let error = self.error(at, key, problem);
+        self.found.borrow_mut().push(error);
+    }
+
+    fn error(&self, at: Option<usize>, key: String, problem: Problem) -> Error {
+        Error {
             file: self.file.clone(),
             place: at.filter(|_| self.file.is_some()).map(|at| self.place(at)),
             key,
             problem,
-        });
+        }
     }
 
     /// Takes what is good; adds what is not as a mistake of this argument.
@@ -112,9 +125,9 @@ impl<'t> Report<'t> {
         Place { line, column }
     }
 
-    /// Everything that was found.
-    pub(super) fn into_found(self) -> Vec<Error> {
-        self.found.into_inner()
+    /// Every mistake, and every note.
+    pub(super) fn into_found(self) -> (Vec<Error>, Vec<Error>) {
+        (self.found.into_inner(), self.noted.into_inner())
     }
 
     /// From 1.

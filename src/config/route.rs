@@ -1,6 +1,7 @@
 //! `[defaults]` and `[[route]]`: what each route is for, and what becomes of its calls.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -14,16 +15,21 @@ use super::report::{Report, Spot};
 use super::upstream::Upstream;
 use super::value;
 use super::words::Text;
-use crate::exchange::{AfterDeadline, RouteSettings};
+use crate::breaker;
+use crate::exchange::{AfterDeadline, Mode, RouteSettings};
 use crate::fallback::Fallback;
 use crate::route::{Kind, Path, Pattern};
-use crate::twiml::Strictness;
+use crate::twiml::{self, Strictness};
+use crate::upstream::Host;
 
 /// Twilio hangs up after 15 s; the answer must have reached it by then.
 pub(super) const LONGEST_DEADLINE: Duration = Duration::from_secs(14);
 
 /// More calls at once than one machine carries.
-const MOST_IN_FLIGHT: usize = 10_000_000;
+pub(super) const MOST_IN_FLIGHT: usize = 10_000_000;
+
+/// More failures in a row than anyone would wait for.
+const MOST_FAILURES: usize = 1_000_000;
 
 /// The name of what no route matches.
 const UNMATCHED: &str = "unmatched";
@@ -37,6 +43,8 @@ pub(super) struct Inherited {
     max_in_flight: usize,
     pass_status: Vec<StatusCode>,
     after_deadline: AfterDeadline,
+    mode: Mode,
+    breaker: breaker::Settings,
 }
 
 impl Default for Inherited {
@@ -48,6 +56,12 @@ impl Default for Inherited {
             max_in_flight: 1024,
             pass_status: vec![StatusCode::UNAUTHORIZED],
             after_deadline: AfterDeadline::Drain,
+            mode: Mode::Enforce,
+            breaker: breaker::Settings {
+                failures: 5,
+                probe_every: Duration::from_secs(5),
+                health_path: None,
+            },
         }
     }
 }
@@ -55,7 +69,6 @@ impl Default for Inherited {
 impl Inherited {
     /// What a table says, and for the rest what holds already.
     fn read(table: &mut Reader<'_>, base: &Self) -> Self {
-        table.word("mode", &[("enforce", ())]);
         table.word("signature", &[("off", ())]);
         Self {
             deadline: table.read("deadline", deadline).unwrap_or(base.deadline),
@@ -72,6 +85,8 @@ impl Inherited {
             after_deadline: table
                 .word("after_deadline", &AFTER_DEADLINE)
                 .unwrap_or(base.after_deadline),
+            mode: table.word("mode", &MODE).unwrap_or(base.mode),
+            breaker: breaker(table.table("breaker"), &base.breaker),
         }
     }
 
@@ -92,9 +107,28 @@ impl Inherited {
             max_in_flight: self.max_in_flight,
             pass_status: self.pass_status.clone(),
             after_deadline: self.after_deadline,
+            mode: self.mode,
+            breaker: self.breaker.clone(),
             fallback,
         }
     }
+}
+
+/// Reads a `breaker` table: what it says, and for the rest what holds already.
+fn breaker(mut table: Reader<'_>, base: &breaker::Settings) -> breaker::Settings {
+    let settings = breaker::Settings {
+        failures: table
+            .read("failures", value::count(0, MOST_FAILURES))
+            .map_or(base.failures, |failures| failures as u32),
+        probe_every: table
+            .read("probe_every", value::duration)
+            .unwrap_or(base.probe_every),
+        health_path: table
+            .read("health_path", value::target)
+            .or_else(|| base.health_path.clone()),
+    };
+    table.finish();
+    settings
 }
 
 /// One `[[route]]`, as much of it as could be read, and where that stands.
@@ -104,6 +138,7 @@ pub(super) struct Route {
     name_spot: Spot,
     pattern: Option<Pattern>,
     path_spot: Spot,
+    fallback_spot: Spot,
     deadline: Duration,
     /// The whole, if nothing is wrong with it.
     pub(super) settings: Option<RouteSettings>,
@@ -158,6 +193,7 @@ impl Route {
         let fallback = pages.read(&mut table, kind);
         let own = Inherited::read(&mut table, inherited);
         let (name_spot, path_spot) = (table.spot("name"), table.spot("path"));
+        let fallback_spot = table.spot("fallback");
         table.finish();
 
         let parts = (name.clone(), kind, pattern.clone(), fallback);
@@ -172,6 +208,7 @@ impl Route {
             name_spot,
             pattern,
             path_spot,
+            fallback_spot,
             deadline: own.deadline,
             settings,
         }
@@ -203,10 +240,12 @@ pub(super) fn check(
     routes: &[Route],
     inherited: &Inherited,
     upstream: Option<&Upstream>,
+    listen: &[SocketAddr],
     report: &Report<'_>,
 ) {
     check_names(routes, report);
     check_patterns(routes, report);
+    check_elsewhere(routes, listen, report);
     if let Some(upstream) = upstream {
         check_connect_timeout(routes, inherited, upstream, report);
     }
@@ -239,6 +278,47 @@ fn check_patterns(routes: &[Route], report: &Report<'_>) {
         }
         earlier.push((pattern, route));
     }
+}
+
+/// A fallback URL leaves the app some time, and doesn't lead back to us.
+fn check_elsewhere(routes: &[Route], listen: &[SocketAddr], report: &Report<'_>) {
+    for route in routes {
+        let Some(settings) = &route.settings else {
+            continue;
+        };
+        let both = [twiml::Kind::Voice, twiml::Kind::Messaging];
+        for elsewhere in both
+            .iter()
+            .filter_map(|kind| settings.fallback.elsewhere(*kind))
+        {
+            let (found, deadline) = (elsewhere.budget, route.deadline);
+            if found >= deadline {
+                report.add(
+                    route.fallback_spot.clone(),
+                    Problem::Budget { found, deadline },
+                );
+            }
+            let place = &elsewhere.upstream.settings;
+            let ours = listen
+                .iter()
+                .find(|own| is_ours(own, &place.host, place.port));
+            if let Some(own) = ours {
+                report.add(route.fallback_spot.clone(), Problem::PointsAtUs(*own));
+            }
+        }
+    }
+}
+
+/// Whether a connection there would come to this listener, as far as can be told without asking anyone.
+fn is_ours(listen: &SocketAddr, host: &Host, port: u16) -> bool {
+    let address = match host {
+        Host::Address(address) => Some(*address),
+        Host::Name(name) if name == "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
+        Host::Name(_) => None,
+    };
+    let everywhere = listen.ip().is_unspecified();
+    let here = |address: IpAddr| address == listen.ip() || everywhere && address.is_loopback();
+    listen.port() == port && address.is_some_and(here)
 }
 
 /// A default that is longer than a deadline does no harm: the deadline cuts it. One that is given is a mistake.
@@ -294,6 +374,8 @@ const VALIDATE: [(&str, Option<Strictness>); 3] = [
     ("twilio", Some(Strictness::Twilio)),
     ("strict", Some(Strictness::Strict)),
 ];
+
+const MODE: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("observe", Mode::Observe)];
 
 const AFTER_DEADLINE: [(&str, AfterDeadline); 2] = [
     ("drain", AfterDeadline::Drain),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::host;
 use super::problem::Problem;
 use super::reader::Reader;
 use super::report::Report;
@@ -46,7 +47,7 @@ pub(super) fn trusted_proxies() -> Vec<IpNet> {
 }
 
 /// Reads `[server]`.
-pub(super) fn read(mut server: Reader<'_>) -> (Settings, Vec<IpNet>) {
+pub(super) fn read(mut server: Reader<'_>) -> (Settings, Vec<IpNet>, Option<String>) {
     let defaults = defaults();
     let settings = Settings {
         listen: server
@@ -70,9 +71,14 @@ pub(super) fn read(mut server: Reader<'_>) -> (Settings, Vec<IpNet>) {
             .unwrap_or(defaults.keep_alive),
     };
     let trusted = server.list("trusted_proxies", value::network);
+    let public_url = server.read("public_url", host::public_url);
     check(&settings, &server);
     server.finish();
-    (settings, trusted.unwrap_or_else(trusted_proxies))
+    (
+        settings,
+        trusted.unwrap_or_else(trusted_proxies),
+        public_url,
+    )
 }
 
 /// The defaults, but for the addresses that a command names.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::host;
 use super::reader::Reader;
 use super::report::Spot;
+use super::route::MOST_IN_FLIGHT;
 use super::value;
 use crate::upstream::{Host, Settings};
 
@@ -23,6 +24,7 @@ pub(super) fn at((host, port): (Host, u16)) -> Settings {
         port,
         connect_timeout: Duration::from_millis(250),
         idle_timeout: Duration::from_secs(3),
+        max_in_flight: 4096,
     }
 }
 
@@ -32,12 +34,14 @@ pub(super) fn read(file: &mut Reader<'_>) -> Option<Upstream> {
     let url = upstream.require("url", EXAMPLE_URL, host::url);
     let connect_timeout = upstream.read("connect_timeout", value::duration);
     let idle_timeout = upstream.read("idle_timeout", value::duration);
+    let max_in_flight = upstream.read("max_in_flight", value::count(1, MOST_IN_FLIGHT));
     let spot = upstream.spot("connect_timeout");
     upstream.finish();
 
     let mut settings = at(url?);
     settings.connect_timeout = connect_timeout.unwrap_or(settings.connect_timeout);
     settings.idle_timeout = idle_timeout.unwrap_or(settings.idle_timeout);
+    settings.max_in_flight = max_in_flight.unwrap_or(settings.max_in_flight);
     Some(Upstream {
         settings,
         connect_timeout: connect_timeout.map(|_| spot),

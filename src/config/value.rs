@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use toml::de::DeValue;
 
 use super::problem::Problem;
-use crate::route;
+use crate::route::{self, PathError};
 
 /// No duration here is longer: more is a slip of the pen, and far more would overflow the clock.
 pub(super) const LONGEST: Duration = Duration::from_secs(60 * 60);
@@ -115,6 +115,24 @@ pub(super) fn network(value: &DeValue<'_>) -> Result<IpNet, Problem> {
 pub(super) fn path(value: &DeValue<'_>) -> Result<route::Path, Problem> {
     let text = text(value)?;
     route::Path::parse(text).map_err(|why| Problem::Path {
+        found: text.into(),
+        why,
+    })
+}
+
+/// What a probe asks for: a path, with a query if it has one.
+pub(super) fn target(value: &DeValue<'_>) -> Result<String, Problem> {
+    let text = text(value)?;
+    let why = if !text.starts_with('/') {
+        PathError::NotAbsolute
+    } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        PathError::NotEncoded
+    } else if text.contains('#') {
+        PathError::NotOnlyPath
+    } else {
+        return Ok(text.to_owned());
+    };
+    Err(Problem::Path {
         found: text.into(),
         why,
     })

@@ -9,34 +9,78 @@ use super::site::{Route, Slot};
 use super::{Attempted, PAGE_LIMIT};
 use crate::answer::{self, Plan, Terms, Unfit};
 use crate::outcome::Cause;
-use crate::twiml::{Kind, Twiml};
+use crate::twiml::{Kind, Strictness, Twiml};
 
-/// Collects an answer and judges it.
+/// Collects an answer and judges it. On a route that is only observed, a bad one goes back as well.
 pub(super) async fn judged(
-    mut head: response::Parts,
+    head: response::Parts,
     kind: Kind,
     run: &mut Run,
     slot: Slot,
 ) -> Result<Attempted, Cause> {
+    let original = run.observes().then(|| head.clone());
+    match (collected(head, kind, run).await, original) {
+        (Ok(Collected::Whole(response)), _) => Ok(Attempted::Whole(response)),
+        (Ok(Collected::Stream(head)), _) => run.download(head, slot),
+        (Err(cause), Some(original)) if run.in_flight.is_some() => {
+            run.observed = Some(cause);
+            run.download(original, slot)
+        }
+        (Err(cause), _) => Err(cause),
+    }
+}
+
+enum Collected {
+    Whole(Response<Page>),
+    /// Its body isn't to be collected.
+    Stream(response::Parts),
+}
+
+async fn collected(
+    mut head: response::Parts,
+    kind: Kind,
+    run: &mut Run,
+) -> Result<Collected, Cause> {
+    let plan = match planned(&head, kind, run) {
+        Ok(Plan::Stream) => return Ok(Collected::Stream(head)),
+        Ok(plan) => plan,
+        Err(Unfit::ContentType) if run.is_empty().await? => return Err(Unfit::Empty.into()),
+        Err(unfit) => return Err(unfit.into()),
+    };
+    let page = run.page().await?;
+    let page = proven(&mut head, page, plan, kind, &run.route)?;
+    run.done();
+    Ok(Collected::Whole(Response::from_parts(
+        head,
+        Page::whole(page),
+    )))
+}
+
+/// What the answer's head says is to be done with it.
+pub(super) fn planned(head: &response::Parts, kind: Kind, run: &Run) -> Result<Plan, Unfit> {
     let terms = Terms {
         kind,
         strictness: run.route.settings.validate,
         pass_status: &run.route.settings.pass_status,
         conditional: run.conditional,
     };
-    let plan = match answer::plan(&head, terms) {
-        Ok(Plan::Stream) => return run.download(head, slot),
-        Ok(plan) => plan,
-        Err(Unfit::ContentType) if run.is_empty().await? => return Err(Unfit::Empty.into()),
-        Err(unfit) => return Err(unfit.into()),
-    };
-    let page = run.page().await?;
-    let page = match plan {
-        Plan::Stream | Plan::AsItIs => page,
+    answer::plan(head, terms)
+}
+
+/// The page that goes back by this plan: what needs to be TwiML was proved to be.
+pub(super) fn proven(
+    head: &mut response::Parts,
+    page: Bytes,
+    plan: Plan,
+    kind: Kind,
+    route: &Route,
+) -> Result<Bytes, Cause> {
+    match plan {
+        Plan::Stream | Plan::AsItIs => Ok(page),
         Plan::Body(warning) => {
             let page = present(page)?;
-            warning.inspect(|code| run.route.metrics.warned(*code));
-            page
+            warning.inspect(|code| route.metrics.warned(*code));
+            Ok(page)
         }
         Plan::Judge { charset, text } => {
             let (page, coded) = answer::decoded(&head.headers, present(page)?, PAGE_LIMIT)?;
@@ -44,29 +88,25 @@ pub(super) async fn judged(
                 head.headers.remove(header::CONTENT_ENCODING);
                 head.headers.remove(header::CONTENT_LENGTH);
             }
-            proven(page, charset.as_deref(), text, kind, &run.route)?
+            twiml(page, charset.as_deref(), text, kind, route)
         }
-    };
-    run.done();
-    Ok(Attempted::Whole(Response::from_parts(
-        head,
-        Page::whole(page),
-    )))
+    }
 }
 
-/// Only a page that was proved to be TwiML goes back, or text of which Twilio only warns.
-fn proven(
+/// A page that is TwiML, or text of which Twilio only warns.
+fn twiml(
     page: Bytes,
     charset: Option<&str>,
     text: bool,
     kind: Kind,
     route: &Route,
 ) -> Result<Bytes, Cause> {
-    if text && page.trim_ascii_start().first() != Some(&b'<') {
-        route.metrics.warned(12200);
-        return Ok(page);
+    let rules = route.rules(kind);
+    let mut twiml = Twiml::parse(page, charset, rules)?;
+    if twiml.is_plain_text() && !text {
+        // It says that it is XML, and isn't.
+        twiml = Twiml::parse(twiml.into_bytes(), charset, &rules.at(Strictness::Strict))?;
     }
-    let twiml = Twiml::parse(page, charset, route.rules(kind))?;
     for warning in twiml.warnings() {
         route.metrics.warned(warning.code());
     }

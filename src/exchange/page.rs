@@ -37,13 +37,20 @@ impl Page {
     }
 
     /// A body as it comes from the app; the call is counted when it has gone through.
-    pub(super) fn stream(download: Download, tally: Tally, slot: Slot, route: Arc<Route>) -> Self {
+    pub(super) fn stream(
+        download: Download,
+        tally: Tally,
+        slot: Slot,
+        route: Arc<Route>,
+        outcome: Outcome,
+    ) -> Self {
         let patience = Box::pin(sleep(STANDSTILL));
         Self::Stream(Box::new(Stream {
             download,
             tally: Some(tally),
             _slot: slot,
             route,
+            outcome,
             patience,
             broken: None,
         }))
@@ -57,6 +64,8 @@ pub struct Stream {
     tally: Option<Tally>,
     _slot: Slot,
     route: Arc<Route>,
+    /// How the call is counted if its body goes through.
+    outcome: Outcome,
     patience: Pin<Box<Sleep>>,
     /// Why it breaks off, once all that came before is out.
     broken: Option<Failure>,
@@ -81,7 +90,7 @@ impl Stream {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            _ if self.download.is_end_stream() => self.finish(Outcome::Upstream),
+            _ if self.download.is_end_stream() => self.finish(self.outcome),
             Some(Ok(_)) | None => {}
         }
         Poll::Ready(frame)
@@ -136,18 +145,20 @@ impl Body for Page {
     }
 }
 
-/// The fallback: Twilio takes it as it would the app's own answer.
-pub(super) fn fallback(page: Bytes, reason: Reason) -> Response<Page> {
-    let mut response = Response::new(Page::whole(page));
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/xml; charset=utf-8"),
-    );
-    headers.insert(
-        UNDERSTUDY_FALLBACK,
-        HeaderValue::from_static(reason.label()),
-    );
+/// The fallback: what was got elsewhere, or else this page. Twilio takes it as it would the app's own answer.
+pub(super) fn standing_in(
+    elsewhere: Option<Response<Page>>,
+    page: impl FnOnce() -> Bytes,
+    reason: Reason,
+) -> Response<Page> {
+    let mut response = elsewhere.unwrap_or_else(|| {
+        let mut response = Response::new(Page::whole(page()));
+        let xml = HeaderValue::from_static("text/xml; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, xml);
+        response
+    });
+    let reason = HeaderValue::from_static(reason.label());
+    response.headers_mut().insert(UNDERSTUDY_FALLBACK, reason);
     response
 }
 

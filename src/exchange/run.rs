@@ -11,13 +11,15 @@ use tracing::{info, warn};
 
 use super::page::{self, Page};
 use super::site::{Route, Shared, Slot};
-use super::{AfterDeadline, Answered, Attempted, PAGE_LIMIT};
+use super::{AfterDeadline, Answered, Attempted, Mode, PAGE_LIMIT};
 use crate::body::{self, Upload};
+use crate::breaker::{Opened, Permit};
 use crate::deadline::Deadline;
+use crate::drill;
 use crate::failures::{self, Failure};
 use crate::fallback;
 use crate::metrics::Tally;
-use crate::outcome::{Cause, Outcome, Verdict};
+use crate::outcome::{AppIs, Cause, Outcome, Reason, Verdict};
 use crate::twiml::Kind;
 use crate::upstream::{self, Download, InFlight, fields};
 use crate::webhook::{self, Parameters};
@@ -34,13 +36,22 @@ pub(super) struct Run {
     pub(super) upload: Upload,
     pub(super) in_flight: Option<InFlight>,
     pub(super) retried: bool,
+    /// Leave to try the app, until it is told what became of it.
+    pub(super) permit: Option<Permit>,
+    /// What a drill has struck it with.
+    pub(super) struck: Option<drill::Fault>,
+    /// Why enforcing would have replaced the answer that goes back.
+    pub(super) observed: Option<Cause>,
     /// The app's status, once known.
     pub(super) status: Option<StatusCode>,
     pub(super) websocket: bool,
     pub(super) conditional: bool,
     /// The deadline passed, so what the app still answers is late.
     late: bool,
-    uri: Uri,
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    /// The request's fields as they go to the app; only where a fallback URL may need them.
+    pub(super) fields: HeaderMap,
     form: bool,
     expects: Expects,
     began: Instant,
@@ -77,14 +88,26 @@ impl Run {
             upload: Upload::new(body, limit),
             in_flight: None,
             retried: false,
+            permit: None,
+            struck: None,
+            observed: None,
             status: None,
             websocket,
             conditional: is_conditional(&head.method, &head.headers),
             late: false,
+            method: head.method.clone(),
             uri: head.uri.clone(),
+            fields: HeaderMap::new(),
             form,
             expects,
             began: Instant::now(),
+        }
+    }
+
+    /// Keeps of a head what a fallback URL will need, if there is one.
+    pub(super) fn keep(&mut self, fields: &HeaderMap) {
+        if !self.route.settings.fallback.kept().is_zero() {
+            self.fields = fields.clone();
         }
     }
 
@@ -112,17 +135,25 @@ impl Run {
 
     /// The page that stands in for the app's. An opt-out gets none of ours: only Twilio may answer it.
     fn stand_in(&self, kind: Kind) -> Bytes {
-        match kind {
-            Kind::Messaging if self.parameters(&self.form()).opts_out() => fallback::silence(),
-            Kind::Messaging | Kind::Voice => self.route.settings.fallback.page(kind),
+        let form = self.form();
+        if kind == Kind::Messaging && self.parameters(&form).opts_out() {
+            return fallback::silence();
         }
+        // What has come of a form that isn't whole may end in the midst of a number.
+        let whole = if self.upload.is_whole() {
+            &form[..]
+        } else {
+            b""
+        };
+        let parameters = self.parameters(whole);
+        self.route.settings.fallback.page(kind, &parameters)
     }
 
     fn parameters<'a>(&'a self, form: &'a [u8]) -> Parameters<'a> {
         Parameters::new(self.uri.query().unwrap_or_default().as_bytes(), form)
     }
 
-    fn form(&self) -> Bytes {
+    pub(super) fn form(&self) -> Bytes {
         if self.form {
             self.upload.remembered()
         } else {
@@ -132,14 +163,38 @@ impl Run {
 
     /// The app's page, whole.
     pub(super) async fn page(&mut self) -> Result<Bytes, upstream::Failure> {
-        match &mut self.in_flight {
-            Some(in_flight) => {
-                let page = in_flight.page(PAGE_LIMIT).await;
-                // A page that broke or is too large leaves nothing to finish.
-                page.inspect_err(|_| self.in_flight = None)
-            }
-            None => Ok(Bytes::new()),
+        let observes = self.observes();
+        let Some(in_flight) = &mut self.in_flight else {
+            return Ok(Bytes::new());
+        };
+        let page = in_flight.page(PAGE_LIMIT).await;
+        let goes_on = observes && matches!(page, Err(upstream::Failure::BodyTooLarge(_)));
+        if page.is_err() && !goes_on {
+            // A page that broke or is too large leaves nothing to finish.
+            self.in_flight = None;
         }
+        page
+    }
+
+    /// Whether answers go back whatever they are.
+    pub(super) fn observes(&self) -> bool {
+        self.route.settings.mode == Mode::Observe
+    }
+
+    /// The call has its answer from the app: how it is counted. On a route that is only observed, what enforcing would have
+    /// replaced is counted as such.
+    pub(super) fn settle(&mut self, shared: &Shared) -> Outcome {
+        if self.observes() && self.began.elapsed() > self.route.settings.deadline {
+            self.observed.get_or_insert(Cause::Deadline);
+        }
+        let Some(cause) = self.observed.take() else {
+            return Outcome::Upstream;
+        };
+        if let Verdict::FallBack { reason, .. } = cause.verdict() {
+            self.route.metrics.observed(reason);
+        }
+        self.report(&cause, Outcome::Observed, shared);
+        Outcome::Observed
     }
 
     /// Whether the app's answer has no body.
@@ -189,12 +244,13 @@ impl Run {
         download: Download,
         tally: Tally,
         slot: Slot,
+        outcome: Outcome,
     ) -> Response<Page> {
         let page = if http_body::Body::is_end_stream(&download) {
-            tally.finish(Outcome::Upstream);
+            tally.finish(outcome);
             Page::whole(Bytes::new())
         } else {
-            Page::stream(download, tally, slot, Arc::clone(&self.route))
+            Page::stream(download, tally, slot, Arc::clone(&self.route), outcome)
         };
         Response::from_parts(head, page)
     }
@@ -217,6 +273,14 @@ impl Run {
         }
     }
 
+    /// The cause, by its proper name if a drill brought it about.
+    pub(super) fn rehearsed(&self, cause: Cause) -> Cause {
+        match self.struck {
+            Some(fault) => cause.rehearsed(fault),
+            None => cause,
+        }
+    }
+
     pub(super) fn answered(&self, response: Response<Page>) -> Answered {
         Answered {
             leaves_unread: !self.upload.is_whole(),
@@ -224,10 +288,25 @@ impl Run {
         }
     }
 
+    /// Tells the breaker what was learnt of the app; whether it opened.
+    pub(super) fn tell_breaker(&mut self, attempted: &Result<Attempted, Cause>) -> Option<Opened> {
+        let permit = self.permit.take()?;
+        let app = attempted
+            .as_ref()
+            .map_or_else(Cause::tells_of_app, |_| AppIs::Up);
+        match app {
+            AppIs::Up => permit.succeed(),
+            AppIs::Down => return permit.fail(&self.route.settings.breaker),
+            AppIs::Unknown => {}
+        }
+        None
+    }
+
     /// What goes back for a cause, and how the call is counted.
     pub(super) fn answer_for(
         &mut self,
         cause: &Cause,
+        elsewhere: Option<Response<Page>>,
         shared: &Shared,
     ) -> (Outcome, Response<Page>) {
         self.late = matches!(cause, Cause::Deadline);
@@ -237,11 +316,18 @@ impl Run {
                 page::plain(StatusCode::BAD_REQUEST, cause),
             ),
             (Verdict::Refuse(status), _) => (Outcome::Rejected, page::plain(status, cause)),
+            (Verdict::FallBack { reason, status }, _) if self.observes() => {
+                self.route.metrics.observed(reason);
+                (Outcome::Observed, page::plain(status, cause))
+            }
             (Verdict::FallBack { reason, .. }, Some(kind)) => {
                 self.route.metrics.fell_back(reason);
+                if reason == Reason::Drill {
+                    self.has_rehearsed(kind, elsewhere.is_some());
+                }
                 (
                     Outcome::Fallback,
-                    page::fallback(self.stand_in(kind), reason),
+                    page::standing_in(elsewhere, || self.stand_in(kind), reason),
                 )
             }
             (Verdict::FallBack { status, .. }, None) => {
@@ -260,6 +346,11 @@ impl Run {
     /// Says and remembers what happened.
     fn report(&self, cause: &Cause, outcome: Outcome, shared: &Shared) {
         let failure = self.failure(cause, outcome);
+        let message = if matches!(cause, Cause::Drill(_)) {
+            "a drill struck a call: the app was not asked"
+        } else {
+            "the app gave no good answer"
+        };
         match outcome {
             Outcome::Fallback | Outcome::Error | Outcome::Observed => {
                 warn!(
@@ -274,7 +365,7 @@ impl Run {
                     line = failure.line,
                     column = failure.column,
                     detail = failure.detail,
-                    "the app gave no good answer"
+                    "{message}"
                 );
                 shared.failures.push(failure);
             }

@@ -1,14 +1,19 @@
 //! Every route with all that its calls need: what a reload builds anew and swaps in one step.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
 use http::request::Parts;
 use ipnet::IpNet;
+use tracing::warn;
 
+use super::grammar::Grammar;
 use super::request;
+use crate::breaker::{self, Breaker, Permit};
+use crate::drill::Drill;
 use crate::failures::Failures;
 use crate::fallback::Fallback;
 use crate::metrics::{Metrics, RouteMetrics};
@@ -17,6 +22,9 @@ use crate::route::{Kind, Pattern, Table};
 use crate::signature::Policy;
 use crate::twiml::{self, Rules, Strictness};
 use crate::upstream::{self, Census, Upstream};
+
+/// After so long Twilio gives up (error 11205).
+const TWILIO_WAITS: Duration = Duration::from_secs(15);
 
 /// How calls are answered: the routes and the app.
 #[derive(Clone, Debug)]
@@ -27,6 +35,10 @@ pub struct Settings {
     pub upstream: upstream::Settings,
     /// Peers whose `X-Forwarded-*` fields are kept.
     pub trusted_proxies: Vec<IpNet>,
+    /// What pages are judged by.
+    pub grammar: Grammar,
+    /// How Twilio addresses us: scheme, host and port, without a slash behind.
+    pub public_url: Option<String>,
     /// What holds for a request that no route matches (it is `pass`).
     pub unmatched: RouteSettings,
 }
@@ -52,8 +64,21 @@ pub struct RouteSettings {
     pub pass_status: Vec<StatusCode>,
     /// What becomes of the app's work when the deadline has passed.
     pub after_deadline: AfterDeadline,
+    /// Whether a bad answer is replaced.
+    pub mode: Mode,
+    /// When calls are answered without a try.
+    pub breaker: breaker::Settings,
     /// What is answered in the app's place.
     pub fallback: Fallback,
+}
+
+/// Whether a bad answer is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The fallback stands in for it.
+    Enforce,
+    /// It is judged and counted, and goes back as it is.
+    Observe,
 }
 
 /// What becomes of the app's work when the deadline has passed.
@@ -73,6 +98,8 @@ pub struct Shared {
     pub failures: Failures,
     /// The connections to the app, counted.
     pub census: Arc<Census>,
+    breakers: Mutex<HashMap<String, Arc<Breaker>>>,
+    drills: Mutex<HashMap<String, Arc<Drill>>>,
 }
 
 impl Shared {
@@ -84,7 +111,23 @@ impl Shared {
             metrics,
             failures: Failures::default(),
             census,
+            breakers: Mutex::default(),
+            drills: Mutex::default(),
         })
+    }
+
+    /// The breaker of a route, the same one for the same name.
+    fn breaker(&self, route: &str) -> Arc<Breaker> {
+        let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        let breaker = breakers.entry(route.to_owned());
+        Arc::clone(breaker.or_insert_with(Breaker::new))
+    }
+
+    /// The drills of a route, the same ones for the same name.
+    fn drill(&self, route: &str) -> Arc<Drill> {
+        let mut drills = self.drills.lock().unwrap_or_else(PoisonError::into_inner);
+        let drill = drills.entry(route.to_owned());
+        Arc::clone(drill.or_default())
     }
 }
 
@@ -99,6 +142,8 @@ pub struct Site {
     pub upstream: Arc<Upstream>,
     /// Peers whose `X-Forwarded-*` fields are kept.
     pub trusted_proxies: Vec<IpNet>,
+    /// How Twilio addresses us.
+    pub public_url: Option<String>,
     /// What outlives it.
     pub shared: Arc<Shared>,
 }
@@ -106,7 +151,7 @@ pub struct Site {
 impl Site {
     /// The site of these settings; connections to the app are kept over a reload that doesn't change where it is.
     pub fn new(settings: Settings, shared: &Arc<Shared>, before: Option<&Self>) -> Self {
-        let route = |settings: RouteSettings| Arc::new(Route::new(settings, &shared.metrics));
+        let route = |route| Arc::new(Route::new(route, &settings.grammar, shared));
         let routes: Vec<_> = settings.routes.into_iter().map(route).collect();
         let placed = routes
             .iter()
@@ -117,14 +162,57 @@ impl Site {
             }
             _ => Arc::new(Upstream::new(settings.upstream, Arc::clone(&shared.census))),
         };
-        Self {
+        let site = Self {
             table: Table::new(placed),
             routes,
             unmatched: route(settings.unmatched),
             upstream,
             trusted_proxies: settings.trusted_proxies,
+            public_url: settings.public_url,
             shared: Arc::clone(shared),
+        };
+        site.end_lost_drills();
+        site
+    }
+
+    /// Ends the drills that would rehearse nothing any more: a route may have gone, or have changed.
+    fn end_lost_drills(&self) {
+        let drills = &self.shared.drills;
+        for (name, drill) in drills.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let Some(progress) = drill.progress() else {
+                continue;
+            };
+            let fault = progress.plan.fault;
+            let stays = self
+                .named(name)
+                .is_some_and(|route| route.can_rehearse(fault).is_ok());
+            if !stays {
+                drill.stop();
+                self.shared.metrics.route(name).drill_active.set(0);
+                warn!(route = name, "the configuration ended a drill");
+            }
         }
+    }
+
+    /// The route of this name.
+    pub fn named(&self, name: &str) -> Option<&Arc<Route>> {
+        self.all_routes().find(|route| route.settings.name == name)
+    }
+
+    /// Every route, and what holds where none matches.
+    pub fn all_routes(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.routes.iter().chain([&self.unmatched])
+    }
+
+    /// Every series, as it is now.
+    pub fn exposition(&self) -> Vec<u8> {
+        for route in self.all_routes() {
+            let state = route.breaker.state() as i64;
+            route.metrics.breaker_state.set(state);
+            let drill = route.drill.progress();
+            route.metrics.drill_active.set(drill.is_some().into());
+        }
+        self.shared.metrics.text()
     }
 
     /// The route of a request.
@@ -141,19 +229,25 @@ pub struct Route {
     pub settings: RouteSettings,
     /// Its series.
     pub metrics: Arc<RouteMetrics>,
+    /// Whether its calls are tried.
+    pub breaker: Arc<Breaker>,
+    /// What is rehearsed on it.
+    pub drill: Arc<Drill>,
     pub(super) signature: Policy,
     voice: Rules,
     messaging: Rules,
 }
 
 impl Route {
-    fn new(settings: RouteSettings, metrics: &Metrics) -> Self {
+    fn new(settings: RouteSettings, grammar: &Grammar, shared: &Shared) -> Self {
         let strictness = settings.validate.unwrap_or(Strictness::Twilio);
         Self {
-            metrics: metrics.route(&settings.name),
+            metrics: shared.metrics.route(&settings.name),
+            breaker: shared.breaker(&settings.name),
+            drill: shared.drill(&settings.name),
             signature: Policy::Off,
-            voice: Rules::new(twiml::Kind::Voice, strictness),
-            messaging: Rules::new(twiml::Kind::Messaging, strictness),
+            voice: grammar.rules(twiml::Kind::Voice, strictness),
+            messaging: grammar.rules(twiml::Kind::Messaging, strictness),
             settings,
         }
     }
@@ -166,29 +260,57 @@ impl Route {
         }
     }
 
-    /// A place among the calls under way.
-    pub(super) fn admit(&self) -> Result<Slot, Cause> {
-        let slot = Slot::take(&self.metrics);
-        if slot.before >= self.settings.max_in_flight {
+    /// How long a call may take. One that is only observed may take as long as Twilio itself waits.
+    pub(super) fn budget(&self) -> Duration {
+        match self.settings.mode {
+            Mode::Enforce => self.settings.deadline,
+            Mode::Observe => TWILIO_WAITS,
+        }
+    }
+
+    /// Leave to try the app; none is needed where nothing is ever replaced.
+    pub(super) fn permit(&self) -> Result<Option<Permit>, Cause> {
+        match self.settings.mode {
+            Mode::Enforce => self.breaker.admit().map(Some).ok_or(Cause::BreakerOpen),
+            Mode::Observe => Ok(None),
+        }
+    }
+
+    /// A place among the calls under way, on the route and at the app.
+    pub(super) fn admit(&self, upstream: &Arc<Upstream>) -> Result<Slot, Cause> {
+        let (slot, fits) = Slot::take(self, upstream);
+        if !fits && self.settings.mode == Mode::Enforce {
             return Err(Cause::Overload);
         }
         Ok(slot)
     }
 }
 
-/// A place among a route's calls under way, free again when dropped.
+/// A place among the calls under way, on a route and at the app; free again when dropped.
 pub(super) struct Slot {
     metrics: Arc<RouteMetrics>,
-    /// How many there were already.
-    before: usize,
+    /// None for a call that won't go there.
+    upstream: Option<Arc<Upstream>>,
 }
 
 impl Slot {
-    fn take(metrics: &Arc<RouteMetrics>) -> Self {
-        let before = metrics.in_flight.fetch_add(1, Relaxed);
-        Self {
-            metrics: Arc::clone(metrics),
-            before,
+    /// The place, and whether it is within the limits of both.
+    fn take(route: &Route, upstream: &Arc<Upstream>) -> (Self, bool) {
+        let on_route = route.metrics.in_flight.fetch_add(1, Relaxed);
+        let at_app = upstream.in_flight.fetch_add(1, Relaxed);
+        let fits =
+            on_route < route.settings.max_in_flight && at_app < upstream.settings.max_in_flight;
+        let slot = Self {
+            metrics: Arc::clone(&route.metrics),
+            upstream: Some(Arc::clone(upstream)),
+        };
+        (slot, fits)
+    }
+
+    /// Frees the place at the app.
+    pub(super) fn leave_app(&mut self) {
+        if let Some(upstream) = self.upstream.take() {
+            upstream.in_flight.fetch_sub(1, Relaxed);
         }
     }
 }
@@ -196,5 +318,6 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.metrics.in_flight.fetch_sub(1, Relaxed);
+        self.leave_app();
     }
 }

@@ -1,10 +1,30 @@
-//! The answers that stand in for the app's: judged when the configuration is read, ready to send.
+//! The answers that stand in for the app's: judged when the configuration is read, filled with the request's own parameters
+//! when they are sent.
 //!
-//! A [`Fallback`] holds proofs ([`Twiml`]), so a page that Twilio can't act on never gets this far.
+//! A [`Fallback`] holds proofs: only [`Page::parse`] makes a [`Page`], and whatever a caller sends, what a page gives is
+//! TwiML. Where pages come from is no matter here, nor when one is needed.
+
+mod choice;
+mod draft;
+mod elsewhere;
+mod fault;
+mod names;
+mod page;
+mod template;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::twiml::{Kind, Twiml};
+pub use choice::{Choice, Is, StarWithin, Variant};
+pub use elsewhere::Elsewhere;
+pub use fault::{Fault, PlaceholderFault, Sample};
+pub use page::{LARGEST, Page};
+
+use crate::twiml::Kind;
+use crate::webhook::Parameters;
 
 /// The page for a voice call of a route that names none.
 pub const BUILT_IN_VOICE: &str = concat!(
@@ -26,21 +46,38 @@ pub fn silence() -> Bytes {
 /// What a route answers in the app's place.
 #[derive(Clone, Debug)]
 pub struct Fallback {
-    voice: Twiml,
-    messaging: Twiml,
+    voice: Choice,
+    messaging: Choice,
 }
 
 impl Fallback {
-    /// These pages.
-    pub fn new(voice: Twiml, messaging: Twiml) -> Self {
+    /// These pages, each for its own kind of caller.
+    pub fn new(voice: impl Into<Choice>, messaging: impl Into<Choice>) -> Self {
+        let (voice, messaging) = (voice.into(), messaging.into());
+        debug_assert!(voice.is_all(Kind::Voice) && messaging.is_all(Kind::Messaging));
         Self { voice, messaging }
     }
 
-    /// The page for a caller of this kind.
-    pub fn page(&self, kind: Kind) -> Bytes {
+    /// Who is asked for a page for callers of this kind.
+    pub fn elsewhere(&self, kind: Kind) -> Option<&Elsewhere> {
         match kind {
-            Kind::Voice => self.voice.bytes().clone(),
-            Kind::Messaging => self.messaging.bytes().clone(),
+            Kind::Voice => self.voice.elsewhere.as_ref(),
+            Kind::Messaging => self.messaging.elsewhere.as_ref(),
+        }
+    }
+
+    /// How much of a deadline is kept for asking elsewhere.
+    pub fn kept(&self) -> Duration {
+        let both = [Kind::Voice, Kind::Messaging].map(|kind| self.elsewhere(kind));
+        let budgets = both.into_iter().flatten().map(|elsewhere| elsewhere.budget);
+        budgets.max().unwrap_or_default()
+    }
+
+    /// The page for a caller of this kind, who sent these parameters.
+    pub fn page(&self, kind: Kind, parameters: &Parameters<'_>) -> Bytes {
+        match kind {
+            Kind::Voice => self.voice.page(parameters),
+            Kind::Messaging => self.messaging.page(parameters),
         }
     }
 }

@@ -68,8 +68,8 @@ impl Watch {
         ))
     }
 
-    /// Watches the folders of these files and no others.
-    pub(super) fn follow(&mut self, files: &[SourceFile]) {
+    /// Watches the folders of these files and no others; whether one of them is new.
+    pub(super) fn follow(&mut self, files: &[SourceFile]) -> bool {
         let wanted: BTreeSet<_> = files.iter().flat_map(|file| folders(&file.path)).collect();
         for gone in self.folders.difference(&wanted) {
             let _ = self.watcher.unwatch(gone);
@@ -80,7 +80,9 @@ impl Watch {
                 warn!(folder = %folder.display(), %error, "a folder can't be watched");
             }
         }
+        let is_new = !wanted.is_subset(&self.folders);
         self.folders = wanted;
+        is_new
     }
 }
 

@@ -94,15 +94,33 @@ pub(super) fn is_legal(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
 }
 
-/// Whether a page is ASCII and every character legal, as the usual page is. The compiler makes vector instructions of it.
+/// Whether a page is ASCII and every character legal, as the usual page is. The compiler makes vector instructions of the
+/// first look at each block, which only a block with a line end in it does not stand.
 #[inline]
 pub(super) fn is_plain(page: &[u8]) -> bool {
-    let odd = |b: u8| (b >= 0x80) | ((b < 0x20) & (b != b'\t') & (b != b'\n') & (b != b'\r'));
-    let (blocks, rest) = page.as_chunks::<32>();
-    blocks
+    const BLOCK: usize = 32;
+    let (blocks, rest) = page.as_chunks::<BLOCK>();
+    let last = page.last_chunk::<BLOCK>();
+    match last {
+        Some(last) => blocks.iter().chain([last]).all(is_plain_block),
+        None => rest.iter().all(|&b| is_plain_byte(b)),
+    }
+}
+
+#[inline]
+fn is_plain_block<const N: usize>(block: &[u8; N]) -> bool {
+    let beyond = block
         .iter()
-        .all(|block| !block.iter().fold(false, |any, &b| any | odd(b)))
-        && !rest.iter().any(|&b| odd(b))
+        .fold(false, |beyond, b| beyond | (b.wrapping_sub(0x20) >= 0x60));
+    !beyond
+        || block
+            .iter()
+            .fold(true, |plain, &b| plain & is_plain_byte(b))
+}
+
+#[inline]
+fn is_plain_byte(b: u8) -> bool {
+    (b.wrapping_sub(0x20) < 0x60) | (b == b'\t') | (b == b'\n') | (b == b'\r')
 }
 
 /// The first character that XML forbids, and its offset; `text` is valid UTF-8.
@@ -116,4 +134,44 @@ pub(super) fn first_illegal(text: &[u8]) -> Option<(usize, u32)> {
         (text[at + 2] >= 0xBE).then(|| (at, 0xFFC0 + u32::from(text[at + 2] & 0x3F)))
     });
     [control, noncharacter].into_iter().flatten().min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_odd_byte_anywhere_is_seen() {
+        for len in 0..100 {
+            assert!(is_plain(&vec![b'\n'; len]) && is_plain(&vec![b'~'; len]));
+            for at in 0..len {
+                for odd in [0, 0x1F, 0x0B, 0x80, 0xFF] {
+                    let mut page = vec![b' '; len];
+                    page[at] = odd;
+                    assert!(!is_plain(&page), "{odd} at {at} of {len}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_as_long_as_the_productions_say() {
+        for (text, name) in [
+            ("Say voice", "Say"),
+            ("xml:lang='", "xml:lang"),
+            ("say-as>", "say-as"),
+            ("_.1-·é=", "_.1-·é"),
+            ("éa\u{300}/", "éa\u{300}"),
+            ("-a", ""),
+            ("1a", ""),
+            ("·a", ""),
+            ("\u{300}", ""),
+            ("a×", "a"),
+            ("a\u{37E}", "a"),
+            ("\u{EFFFF}\u{F0000}", "\u{EFFFF}"),
+            ("", ""),
+        ] {
+            assert_eq!(name_len(text.as_bytes()), name.len(), "{text}");
+        }
+    }
 }

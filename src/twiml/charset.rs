@@ -69,7 +69,8 @@ impl<'p> Text<'p> {
             return Self::decode(page, mark, charset)?.unless_contradicted();
         }
         if let Some(label) = label {
-            let charset = known(label.as_bytes()).map_err(|fact| Unreadable { at: 0, fact })?;
+            let charset = known(label.trim_matches(['"', '\'']).as_bytes())
+                .map_err(|fact| Unreadable { at: 0, fact })?;
             return Self::decode(page, 0, in_byte_order(charset, page));
         }
         match declared(page)? {

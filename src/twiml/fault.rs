@@ -165,7 +165,7 @@ impl Fact {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Encoding(_) => Reason::Encoding,
-            Self::Syntax(_) => Reason::Malformed,
+            Self::Syntax(_) | Self::Schema(Schema::NotMarkup) => Reason::Malformed,
             Self::Root { .. } => Reason::Root,
             Self::Schema(_) => Reason::Schema,
         }

@@ -163,6 +163,9 @@ fn of_root(text: &Text<'_>, root: Part<'_>) -> Finding {
 }
 
 fn of_schema(text: &Text<'_>, mut found: Vec<Found<'_>>) -> Vec<Finding> {
+    if found.is_empty() {
+        return Vec::new();
+    }
     found.sort_by_key(|found| found.part.at);
     let mut surveyor = Surveyor::new(text);
     let of_one = |Found {

@@ -54,12 +54,7 @@ impl Connection {
     ///
     /// [`Failure::Resolve`], [`Failure::Connect`] or [`Failure::ConnectTimeout`].
     pub(super) async fn open(settings: &Settings, census: &Arc<Census>) -> Result<Self, Failure> {
-        let addresses = resolve(settings).await.map_err(Failure::Resolve)?;
-        let stream = timeout(settings.connect_timeout, first_of(&addresses))
-            .await
-            .map_err(|_| Failure::ConnectTimeout)?
-            .map_err(Failure::Connect)?;
-        Self::over(stream, census).await
+        Self::over(connected(settings).await?, census).await
     }
 
     async fn over(stream: TcpStream, census: &Arc<Census>) -> Result<Self, Failure> {
@@ -117,6 +112,15 @@ impl Connection {
         let parts = self.driver.into_parts();
         (parts.io.into_inner(), parts.read_buf)
     }
+}
+
+/// A new socket to the app.
+pub(super) async fn connected(settings: &Settings) -> Result<TcpStream, Failure> {
+    let addresses = resolve(settings).await.map_err(Failure::Resolve)?;
+    timeout(settings.connect_timeout, first_of(&addresses))
+        .await
+        .map_err(|_| Failure::ConnectTimeout)?
+        .map_err(Failure::Connect)
 }
 
 async fn resolve(settings: &Settings) -> io::Result<Vec<SocketAddr>> {

@@ -24,6 +24,8 @@ pub struct InFlight {
     answer: Answer,
     /// The answer's body, once its head has come.
     body: Option<Incoming>,
+    /// What of it was collected.
+    held: Vec<Bytes>,
     upload: Upload,
     upgrade: bool,
     upstream: Arc<Upstream>,
@@ -90,6 +92,7 @@ impl Upstream {
             answer: Box::pin(connection.sender.send_request(request)),
             connection,
             body: None,
+            held: Vec::new(),
             upload: body.clone(),
             upgrade,
             upstream: Arc::clone(self),
@@ -133,7 +136,7 @@ impl InFlight {
         (unseen || harmless) && self.upload.can_be_sent_again() && self.upload.failure().is_none()
     }
 
-    /// The answer's body, whole.
+    /// The answer's body, whole. What was collected of it goes before the rest if it is made a [`Download`] after all.
     ///
     /// # Errors
     ///
@@ -142,17 +145,16 @@ impl InFlight {
         if self.announced() > limit as u64 {
             return Err(Failure::BodyTooLarge(limit));
         }
-        let mut frames = Vec::new();
         let mut length = 0;
         while let Some(frame) = poll_fn(|cx| self.poll_frame(cx)).await {
             let frame = frame?;
             length += frame.len();
+            self.held.push(frame);
             if length > limit {
                 return Err(Failure::BodyTooLarge(limit));
             }
-            frames.push(frame);
         }
-        Ok(joined(&frames))
+        Ok(joined(&self.held))
     }
 
     fn announced(&self) -> u64 {
@@ -233,19 +235,26 @@ impl InFlight {
     ///
     /// Why it broke off.
     pub fn into_download(mut self) -> Result<Download, Failure> {
-        if self.is_at_end() {
-            self.release();
-            return Ok(Download::default());
+        let mut first = std::mem::take(&mut self.held);
+        let mut ended = self.is_at_end();
+        let mut broken = None;
+        if !ended {
+            match self.poll_frame(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(Some(Err(failure))) if first.is_empty() => return Err(failure),
+                Poll::Ready(Some(Ok(bytes))) => first.push(bytes),
+                Poll::Ready(None) => ended = true,
+                // Bytes that are to go out came before it.
+                Poll::Ready(Some(Err(failure))) => broken = Some(failure),
+                Poll::Pending => {}
+            }
         }
-        let first = match self.poll_frame(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Some(Err(failure))) => return Err(failure),
-            Poll::Ready(Some(Ok(bytes))) => Some(bytes),
-            Poll::Ready(None) | Poll::Pending => None,
-        };
-        Ok(Download {
-            first,
+        let mut download = Download {
+            first: Some(joined(&first)).filter(|first| !first.is_empty()),
+            broken,
             rest: Some(self),
-        })
+        };
+        download.settle(ended);
+        Ok(download)
     }
 
     /// Whether the answer has no more bytes, as far as its framing tells.
@@ -279,8 +288,9 @@ impl InFlight {
 /// An answer's body that goes on as it comes. At its end the connection is given back.
 #[derive(Default)]
 pub struct Download {
-    /// What had come before anybody asked.
+    /// What had come before anybody asked, and why nothing comes behind it, if so.
     first: Option<Bytes>,
+    broken: Option<Failure>,
     rest: Option<InFlight>,
 }
 
@@ -301,8 +311,13 @@ impl Body for Download {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        let frame = match (self.first.take(), &mut self.rest) {
-            (Some(bytes), _) => Some(Ok(bytes)),
+        let held = self
+            .first
+            .take()
+            .map(Ok)
+            .or_else(|| self.broken.take().map(Err));
+        let frame = match (held, &mut self.rest) {
+            (Some(held), _) => Some(held),
             (None, Some(rest)) => ready!(rest.poll_frame(cx)),
             (None, None) => None,
         };
@@ -311,7 +326,7 @@ impl Body for Download {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.rest.is_none()
+        self.first.is_none() && self.broken.is_none() && self.rest.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -2,10 +2,12 @@
 //!
 //! Connections are kept per worker and never cross threads. What a failure means for the caller is not decided here.
 
+mod ask;
 mod connection;
 pub mod fields;
 mod forward;
 mod pool;
+
 mod tunnel;
 mod wire;
 
@@ -13,7 +15,7 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 pub use forward::{Download, InFlight};
@@ -35,6 +37,8 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// How long an idle connection is kept for the next call; below the app's own keep-alive.
     pub idle_timeout: Duration,
+    /// How many calls at once, over all routes; one more gets its fallback.
+    pub max_in_flight: usize,
 }
 
 /// A host as a URL names it.
@@ -63,6 +67,8 @@ pub struct Upstream {
     pub settings: Settings,
     /// The connections to it, counted.
     pub census: Arc<Census>,
+    /// Calls under way, over all routes and workers.
+    pub in_flight: AtomicUsize,
     /// The `Host` for a request of HTTP/1.0 that has none.
     authority: HeaderValue,
 }
@@ -74,6 +80,7 @@ impl Upstream {
         Self {
             settings,
             census,
+            in_flight: AtomicUsize::new(0),
             authority: authority
                 .try_into()
                 .expect("a host of a URL is written in visible ASCII"),

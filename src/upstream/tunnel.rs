@@ -15,7 +15,10 @@ pub struct Tunnel {
 
 impl Tunnel {
     pub(super) fn new(wire: Wire, early: Bytes) -> Self {
-        Self { wire, early }
+        Self {
+            wire: wire.into_raw(),
+            early,
+        }
     }
 
     /// Joins it with the client's side, of which `early` was read already, until both have ended.

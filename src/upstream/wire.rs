@@ -55,11 +55,22 @@ impl Traffic {
 pub(super) struct Wire {
     stream: TcpStream,
     traffic: Arc<Traffic>,
+    /// HTTP has ended, and a tunnel begun.
+    raw: bool,
 }
 
 impl Wire {
     pub(super) fn new(stream: TcpStream, traffic: Arc<Traffic>) -> Self {
-        Self { stream, traffic }
+        Self {
+            stream,
+            traffic,
+            raw: false,
+        }
+    }
+
+    /// The same socket, after HTTP has ended on it.
+    pub(super) fn into_raw(self) -> Self {
+        Self { raw: true, ..self }
     }
 }
 
@@ -82,11 +93,26 @@ impl AsyncRead for Wire {
 }
 
 impl Wire {
-    fn count(&self, wrote: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(wrote)) = wrote {
-            self.traffic.sent.fetch_add(*wrote as u64, Relaxed);
+    /// What became of a write of so many bytes. An app may answer and close before it has read the request. hyper would give
+    /// up at the failed write, but the answer may be here to be read; if it isn't, reading fails just as soon.
+    fn written(&self, wrote: io::Result<usize>, asked: usize) -> io::Result<usize> {
+        match wrote {
+            Ok(wrote) => {
+                self.traffic.sent.fetch_add(wrote as u64, Relaxed);
+                Ok(wrote)
+            }
+            Err(error) if !self.raw && is_closed(&error) => Ok(asked),
+            Err(error) => Err(error),
         }
     }
+}
+
+/// Whether the peer takes nothing more.
+fn is_closed(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
 }
 
 impl AsyncWrite for Wire {
@@ -95,9 +121,8 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let wrote = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.count(&wrote);
-        wrote
+        let wrote = ready!(Pin::new(&mut self.stream).poll_write(cx, buf));
+        Poll::Ready(self.written(wrote, buf.len()))
     }
 
     fn poll_write_vectored(
@@ -105,9 +130,9 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let wrote = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.count(&wrote);
-        wrote
+        let wrote = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs));
+        let asked = bufs.iter().map(|buf| buf.len()).sum();
+        Poll::Ready(self.written(wrote, asked))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -2,18 +2,22 @@
 
 mod check;
 mod examples;
+mod grammar;
+mod pages;
 
 use std::fmt::Debug;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytes::Bytes;
 use understudy::config::{Config, Errors, SourceFile};
 use understudy::exchange::{AfterDeadline, RouteSettings};
-use understudy::fallback::{BUILT_IN_MESSAGING, BUILT_IN_VOICE};
+use understudy::fallback::{BUILT_IN_MESSAGING, BUILT_IN_VOICE, Fallback};
 use understudy::route::{self, Kind};
 use understudy::twiml::{self, Strictness};
 use understudy::upstream::Host;
+use understudy::webhook::Parameters;
 
 const APP: &str = "[upstream]\nurl = \"http://127.0.0.1:3000\"\n";
 
@@ -68,6 +72,7 @@ fn the_defaults_are_those_of_the_contract() {
         server,
         site,
         files,
+        notes,
     } = loads_text(APP);
     assert_eq!(
         server.listen,
@@ -97,7 +102,7 @@ fn the_defaults_are_those_of_the_contract() {
         (Duration::from_millis(250), secs(3))
     );
     assert_eq!(site.routes.len(), 0);
-    assert_eq!(files.len(), 1);
+    assert_eq!((files.len(), notes.len()), (1, 0));
 
     let unmatched = site.unmatched;
     assert_eq!(
@@ -117,9 +122,12 @@ fn the_defaults_are_those_of_the_contract() {
         (unmatched.pass_status, unmatched.after_deadline),
         (vec![http::StatusCode::UNAUTHORIZED], AfterDeadline::Drain)
     );
-    assert_eq!(unmatched.fallback.page(twiml::Kind::Voice), BUILT_IN_VOICE);
     assert_eq!(
-        unmatched.fallback.page(twiml::Kind::Messaging),
+        page(&unmatched.fallback, twiml::Kind::Voice, ""),
+        BUILT_IN_VOICE
+    );
+    assert_eq!(
+        page(&unmatched.fallback, twiml::Kind::Messaging, ""),
         BUILT_IN_MESSAGING
     );
 }
@@ -218,13 +226,13 @@ fn a_page_stands_in_a_file_or_in_place() {
     assert_eq!(config.site.routes.len(), pages.len());
     for (route, (voice, messaging)) in config.site.routes.iter().zip(pages) {
         assert_eq!(
-            route.fallback.page(twiml::Kind::Voice),
+            page(&route.fallback, twiml::Kind::Voice, ""),
             voice,
             "{}",
             route.name
         );
         assert_eq!(
-            route.fallback.page(twiml::Kind::Messaging),
+            page(&route.fallback, twiml::Kind::Messaging, ""),
             messaging,
             "{}",
             route.name
@@ -325,7 +333,10 @@ fn an_upstream_alone_is_a_configuration() {
         (route.kind, route.pattern.path.clone()),
         (Kind::Auto, route::Path::Below("/".into()))
     );
-    assert_eq!(route.fallback.page(twiml::Kind::Voice), BUILT_IN_VOICE);
+    assert_eq!(
+        page(&route.fallback, twiml::Kind::Voice, ""),
+        BUILT_IN_VOICE
+    );
 
     let config = Config::for_upstream("http://app", Some("0.0.0.0:0"), Some("[::1]:1"))
         .expect("good arguments");
@@ -450,6 +461,11 @@ fn fails(path: &Path) -> Errors {
 
 fn lines_of(errors: &Errors) -> Vec<String> {
     errors.to_string().lines().map(str::to_owned).collect()
+}
+
+/// The page for a caller who sends this form.
+fn page(fallback: &Fallback, kind: twiml::Kind, form: &str) -> Bytes {
+    fallback.page(kind, &Parameters::new(b"", form.as_bytes()))
 }
 
 fn same_but_for_the_page(one: &RouteSettings, other: &RouteSettings) {

@@ -132,6 +132,35 @@ async fn one_call_over_the_limit_gets_the_fallback_at_once() {
 }
 
 #[tokio::test]
+async fn the_app_as_a_whole_has_a_limit_too() {
+    let app = App::start(|_| Script::new().stall());
+    let sidecar = Sidecar::before(&app)
+        .upstream("max_in_flight = 2")
+        .start()
+        .await;
+    let mut waiting = Vec::new();
+    for (many, path) in [(1, "/voice/x"), (2, "/messaging/x")] {
+        let mut client = sidecar.connect().await;
+        client.send(Webhook::sms(path)).await;
+        app.received(many).await;
+        waiting.push(client);
+    }
+    let got = sidecar.ask(Webhook::voice("/auto/x")).await;
+    assert_eq!((got.status, got.reason()), (200, Some("overload")));
+    drop(waiting);
+    sidecar
+        .counted(
+            "understudy_requests_total",
+            &[("outcome", "abandoned")],
+            2.0,
+        )
+        .await;
+    let mut client = sidecar.connect().await;
+    client.send(Webhook::voice("/voice/x")).await;
+    app.received(3).await;
+}
+
+#[tokio::test]
 async fn an_answer_after_the_deadline_is_counted_late_and_its_connection_serves_the_next_call() {
     let app = App::start(|request| match request.path() {
         "/voice/slow" => Script::new()

@@ -4,6 +4,7 @@
 //! Each fault of the [table](table) is played over a fresh and over a reused connection to the app, to a route of each kind.
 
 mod table;
+mod unread;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

@@ -13,19 +13,22 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("log", &[]),
     ("failures", &[]),
     ("breaker", &[]),
+    ("drill", &[]),
     ("body", &[]),
     ("webhook", &["twiml"]),
     ("answer", &["twiml"]),
-    ("fallback", &["twiml", "webhook"]),
     ("upstream", &["body", "signature"]),
-    ("outcome", &["answer", "body", "twiml", "upstream"]),
-    ("metrics", &["outcome", "upstream"]),
+    ("fallback", &["twiml", "upstream", "webhook"]),
+    ("outcome", &["answer", "body", "drill", "twiml", "upstream"]),
+    ("metrics", &["failures", "outcome", "upstream"]),
     (
         "exchange",
         &[
             "answer",
             "body",
+            "breaker",
             "deadline",
+            "drill",
             "failures",
             "fallback",
             "metrics",
@@ -41,11 +44,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "exchange", "fallback", "route", "server", "twiml", "upstream",
+            "breaker", "exchange", "fallback", "route", "server", "twiml", "upstream",
         ],
     ),
     ("reload", &["config", "exchange", "failures", "server"]),
-    ("admin", &["exchange", "metrics", "outcome", "reload"]),
+    (
+        "admin",
+        &[
+            "drill", "exchange", "failures", "metrics", "outcome", "reload",
+        ],
+    ),
 ];
 
 /// These stand on top and may import every room.

@@ -6,20 +6,29 @@ use super::value::Verdict;
 /// How deep arrays and objects may nest before nobody can say.
 const MAX_DEPTH: u32 = 128;
 
-/// Twilio's own SDKs put plain words where JSON belongs (`<Task>foo</Task>`), so only what sets out to be an object or an
-/// array, and fails, is beyond doubt.
+/// Only what sets out to be an object or an array, and which no parser would take, is beyond doubt: Twilio's own SDKs put
+/// plain words where JSON belongs (`<Task>foo</Task>`), and many a parser takes single quotes, bare keys and one comma more.
 pub(super) fn check(text: &[u8]) -> Verdict {
-    let mut reader = Reader {
-        rest: text,
-        depth: 0,
-        objects: 0,
+    let parse = |loosely| {
+        Reader {
+            rest: text,
+            depth: 0,
+            objects: 0,
+            loosely,
+        }
+        .document()
     };
-    match reader.document() {
-        Some(()) => Verdict::Good,
-        None if reader.depth > MAX_DEPTH => Verdict::Doubtful,
-        None if matches!(text.trim_ascii_start(), [b'{' | b'[', ..]) => Verdict::Bad,
-        None => Verdict::Doubtful,
+    match (parse(false), parse(true)) {
+        (Ok(()), _) => Verdict::Good,
+        (_, Ok(()) | Err(Fault::TooDeep)) => Verdict::Doubtful,
+        _ if matches!(text.trim_ascii_start(), [b'{' | b'[', ..]) => Verdict::Bad,
+        _ => Verdict::Doubtful,
     }
+}
+
+enum Fault {
+    NotJson,
+    TooDeep,
 }
 
 struct Reader<'t> {
@@ -27,98 +36,105 @@ struct Reader<'t> {
     depth: u32,
     /// A bit for each level, the innermost lowest: set for an object.
     objects: u128,
+    /// Whether to take what the standard does not.
+    loosely: bool,
 }
 
 impl Reader<'_> {
-    fn document(&mut self) -> Option<()> {
+    fn document(&mut self) -> Result<(), Fault> {
         self.value()?;
         while self.depth > 0 {
-            match (self.next()?, self.objects & 1) {
-                (b',', 1) => self.member()?,
-                (b',', _) => self.value()?,
-                (b'}', 1) | (b']', 0) => self.leave()?,
-                _ => return None,
+            match (self.next()?, self.is_in_object()) {
+                (b',', _) if self.loosely && self.closes() => {}
+                (b',', true) => self.member()?,
+                (b',', false) => self.value()?,
+                (b'}', true) | (b']', false) => self.leave(),
+                _ => return Err(Fault::NotJson),
             }
         }
-        self.next().is_none().then_some(())
+        self.space();
+        good(self.rest.is_empty())
     }
 
-    /// A value, or what it begins with: the first value of an array, the first member of an object.
-    fn value(&mut self) -> Option<()> {
+    /// A value, or as much of it as comes before the first comma or end of its own.
+    fn value(&mut self) -> Result<(), Fault> {
         loop {
             match self.next()? {
-                b'"' => return self.string(),
-                b'{' => {
-                    self.enter(1)?;
-                    match self.next()? {
-                        b'}' => return self.leave(),
-                        b'"' => self.string_and_colon()?,
-                        _ => return None,
-                    }
-                }
-                b'[' => {
-                    self.enter(0)?;
-                    if self.rest.trim_ascii_start().first() == Some(&b']') {
-                        self.next();
-                        return self.leave();
-                    }
-                }
+                b'{' => self.enter(1)?,
+                b'[' => self.enter(0)?,
+                quote if self.is_quote(quote) => return self.string(quote),
                 first => return self.word(first),
+            }
+            if self.closes() {
+                return Ok(());
+            }
+            if self.is_in_object() {
+                self.key()?;
             }
         }
     }
 
-    fn member(&mut self) -> Option<()> {
-        (self.next()? == b'"').then_some(())?;
-        self.string_and_colon()?;
+    fn member(&mut self) -> Result<(), Fault> {
+        self.key()?;
         self.value()
     }
 
-    fn string_and_colon(&mut self) -> Option<()> {
-        self.string()?;
-        (self.next()? == b':').then_some(())
+    /// A key and its colon.
+    fn key(&mut self) -> Result<(), Fault> {
+        match self.next()? {
+            quote if self.is_quote(quote) => self.string(quote)?,
+            first if self.loosely => good(is_bare(first)).map(|()| self.skip(is_bare))?,
+            _ => return Err(Fault::NotJson),
+        }
+        good(self.next()? == b':')
+    }
+
+    fn is_quote(&self, byte: u8) -> bool {
+        byte == b'"' || self.loosely && byte == b'\''
     }
 
     /// The rest of a string.
-    fn string(&mut self) -> Option<()> {
+    fn string(&mut self, quote: u8) -> Result<(), Fault> {
         loop {
             match self.take()? {
-                b'"' => return Some(()),
-                b'\\' => match self.take()? {
-                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
-                    b'u' => self.hexadecimal()?,
-                    _ => return None,
-                },
-                0..0x20 => return None,
+                end if end == quote => return Ok(()),
+                b'\\' => self.escape()?,
+                0..0x20 => return Err(Fault::NotJson),
                 _ => {}
             }
         }
     }
 
-    fn hexadecimal(&mut self) -> Option<()> {
-        let (digits, rest) = self.rest.split_at_checked(4)?;
-        self.rest = rest;
-        digits.iter().all(u8::is_ascii_hexdigit).then_some(())
+    fn escape(&mut self) -> Result<(), Fault> {
+        match self.take()? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(()),
+            b'\'' => good(self.loosely),
+            b'u' => {
+                let (digits, rest) = self.rest.split_at_checked(4).ok_or(Fault::NotJson)?;
+                self.rest = rest;
+                good(digits.iter().all(u8::is_ascii_hexdigit))
+            }
+            _ => Err(Fault::NotJson),
+        }
     }
 
     /// The rest of a literal or a number.
-    fn word(&mut self, first: u8) -> Option<()> {
+    fn word(&mut self, first: u8) -> Result<(), Fault> {
         let literal: &[u8] = match first {
             b't' => b"rue",
             b'f' => b"alse",
             b'n' => b"ull",
             _ => return self.number(first),
         };
-        self.rest = self.rest.strip_prefix(literal)?;
-        Some(())
+        self.rest = self.rest.strip_prefix(literal).ok_or(Fault::NotJson)?;
+        Ok(())
     }
 
-    fn number(&mut self, first: u8) -> Option<()> {
-        let first = if first == b'-' { self.take()? } else { first };
-        match first {
+    fn number(&mut self, first: u8) -> Result<(), Fault> {
+        match if first == b'-' { self.take()? } else { first } {
             b'0' => {}
-            b'1'..=b'9' => drop(self.digits()),
-            _ => return None,
+            b'1'..=b'9' => self.skip(|b| b.is_ascii_digit()),
+            _ => return Err(Fault::NotJson),
         }
         if let [b'.', rest @ ..] = self.rest {
             self.rest = rest;
@@ -128,41 +144,74 @@ impl Reader<'_> {
             self.rest = rest;
             self.digits()?;
         }
-        Some(())
+        Ok(())
     }
 
-    /// As many digits as there are; none is none.
-    fn digits(&mut self) -> Option<()> {
-        let len = self.rest.iter().take_while(|b| b.is_ascii_digit()).count();
-        self.rest = &self.rest[len..];
-        (len > 0).then_some(())
+    fn digits(&mut self) -> Result<(), Fault> {
+        let first = self.take()?;
+        self.skip(|b| b.is_ascii_digit());
+        good(first.is_ascii_digit())
     }
 
-    fn enter(&mut self, object: u128) -> Option<()> {
+    fn enter(&mut self, object: u128) -> Result<(), Fault> {
         self.depth += 1;
         self.objects = self.objects << 1 | object;
-        (self.depth <= MAX_DEPTH).then_some(())
+        if self.depth > MAX_DEPTH {
+            Err(Fault::TooDeep)
+        } else {
+            Ok(())
+        }
     }
 
-    fn leave(&mut self) -> Option<()> {
+    fn leave(&mut self) {
         self.depth -= 1;
         self.objects >>= 1;
-        Some(())
+    }
+
+    fn is_in_object(&self) -> bool {
+        self.objects & 1 == 1
+    }
+
+    /// Takes the end of the innermost object or array, if it comes next.
+    fn closes(&mut self) -> bool {
+        self.space();
+        let end = if self.is_in_object() { b"}" } else { b"]" };
+        let Some(rest) = self.rest.strip_prefix(end) else {
+            return false;
+        };
+        self.rest = rest;
+        self.leave();
+        true
     }
 
     /// The next byte that is not space.
-    fn next(&mut self) -> Option<u8> {
-        let space = |b: &&u8| matches!(b, b' ' | b'\t' | b'\r' | b'\n');
-        let len = self.rest.iter().take_while(space).count();
-        self.rest = &self.rest[len..];
+    fn next(&mut self) -> Result<u8, Fault> {
+        self.space();
         self.take()
     }
 
-    fn take(&mut self) -> Option<u8> {
-        let (first, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        Some(*first)
+    fn space(&mut self) {
+        self.skip(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n'));
     }
+
+    fn skip(&mut self, what: fn(u8) -> bool) {
+        let len = self.rest.iter().take_while(|&&b| what(b)).count();
+        self.rest = &self.rest[len..];
+    }
+
+    fn take(&mut self) -> Result<u8, Fault> {
+        let (first, rest) = self.rest.split_first().ok_or(Fault::NotJson)?;
+        self.rest = rest;
+        Ok(*first)
+    }
+}
+
+fn good(good: bool) -> Result<(), Fault> {
+    if good { Ok(()) } else { Err(Fault::NotJson) }
+}
+
+fn is_bare(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'-')
 }
 
 #[cfg(test)]
@@ -219,9 +268,30 @@ mod tests {
         ] {
             assert_ne!(check(bad.as_bytes()), Verdict::Good, "{bad}");
         }
-        for doubtful in ["foo", "", "01", "}", &deep(129)] {
+        for doubtful in [
+            "foo",
+            "",
+            "01",
+            "}",
+            "{a:1}",
+            "{'a':'\\''}",
+            "[1,]",
+            "{\"a\":1,}",
+            "[[1,],]",
+            &deep(129),
+        ] {
             assert_eq!(check(doubtful.as_bytes()), Verdict::Doubtful, "{doubtful}");
         }
-        assert_eq!(check(b" {\"a\":}"), Verdict::Bad);
+        for bad in [
+            " {\"a\":}",
+            "{not json}",
+            "[1",
+            "[,]",
+            "{,}",
+            "{a:1,,}",
+            "[] []",
+        ] {
+            assert_eq!(check(bad.as_bytes()), Verdict::Bad, "{bad}");
+        }
     }
 }

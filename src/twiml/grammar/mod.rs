@@ -1,5 +1,5 @@
-//! What Twilio knows: the words in which [`voice`], [`ssml`] and [`messaging`] write the grammar down, one table for all of
-//! it. Each rule has Twilio's code and level for a page that breaks it. A rule that names none is the general one of
+//! What Twilio knows: the words in which [`voice`], [`nouns`], [`ssml`] and [`messaging`] write the grammar down, one table
+//! for all of it. Each rule has Twilio's code and level for a page that breaks it. A rule that names none is the general one of
 //! schema validation, warning 12200.
 //!
 //! Sources: the six Twilio SDKs of summer 2026, which are generated from Twilio's own schema; Twilio's documentation, where

@@ -216,7 +216,7 @@ pub(super) const NOUNS: &[Element] = &[
         // The dictionary has an error for it, 14212; with a reservation there is no name.
         .needs_text(warning(14212))
         .unless("reservationSid")
-        .at_most(63, error(14213))
+        .at_most(64, error(14213))
         .takes(&[
             url("url").fails(14211),
             method("method").fails(14210),

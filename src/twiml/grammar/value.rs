@@ -137,12 +137,16 @@ fn one_of(set: &[&str], value: &[u8]) -> Verdict {
         return Good;
     }
     let value = value.trim_ascii();
-    if value.is_empty() || is_nearly_in(set, value) {
+    let is_truth = is_in(set, b"true") && is_nearly_in(TRUTHS, value);
+    if value.is_empty() || is_truth || is_nearly_in(set, value) {
         Doubtful
     } else {
         Bad
     }
 }
+
+/// What other languages print for `true` and `false`, and XML Schema takes for them in part.
+const TRUTHS: &[&str] = &["1", "0", "yes", "no", "on", "off"];
 
 /// With a comma for a space, or with one unknown word among known ones, Twilio may still take the rest.
 fn some_of(set: &[&str], value: &[u8]) -> Verdict {

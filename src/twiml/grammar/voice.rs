@@ -8,7 +8,10 @@ use super::{
 
 pub(super) const VERBS: &[Element] = &[
     element("Response")
-        .holds("Annotate Connect Dial Echo Enqueue Gather Hangup Leave Pause Pay Play Prompt Queue Record Redirect Refer Reject Say Sms Start Stop")
+        .holds(
+            "Annotate Connect Dial Echo Enqueue Gather Hangup Leave Pause Pay Play \
+             Prompt Queue Record Redirect Refer Reject Say Sms Start Stop",
+        )
         .takes(&[one_of("version", &["2008-08-01", "2010-04-01"]).fails(12101)]),
     element("Annotate")
         .holds("BillingReferenceTag")
@@ -16,7 +19,10 @@ pub(super) const VERBS: &[Element] = &[
         .each_once(error(13111))
         .stray(warning(13112)),
     element("Connect")
-        .holds("AiSession Assistant Autopilot Conversation ConversationRelay ConversationRelaySession Room Stream VirtualAgent")
+        .holds(
+            "AiSession Assistant Autopilot Conversation ConversationRelay \
+             ConversationRelaySession Room Stream VirtualAgent",
+        )
         .takes(&[url("action"), method("method"), whole("timeout")]),
     element("Dial")
         .holds("Application Client Conference Number Queue Sim Sip WhatsApp")
@@ -56,7 +62,7 @@ pub(super) const VERBS: &[Element] = &[
         // The dictionary has an error for it; Twilio's SDKs emit it, so it is not beyond doubt.
         .needs_text(warning(14204))
         .unless("workflowSid Task TaskAttributes")
-        .at_most(63, error(14205))
+        .at_most(64, error(14205))
         .takes(&[
             url("action").fails(14203),
             whole("maxQueueSize"),
@@ -98,7 +104,12 @@ pub(super) const VERBS: &[Element] = &[
         url("action").fails(64016),
         one_of(
             "bankAccountType",
-            &["consumer-checking", "consumer-savings", "commercial-checking", "commercial-savings"],
+            &[
+                "consumer-checking",
+                "consumer-savings",
+                "commercial-checking",
+                "commercial-savings",
+            ],
         ),
         url("statusCallback"),
         method("statusCallbackMethod"),
@@ -118,25 +129,40 @@ pub(super) const VERBS: &[Element] = &[
         attribute("language", Value::Language),
         any("credentialSid"), // in twilio-java until 2018
     ]),
-    element("Play").text().form(Value::Url, error(11100)).takes(&[
-        whole("loop").warns(13410),
-        attribute("digits", Value::Dtmf).warns(13430),
-    ]),
+    element("Play")
+        .text()
+        .form(Value::Url, error(11100))
+        .takes(&[
+            whole("loop").warns(13410),
+            attribute("digits", Value::Dtmf).warns(13430),
+        ]),
     element("Prompt").holds("Pause Play Say").takes(&[
         one_of(
             "for",
             &[
-                "payment-card-number", "expiration-date", "security-code", "postal-code", "payment-processing",
-                "bank-account-number", "bank-routing-number",
+                "payment-card-number",
+                "expiration-date",
+                "security-code",
+                "postal-code",
+                "payment-processing",
+                "bank-account-number",
+                "bank-routing-number",
             ],
         ),
         some_of(
             "errorType",
             &[
-                "timeout", "invalid-card-number", "invalid-card-type", "invalid-date", "invalid-security-code",
-                "internal-error", "input-matching-failed",
+                "timeout",
+                "invalid-card-number",
+                "invalid-card-type",
+                "invalid-date",
+                "invalid-security-code",
+                "internal-error",
+                "input-matching-failed",
                 // In Twilio's samples, in no SDK:
-                "invalid-bank-routing-number", "invalid-bank-account-number", "invalid-postal-code",
+                "invalid-bank-routing-number",
+                "invalid-bank-account-number",
+                "invalid-postal-code",
             ],
         ),
         some_of("cardType", CARD_TYPES),
@@ -159,8 +185,13 @@ pub(super) const VERBS: &[Element] = &[
         any("recordingConfigurationId"),
     ]),
     // Empty: loops the current document.
-    element("Redirect").text().form(Value::Url, error(11100)).takes(&[method("method").warns(13710)]),
-    element("Refer").holds("Refer/Sip").takes(&[url("action"), method("method")]),
+    element("Redirect")
+        .text()
+        .form(Value::Url, error(11100))
+        .takes(&[method("method").warns(13710)]),
+    element("Refer")
+        .holds("Refer/Sip")
+        .takes(&[url("action"), method("method")]),
     element("Reject")
         .holds("Parameter")
         .takes(&[one_of("reason", &["rejected", "busy"]).warns(13810)]),
@@ -175,13 +206,16 @@ pub(super) const VERBS: &[Element] = &[
             attribute("language", Value::Language).warns(13512),
             any("rate"), // legacy: only its error 13513 is left
         ]),
-    element("Sms").needs_text(warning(14103)).at_most(1600, warning(14103)).takes(&[
-        any("to").warns(14101),
-        any("from").warns(14102),
-        url("action"),
-        method("method").warns(14104),
-        url("statusCallback").warns(14105),
-    ]),
+    element("Sms")
+        .needs_text(warning(14103))
+        .at_most(1600, warning(14103))
+        .takes(&[
+            any("to").warns(14101),
+            any("from").warns(14102),
+            url("action"),
+            method("method").warns(14104),
+            url("statusCallback").warns(14105),
+        ]),
     element("Start")
         .holds("Recording Siprec Stream Transcription")
         .stray(error(14300))

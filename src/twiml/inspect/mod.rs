@@ -192,13 +192,15 @@ impl<'g, 't> Inspector<'g, 't> {
 
     /// Rules on an element as a whole, once it is closed.
     #[inline]
-    fn look_back(&mut self, definition: &Definition, end: usize) {
-        let Some(frame) = self.open.last() else {
-            return;
-        };
-        let on_text = self.on_text(frame, definition, end);
-        let on_children = on_children(frame, definition);
-        for broken in on_text.into_iter().chain(on_children) {
+    fn look_back(&mut self, rules: &Definition, end: usize) {
+        if let Some(broken) = self
+            .open
+            .last()
+            .and_then(|frame| self.on_text(frame, rules, end))
+        {
+            self.report(broken);
+        }
+        if let Some(broken) = self.open.last().and_then(|frame| on_children(frame, rules)) {
             self.report(broken);
         }
     }
@@ -281,15 +283,12 @@ fn on_children<'t>(frame: &Frame<'t>, rules: &Definition) -> Option<Broken<'t>> 
         frame.name,
         code,
         Schema::NotAlone {
-            name: Name::new(child.as_bytes()),
+            name: Name::of(child),
             parent: frame.element(),
         },
     ))
 }
 
 fn names(known: &[String]) -> Box<[Name]> {
-    known
-        .iter()
-        .map(|name| Name::new(name.as_bytes()))
-        .collect()
+    known.iter().map(|name| Name::of(name)).collect()
 }

@@ -24,7 +24,7 @@ use super::{
 
 /// How deep elements may nest. TwiML needs about eight levels.
 pub const MAX_DEPTH: usize = 256;
-/// How many attributes an element may have. TwiML's richest has 27.
+/// How many attributes an element may have. TwiML's richest takes about thirty.
 pub const MAX_ATTRIBUTES: usize = 256;
 
 /// Hears what a page is made of, in order.

@@ -76,6 +76,8 @@ mod attributes {
             => ["error 13231 Response/Dial/Conference@endConferenceOnExit"];
         other_letters_are_doubtful("<Dial><Conference endConferenceOnExit='True'>a</Conference></Dial>")
             => ["warning 13231 Response/Dial/Conference@endConferenceOnExit"];
+        other_truths_are_doubtful("<Dial><Conference endConferenceOnExit='1'>a</Conference></Dial>")
+            => ["warning 13231 Response/Dial/Conference@endConferenceOnExit"];
         empty_is_doubtful("<Enqueue method=''>a</Enqueue>") => ["warning 14201 Response/Enqueue@method"];
         bad_method("<Enqueue method='PUT'>a</Enqueue>") => ["error 14201 Response/Enqueue@method"];
         list("<Record recordingStatusCallbackEvent='in-progress  completed'/>") => [];
@@ -128,8 +130,9 @@ mod text {
             "<Enqueue workflowSid='WW0123456789abcdef0123456789abcdef'><Task>{\"a\":1}</Task></Enqueue>"
         ) => [];
         enqueue_without_name("<Enqueue/>") => ["warning 14204 Response/Enqueue"];
-        long_queue(format!("<Enqueue>{}</Enqueue>", "x".repeat(64))) => ["error 14205 Response/Enqueue"];
+        long_queue(format!("<Enqueue>{}</Enqueue>", "x".repeat(65))) => ["error 14205 Response/Enqueue"];
         broken_task("<Enqueue><Task>{\"a\":}</Task></Enqueue>") => ["error 14221 Response/Enqueue/Task"];
+        task_in_loose_json("<Enqueue><Task>{'a': [1,], b: 2}</Task></Enqueue>") => ["warning 14221 Response/Enqueue/Task"];
         task_of_words("<Enqueue><Task>foo</Task></Enqueue>") => ["warning 14221 Response/Enqueue/Task"];
         escaped_task("<Enqueue><Task>{&quot;a&quot;: &#49;}</Task></Enqueue>") => [];
         task_in_cdata("<Enqueue><Task><![CDATA[{\"a\": \"&\"}]]></Task></Enqueue>") => [];
@@ -178,7 +181,8 @@ mod messages {
         };
         assert!(parse("OK", Strictness::Twilio).is_ok_and(|page| page.is_plain_text()));
         assert!(parse("<Response/>", Strictness::Twilio).is_ok_and(|page| !page.is_plain_text()));
-        assert!(parse("OK", Strictness::Strict).is_err());
+        let fault = parse("OK", Strictness::Strict).expect_err("is nothing strict");
+        assert_eq!((fault.reason(), fault.code()), (Reason::Malformed, 12200));
     }
 }
 

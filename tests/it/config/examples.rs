@@ -80,14 +80,21 @@ fn every_key_is_documented() {
     let documented = fs::read_to_string("config/understudy.toml").expect("it is there");
     let uncommented = |line: &'static str| line.trim_start_matches("# ");
     let documented: &'static str = documented.leak();
-    for section in ["[server]", "[upstream]", "[defaults]", "[[route]]"] {
+    for section in [
+        "[server]",
+        "[upstream]",
+        "[defaults]",
+        "[[grammar.element]]",
+        "[[route]]",
+    ] {
         let keys = keys_of(section);
         assert!(keys.len() >= 3, "{section}: {keys:?}");
         for key in keys {
-            let given = format!("{key} = ");
-            let found = documented
-                .lines()
-                .any(|line| uncommented(line).starts_with(&given));
+            let given = [format!("{key} = "), format!("[defaults.{key}]")];
+            let found = documented.lines().any(|line| {
+                let line = uncommented(line);
+                given.iter().any(|given| line.starts_with(given))
+            });
             assert!(found, "{section} {key}");
         }
     }

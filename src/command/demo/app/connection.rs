@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
@@ -143,7 +143,7 @@ impl Connection<'_> {
                 self.stream.write_all(&bytes).await?;
             },
             Step::Stall => {
-                while self.stream.read_buf(&mut self.unread).await? > 0 {}
+                self.gone().await?;
                 return Ok(Next::End);
             }
             Step::Echo => {
@@ -160,6 +160,19 @@ impl Connection<'_> {
             }
         }
         Ok(Next::GoOn)
+    }
+
+    /// Waits until the peer has gone, and leaves unread what it sends meanwhile.
+    async fn gone(&self) -> io::Result<()> {
+        loop {
+            let ready = self.stream.ready(Interest::READABLE).await?;
+            if ready.is_read_closed() {
+                return Ok(());
+            }
+            // To tokio, nothing is there until something new comes.
+            let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+            let _ = self.stream.try_io(Interest::READABLE, nothing);
+        }
     }
 
     async fn trickle(&mut self, bytes: &[u8], pause: Duration) -> io::Result<()> {

@@ -1,0 +1,140 @@
+//! Twilio's side of a call: one webhook, and what Twilio makes of the answer.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use super::PATIENCE;
+use crate::answer::{Plan, Terms, Unfit, decoded, plan};
+use crate::exchange::PAGE_LIMIT;
+use crate::outcome::Cause;
+use crate::twiml::{Kind, Rules, Strictness, Twiml};
+use crate::upstream::Failure;
+
+/// What is sent for a call, made up in its numbers.
+const CALL: &str = "CallSid=CA00000000000000000000000000000001&AccountSid=AC00000000000000000000000000000002\
+     &From=%2B12025550147&To=%2B14155550123&CallStatus=ringing&Direction=inbound";
+/// What is sent for a message.
+const MESSAGE: &str = "MessageSid=SM00000000000000000000000000000003&AccountSid=AC00000000000000000000000000000002\
+     &From=%2B12025550147&To=%2B14155550123&Body=Hello&NumMedia=0";
+
+/// What came back, and when.
+pub(super) struct Heard {
+    /// Valid TwiML, or why Twilio can't act on what came.
+    pub(super) page: Result<Page, Cause>,
+    pub(super) took: Duration,
+}
+
+/// Whose TwiML it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Page {
+    /// The app's.
+    Own,
+    /// The fallback's, for this reason.
+    Fallback(String),
+}
+
+impl Heard {
+    /// What Twilio hears at this address.
+    pub(super) async fn at(address: SocketAddr, kind: Kind, path: &str) -> Self {
+        let began = Instant::now();
+        let page = match timeout(PATIENCE, call(address, kind, path)).await {
+            Ok(page) => page,
+            Err(_) => Err(Cause::Deadline),
+        };
+        let took = began.elapsed();
+        Self { page, took }
+    }
+}
+
+/// The form that Twilio sends.
+pub(super) fn form(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Voice => CALL,
+        Kind::Messaging => MESSAGE,
+    }
+}
+
+async fn call(address: SocketAddr, kind: Kind, path: &str) -> Result<Page, Cause> {
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(Failure::Connect)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(of_head)?;
+    // Its errors come out at the sender's end as well.
+    let connection = tokio::task::spawn_local(connection);
+    let answer = sender.send_request(request(address, kind, path)).await;
+    let heard = judged(answer.map_err(of_head)?, kind).await;
+    connection.abort();
+    heard
+}
+
+fn request(address: SocketAddr, kind: Kind, path: &str) -> Request<Full<Bytes>> {
+    Request::post(path)
+        .header(HOST, address.to_string())
+        .header(USER_AGENT, "TwilioProxy/1.1")
+        .header(
+            CONTENT_TYPE,
+            "application/x-www-form-urlencoded; charset=UTF-8",
+        )
+        .body(Full::from(form(kind)))
+        .expect("the demo's paths and addresses are written in visible ASCII")
+}
+
+/// Judges an answer by the same rules as the proxy.
+async fn judged(answer: Response<Incoming>, kind: Kind) -> Result<Page, Cause> {
+    let (head, body) = answer.into_parts();
+    let terms = Terms {
+        kind,
+        strictness: Some(Strictness::Twilio),
+        pass_status: &[],
+        conditional: false,
+    };
+    let planned = plan(&head, terms)?;
+    let page = Limited::new(body, PAGE_LIMIT).collect().await;
+    let page = page.map_err(|error| of_body(error.as_ref()))?.to_bytes();
+    if page.is_empty() {
+        return Err(Unfit::Empty.into());
+    }
+    let (page, _) = decoded(&head.headers, page, PAGE_LIMIT)?;
+    let charset = match planned {
+        Plan::Judge { charset, .. } => charset,
+        // Twilio might take it, but what the demo promises is TwiML.
+        Plan::Stream | Plan::AsItIs | Plan::Body(_) => None,
+    };
+    Twiml::parse(
+        page,
+        charset.as_deref(),
+        &Rules::new(kind, Strictness::Twilio),
+    )?;
+    let reason = head.headers.get("understudy-fallback");
+    Ok(reason.map_or(Page::Own, |reason| {
+        Page::Fallback(String::from_utf8_lossy(reason.as_bytes()).into_owned())
+    }))
+}
+
+fn of_head(error: hyper::Error) -> Cause {
+    if error.is_parse() {
+        Failure::NotHttp(error).into()
+    } else {
+        Failure::Reset.into()
+    }
+}
+
+fn of_body(error: &(dyn std::error::Error + 'static)) -> Cause {
+    if error.is::<LengthLimitError>() {
+        Failure::BodyTooLarge(PAGE_LIMIT).into()
+    } else {
+        Failure::Truncated.into()
+    }
+}

@@ -1,0 +1,196 @@
+//! A drill on the road: a struck call never reaches the app, and is refused by what would refuse the app's own failure. And
+//! what can be rehearsed where.
+
+use std::fmt;
+use std::future::pending;
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+
+use super::Mode;
+use super::run::Run;
+use super::site::{Route, Slot};
+use crate::answer::{self, Terms, Unfit};
+use crate::body::Upload;
+use crate::drill::{self, Plan, Progress};
+use crate::outcome::Cause;
+use crate::route;
+use crate::twiml::{self, Kind, Rules, Strictness, Twiml};
+use crate::webhook::Parameters;
+
+/// A page of an app that died while it wrote it.
+const BROKEN_OFF: &[u8] =
+    br#"<?xml version="1.0" encoding="UTF-8"?><Response><Say>Thank you for call"#;
+
+/// A page as a tutorial of Twilio's own has it.
+const LOWER_CASE: &[u8] =
+    br#"<?xml version="1.0" encoding="UTF-8"?><response><say>Thank you for calling.</say></response>"#;
+
+/// Why there is no rehearsal.
+#[derive(Clone, Debug)]
+pub enum NotRehearsed {
+    /// The route is only observed: nothing is ever replaced.
+    Observed,
+    /// Answers aren't judged, so a bad page is no failure.
+    NotJudged,
+    /// The route answers no TwiML, so it has no page.
+    NoPage,
+    /// The page isn't TwiML that Twilio acts on.
+    BadPage(Kind, Box<twiml::Fault>),
+}
+
+/// Lets a drill strike the call, if one is on. A struck call takes no place of those who go to the app.
+pub(super) async fn play(run: &mut Run, slot: &mut Slot) -> Result<(), Cause> {
+    let Some(fault) = run.route.strike() else {
+        return Ok(());
+    };
+    run.struck = Some(fault);
+    slot.leave_app();
+    let kind = run.twiml_kind().await?;
+    Err(match (fault, kind) {
+        (drill::Fault::Deadline, _) => silence(&run.upload).await,
+        (drill::Fault::Malformed, Some(kind)) => bad_page(BROKEN_OFF, run.route.rules(kind)),
+        (drill::Fault::Root, Some(kind)) => bad_page(LOWER_CASE, run.route.rules(kind)),
+        (drill::Fault::Status5xx, Some(kind)) => bad_status(kind, run),
+        // Nobody judges what these would get, so they all meet the same.
+        (drill::Fault::Malformed | drill::Fault::Root | drill::Fault::Status5xx, None) => {
+            Unfit::Status(StatusCode::INTERNAL_SERVER_ERROR).into()
+        }
+    })
+}
+
+/// The deadline cuts this short. What the client sends is taken meanwhile, as an app that hangs would.
+async fn silence(upload: &Upload) -> Cause {
+    match upload.read_rest().await {
+        Ok(()) => pending().await,
+        Err(failure) => failure.into(),
+    }
+}
+
+fn bad_status(kind: Kind, run: &Run) -> Cause {
+    let mut head = Response::new(()).into_parts().0;
+    head.status = StatusCode::INTERNAL_SERVER_ERROR;
+    let terms = Terms {
+        kind,
+        strictness: run.route.settings.validate,
+        pass_status: &[],
+        conditional: run.conditional,
+    };
+    let planned = answer::plan(&head, terms);
+    planned
+        .expect_err("no status of 500 is an answer where none may pass")
+        .into()
+}
+
+fn bad_page(page: &'static [u8], rules: &Rules) -> Cause {
+    let judged = Twiml::parse(Bytes::from_static(page), None, rules);
+    judged.expect_err("the page is bad").into()
+}
+
+impl Run {
+    /// A drill has put the fallback on stage. It was good, unless the page had to stand in for a fallback URL.
+    pub(super) fn has_rehearsed(&self, kind: Kind, from_url: bool) {
+        let has_url = self.route.settings.fallback.elsewhere(kind).is_some();
+        if from_url == has_url {
+            self.route.metrics.drill_succeeded();
+        }
+    }
+}
+
+impl Route {
+    /// Begins a drill: the one whose place it takes, if one was on.
+    ///
+    /// # Errors
+    ///
+    /// Why it would rehearse nothing.
+    pub fn begin_drill(&self, plan: Plan) -> Result<Option<Progress>, NotRehearsed> {
+        self.can_rehearse(plan.fault)?;
+        self.judge_pages()?;
+        Ok(self.drill.begin(plan))
+    }
+
+    pub(super) fn can_rehearse(&self, fault: drill::Fault) -> Result<(), NotRehearsed> {
+        let judges = self.settings.validate.is_some() && !self.kinds().is_empty();
+        match self.settings.mode {
+            Mode::Observe => Err(NotRehearsed::Observed),
+            Mode::Enforce if fault.is_of_a_page() && !judges => Err(NotRehearsed::NotJudged),
+            Mode::Enforce => Ok(()),
+        }
+    }
+
+    /// What a drill has in store for a call, if one is on and strikes it.
+    fn strike(&self) -> Option<drill::Fault> {
+        match self.settings.mode {
+            Mode::Enforce => self.drill.strike(),
+            Mode::Observe => None,
+        }
+    }
+
+    /// Judges the fallback's pages without a call: whom they are for. A fallback URL isn't asked.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn judge_fallback(&self) -> Result<&'static [Kind], NotRehearsed> {
+        match self.kinds() {
+            [] => Err(NotRehearsed::NoPage),
+            kinds => self.judge_pages().map(|()| kinds),
+        }
+    }
+
+    fn judge_pages(&self) -> Result<(), NotRehearsed> {
+        for &kind in self.kinds() {
+            let page = self
+                .settings
+                .fallback
+                .page(kind, &Parameters::new(b"", b""));
+            // It goes out as UTF-8.
+            Twiml::parse(
+                page,
+                Some("utf-8"),
+                &self.rules(kind).at(Strictness::Twilio),
+            )
+            .map_err(|fault| NotRehearsed::BadPage(kind, fault.into()))?;
+        }
+        Ok(())
+    }
+
+    /// Whom it may answer with TwiML.
+    fn kinds(&self) -> &'static [Kind] {
+        match self.settings.kind {
+            route::Kind::Voice => &[Kind::Voice],
+            route::Kind::Messaging => &[Kind::Messaging],
+            route::Kind::Auto => &[Kind::Voice, Kind::Messaging],
+            route::Kind::Callback | route::Kind::Pass => &[],
+        }
+    }
+}
+
+impl fmt::Display for NotRehearsed {
+    /// Why; what would be right.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Observed => f.write_str(
+                "its mode is observe, where nothing is ever replaced; drill it in mode enforce",
+            ),
+            Self::NotJudged => f.write_str(
+                "its answers are not judged, so a bad page is no failure there; \
+                 drill it with deadline or status_5xx",
+            ),
+            Self::NoPage => f.write_str(
+                "its answers are no TwiML, so it has no fallback page; \
+                 judge routes of kind voice, messaging or auto",
+            ),
+            Self::BadPage(kind, fault) => {
+                let place = fault.place();
+                let (line, column) = (place.line, place.column);
+                write!(
+                    f,
+                    "the fallback is not valid {kind} TwiML: {line}:{column}: {fault}"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for NotRehearsed {}

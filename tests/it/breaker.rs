@@ -1,0 +1,300 @@
+//! A caller never waits for an app that is known to be down, and the app isn't stormed when it returns.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+use crate::support::{Answer, App, Script, Sidecar, Webhook, answer, millis, soon};
+
+const PAGE: &str = "<Response><Say>hello</Say></Response>";
+
+/// A proxy with a breaker that opens after three failures and probes five times a second.
+async fn before(app: &App, more: &str) -> Sidecar {
+    let breaker = format!("breaker = {{ failures = 3, probe_every = \"200ms\"{more} }}");
+    Sidecar::before(app)
+        .deadline(millis(300))
+        .defaults(&breaker)
+        .start()
+        .await
+}
+
+async fn call(sidecar: &Sidecar) -> Answer {
+    sidecar.ask(Webhook::voice("/voice/x")).await
+}
+
+async fn state(sidecar: &Sidecar, state: f64) {
+    soon("the breaker's state", async {
+        while sidecar
+            .metric("understudy_breaker_state", &[("route", "voice")])
+            .await
+            != state
+        {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn it_opens_after_failures_in_a_row_and_closes_when_the_app_is_back() {
+    let app = App::with_page(PAGE);
+    let sidecar = before(&app, "").await;
+    assert_eq!(call(&sidecar).await.reason(), None);
+    app.refuse().await;
+    for _ in 0..3 {
+        assert_eq!(call(&sidecar).await.reason(), Some("connect"));
+    }
+    let got = call(&sidecar).await;
+    assert_eq!((got.status, got.reason()), (200, Some("breaker_open")));
+    state(&sidecar, 2.0).await;
+    app.recover().await.expect("the address is ours");
+    state(&sidecar, 1.0).await;
+    assert_eq!(call(&sidecar).await.reason(), None);
+    state(&sidecar, 0.0).await;
+    sidecar
+        .logged(|line| {
+            line["message"]
+                .as_str()
+                .is_some_and(|text| text.contains("breaker has opened"))
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn each_kind_of_failure_opens_it_but_a_bad_page_does_not() {
+    let fault = Arc::new(std::sync::Mutex::new(""));
+    let now = Arc::clone(&fault);
+    let app = App::start(move |_| match *now.lock().expect("no poison") {
+        "deadline" => Script::new().stall(),
+        "reset" => Script::new().reset(),
+        "status_5xx" => Script::page("503 Busy", "text/plain", "busy"),
+        "status_4xx" => Script::page("404 Not Found", "text/plain", "no"),
+        "malformed" => Script::twiml("<Response>"),
+        _ => Script::twiml(PAGE),
+    });
+    for (reason, opens) in [
+        ("deadline", true),
+        ("reset", true),
+        ("status_5xx", true),
+        ("status_4xx", false),
+        ("malformed", false),
+    ] {
+        *fault.lock().expect("no poison") = reason;
+        let sidecar = before(&app, "").await;
+        for _ in 0..3 {
+            assert_eq!(call(&sidecar).await.reason(), Some(reason));
+        }
+        let fourth = if opens { "breaker_open" } else { reason };
+        assert_eq!(call(&sidecar).await.reason(), Some(fourth), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn half_open_one_call_waits_for_the_app_and_the_others_do_not() {
+    let silent = Arc::new(AtomicBool::new(true));
+    let now = Arc::clone(&silent);
+    let app = App::start(move |_| match now.load(Relaxed) {
+        true => Script::new().stall(),
+        false => Script::twiml(PAGE),
+    });
+    let sidecar = before(&app, "").await;
+    for _ in 0..3 {
+        call(&sidecar).await;
+    }
+    // The app takes connections, so the probe is content.
+    state(&sidecar, 1.0).await;
+    let tried = app.requests().len();
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let address = sidecar.address;
+        calls.spawn(async move {
+            let mut client = crate::support::Client::connect(address).await;
+            client
+                .ask(Webhook::voice("/voice/x"))
+                .await
+                .reason()
+                .map(str::to_owned)
+        });
+    }
+    let reasons = calls.join_all().await;
+    let waited = reasons
+        .iter()
+        .filter(|reason| reason.as_deref() == Some("deadline"))
+        .count();
+    assert_eq!(
+        (waited, app.requests().len()),
+        (1, tried + 1),
+        "{reasons:?}"
+    );
+    silent.store(false, Relaxed);
+    state(&sidecar, 1.0).await;
+    assert_eq!(call(&sidecar).await.reason(), None);
+    state(&sidecar, 0.0).await;
+}
+
+#[tokio::test]
+async fn a_health_path_decides_where_there_is_one() {
+    let well = Arc::new(AtomicBool::new(false));
+    let now = Arc::clone(&well);
+    let app = App::start(move |request| match (request.path(), now.load(Relaxed)) {
+        ("/health", true) => Script::page("200 OK", "text/plain", "well"),
+        ("/health", false) => Script::page("503 Busy", "text/plain", "unwell"),
+        (_, true) => Script::twiml(PAGE),
+        (_, false) => Script::page("500 Oops", "text/plain", "no"),
+    });
+    let sidecar = before(&app, ", health_path = \"/health?deep=1\"").await;
+    for _ in 0..3 {
+        call(&sidecar).await;
+    }
+    soon("two probes", async {
+        while app
+            .requests()
+            .iter()
+            .filter(|request| request.target() == "/health?deep=1")
+            .count()
+            < 2
+        {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(call(&sidecar).await.reason(), Some("breaker_open"));
+    well.store(true, Relaxed);
+    state(&sidecar, 1.0).await;
+    assert_eq!(call(&sidecar).await.reason(), None);
+}
+
+#[tokio::test]
+async fn its_state_survives_a_reload() {
+    let app = App::with_page(PAGE);
+    let sidecar = before(&app, "").await;
+    app.refuse().await;
+    for _ in 0..3 {
+        call(&sidecar).await;
+    }
+    assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
+    assert_eq!(call(&sidecar).await.reason(), Some("breaker_open"));
+    app.recover().await.expect("the address is ours");
+    state(&sidecar, 1.0).await;
+}
+
+#[tokio::test]
+async fn a_route_of_its_own_has_a_breaker_of_its_own_and_a_callback_gets_503() {
+    let app = App::with_page(PAGE);
+    let sidecar = before(&app, "").await;
+    app.refuse().await;
+    for _ in 0..3 {
+        assert_eq!(
+            sidecar
+                .ask(Webhook::status_callback("/callback/x"))
+                .await
+                .status,
+            502
+        );
+    }
+    let got = sidecar.ask(Webhook::status_callback("/callback/x")).await;
+    assert_eq!((got.status, got.reason()), (503, None));
+    assert_eq!(call(&sidecar).await.reason(), Some("connect"));
+}
+
+#[tokio::test]
+async fn since_when_the_fallback_is_on_stage_can_be_seen() {
+    let app = App::with_page(PAGE);
+    let sidecar = before(&app, "").await;
+    let since = async || {
+        sidecar
+            .metric(
+                "understudy_fallback_since_timestamp_seconds",
+                &[("route", "voice")],
+            )
+            .await
+    };
+    assert_eq!((call(&sidecar).await.reason(), since().await), (None, 0.0));
+    app.refuse().await;
+    call(&sidecar).await;
+    let first = since().await;
+    call(&sidecar).await;
+    assert!(first > 0.0 && since().await == first);
+    app.recover().await.expect("the address is ours");
+    call(&sidecar).await;
+    assert_eq!(since().await, 0.0);
+}
+
+/// An outage: the app dies under load, is away for a while, and comes back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_caller_gets_twiml_through_an_outage_and_few_wait() {
+    let app = App::start(|_| {
+        let page = answer("200 OK", &[("Content-Type", "text/xml")], PAGE);
+        Script::new().pause(millis(2)).send(page)
+    });
+    let sidecar = Arc::new(before(&app, "").await);
+    let (done, good, fallen) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let callers: Vec<_> = (0..10)
+        .map(|_| {
+            let (sidecar, done) = (Arc::clone(&sidecar), Arc::clone(&done));
+            let (good, fallen) = (Arc::clone(&good), Arc::clone(&fallen));
+            tokio::spawn(async move {
+                let mut outage = Vec::new();
+                while !done.load(Relaxed) {
+                    let got = call(&sidecar).await;
+                    assert_eq!(got.status, 200);
+                    assert!(got.text().contains("<Response>"), "{got:?}");
+                    if got.reason().is_some() {
+                        outage.push(got.took);
+                        fallen.fetch_add(1, Relaxed);
+                    } else {
+                        good.fetch_add(1, Relaxed);
+                    }
+                    tokio::time::sleep(millis(20)).await;
+                }
+                outage
+            })
+        })
+        .collect();
+    let reach = async |counter: &AtomicUsize, more: usize| {
+        let wanted = counter.load(Relaxed) + more;
+        soon("calls", async {
+            while counter.load(Relaxed) < wanted {
+                tokio::time::sleep(millis(1)).await;
+            }
+        })
+        .await;
+    };
+    reach(&good, 100).await;
+    app.refuse().await;
+    reach(&fallen, 300).await;
+    app.recover().await.expect("the address is ours");
+    let connections = app.connections();
+    reach(&good, 100).await;
+    assert!(
+        app.connections() - connections <= 20,
+        "the app was stormed: {}",
+        app.connections() - connections
+    );
+    done.store(true, Relaxed);
+    let mut waits = Vec::new();
+    for caller in callers {
+        waits.extend(caller.await.expect("no call was lost"));
+    }
+    waits.sort_unstable();
+    let tried = sidecar
+        .metric(
+            "understudy_fallback_activations_total",
+            &[("reason", "connect")],
+        )
+        .await;
+    let open = sidecar
+        .metric(
+            "understudy_fallback_activations_total",
+            &[("reason", "breaker_open")],
+        )
+        .await;
+    assert!(
+        open > 10.0 * tried,
+        "{open} calls were spared, {tried} were not"
+    );
+    eprintln!("median wait in the outage: {:?}", waits[waits.len() / 2]);
+}

@@ -1,0 +1,101 @@
+//! What a configuration adds to Twilio's grammar, and whom that reaches.
+
+use std::path::Path;
+
+use understudy::twiml::{Kind, Strictness, judge};
+
+use super::{APP, loads, loads_text};
+use crate::support::{App, Sidecar, Webhook};
+
+const FIXTURE: &str = "tests/it/config/valid/grammar.toml";
+
+#[test]
+fn each_kind_of_page_gets_its_own_additions() {
+    let grammar = loads(Path::new(FIXTURE)).site.grammar;
+    for (kind, page, is_good) in [
+        (
+            Kind::Voice,
+            "<Teleport to='' amazon:speed='1'><Say mood='x'>y</Say></Teleport>",
+            true,
+        ),
+        (
+            Kind::Voice,
+            "<Gather><Beam colour=''>x</Beam></Gather>",
+            true,
+        ),
+        (Kind::Voice, "<Beam/>", false),
+        (Kind::Voice, "<Teleport from=''/>", false),
+        (Kind::Messaging, "<Beam colour=''/>", true),
+        (Kind::Messaging, "<Beam>x</Beam>", false),
+        (Kind::Messaging, "<Message>x<Sticker/></Message>", true),
+        (Kind::Messaging, "<Teleport/>", false),
+    ] {
+        let page = format!("<Response>{page}</Response>");
+        let rules = grammar.rules(kind, Strictness::Strict);
+        let judgement = judge(page.as_bytes(), None, &rules);
+        assert_eq!(
+            judgement.is_valid(Strictness::Strict),
+            is_good,
+            "{page} {judgement:?}"
+        );
+    }
+}
+
+#[test]
+fn what_twilio_has_already_is_noted() {
+    let needless =
+        "Twilio's grammar has all of this by now, and its own rules hold; it can be left out";
+    let config = loads(Path::new(FIXTURE));
+    let notes: Vec<_> = config.notes.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        notes,
+        [
+            format!("{FIXTURE}:42:1: grammar.attribute[2]: {needless}"),
+            format!("{FIXTURE}:46:1: grammar.element[5]: {needless}"),
+        ]
+    );
+}
+
+#[test]
+fn what_adds_anything_is_not_needless() {
+    let element = |more: &str| {
+        let text = format!("{APP}[[grammar.element]]\nkind = \"voice\"\n{more}");
+        loads_text(&text).notes.len()
+    };
+    for (more, notes) in [
+        ("name = \"Say\"", 1),
+        ("name = \"Say\"\nparents = [\"Response\", \"Gather\"]", 1),
+        ("name = \"Say\"\nparents = [\"Response\", \"Dial\"]", 0),
+        (
+            "name = \"Dial\"\nchildren = [\"Number\", \"Sip\"]\nattributes = [\"record\"]",
+            1,
+        ),
+        ("name = \"Dial\"\nchildren = [\"Number\", \"Say\"]", 0),
+        ("name = \"Dial\"\nattributes = [\"record\", \"colour\"]", 0),
+        ("name = \"Say\"\ntext = true", 1),
+        ("name = \"Gather\"\ntext = true", 0),
+        ("name = \"Response\"", 1),
+        ("name = \"Response\"\nattributes = \"colour\"", 0),
+        ("name = \"Teleport\"", 0),
+        ("name = \"Teleport\"\nparents = \"Teleport\"", 0),
+    ] {
+        assert_eq!(element(more), notes, "{more}");
+    }
+}
+
+#[tokio::test]
+async fn a_route_judges_by_it() {
+    let app = App::with_page("<Response><Teleport mood='good'/></Response>");
+    let routes = "[[route]]\nname = \"voice\"\npath = \"/*\"\nkind = \"voice\"\n";
+    let added =
+        "[[grammar.element]]\nkind = \"voice\"\nname = \"Teleport\"\nattributes = \"mood\"\n";
+    for (grammar, reason) in [("", Some("schema")), (added, None)] {
+        let sidecar = Sidecar::before(&app)
+            .defaults("validate = \"strict\"")
+            .routes(&format!("{routes}{grammar}"))
+            .start()
+            .await;
+        let answer = sidecar.ask(Webhook::voice("/").bytes()).await;
+        assert_eq!(answer.reason(), reason);
+    }
+}

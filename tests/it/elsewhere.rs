@@ -1,0 +1,184 @@
+//! A fallback URL is asked as Twilio asks one, judged like any app, and a page stands behind it.
+
+use std::fs;
+
+use crate::support::{App, Script, Sidecar, Webhook, answer, millis, understudy};
+
+/// A proxy before this app, whose fallback for everything below `/voice/` is at the other one.
+async fn before(app: &App, other: &App, more: &str) -> Sidecar {
+    let address = other.address();
+    let route = format!(
+        "[[route]]\nname = \"voice\"\npath = \"/voice/*\"\nkind = \"voice\"\ndeadline = \"1500ms\"\n\
+         fallback = {{ url = \"http://{address}/backup?x=1\", budget = \"500ms\", inline = \"<Response><Say>page</Say></Response>\" }}\n"
+    );
+    Sidecar::before(app)
+        .server(more)
+        .routes(&route)
+        .start()
+        .await
+}
+
+fn broken() -> App {
+    App::start(|_| Script::page("500 Oops", "text/html", "no"))
+}
+
+fn says(what: &'static str) -> App {
+    App::start(move |_| Script::twiml(format!("<Response><Say>{what}</Say></Response>")))
+}
+
+#[tokio::test]
+async fn it_is_told_what_went_wrong_and_where_and_its_page_goes_back() {
+    let (app, other) = (broken(), says("elsewhere"));
+    let sidecar = before(&app, &other, "").await;
+    let webhook = Webhook::voice("/voice/menu?step=1")
+        .field("Authorization", "Basic eDp5")
+        .field("Cookie", "a=b");
+
+    let got = sidecar.ask(&webhook).await;
+
+    assert_eq!((got.status, got.reason()), (200, Some("status_5xx")));
+    assert!(got.text().contains("elsewhere"));
+    let asked = &other.requests()[0];
+    assert_eq!((asked.method(), asked.target()), ("POST", "/backup?x=1"));
+    let form = String::from_utf8(asked.payload()).expect("a form");
+    let told = "&ErrorCode=11217&ErrorUrl=http%3A%2F%2Fhooks.example.com%2Fvoice%2Fmenu%3Fstep%3D1";
+    assert!(
+        form.starts_with("AccountSid=") && form.contains("CallSid=") && form.ends_with(told),
+        "{form}"
+    );
+    assert_eq!(
+        asked.field("host"),
+        Some(other.address().to_string().as_str())
+    );
+    assert!(asked.field("i-twilio-idempotency-token").is_some());
+    for secret in ["x-twilio-signature", "authorization", "cookie"] {
+        assert_eq!(asked.field(secret), None, "{secret}");
+    }
+    let labels = [("route", "voice"), ("reason", "status_5xx")];
+    sidecar
+        .counted("understudy_fallback_activations_total", &labels, 1.0)
+        .await;
+}
+
+#[tokio::test]
+async fn a_get_is_asked_by_its_query_and_the_public_url_is_named() {
+    let (app, other) = (broken(), says("elsewhere"));
+    let sidecar = before(&app, &other, "public_url = \"https://public.example.com/\"").await;
+    let got = sidecar.ask(Webhook::voice("/voice/x").get()).await;
+    assert!(got.text().contains("elsewhere"));
+    let asked = &other.requests()[0];
+    assert!(
+        asked.target().starts_with("/backup?x=1&AccountSid="),
+        "{}",
+        asked.target()
+    );
+    assert!(
+        asked
+            .target()
+            .contains("&ErrorUrl=https%3A%2F%2Fpublic.example.com%2Fvoice%2Fx%3F"),
+        "{}",
+        asked.target()
+    );
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_there_the_page_stands_in() {
+    let app = broken();
+    for script in [
+        Script::page("500 Oops", "text/html", "no"),
+        Script::twiml("<Response>"),
+        Script::twiml(""),
+        Script::new().reset(),
+        Script::new().stall(),
+        Script::new().send("nonsense\r\n\r\n").close(),
+        Script::twiml("<Response/>".repeat(10_000)),
+    ] {
+        let played = script.clone();
+        let other = App::start(move |_| played.clone());
+        let sidecar = before(&app, &other, "").await;
+        let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+        assert_eq!(
+            (got.status, got.reason()),
+            (200, Some("status_5xx")),
+            "{script:?}"
+        );
+        assert!(got.text().contains("page"), "{script:?}: {got:?}");
+    }
+    let other = says("elsewhere");
+    let sidecar = before(&app, &other, "").await;
+    other.refuse().await;
+    let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+    assert!(got.text().contains("page"));
+}
+
+#[tokio::test]
+async fn an_app_that_is_silent_leaves_it_its_budget_within_the_deadline() {
+    let app = App::start(|_| Script::new().stall());
+    let other = App::start(|_| {
+        let page = answer(
+            "200 OK",
+            &[("Content-Type", "text/xml")],
+            "<Response><Say>elsewhere</Say></Response>",
+        );
+        Script::new().pause(millis(100)).send(page)
+    });
+    let sidecar = before(&app, &other, "").await;
+    let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+    assert_eq!(got.reason(), Some("deadline"));
+    assert!(got.text().contains("elsewhere"), "{got:?}");
+    assert!(String::from_utf8_lossy(&other.requests()[0].payload()).contains("ErrorCode=11203"));
+}
+
+#[tokio::test]
+async fn it_is_asked_for_nothing_while_the_app_is_well() {
+    let (app, other) = (says("app"), says("elsewhere"));
+    let sidecar = before(&app, &other, "").await;
+    assert!(
+        sidecar
+            .ask(Webhook::voice("/voice/x"))
+            .await
+            .text()
+            .contains("app")
+    );
+    assert_eq!(other.connections(), 0);
+}
+
+#[test]
+fn one_that_leads_back_to_us_or_leaves_no_time_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("understudy.toml");
+    let route = |name: &str, fallback: &str| {
+        format!(
+            "[[route]]\nname = \"{name}\"\npath = \"/{name}\"\nkind = \"voice\"\nfallback = {{ {fallback} }}\n"
+        )
+    };
+    let text = [
+        "[server]\nlisten = \"0.0.0.0:8080\"\n[upstream]\nurl = \"http://127.0.0.1:3000\"\n"
+            .to_owned(),
+        route("a", "url = \"http://localhost:8080/backup\""),
+        route(
+            "b",
+            "url = \"http://127.0.0.1:4000/backup\", budget = \"8s\"",
+        ),
+        route("c", "url = \"ftp://127.0.0.1/backup\""),
+        route("d", "url = \"http://127.0.0.1/a b\""),
+        route(
+            "e",
+            "url = \"http://127.0.0.1:4000\", file = \"nowhere.xml\"",
+        ),
+    ];
+    fs::write(&path, text.concat()).expect("a file");
+    let output = understudy(&["check", "--config", &path.to_string_lossy()]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    let wanted = [
+        ":9:12: route[0].fallback: the fallback URL leads back to us",
+        ":14:12: route[1].fallback: the fallback URL's budget of 8s leaves the app no time",
+        ":19:20: route[2].fallback.url: \"ftp://127.0.0.1\"",
+        ":24:20: route[3].fallback.url: ",
+        "nowhere.xml",
+    ];
+    for wanted in wanted {
+        assert!(said.contains(wanted), "{wanted} is not in:\n{said}");
+    }
+}
