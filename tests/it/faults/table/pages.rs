@@ -276,6 +276,15 @@ fn markup() -> Vec<Fault> {
             "a stack trace",
             "Traceback (most recent call last):\n  File \"app.py\"",
             "malformed",
+        ),
+        fault(
+            "a stack trace that says it is HTML",
+            Script::page(
+                "200 OK",
+                "text/html",
+                "Traceback (most recent call last):\n  File \"app.py\"",
+            ),
+            "malformed",
         )
         .on_messaging(Ending::warned("12200")),
         fault(
