@@ -35,6 +35,17 @@ pub enum State {
     Open = 2,
 }
 
+impl State {
+    /// The word that the status has for it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half-open",
+            Self::Open => "open",
+        }
+    }
+}
+
 /// One route's breaker. It outlives reloads.
 #[derive(Debug)]
 pub struct Breaker {

@@ -37,6 +37,8 @@ fn route(route: &Route) -> Value {
         "path": settings.pattern.path.to_string(),
         "host": settings.pattern.host,
         "methods": settings.pattern.methods.iter().map(|method| method.as_str()).collect::<Vec<_>>(),
+        "fallback_since_seconds": Some(metrics.on_fallback.get()).filter(|since| *since > 0.0),
+        "breaker": route.breaker.state().label(),
         "deadline_seconds": settings.deadline.as_secs_f64(),
         "in_flight": metrics.in_flight.load(Relaxed),
         "drill": drills::shown(route),

@@ -54,7 +54,7 @@ pub enum Arguments {
 pub struct Start {
     /// The route's name.
     route: String,
-    /// How long it lasts, at most 24h: 30s, 5m, 1h 30m.
+    /// How long it lasts, at most 24h: 30s, 5m, 1h30m.
     #[arg(long = "for", value_name = "TIME", required_unless_present = "dry")]
     length: Option<Length>,
     /// What happens in the app's place.
@@ -73,7 +73,7 @@ pub struct Start {
 /// Which proxy is asked.
 #[derive(Debug, Args)]
 pub struct Proxy {
-    /// Its admin listener, `server.admin` in its configuration.
+    /// The proxy's admin listener, `server.admin` in its configuration.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464", value_parser = address)]
     admin: Authority,
 }

@@ -214,6 +214,11 @@ async fn since_when_the_fallback_is_on_stage_can_be_seen() {
     let first = since().await;
     call(&sidecar).await;
     assert!(first > 0.0 && since().await == first);
+    let status = sidecar.admin_get("/api/status").await.text();
+    assert!(
+        status.contains(&format!("\"fallback_since_seconds\":{first}")),
+        "{status}"
+    );
     app.recover().await.expect("the address is ours");
     call(&sidecar).await;
     assert_eq!(since().await, 0.0);

@@ -99,7 +99,7 @@ async fn every_fault_is_answered_by_the_real_fallback_and_counted_apart() {
         let got = call(&sidecar).await;
         assert_eq!((got.status, got.reason()), (200, Some("drill")), "{fault}");
         assert_eq!(got.text(), FALLBACK);
-        assert_eq!(got.took >= millis(300), fault == "deadline", "{got:?}");
+        assert!(fault != "deadline" || got.took >= millis(300), "{got:?}");
         let line = sidecar
             .logged(|line| line["detail"] == format!("a drill: {fault}"))
             .await;
