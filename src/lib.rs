@@ -11,7 +11,7 @@
 //! 7. [`fallback`] has the page for every failure.
 //! 8. [`outcome`] names how the call ended and why; [`metrics`] counts it, once; [`failures`] keeps the last.
 //!
-//! Beside the road: [`breaker`] and [`drill`] say why a call may be answered without a try, [`admin`] shows and steers,
+//! Beside the road: [`secret`] is never printed, [`breaker`] and [`drill`] say why a call may be answered without a try, [`admin`] shows and steers,
 //! [`config`] turns a file into every room's settings, [`reload`] swaps them in one step under running calls, [`command`] is
 //! what a user types, [`log`] is what is said.
 
@@ -46,6 +46,8 @@ pub mod failures;
 // Beside the road.
 
 pub mod deadline;
+
+pub mod secret;
 
 pub mod breaker;
 

@@ -250,14 +250,14 @@ impl Cause {
                 Verdict::Refuse(StatusCode::BAD_REQUEST)
             }
             Self::SlowClient => Verdict::Refuse(StatusCode::REQUEST_TIMEOUT),
-            Self::Overload => fall_back(Reason::Overload, StatusCode::SERVICE_UNAVAILABLE),
-            Self::BreakerOpen => fall_back(Reason::BreakerOpen, StatusCode::SERVICE_UNAVAILABLE),
+            Self::Overload => fall_back(Reason::Overload, StatusCode::BAD_GATEWAY),
+            Self::BreakerOpen => fall_back(Reason::BreakerOpen, StatusCode::BAD_GATEWAY),
             Self::Deadline => fall_back(Reason::Deadline, StatusCode::GATEWAY_TIMEOUT),
             Self::Upstream(failure) => fall_back(of_upstream(failure), StatusCode::BAD_GATEWAY),
             Self::Answer(unfit) => fall_back(of_answer(unfit), StatusCode::BAD_GATEWAY),
             Self::Page(fault) => fall_back(of_page(fault), StatusCode::BAD_GATEWAY),
             Self::Drill(fault) => fall_back(Reason::Drill, of_drill(*fault)),
-            Self::Panic => fall_back(Reason::Internal, StatusCode::INTERNAL_SERVER_ERROR),
+            Self::Panic => fall_back(Reason::Internal, StatusCode::BAD_GATEWAY),
         }
     }
 

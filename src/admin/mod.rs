@@ -11,6 +11,7 @@
 //! loopback.
 
 mod drills;
+mod guard;
 mod status;
 
 use std::convert::Infallible;
@@ -34,6 +35,8 @@ use tracing::debug;
 
 use crate::exchange::Site;
 use crate::reload::Reloader;
+use crate::server::Settings;
+use guard::Guard;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -52,6 +55,8 @@ pub struct Admin {
     pub ready: Arc<AtomicBool>,
     /// Where it listens.
     pub address: SocketAddr,
+    /// What opens it, as the configuration in force has it.
+    pub settings: Arc<ArcSwap<Settings>>,
 }
 
 type Answer = Response<Full<Bytes>>;
@@ -85,6 +90,9 @@ impl Admin {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {
+        if let Some(refusal) = self.guarded(|guard| guard.refusal(&request)) {
+            return refusal;
+        }
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         match request.uri().path() {
             "/api/reload" if request.method() == Method::POST => self.reload(&request).await,
@@ -137,17 +145,16 @@ impl Admin {
 
     /// Why this request may change nothing, if so.
     fn refusal(&self, request: &Request<Incoming>) -> Option<Answer> {
-        if !self.address.ip().is_loopback() {
-            let words = "changes are taken on a loopback listener only";
-            return Some(refused(StatusCode::FORBIDDEN, words));
-        }
-        let value = request.headers().get(header::CONTENT_TYPE);
-        let essence = value.and_then(|value| value.to_str().ok()?.split(';').next());
-        if !essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(JSON)) {
-            let words = "send Content-Type: application/json";
-            return Some(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, words));
-        }
-        None
+        self.guarded(|guard| guard.refusal_of_change(request))
+    }
+
+    /// What the guard says, who goes by the token of the configuration in force.
+    fn guarded<T>(&self, ask: impl FnOnce(&Guard<'_>) -> T) -> T {
+        let settings = self.settings.load();
+        ask(&Guard {
+            address: self.address,
+            token: settings.admin_token.as_ref(),
+        })
     }
 }
 

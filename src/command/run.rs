@@ -19,7 +19,7 @@ use crate::config::{Config, Errors};
 use crate::exchange::{Shared, Site};
 use crate::log;
 use crate::reload::{Changes, Reloader};
-use crate::server::{Listeners, Server, bind_one};
+use crate::server::{Listeners, Server, Settings, bind_one};
 
 /// Runs the configuration of a file until a signal ends it.
 pub fn with_file(path: &Path) -> ExitCode {
@@ -100,7 +100,7 @@ impl Instance {
 
         let addresses = listeners.addresses.clone();
         let admin_address = admin.local_addr()?;
-        let server = Server::start(listeners, settings, Arc::clone(&site))?;
+        let server = Server::start(listeners, Arc::clone(&settings), Arc::clone(&site))?;
         let instance = Self {
             addresses,
             admin_address,
@@ -110,16 +110,21 @@ impl Instance {
             ready,
             runtime,
         };
-        instance.serve_admin(admin)?;
+        instance.serve_admin(admin, settings)?;
         Ok(instance)
     }
 
-    fn serve_admin(&self, listener: std::net::TcpListener) -> std::io::Result<()> {
+    fn serve_admin(
+        &self,
+        listener: std::net::TcpListener,
+        settings: Arc<ArcSwap<Settings>>,
+    ) -> std::io::Result<()> {
         let admin = Rc::new(Admin {
             site: Arc::clone(&self.site),
             reloader: Arc::clone(&self.reloader),
             ready: Arc::clone(&self.ready),
             address: self.admin_address,
+            settings,
         });
         let listener = {
             let _inside = self.runtime.enter();

@@ -109,8 +109,9 @@ impl Config {
 fn build(path: &Path, report: &Report<'_>, files: &mut Files) -> Option<Config> {
     let document = report.parse();
     let mut file = Reader::of_file(report, document.get_ref());
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
 
-    let (server, trusted_proxies, public_url) = server::read(file.table("server"));
+    let (server, trusted_proxies, public_url) = server::read(file.table("server"), folder, files);
     let upstream = upstream::read(&mut file);
     let grammar = grammar::read(&mut file, report);
     let mut pages = Pages::beside(path, files, &grammar);

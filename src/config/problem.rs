@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use humantime::format_duration;
@@ -179,6 +180,20 @@ pub enum Problem {
         deadline: Duration,
         /// Whose deadline that is.
         route: Text,
+    },
+    /// An admin listener that isn't on loopback, without a token.
+    AdminInTheOpen(SocketAddr),
+    /// A token's file that can't be read.
+    TokenUnreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        why: Unreadable,
+    },
+    /// A token's file that holds none.
+    NoToken {
+        /// The file.
+        file: PathBuf,
     },
     /// A fallback URL that would leave the app no time.
     Budget {
@@ -387,6 +402,17 @@ impl fmt::Display for Problem {
                  and connecting is but one step in it; \"250ms\" is usual",
                 format_duration(*found),
                 format_duration(*deadline)
+            ),
+            Self::AdminInTheOpen(address) => write!(
+                f,
+                "{address} is not on loopback, where others could ask; name a file with a token: \
+                 admin_token_file = \"admin.token\", or listen at \"127.0.0.1:9464\""
+            ),
+            Self::TokenUnreadable { file, why } => write!(f, "{}: {why}", file.display()),
+            Self::NoToken { file } => write!(
+                f,
+                "{} holds no token; write one word without blanks into it, and nothing else",
+                file.display()
             ),
             Self::Budget { found, deadline } => write!(
                 f,

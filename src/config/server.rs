@@ -2,16 +2,20 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use toml::de::DeValue;
 
+use super::files::Files;
 use super::host;
 use super::problem::Problem;
 use super::reader::Reader;
 use super::report::Report;
 use super::value;
+use crate::secret::Secret;
 use crate::server::Settings;
 
 /// More threads than any machine has cores are a slip of the pen.
@@ -24,6 +28,7 @@ pub(super) fn defaults() -> Settings {
     Settings {
         listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
         admin: SocketAddr::from(([127, 0, 0, 1], 9464)),
+        admin_token: None,
         workers: one_per_core(),
         drain: Duration::from_secs(20),
         max_connections: 10_000,
@@ -46,8 +51,12 @@ pub(super) fn trusted_proxies() -> Vec<IpNet> {
     private.map(parse).into()
 }
 
-/// Reads `[server]`.
-pub(super) fn read(mut server: Reader<'_>) -> (Settings, Vec<IpNet>, Option<String>) {
+/// Reads `[server]`; files are found in this folder.
+pub(super) fn read(
+    mut server: Reader<'_>,
+    folder: &Path,
+    files: &mut Files,
+) -> (Settings, Vec<IpNet>, Option<String>) {
     let defaults = defaults();
     let settings = Settings {
         listen: server
@@ -56,6 +65,7 @@ pub(super) fn read(mut server: Reader<'_>) -> (Settings, Vec<IpNet>, Option<Stri
         admin: server
             .read("admin", value::address)
             .unwrap_or(defaults.admin),
+        admin_token: server.read("admin_token_file", |value| token(value, folder, files)),
         workers: workers(&mut server).unwrap_or(defaults.workers),
         drain: server
             .read("drain", value::duration)
@@ -95,6 +105,9 @@ pub(super) fn of_arguments(
     if let Some(address) = admin.and_then(|text| address("--admin", text)) {
         settings.admin = address;
     }
+    if !settings.admin.ip().is_loopback() {
+        report.argument::<()>("--admin", Err(Problem::AdminInTheOpen(settings.admin)));
+    }
     if clash(settings.listen[0], settings.admin) {
         let named = if admin.is_some() {
             "--admin"
@@ -117,6 +130,12 @@ fn clash(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 fn check(settings: &Settings, server: &Reader<'_>) {
+    if !settings.admin.ip().is_loopback() && !server.has("admin_token_file") {
+        server.report(
+            server.spot("admin"),
+            Problem::AdminInTheOpen(settings.admin),
+        );
+    }
     for (i, address) in settings.listen.iter().enumerate() {
         if address.port() != 0 && settings.listen[..i].contains(address) {
             server.report(server.spot("listen"), Problem::ListedTwice(*address));
@@ -134,6 +153,17 @@ fn check(settings: &Settings, server: &Reader<'_>) {
         };
         server.report(server.spot(named), Problem::SameAddress(settings.admin));
     }
+}
+
+/// A file that holds a token and nothing else.
+fn token(value: &DeValue<'_>, folder: &Path, files: &mut Files) -> Result<Secret, Problem> {
+    let file = folder.join(value::text(value)?);
+    let content = files.read(&file).map_err(|why| Problem::TokenUnreadable {
+        file: file.clone(),
+        why,
+    })?;
+    let text = str::from_utf8(&content).ok().and_then(Secret::new);
+    text.ok_or(Problem::NoToken { file })
 }
 
 fn workers(server: &mut Reader<'_>) -> Option<NonZeroUsize> {

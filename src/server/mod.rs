@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 pub use listener::{BindError, Listeners, bind_one};
 
 use crate::exchange::Site;
+use crate::secret::Secret;
 
 /// How we listen, and how patient we are with clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct Settings {
     pub listen: Vec<SocketAddr>,
     /// The admin listener's address.
     pub admin: SocketAddr,
+    /// What opens the admin listener; needed where it isn't on loopback.
+    pub admin_token: Option<Secret>,
     /// How many worker threads.
     pub workers: NonZeroUsize,
     /// How long running calls may take to finish at shutdown.

@@ -178,7 +178,7 @@ async fn its_state_survives_a_reload() {
 }
 
 #[tokio::test]
-async fn a_route_of_its_own_has_a_breaker_of_its_own_and_a_callback_gets_503() {
+async fn a_route_of_its_own_has_a_breaker_of_its_own_and_a_callback_gets_502() {
     let app = App::with_page(PAGE);
     let sidecar = before(&app, "").await;
     app.refuse().await;
@@ -192,7 +192,8 @@ async fn a_route_of_its_own_has_a_breaker_of_its_own_and_a_callback_gets_503() {
         );
     }
     let got = sidecar.ask(Webhook::status_callback("/callback/x")).await;
-    assert_eq!((got.status, got.reason()), (503, None));
+    assert_eq!((got.status, got.reason()), (502, None));
+    assert!(got.text().contains("known to be down"), "{got:?}");
     assert_eq!(call(&sidecar).await.reason(), Some("connect"));
 }
 

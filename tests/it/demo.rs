@@ -206,7 +206,7 @@ impl Drop for Demo {
 fn calls(admin: SocketAddr) -> f64 {
     let mut stream = TcpStream::connect(admin).expect("the admin listener");
     stream.set_read_timeout(Some(PATIENCE)).expect("a patience");
-    let request = b"GET /metrics HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n";
+    let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     stream.write_all(request).expect("it takes a request");
     let mut page = String::new();
     stream.read_to_string(&mut page).expect("it answers");

@@ -49,7 +49,7 @@ async fn with_routes(app: &App, routes: &str) -> Sidecar {
 async fn admin(sidecar: &Sidecar, method: &str, path: &str, body: &str) -> Answer {
     let length = body.len();
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: admin\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
     );
     Client::connect(sidecar.admin).await.ask(request).await
 }

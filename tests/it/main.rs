@@ -1,5 +1,6 @@
 //! Tests of what the program promises, through its real binary on real sockets; a module per promise.
 
+mod admin;
 mod binary;
 mod breaker;
 mod config;

@@ -11,6 +11,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("twiml", &[]),
     ("signature", &[]),
     ("log", &[]),
+    ("secret", &[]),
     ("failures", &[]),
     ("breaker", &[]),
     ("drill", &[]),
@@ -40,18 +41,18 @@ const ROOMS: &[(&str, &[&str])] = &[
             "webhook",
         ],
     ),
-    ("server", &["exchange", "upstream"]),
+    ("server", &["exchange", "secret", "upstream"]),
     (
         "config",
         &[
-            "breaker", "exchange", "fallback", "route", "server", "twiml", "upstream",
+            "breaker", "exchange", "fallback", "route", "secret", "server", "twiml", "upstream",
         ],
     ),
     ("reload", &["config", "exchange", "failures", "server"]),
     (
         "admin",
         &[
-            "drill", "exchange", "failures", "metrics", "outcome", "reload",
+            "drill", "exchange", "failures", "metrics", "outcome", "reload", "secret", "server",
         ],
     ),
 ];

@@ -114,14 +114,14 @@ impl Sidecar {
 
     /// What the admin listener has at this path.
     pub(crate) async fn admin_get(&self, path: &str) -> Answer {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: admin\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         Client::connect(self.admin).await.ask(request).await
     }
 
     /// What the admin listener says to a change that is asked for in JSON.
     pub(crate) async fn admin_post(&self, path: &str) -> Answer {
         let request = format!(
-            "POST {path} HTTP/1.1\r\nHost: admin\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n"
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n"
         );
         Client::connect(self.admin).await.ask(request).await
     }

@@ -1,0 +1,101 @@
+//! Who may ask the admin listener what.
+
+use std::fs;
+
+use crate::support::{App, Client, Sidecar, understudy};
+
+async fn asked(sidecar: &Sidecar, request: &str) -> u16 {
+    Client::connect(sidecar.admin)
+        .await
+        .ask(request)
+        .await
+        .status
+}
+
+#[tokio::test]
+async fn a_name_that_leads_a_browser_to_loopback_gets_nothing() {
+    let app = App::with_page("<Response/>");
+    let sidecar = Sidecar::before(&app).start().await;
+    for path in ["/metrics", "/api/status", "/api/drills", "/", "/nowhere"] {
+        let rebound = format!("GET {path} HTTP/1.1\r\nHost: attacker.example\r\n\r\n");
+        assert_eq!(asked(&sidecar, &rebound).await, 421, "{path}");
+    }
+    assert_eq!(
+        asked(&sidecar, "GET /healthz HTTP/1.1\r\nHost: probe\r\n\r\n").await,
+        200
+    );
+    let own = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\n\r\n", sidecar.admin);
+    assert_eq!(asked(&sidecar, &own).await, 200);
+}
+
+#[tokio::test]
+async fn beyond_loopback_the_token_opens_it_and_can_be_changed_while_it_runs() {
+    let app = App::with_page("<Response/>");
+    let sidecar = Sidecar::before(&app)
+        .server("admin = \"0.0.0.0:0\"")
+        .server("admin_token_file = \"admin.token\"")
+        .file("admin.token", "t0ken-one\n")
+        .start()
+        .await;
+    let get = |path: &str, token: &str| {
+        format!(
+            "GET {path} HTTP/1.1\r\nHost: proxy.example\r\nAuthorization: Bearer {token}\r\n\r\n"
+        )
+    };
+    assert_eq!(
+        asked(
+            &sidecar,
+            "GET /metrics HTTP/1.1\r\nHost: proxy.example\r\n\r\n"
+        )
+        .await,
+        401
+    );
+    assert_eq!(asked(&sidecar, &get("/metrics", "t0ken-two")).await, 401);
+    assert_eq!(asked(&sidecar, &get("/metrics", "t0ken-one")).await, 200);
+    assert_eq!(
+        asked(&sidecar, "GET /readyz HTTP/1.1\r\nHost: probe\r\n\r\n").await,
+        200
+    );
+    let reload = "POST /api/reload HTTP/1.1\r\nHost: proxy.example\r\nContent-Type: application/json\r\nContent-Length: 0\r\nAuthorization: Bearer t0ken-one\r\n\r\n";
+    assert_eq!(asked(&sidecar, reload).await, 200);
+
+    sidecar.rewrite("admin.token", "t0ken-two\n");
+    crate::support::soon("the new token", async {
+        while asked(&sidecar, &get("/metrics", "t0ken-two")).await != 200 {}
+    })
+    .await;
+    assert_eq!(asked(&sidecar, &get("/metrics", "t0ken-one")).await, 401);
+    assert!(
+        sidecar
+            .log_lines()
+            .iter()
+            .all(|line| !line.contains("t0ken"))
+    );
+}
+
+#[test]
+fn beyond_loopback_it_is_refused_without_a_token() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("understudy.toml");
+    fs::write(folder.path().join("empty.token"), "\n").expect("a file");
+    for (token, wanted) in [
+        ("", "server.admin: 0.0.0.0:9464 is not on loopback"),
+        (
+            "admin_token_file = \"nowhere.token\"",
+            "nowhere.token: there is no such file",
+        ),
+        (
+            "admin_token_file = \"empty.token\"",
+            "empty.token holds no token",
+        ),
+    ] {
+        let text = format!(
+            "[server]\nadmin = \"0.0.0.0:9464\"\n{token}\n[upstream]\nurl = \"http://127.0.0.1:3000\"\n"
+        );
+        fs::write(&path, text).expect("a file");
+        let output = understudy(&["check", "--config", &path.to_string_lossy()]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(78), "{said}");
+        assert!(said.contains(wanted), "{wanted} is not in {said}");
+    }
+}
