@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use self::client::{Client, Failure, Told};
 use crate::drill::{Fault, Length, Percent};
+use crate::secret::Secret;
 
 /// What is asked of the proxy.
 #[derive(Debug, Subcommand)]
@@ -76,6 +77,15 @@ pub struct Proxy {
     /// The proxy's admin listener, `server.admin` in its configuration.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464", value_parser = address)]
     admin: Authority,
+    /// The file with the token that opens it, where it isn't on loopback.
+    #[arg(long, value_name = "FILE", value_parser = token)]
+    admin_token_file: Option<Secret>,
+}
+
+/// A token never stands on the command line, where every process could read it.
+fn token(file: &str) -> Result<Secret, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    Secret::new(&text).ok_or_else(|| "holds no token: one word without blanks".to_owned())
 }
 
 /// How drills are listed.
@@ -129,11 +139,10 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> E
 }
 
 fn asked(arguments: &Arguments) -> Result<String, Failure> {
-    let client = Client::new(match arguments {
-        Arguments::Start(Start { proxy, .. })
-        | Arguments::Stop { proxy, .. }
-        | Arguments::List { proxy, .. } => &proxy.admin,
-    });
+    let (Arguments::Start(Start { proxy, .. })
+    | Arguments::Stop { proxy, .. }
+    | Arguments::List { proxy, .. }) = arguments;
+    let client = Client::new(&proxy.admin, proxy.admin_token_file.as_ref());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -59,6 +59,18 @@ async fn beyond_loopback_the_token_opens_it_and_can_be_changed_while_it_runs() {
     let reload = "POST /api/reload HTTP/1.1\r\nHost: proxy.example\r\nContent-Type: application/json\r\nContent-Length: 0\r\nAuthorization: Bearer t0ken-one\r\n\r\n";
     assert_eq!(asked(&sidecar, reload).await, 200);
 
+    let token = sidecar.config_path().with_file_name("admin.token");
+    let listed = |more: &[&str]| {
+        let admin = sidecar.admin.to_string();
+        let arguments = [&["drill", "list", "--admin", &admin][..], more].concat();
+        understudy(&arguments).status.code()
+    };
+    assert_eq!(
+        listed(&["--admin-token-file", &token.to_string_lossy()]),
+        Some(0)
+    );
+    assert_eq!(listed(&[]), Some(2));
+
     sidecar.rewrite("admin.token", "t0ken-two\n");
     crate::support::soon("the new token", async {
         while asked(&sidecar, &get("/metrics", "t0ken-two")).await != 200 {}

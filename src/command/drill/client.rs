@@ -6,7 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::uri::Authority;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -18,6 +18,8 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::secret::Secret;
+
 /// How long the proxy may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -27,6 +29,7 @@ const LIMIT: usize = 16 << 20;
 /// Who asks a proxy's admin listener.
 pub(super) struct Client<'a> {
     admin: &'a Authority,
+    token: Option<&'a Secret>,
 }
 
 /// What the listener told.
@@ -55,8 +58,8 @@ pub(super) enum Failure {
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn new(admin: &'a Authority) -> Self {
-        Self { admin }
+    pub(super) fn new(admin: &'a Authority, token: Option<&'a Secret>) -> Self {
+        Self { admin, token }
     }
 
     /// Asks for the drills that are on.
@@ -82,7 +85,12 @@ impl<'a> Client<'a> {
             .method(method)
             .uri(path)
             .header(HOST, self.admin.as_str())
-            .header(CONTENT_TYPE, "application/json")
+            .header(CONTENT_TYPE, "application/json");
+        let request = match self.token {
+            Some(token) => request.header(AUTHORIZATION, format!("Bearer {}", token.reveal())),
+            None => request,
+        };
+        let request = request
             .body(Full::from(wish))
             .expect("paths are percent-encoded, and an authority is a good Host");
         let answered = match timeout(PATIENCE, exchange(self.admin, request)).await {
