@@ -1,4 +1,4 @@
-//! Bodies: one that is remembered while it streams to the app, and one that is read whole within a limit.
+//! Bodies: one that is remembered while it streams to the app, or is held whole before any of it goes there.
 //!
 //! Nothing here knows what a body means. Trailers are dropped: no one on this road reads them, and what isn't forwarded
 //! can't be smuggled (RFC 9110 §6.5.1).
@@ -20,6 +20,10 @@ use tokio::time::Instant;
 /// How much of a request body is remembered, in bytes: for the request's parameters and a safe second try.
 pub const REMEMBERED: usize = 64 * 1024;
 
+/// Into how many pieces a body may fall that is remembered: more than on any network, and few enough that what each costs
+/// beside its bytes is little.
+const PIECES: usize = 256;
+
 /// A request body on its way from the client. What has arrived is remembered, so that it can be sent a second time,
 /// and read for parameters.
 #[derive(Clone)]
@@ -34,7 +38,7 @@ struct State {
     last_arrival: Option<Instant>,
     /// The frames so far; empty once `forgotten`.
     frames: Vec<Bytes>,
-    /// More than [`REMEMBERED`] bytes came, so the frames were let go.
+    /// More than [`REMEMBERED`] bytes or [`PIECES`] came, so the frames were let go; not if it is held whole.
     forgotten: bool,
     whole: bool,
     /// The last look found nothing: it is the client that we wait for.
@@ -140,7 +144,42 @@ impl Upload {
 
     /// What is remembered of it, in one piece; empty if it was too much.
     pub fn remembered(&self) -> Bytes {
-        joined(&self.0.borrow().frames)
+        let state = self.0.borrow();
+        if state.arrived > REMEMBERED as u64 {
+            // Held whole perhaps, but a long body means the same whether its sender was checked or not.
+            return Bytes::new();
+        }
+        joined(&state.frames)
+    }
+
+    /// All of it, once it has arrived; from then on it is held, and can be sent however long it is. To be asked for before any of
+    /// it is sent, and only of a body whose limit is one of memory.
+    ///
+    /// # Errors
+    ///
+    /// Why it can't be had.
+    pub async fn whole(&self) -> Result<Bytes, Failure> {
+        let mut whole = BytesMut::new();
+        let mut first = Bytes::new();
+        while let Some(bytes) = poll_fn(|cx| self.0.borrow_mut().poll_arrival(cx)).await {
+            let bytes = bytes?;
+            if first.is_empty() {
+                first = bytes;
+                continue;
+            }
+            // One piece, not many: a client that sends a byte at a time would make us hold its every packet.
+            if whole.is_empty() {
+                whole.extend_from_slice(&first);
+            }
+            whole.extend_from_slice(&bytes);
+        }
+        let whole = if whole.is_empty() {
+            first
+        } else {
+            whole.freeze()
+        };
+        self.0.borrow_mut().hold(whole.clone());
+        Ok(whole)
     }
 
     /// Reads what the app didn't. An answer that is sent before the request was read may be destroyed by a TCP reset.
@@ -199,13 +238,23 @@ impl State {
         if self.arrived > self.limit {
             return Err(self.fail(Failure::TooLarge { limit: self.limit }));
         }
-        self.forgotten |= self.arrived > REMEMBERED as u64;
+        self.forgotten |= self.arrived > REMEMBERED as u64 || self.frames.len() == PIECES;
         if self.forgotten {
             self.frames = Vec::new();
         } else {
             self.frames.push(bytes.clone());
         }
         Ok(bytes)
+    }
+
+    /// Remembers this for all that has arrived.
+    fn hold(&mut self, whole: Bytes) {
+        self.forgotten = false;
+        self.frames = if whole.is_empty() {
+            Vec::new()
+        } else {
+            vec![whole]
+        };
     }
 
     fn fail(&mut self, failure: Failure) -> Failure {

@@ -9,6 +9,7 @@ mod page;
 mod rehearsal;
 mod request;
 mod run;
+mod signed;
 mod site;
 
 use std::panic::AssertUnwindSafe;
@@ -161,7 +162,7 @@ impl Exchange {
     }
 
     /// The attempt under its deadline. Where bodies stream without a limit, the budget
-    /// counts from the last bytes that the client sent.
+    /// counts from the last bytes that the client sent; not so where they are read first, to be checked.
     async fn in_time(
         &self,
         deadline: Deadline,
@@ -171,7 +172,7 @@ impl Exchange {
         run: &mut Run,
     ) -> Result<Attempted, Cause> {
         let upload = run.upload.clone();
-        let patient = !run.may_be_twiml();
+        let patient = !run.may_be_twiml() && !run.route.settings.signature.checks();
         let mut attempt = pin!(unwound(self.attempt(site, head, peer, run)));
         let mut moved = deadline;
         loop {
@@ -200,8 +201,8 @@ impl Exchange {
         let mut slot = run.route.admit(&site.upstream)?;
         run.upload.announced()?;
         rehearsal::play(run, &mut slot).await?;
+        let call = run.admitted(head).await?;
         run.permit = run.route.permit()?;
-        let call = run.route.signature.admit(head, run.upload.clone());
         let answer = site
             .upstream
             .forward(&self.pool, call, &mut run.in_flight, &mut run.retried)

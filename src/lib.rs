@@ -11,9 +11,10 @@
 //! 7. [`fallback`] has the page for every failure.
 //! 8. [`outcome`] names how the call ended and why; [`metrics`] counts it, once; [`failures`] keeps the last.
 //!
-//! Beside the road: [`secret`] is never printed, [`breaker`] and [`drill`] say why a call may be answered without a try, [`admin`] shows and steers,
-//! [`config`] turns a file into every room's settings, [`reload`] swaps them in one step under running calls, [`command`] is
-//! what a user types, [`log`] is what is said.
+//! Beside the road: [`tls`] is what both sides show and trust, [`secret`] is never printed, [`breaker`] and [`drill`] say why a
+//! call may be answered without a try, [`admin`] shows and steers, [`config`] turns a file into every room's settings,
+//! [`reload`] swaps them in one step under running calls, [`command`] is what a user types, [`log`] is what is said, [`notify`]
+//! what is said to systemd.
 
 // The road, in the order in which a call walks it.
 
@@ -49,6 +50,8 @@ pub mod deadline;
 
 pub mod secret;
 
+pub mod tls;
+
 pub mod breaker;
 
 pub mod drill;
@@ -60,5 +63,7 @@ pub mod config;
 pub mod reload;
 
 pub mod log;
+
+pub mod notify;
 
 pub mod command;

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::failures::now;
 use crate::outcome::{Outcome, Reason};
+use crate::signature;
 use crate::upstream::Census;
 
 const REQUESTS: &str = "understudy_requests_total";
@@ -28,6 +29,7 @@ const UPSTREAM_SECONDS: &str = "understudy_upstream_duration_seconds";
 const IN_FLIGHT: &str = "understudy_in_flight_requests";
 const LATE: &str = "understudy_late_answers_total";
 const RETRIES: &str = "understudy_retries_total";
+const SIGNATURES: &str = "understudy_signature_checks_total";
 const BREAKER: &str = "understudy_breaker_state";
 const ON_FALLBACK: &str = "understudy_fallback_since_timestamp_seconds";
 const DRILL: &str = "understudy_drill_active";
@@ -38,6 +40,7 @@ const CLIENT_CONNECTIONS: &str = "understudy_client_connections";
 const RELOAD_OK: &str = "understudy_config_last_reload_successful";
 const RELOAD_AT: &str = "understudy_config_last_reload_success_timestamp_seconds";
 const RELOADS: &str = "understudy_config_reloads_total";
+const CERTIFICATE: &str = "understudy_tls_certificate_not_after_timestamp_seconds";
 const BUILD: &str = "understudy_build_info";
 
 /// On the goals and the deadlines: from a cached page to Twilio's own 15 s.
@@ -60,6 +63,7 @@ pub struct Metrics {
     reload_ok: IntGauge,
     reload_at: Gauge,
     reloads: IntCounterVec,
+    certificates: IntGaugeVec,
     upstream_connections: IntGaugeVec,
     upstream_opened: IntCounter,
 }
@@ -74,6 +78,7 @@ struct Families {
     in_flight: IntGaugeVec,
     late: IntCounterVec,
     retries: IntCounterVec,
+    signatures: IntCounterVec,
     breaker: IntGaugeVec,
     on_fallback: GaugeVec,
     drill: IntGaugeVec,
@@ -96,6 +101,7 @@ pub struct RouteMetrics {
     /// Answers that came after the deadline.
     pub late: IntCounter,
     retries: [IntCounter; 2],
+    signatures: [IntCounter; 3],
     /// 0 closed, 1 half-open, 2 open.
     pub breaker_state: IntGauge,
     /// Since when every call has been answered by the fallback, in seconds since 1970; 0 if the last one wasn't.
@@ -129,6 +135,10 @@ impl Metrics {
             reloads: kept(
                 &registry,
                 counters(RELOADS, "Reloads of the configuration.", &["result"]),
+            ),
+            certificates: kept(
+                &registry,
+                gauges(CERTIFICATE, "When each certificate ends.", &["cert"]),
             ),
             upstream_connections: kept(
                 &registry,
@@ -178,6 +188,14 @@ impl Metrics {
         self.reload_ok.set(success.into());
         if success {
             self.note_load();
+        }
+    }
+
+    /// These certificates, and no others, are shown, each until its second since 1970.
+    pub fn certificates<'c>(&self, ends: impl Iterator<Item = (&'c str, i64)>) {
+        self.certificates.reset();
+        for (name, end) in ends {
+            self.certificates.with_label_values(&[name]).set(end);
         }
     }
 
@@ -305,6 +323,14 @@ impl Families {
                     &["route", "result"],
                 ),
             ),
+            signatures: kept(
+                registry,
+                counters(
+                    SIGNATURES,
+                    "Signatures that were checked, by what was found.",
+                    &["route", "result"],
+                ),
+            ),
         }
     }
 }
@@ -339,6 +365,8 @@ impl RouteMetrics {
             late: families.late.with_label_values(&[route]),
             retries: ["success", "failure"]
                 .map(|result| families.retries.with_label_values(&[route, result])),
+            signatures: ["valid", "invalid", "missing"]
+                .map(|result| families.signatures.with_label_values(&[route, result])),
         }
     }
 
@@ -379,6 +407,16 @@ impl RouteMetrics {
     /// A second try was made.
     pub fn retried(&self, success: bool) {
         self.retries[usize::from(!success)].inc();
+    }
+
+    /// A signature was checked.
+    pub fn checked(&self, found: Result<(), signature::Fault>) {
+        let at = match found {
+            Ok(()) => 0,
+            Err(signature::Fault::Invalid) => 1,
+            Err(signature::Fault::Missing) => 2,
+        };
+        self.signatures[at].inc();
     }
 
     /// How many calls ended so.

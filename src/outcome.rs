@@ -8,7 +8,7 @@ use std::fmt;
 use http::StatusCode;
 
 use crate::twiml::{self, Fault};
-use crate::{answer, body, drill, upstream};
+use crate::{answer, body, drill, signature, tls, upstream};
 
 /// How a call ended, as `requests_total` counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,6 +177,8 @@ pub enum Cause {
     Request(body::Failure),
     /// The deadline passed while the client was still sending.
     SlowClient,
+    /// The request isn't known to be Twilio's.
+    Signature(signature::Fault),
     /// As many calls as allowed are under way.
     Overload,
     /// The app is known to be down.
@@ -250,6 +252,7 @@ impl Cause {
                 Verdict::Refuse(StatusCode::BAD_REQUEST)
             }
             Self::SlowClient => Verdict::Refuse(StatusCode::REQUEST_TIMEOUT),
+            Self::Signature(_) => Verdict::Refuse(StatusCode::FORBIDDEN),
             Self::Overload => fall_back(Reason::Overload, StatusCode::BAD_GATEWAY),
             Self::BreakerOpen => fall_back(Reason::BreakerOpen, StatusCode::BAD_GATEWAY),
             Self::Deadline => fall_back(Reason::Deadline, StatusCode::GATEWAY_TIMEOUT),
@@ -271,6 +274,7 @@ impl Cause {
             Self::Head(_)
             | Self::Request(_)
             | Self::SlowClient
+            | Self::Signature(_)
             | Self::Overload
             | Self::BreakerOpen
             | Self::Drill(_)
@@ -286,6 +290,7 @@ impl Cause {
                 upstream::Failure::Resolve(_)
                 | upstream::Failure::Connect(_)
                 | upstream::Failure::ConnectTimeout
+                | upstream::Failure::Tls(_)
                 | upstream::Failure::Reset,
             ) => AppIs::Down,
             Self::Answer(answer::Unfit::Status(status)) if !status.is_client_error() => AppIs::Down,
@@ -294,6 +299,7 @@ impl Cause {
             Self::Head(_)
             | Self::Request(_)
             | Self::SlowClient
+            | Self::Signature(_)
             | Self::Overload
             | Self::BreakerOpen
             | Self::Drill(_)
@@ -308,6 +314,7 @@ impl Cause {
                 upstream::Failure::Resolve(_) => 11210,
                 upstream::Failure::Connect(_) => 11202,
                 upstream::Failure::ConnectTimeout => 11201,
+                upstream::Failure::Tls(fault) => of_tls(fault),
                 upstream::Failure::Reset => 11200,
                 upstream::Failure::BodyTooLarge(_) => 11750,
                 upstream::Failure::Truncated
@@ -328,6 +335,7 @@ impl Cause {
             Self::Head(_)
             | Self::Request(_)
             | Self::SlowClient
+            | Self::Signature(_)
             | Self::Overload
             | Self::BreakerOpen
             | Self::Drill(_)
@@ -342,6 +350,7 @@ impl Cause {
             Self::Head(_)
             | Self::Request(_)
             | Self::SlowClient
+            | Self::Signature(_)
             | Self::Overload
             | Self::BreakerOpen
             | Self::Deadline
@@ -361,6 +370,7 @@ fn of_upstream(failure: &upstream::Failure) -> Reason {
     match failure {
         upstream::Failure::Resolve(_) | upstream::Failure::Connect(_) => Reason::Connect,
         upstream::Failure::ConnectTimeout => Reason::ConnectTimeout,
+        upstream::Failure::Tls(_) => Reason::Tls,
         upstream::Failure::Reset => Reason::Reset,
         upstream::Failure::Truncated => Reason::Truncated,
         upstream::Failure::BodyTooLarge(_) => Reason::TooLarge,
@@ -368,6 +378,20 @@ fn of_upstream(failure: &upstream::Failure) -> Reason {
         | upstream::Failure::HeadTooLarge
         | upstream::Failure::Framing
         | upstream::Failure::UnaskedUpgrade => Reason::Protocol,
+    }
+}
+
+/// The code for what went wrong with TLS.
+fn of_tls(fault: &tls::Fault) -> u32 {
+    match fault {
+        tls::Fault::NameMismatch => 11235,
+        tls::Fault::Expired | tls::Fault::NotYetValid => 11236,
+        tls::Fault::NoPath => 11237,
+        tls::Fault::Certificate(_)
+        | tls::Fault::Refused(_)
+        | tls::Fault::Handshake(_)
+        | tls::Fault::Broken(_)
+        | tls::Fault::TimedOut => 11220,
     }
 }
 
@@ -411,6 +435,7 @@ impl fmt::Display for Cause {
             }
             Self::Head(HeadFault::Method) => f.write_str("CONNECT is for forward proxies"),
             Self::Request(failure) => failure.fmt(f),
+            Self::Signature(fault) => fault.fmt(f),
             Self::SlowClient => f.write_str("the deadline passed before the request was whole"),
             Self::Overload => f.write_str("as many calls as allowed are under way"),
             Self::BreakerOpen => f.write_str("the app is known to be down: no try was made"),
@@ -428,6 +453,7 @@ impl StdError for Cause {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::Request(failure) => failure.source(),
+            Self::Signature(fault) => fault.source(),
             Self::Upstream(failure) => failure.source(),
             Self::Answer(unfit) => unfit.source(),
             Self::Page(fault) => fault.source(),
@@ -451,6 +477,12 @@ impl From<HeadFault> for Cause {
 impl From<body::Failure> for Cause {
     fn from(failure: body::Failure) -> Self {
         Self::Request(failure)
+    }
+}
+
+impl From<signature::Fault> for Cause {
+    fn from(fault: signature::Fault) -> Self {
+        Self::Signature(fault)
     }
 }
 

@@ -16,6 +16,7 @@ use crate::config::{Config, Errors, SourceFile};
 use crate::exchange::{Shared, Site};
 use crate::failures::now;
 use crate::server::Settings;
+use crate::tls;
 
 pub use watch::Changes;
 use watch::Watch;
@@ -95,13 +96,26 @@ impl Reloader {
             watch: None,
             last,
         });
-        Arc::new(Self {
+        let reloader = Self {
             path,
             site,
             settings,
             shared,
             state,
-        })
+        };
+        reloader.count_certificates();
+        Arc::new(reloader)
+    }
+
+    /// Shows when each certificate that is now in use ends.
+    fn count_certificates(&self) {
+        let (settings, site) = (self.settings.load(), self.site.load());
+        let shown = settings.tls.iter().flat_map(|tls| tls.identities());
+        let app = site.upstream.settings.tls.as_ref();
+        let ends = shown
+            .chain(app.and_then(|tls| tls.identity()))
+            .map(|identity| (identity.name.as_str(), identity.validity.not_after));
+        self.shared.metrics.certificates(ends);
     }
 
     /// Begins to watch the files: what tells of their changes. None if there are no files, or they can't be watched, which is
@@ -194,13 +208,18 @@ impl Reloader {
         if !fixed.is_empty() {
             return Err(Refused::Restart(fixed));
         }
+        for note in &config.notes {
+            warn!(note = %note, "the configuration may not be meant so");
+        }
         let site = Site::new(config.site, &self.shared, Some(&self.site.load()));
         self.site.store(Arc::new(site));
-        let listen = self.settings.load().listen.clone();
+        let now = self.settings.load_full();
         self.settings.store(Arc::new(Settings {
-            listen,
+            listen: now.listen.clone(),
+            tls: kept(&now.tls, config.server.tls),
             ..config.server
         }));
+        self.count_certificates();
         Ok(())
     }
 }
@@ -215,6 +234,11 @@ impl State {
     fn have_changed(&self) -> bool {
         self.files.iter().any(SourceFile::has_changed)
     }
+}
+
+/// The same as before, where nothing has changed: clients hold tickets for its sessions.
+fn kept(now: &Option<tls::Server>, new: Option<tls::Server>) -> Option<tls::Server> {
+    if *now == new { now.clone() } else { new }
 }
 
 /// The keys that differ and can't change while we run.

@@ -1,5 +1,6 @@
 //! What a user types: arguments to a command, its outcome to an exit status.
 
+pub mod call;
 pub mod check;
 pub mod demo;
 pub mod drill;
@@ -45,6 +46,11 @@ enum Command {
         after_help = "Examples:\n  understudy lint voice.xml sms.xml\n  curl -s http://127.0.0.1:3000/voice | understudy lint --kind voice -\n\nIn CI:\n  understudy lint --strict --format github twiml/*.xml\n  understudy lint --format sarif twiml/*.xml > twiml.sarif\n\nExit status: 0 if every document is valid (warnings are, but for --strict), 1 if one is not, 2 if one can't be read."
     )]
     Lint(lint::Arguments),
+    /// Sends one webhook as Twilio would, signed if there is a token, and judges the answer as Twilio would.
+    #[command(
+        after_help = "Examples:\n  understudy call --url http://127.0.0.1:3000/voice\n  TWILIO_AUTH_TOKEN=… understudy call --url https://hooks.example.com/sms --kind messaging -p Body=Hello\n\nExit status: 0 if Twilio would act on the answer, 1 if not, 2 if nothing could be asked."
+    )]
+    Call(call::Arguments),
     /// Starts a misbehaving app and the proxy before it, plays each fault, and shows what Twilio would have got without and with
     /// understudy.
     #[command(after_help = "Examples:\n  understudy demo\n  understudy demo --stay")]
@@ -108,6 +114,7 @@ impl Arguments {
                 &mut io::BufWriter::new(io::stdout()),
                 &mut io::stderr(),
             ),
+            Command::Call(arguments) => call::run(&arguments, &mut io::stdout(), &mut io::stderr()),
             Command::Demo { stay } => demo::run(stay),
             Command::Drill { arguments } => {
                 drill::run(&arguments, &mut io::stdout(), &mut io::stderr())

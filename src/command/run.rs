@@ -1,25 +1,28 @@
 //! `understudy run`: from a configuration to a running proxy, and in good order to its end.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::runtime::LocalRuntime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::EX_CONFIG;
 use crate::admin::Admin;
 use crate::config::{Config, Errors};
 use crate::exchange::{Shared, Site};
 use crate::log;
+use crate::notify;
 use crate::reload::{Changes, Reloader};
-use crate::server::{Listeners, Server, Settings, bind_one};
+use crate::server::{Listeners, Passed, Server, Settings, bind_one};
 
 /// Runs the configuration of a file until a signal ends it.
 pub fn with_file(path: &Path) -> ExitCode {
@@ -78,10 +81,18 @@ impl Instance {
             server,
             site,
             files,
-            ..
+            notes,
         } = config;
-        let listeners = Listeners::bind(&server.listen, server.workers)?;
-        let admin = bind_one(server.admin)?;
+        for note in &notes {
+            warn!(note = %note, "the configuration may not be meant so");
+        }
+        let passed = Passed::take()?;
+        let listeners = if passed.public.is_empty() {
+            Listeners::bind(&server.listen, server.workers)?
+        } else {
+            Listeners::shared(&passed.public, server.workers)?
+        };
+        let admin = passed.admin.map_or_else(|| bind_one(server.admin), Ok)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build_local(Default::default())?;
@@ -149,10 +160,41 @@ impl Instance {
         // Whoever reads this line may signal, or change a file, at once.
         let listen: Vec<_> = self.addresses.iter().map(ToString::to_string).collect();
         info!(listen = listen.join(" "), admin = %self.admin_address, "understudy takes calls");
-        self.runtime.block_on(attention.until_end());
+        notify::ready(&on_stage(&self.site.load()));
+        self.runtime.block_on(async {
+            tokio::select! {
+                () = attention.until_end() => {}
+                never = self.tell_systemd() => match never {},
+            }
+        });
+        notify::stopping();
         let cut_off = self.stop();
         info!(cut_off, "understudy has stopped");
         ExitCode::SUCCESS
+    }
+
+    /// Tells systemd what is on stage, and that we are alive: while every accept loop goes round, and no longer.
+    async fn tell_systemd(&self) -> Infallible {
+        if !notify::is_heard() {
+            return std::future::pending().await;
+        }
+        let pause =
+            notify::watchdog().map_or(STATUS_EVERY, |within| (within / 2).min(STATUS_EVERY));
+        let mut before = self.server.rounds();
+        // A loop goes round once a second, so a shorter pause proves nothing.
+        let mut ticks = tokio::time::interval(pause.max(LEAST_PAUSE));
+        ticks.tick().await;
+        loop {
+            ticks.tick().await;
+            let now = self.server.rounds();
+            if before.iter().zip(&now).all(|(before, now)| before != now) {
+                notify::alive();
+            } else {
+                error!("an accept loop stands still: systemd is not told that all is well");
+            }
+            before = now;
+            notify::status(&on_stage(&self.site.load()));
+        }
     }
 
     /// Runs a future to its end while calls are taken and the admin listener is served.
@@ -170,6 +212,25 @@ impl Instance {
         let drained =
             runtime.block_on(async { tokio::task::spawn_blocking(|| server.drain()).await });
         drained.unwrap_or_default()
+    }
+}
+
+/// How often systemd is told what is on stage, at least.
+const STATUS_EVERY: Duration = Duration::from_secs(10);
+
+/// Within this every accept loop has gone round.
+const LEAST_PAUSE: Duration = Duration::from_millis(1500);
+
+/// What is on stage, in one line.
+fn on_stage(site: &Site) -> String {
+    let fallen: Vec<_> = site
+        .all_routes()
+        .filter(|route| route.metrics.on_fallback.get() > 0.0)
+        .map(|route| route.settings.name.as_str())
+        .collect();
+    match fallen.as_slice() {
+        [] => format!("{} routes: the app is on stage", site.routes.len()),
+        fallen => format!("the fallback is on stage for {}", fallen.join(", ")),
     }
 }
 
@@ -209,7 +270,17 @@ impl Attention {
             let reloader = Arc::clone(&self.reloader);
             let done = match asked {
                 Asked::End => return,
-                Asked::Reload => tokio::task::spawn_blocking(move || drop(reloader.reload())),
+                Asked::Reload => tokio::task::spawn_blocking(move || {
+                    notify::reloading();
+                    // What goes wrong is logged and counted there, too.
+                    let reloaded = reloader.reload();
+                    notify::ready(match reloaded {
+                        Ok(()) => "the configuration was reloaded",
+                        Err(_) => {
+                            "the configuration is wrong: the old one stays, and the log says why"
+                        }
+                    });
+                }),
                 Asked::LookForChanges => {
                     tokio::task::spawn_blocking(move || reloader.reload_if_changed())
                 }

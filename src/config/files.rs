@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+use super::tls::TlsProblem;
+use crate::tls::{Trust, Unfit};
+
 /// A longer file is no configuration and no page: it is not read to its end.
 const LARGEST: u64 = 16 << 20;
 
-/// A file as it was when it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A file as it was when it was read. It may be a key: what stands in it is never printed.
+#[derive(Clone, PartialEq, Eq)]
 pub struct SourceFile {
     /// Its path: as given, or put after the configuration's folder.
     pub path: PathBuf,
@@ -32,6 +35,16 @@ impl SourceFile {
     /// Whether another look at the file would find something else. Blocks on the disk.
     pub fn has_changed(&self) -> bool {
         read(&self.path) != self.content
+    }
+}
+
+impl fmt::Debug for SourceFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = self.content.as_ref().map(Bytes::len);
+        f.debug_struct("SourceFile")
+            .field("path", &self.path)
+            .field("length", &length)
+            .finish()
     }
 }
 
@@ -77,10 +90,12 @@ impl fmt::Display for Unreadable {
 }
 
 /// Every file that was asked for, in that order.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Files {
     list: Vec<SourceFile>,
     places: HashMap<PathBuf, usize>,
+    /// The machine's own roots, once somebody has asked.
+    roots: Option<Result<Trust, Unfit>>,
 }
 
 impl Files {
@@ -92,6 +107,12 @@ impl Files {
             self.list.len() - 1
         });
         self.list[place].content.clone()
+    }
+
+    /// The roots that the machine trusts; it is asked once, however often this is.
+    pub(super) fn roots(&mut self) -> Result<Trust, TlsProblem> {
+        let roots = self.roots.get_or_insert_with(Trust::of_system);
+        roots.clone().map_err(|_| TlsProblem::NoRoots)
     }
 
     pub(super) fn into_list(self) -> Vec<SourceFile> {

@@ -33,8 +33,17 @@ pub(super) fn host(value: &DeValue<'_>) -> Result<String, Problem> {
     })
 }
 
+/// Where an app is, and how it is spoken to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) host: Host,
+    pub(super) port: u16,
+    /// Within TLS.
+    pub(super) secure: bool,
+}
+
 /// Where the app is.
-pub(super) fn url(value: &DeValue<'_>) -> Result<(Host, u16), Problem> {
+pub(super) fn url(value: &DeValue<'_>) -> Result<Place, Problem> {
     let wanted = "a URL in quotes: \"http://127.0.0.1:3000\"";
     let text = value
         .as_str()
@@ -43,7 +52,7 @@ pub(super) fn url(value: &DeValue<'_>) -> Result<(Host, u16), Problem> {
 }
 
 /// A URL with its path and query, of an app that is asked for a page.
-pub(super) fn page_url(value: &DeValue<'_>) -> Result<((Host, u16), PathAndQuery), Problem> {
+pub(super) fn page_url(value: &DeValue<'_>) -> Result<(Place, PathAndQuery), Problem> {
     let wanted = "a URL in quotes: \"http://127.0.0.1:4000/voice\"";
     let text = value
         .as_str()
@@ -72,8 +81,7 @@ pub(super) fn public_url(value: &DeValue<'_>) -> Result<String, Problem> {
     let (scheme, authority, path) = split_url(text);
     let (host, port) = split_port(authority);
     let is_web = ["http", "https"].contains(&scheme.to_ascii_lowercase().as_str());
-    let is_whole =
-        parse_host(host).is_some() && port.is_none_or(|port| parse_port(Some(port)).is_some());
+    let is_whole = parse_host(host).is_some() && port.is_none_or(|port| parse_port(port).is_some());
     if is_web && is_whole && matches!(path, "" | "/") {
         return Ok(format!("{}://{authority}", scheme.to_ascii_lowercase()));
     }
@@ -84,8 +92,16 @@ pub(super) fn public_url(value: &DeValue<'_>) -> Result<String, Problem> {
 }
 
 /// The same, from an argument.
-pub(super) fn url_of(text: &str) -> Result<(Host, u16), Problem> {
+pub(super) fn url_of(text: &str) -> Result<Place, Problem> {
     let (scheme, authority, path) = split_url(text);
+    let scheme = scheme.to_ascii_lowercase();
+    let secure = scheme == "https";
+    let right = |rest: &str| {
+        Text::from(format!(
+            "{}://{rest}",
+            if secure { "https" } else { "http" }
+        ))
+    };
     let wrong = |why| {
         Err(Problem::Url {
             found: text.into(),
@@ -93,23 +109,24 @@ pub(super) fn url_of(text: &str) -> Result<(Host, u16), Problem> {
         })
     };
     if let Some((_, host)) = authority.rsplit_once('@') {
-        let right = Text::from(format!("http://{host}"));
+        let right = right(host);
         return Err(Problem::UserInfo { right });
     }
     let (host, port) = split_port(authority);
     let Some(host) = parse_host(host) else {
         return wrong(UrlProblem::Host);
     };
-    let right = || Text::from(format!("http://{authority}"));
-    match scheme.to_ascii_lowercase().as_str() {
-        "http" => {}
-        "https" => return wrong(UrlProblem::Tls),
-        _ => return wrong(UrlProblem::Scheme(right())),
+    if !secure && scheme != "http" {
+        return wrong(UrlProblem::Scheme(right(authority)));
     }
     if !matches!(path, "" | "/") {
-        return wrong(UrlProblem::Path(right()));
+        return wrong(UrlProblem::Path(right(authority)));
     }
-    parse_port(port).map_or_else(|| wrong(UrlProblem::Port), |port| Ok((host, port)))
+    let usual = if secure { 443 } else { 80 };
+    let Some(port) = port.map_or(Some(usual), parse_port) else {
+        return wrong(UrlProblem::Port);
+    };
+    Ok(Place { host, port, secure })
 }
 
 /// Scheme, authority, and the rest; what isn't there is empty.
@@ -127,9 +144,8 @@ fn split_port(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The port of HTTP if there is none, and nothing if it is none.
-fn parse_port(text: Option<&str>) -> Option<u16> {
-    let Some(digits) = text else { return Some(80) };
+/// A port, if it is one.
+fn parse_port(digits: &str) -> Option<u16> {
     // `u16` would take a sign.
     let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
     digits.parse().ok().filter(|port| is_number && *port > 0)
@@ -170,10 +186,8 @@ pub enum HostProblem {
 /// Why a text is not the URL of an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UrlProblem {
-    /// It doesn't begin with `http://`; if it did, it would be this.
+    /// It begins with neither `http://` nor `https://`; if it did, it would be this.
     Scheme(Text),
-    /// It begins with `https://`.
-    Tls,
     /// It has a path, a query or a fragment; without, it would be this.
     Path(Text),
     /// Its host is none.
@@ -212,11 +226,7 @@ impl fmt::Display for HostProblem {
 impl fmt::Display for UrlProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Scheme(right) => write!(f, "doesn't begin with `http://`; write {right}"),
-            Self::Tls => f.write_str(
-                "asks for TLS to the app, which is not supported by this version; \
-                 write \"http://127.0.0.1:3000\"",
-            ),
+            Self::Scheme(right) => write!(f, "begins with neither `http://` nor `https://`; write {right}"),
             Self::Path(right) => write!(
                 f,
                 "has more than a host and a port, but path and query are each request's own; \
@@ -244,7 +254,7 @@ mod tests {
 
     fn read(text: &str) -> String {
         match url_of(text) {
-            Ok((host, port)) => format!("{host:?} {port}"),
+            Ok(place) => format!("{:?} {} {}", place.host, place.port, place.secure),
             Err(problem) => problem.to_string(),
         }
     }
@@ -252,10 +262,15 @@ mod tests {
     #[test]
     fn an_app_is_a_host_and_a_port() {
         for (text, expected) in [
-            ("http://127.0.0.1:3000", "Address(127.0.0.1) 3000"),
-            ("http://[::1]:3000/", "Address(::1) 3000"),
-            ("HTTP://App", "Name(\"app\") 80"),
-            ("http://my_app.internal:1", "Name(\"my_app.internal\") 1"),
+            ("http://127.0.0.1:3000", "Address(127.0.0.1) 3000 false"),
+            ("http://[::1]:3000/", "Address(::1) 3000 false"),
+            ("HTTP://App", "Name(\"app\") 80 false"),
+            ("https://App", "Name(\"app\") 443 true"),
+            ("HTTPS://app:80/", "Name(\"app\") 80 true"),
+            (
+                "http://my_app.internal:1",
+                "Name(\"my_app.internal\") 1 false",
+            ),
         ] {
             assert_eq!(read(text), expected, "{text}");
         }

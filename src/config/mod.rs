@@ -7,13 +7,14 @@ mod error;
 mod files;
 mod grammar;
 mod host;
-mod later;
 mod page;
 mod problem;
 mod reader;
 mod report;
 mod route;
 mod server;
+mod signature;
+mod tls;
 mod upstream;
 mod value;
 mod variant;
@@ -27,6 +28,8 @@ pub use grammar::GrammarProblem;
 pub use host::{HostProblem, UrlProblem};
 pub use page::{PageFault, PageProblem};
 pub use problem::Problem;
+pub use signature::SignatureProblem;
+pub use tls::TlsProblem;
 pub use variant::VariantProblem;
 pub use words::{Key, Text};
 
@@ -36,6 +39,7 @@ use page::Pages;
 use reader::Reader;
 use report::Report;
 use route::Inherited;
+use tls::Found;
 
 /// Every room's settings, and the files that they came from.
 #[derive(Clone, Debug)]
@@ -88,11 +92,15 @@ impl Config {
         let report = Report::on_arguments();
         let url = report.argument("--upstream", host::url_of(url));
         let server = server::of_arguments(listen, admin, &report);
-        let built = url.map(|url| Self {
+        let secured = url.and_then(|url| {
+            let tls = report.argument("--upstream", tls::of_place(&url))?;
+            Some(upstream::at(url, tls))
+        });
+        let built = secured.map(|upstream| Self {
             server,
             site: exchange::Settings {
                 routes: vec![route::catch_all()],
-                upstream: upstream::at(url),
+                upstream,
                 trusted_proxies: server::trusted_proxies(),
                 public_url: None,
                 grammar: exchange::Grammar::default(),
@@ -111,11 +119,21 @@ fn build(path: &Path, report: &Report<'_>, files: &mut Files) -> Option<Config> 
     let mut file = Reader::of_file(report, document.get_ref());
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
 
-    let (server, trusted_proxies, public_url) = server::read(file.table("server"), folder, files);
-    let upstream = upstream::read(&mut file);
+    let server = file.table("server");
+    let has_url = server.has("public_url");
+    let (server, trusted_proxies, public_url) = server::read(server, folder, files);
+    let mut found = Found { folder, files };
+    let upstream = upstream::read(&mut file, &mut found);
     let grammar = grammar::read(&mut file, report);
+    let signatures = signature::read(
+        file.table("signature"),
+        (public_url.as_deref(), has_url),
+        folder,
+        files,
+        report,
+    );
     let mut pages = Pages::beside(path, files, &grammar);
-    let (inherited, routes) = route::read(&mut file, &mut pages);
+    let (inherited, routes) = route::read(&mut file, &mut pages, &signatures);
     route::check(
         &routes,
         &inherited,

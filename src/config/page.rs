@@ -13,6 +13,7 @@ use super::files::{Files, Unreadable};
 use super::host;
 use super::problem::Problem;
 use super::reader::{Form, Reader};
+use super::tls::Found;
 use super::upstream;
 use super::value;
 use super::variant;
@@ -43,7 +44,6 @@ pub enum PageFault {
 }
 
 /// The pages of all routes. Each file is judged once for each kind, however many routes name it.
-#[derive(Debug)]
 pub(super) struct Pages<'f> {
     folder: &'f Path,
     files: &'f mut Files,
@@ -154,7 +154,7 @@ impl<'f> Pages<'f> {
             table.report(table.here(), Problem::NoPage);
         }
         let variants = variant::read(&mut table, self, kind);
-        let elsewhere = elsewhere(&mut table);
+        let elsewhere = self.elsewhere(&mut table);
         let is_given = table.has("file") || table.has("inline");
         table.finish();
         // Behind a URL that gives nothing good stands a page, the built-in one if no other.
@@ -175,6 +175,26 @@ impl<'f> Pages<'f> {
             table.report(table.here(), Problem::TwoPages);
         }
         file.or(inline)
+    }
+
+    /// `url = …` and `budget = …`: another app that is asked first; over TLS `ca = …` may say whom to trust.
+    fn elsewhere(&mut self, table: &mut Reader<'_>) -> Option<Elsewhere> {
+        let url = table.read("url", host::page_url);
+        let budget = table.read("budget", value::duration).unwrap_or(BUDGET);
+        let (place, target) = url.or_else(|| {
+            table.skip("ca");
+            None
+        })?;
+        let tls = Found {
+            folder: self.folder,
+            files: self.files,
+        }
+        .trusting(table, &place);
+        Some(Elsewhere {
+            upstream: Arc::new(Upstream::new(upstream::at(place, tls), Arc::default())),
+            target,
+            budget,
+        })
     }
 
     fn file(&mut self, written: &str, kind: Kind) -> Result<Page, Problem> {
@@ -200,18 +220,6 @@ impl<'f> Pages<'f> {
     fn rules(&self, kind: Kind) -> Rules {
         self.grammar.rules(kind, Strictness::Strict)
     }
-}
-
-/// `url = …` and `budget = …`: another app that is asked first.
-fn elsewhere(table: &mut Reader<'_>) -> Option<Elsewhere> {
-    let url = table.read("url", host::page_url);
-    let budget = table.read("budget", value::duration).unwrap_or(BUDGET);
-    let (place, target) = url?;
-    Some(Elsewhere {
-        upstream: Arc::new(Upstream::new(upstream::at(place), Arc::default())),
-        target,
-        budget,
-    })
 }
 
 /// How long a fallback URL may take where nothing is said.

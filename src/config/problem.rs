@@ -15,8 +15,10 @@ use super::grammar::GrammarProblem;
 use super::host::{HostProblem, UrlProblem};
 use super::page::PageProblem;
 use super::route::LONGEST_DEADLINE;
+use super::signature::SignatureProblem;
+use super::tls::TlsProblem;
 use super::variant::VariantProblem;
-use super::words::{Key, List, Nearest, Text};
+use super::words::{Key, Nearest, Text};
 use crate::route::{Kind, PathError};
 
 /// Something wrong, and what would be right.
@@ -48,18 +50,6 @@ pub enum Problem {
         key: &'static str,
         /// How it is given.
         example: &'static str,
-    },
-    /// A key that a later version will act on.
-    LaterKey {
-        /// Which one.
-        key: Key,
-    },
-    /// A word that a later version will act on.
-    LaterWord {
-        /// As it stands there.
-        found: Text,
-        /// What may stand there by now.
-        words: Vec<&'static str>,
     },
 
     /// A value of the wrong type.
@@ -238,8 +228,12 @@ pub enum Problem {
     Page(Box<PageProblem>),
     /// A variant of a page.
     Variant(VariantProblem),
+    /// A certificate, a key, or what is said about TLS.
+    Tls(Box<TlsProblem>),
     /// An addition to the grammar.
     Grammar(GrammarProblem),
+    /// The checking of signatures.
+    Signature(SignatureProblem),
 }
 
 impl Problem {
@@ -302,13 +296,6 @@ impl fmt::Display for Problem {
                 )
             }
             Self::Missing { key, example } => write!(f, "no `{key}` is given; write: {example}"),
-            Self::LaterKey { key } => {
-                write!(f, "{key} is not supported by this version; leave it out")
-            }
-            Self::LaterWord { found, words } => {
-                let words = List(words, '"');
-                write!(f, "{found} is not supported by this version; write {words}")
-            }
 
             Self::Type { found, wanted } => write!(f, "this is {}; write {wanted}", article(found)),
             Self::NoTable { found, header } => {
@@ -465,7 +452,9 @@ impl fmt::Display for Problem {
             ),
             Self::Page(problem) => problem.fmt(f),
             Self::Variant(problem) => problem.fmt(f),
+            Self::Tls(problem) => problem.fmt(f),
             Self::Grammar(problem) => problem.fmt(f),
+            Self::Signature(problem) => problem.fmt(f),
         }
     }
 }

@@ -5,7 +5,6 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::Place;
-use super::later;
 use super::problem::Problem;
 use super::report::{Report, Spot};
 use super::value;
@@ -15,8 +14,6 @@ use super::value;
 pub(super) struct Reader<'a> {
     report: &'a Report<'a>,
     table: Option<&'a DeTable<'a>>,
-    /// Which kind of table it is, as [`later::KEYS`] names it.
-    section: &'static str,
     /// Where it begins, and the path to it.
     spot: Spot,
     known: Vec<&'static str>,
@@ -36,20 +33,14 @@ impl<'a> Reader<'a> {
             at: 0,
             key: String::new(),
         };
-        Self::new(report, Some(table), "", spot)
+        Self::new(report, Some(table), spot)
     }
 
-    fn new(
-        report: &'a Report<'a>,
-        table: Option<&'a DeTable<'a>>,
-        section: &'static str,
-        spot: Spot,
-    ) -> Self {
+    fn new(report: &'a Report<'a>, table: Option<&'a DeTable<'a>>, spot: Spot) -> Self {
         let known = Vec::new();
         Self {
             report,
             table,
-            section,
             spot,
             known,
         }
@@ -120,10 +111,6 @@ impl<'a> Reader<'a> {
             let expected = || words.iter().map(|(word, _)| *word).collect();
             match words.iter().find(|(word, _)| *word == found) {
                 Some((_, meaning)) => Ok(*meaning),
-                None if later::WORDS.contains(&(key, found)) => Err(Problem::LaterWord {
-                    found: found.into(),
-                    words: expected(),
-                }),
                 None => Err(Problem::Word {
                     found: found.into(),
                     words: expected(),
@@ -136,7 +123,7 @@ impl<'a> Reader<'a> {
     pub(super) fn table(&mut self, key: &'static str) -> Self {
         let header = format!("[{}]", self.path(key));
         let table = self.read_ref(key, |value| as_table(value, header));
-        Self::new(self.report, table, key, self.spot(key))
+        Self::new(self.report, table, self.spot(key))
     }
 
     /// The same of a table that must be given.
@@ -153,6 +140,30 @@ impl<'a> Reader<'a> {
     pub(super) fn tables(&mut self, key: &'static str) -> Vec<Self> {
         let header = format!("[[{}]]", self.path(key));
         self.tables_or(key, |value| Problem::no_table(value, header.clone()))
+    }
+
+    /// One table, or a list of at least one.
+    pub(super) fn table_or_tables(&mut self, key: &'static str) -> Vec<Self> {
+        let value = self.table.and_then(|table| table.get(key));
+        match value.map(|value| value.get_ref().as_array()) {
+            Some(Some(list)) if list.is_empty() => {
+                self.skip(key);
+                self.report(self.spot(key), Problem::EmptyList);
+                Vec::new()
+            }
+            Some(Some(_)) => self.tables(key),
+            Some(None) => {
+                let table = self.table(key);
+                Some(table)
+                    .filter(|table| table.table.is_some())
+                    .into_iter()
+                    .collect()
+            }
+            None => {
+                self.skip(key);
+                Vec::new()
+            }
+        }
     }
 
     /// A list of at least one table, as it is written within a line.
@@ -181,7 +192,7 @@ impl<'a> Reader<'a> {
             let spot = || self.item(key, i, item);
             let table = item.get_ref().as_table();
             let table = self.take(table.ok_or_else(|| wrong(item.get_ref())), spot)?;
-            Some(Self::new(self.report, Some(table), key, spot()))
+            Some(Self::new(self.report, Some(table), spot()))
         });
         tables.collect()
     }
@@ -192,12 +203,7 @@ impl<'a> Reader<'a> {
         let report = self.report;
         self.read_ref(key, |value| match (value.as_str(), value.as_table()) {
             (Some(text), _) => Ok(Form::Text(text)),
-            (_, Some(table)) => Ok(Form::Table(Self::new(
-                report,
-                Some(table),
-                "fallback",
-                spot.clone(),
-            ))),
+            (_, Some(table)) => Ok(Form::Table(Self::new(report, Some(table), spot.clone()))),
             (None, None) => Err(Problem::wrong_type(
                 value,
                 "a file's path in quotes, or a table",
@@ -216,13 +222,9 @@ impl<'a> Reader<'a> {
                 at: key.span().start,
                 key: self.spot.key.clone(),
             };
-            let problem = if later::KEYS.contains(&(self.section, name)) {
-                Problem::LaterKey { key: name.into() }
-            } else {
-                Problem::UnknownKey {
-                    key: name.into(),
-                    known: self.known.clone(),
-                }
+            let problem = Problem::UnknownKey {
+                key: name.into(),
+                known: self.known.clone(),
             };
             self.report.add(spot, problem);
         }
@@ -236,6 +238,11 @@ impl<'a> Reader<'a> {
     /// Whether a key is given, be it right or wrong.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.is_some_and(|table| table.contains_key(key))
+    }
+
+    /// Whether nothing is given.
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.is_none_or(|table| table.is_empty())
     }
 
     /// Whether it has no keys but these.
@@ -267,6 +274,11 @@ impl<'a> Reader<'a> {
     /// Adds a mistake.
     pub(super) fn report(&self, spot: Spot, problem: Problem) {
         self.report.add(spot, problem);
+    }
+
+    /// Adds what does no harm.
+    pub(super) fn note(&self, spot: Spot, problem: Problem) {
+        self.report.note(spot, problem);
     }
 
     /// Takes what is good; adds what is not as a mistake in that spot.

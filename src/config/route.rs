@@ -12,6 +12,7 @@ use super::page::{self, Pages};
 use super::problem::Problem;
 use super::reader::Reader;
 use super::report::{Report, Spot};
+use super::signature::Signatures;
 use super::upstream::Upstream;
 use super::value;
 use super::words::Text;
@@ -19,6 +20,7 @@ use crate::breaker;
 use crate::exchange::{AfterDeadline, Mode, RouteSettings};
 use crate::fallback::Fallback;
 use crate::route::{Kind, Path, Pattern};
+use crate::signature::Policy;
 use crate::twiml::{self, Strictness};
 use crate::upstream::Host;
 
@@ -44,6 +46,7 @@ pub(super) struct Inherited {
     pass_status: Vec<StatusCode>,
     after_deadline: AfterDeadline,
     mode: Mode,
+    signature: Policy,
     breaker: breaker::Settings,
 }
 
@@ -57,6 +60,7 @@ impl Default for Inherited {
             pass_status: vec![StatusCode::UNAUTHORIZED],
             after_deadline: AfterDeadline::Drain,
             mode: Mode::Enforce,
+            signature: Policy::Off,
             breaker: breaker::Settings {
                 failures: 5,
                 probe_every: Duration::from_secs(5),
@@ -68,8 +72,7 @@ impl Default for Inherited {
 
 impl Inherited {
     /// What a table says, and for the rest what holds already.
-    fn read(table: &mut Reader<'_>, base: &Self) -> Self {
-        table.word("signature", &[("off", ())]);
+    fn read(table: &mut Reader<'_>, base: &Self, signatures: &Signatures) -> Self {
         Self {
             deadline: table.read("deadline", deadline).unwrap_or(base.deadline),
             validate: table.word("validate", &VALIDATE).unwrap_or(base.validate),
@@ -86,6 +89,9 @@ impl Inherited {
                 .word("after_deadline", &AFTER_DEADLINE)
                 .unwrap_or(base.after_deadline),
             mode: table.word("mode", &MODE).unwrap_or(base.mode),
+            signature: signatures
+                .policy(table)
+                .unwrap_or_else(|| base.signature.clone()),
             breaker: breaker(table.table("breaker"), &base.breaker),
         }
     }
@@ -108,6 +114,7 @@ impl Inherited {
             pass_status: self.pass_status.clone(),
             after_deadline: self.after_deadline,
             mode: self.mode,
+            signature: self.signature.clone(),
             breaker: self.breaker.clone(),
             fallback,
         }
@@ -173,25 +180,34 @@ fn everything() -> Pattern {
 }
 
 /// Reads `[defaults]` and every `[[route]]`.
-pub(super) fn read(file: &mut Reader<'_>, pages: &mut Pages<'_>) -> (Inherited, Vec<Route>) {
+pub(super) fn read(
+    file: &mut Reader<'_>,
+    pages: &mut Pages<'_>,
+    signatures: &Signatures,
+) -> (Inherited, Vec<Route>) {
     let mut defaults = file.table("defaults");
-    let inherited = Inherited::read(&mut defaults, &Inherited::default());
+    let inherited = Inherited::read(&mut defaults, &Inherited::default(), signatures);
     defaults.finish();
     let tables = file.tables("route").into_iter();
     let routes = tables
-        .map(|table| Route::read(table, &inherited, pages))
+        .map(|table| Route::read(table, &inherited, pages, signatures))
         .collect();
     (inherited, routes)
 }
 
 impl Route {
-    fn read(mut table: Reader<'_>, inherited: &Inherited, pages: &mut Pages<'_>) -> Self {
+    fn read(
+        mut table: Reader<'_>,
+        inherited: &Inherited,
+        pages: &mut Pages<'_>,
+        signatures: &Signatures,
+    ) -> Self {
         let name = table.require("name", "name = \"incoming-call\"", label);
         let pattern = pattern(&mut table);
         table.expect("kind", "kind = \"voice\"");
         let kind = table.word("kind", &Kind::ALL);
         let fallback = pages.read(&mut table, kind);
-        let own = Inherited::read(&mut table, inherited);
+        let own = Inherited::read(&mut table, inherited, signatures);
         let (name_spot, path_spot) = (table.spot("name"), table.spot("path"));
         let fallback_spot = table.spot("fallback");
         table.finish();

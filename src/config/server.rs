@@ -14,6 +14,7 @@ use super::host;
 use super::problem::Problem;
 use super::reader::Reader;
 use super::report::Report;
+use super::tls::Found;
 use super::value;
 use crate::secret::Secret;
 use crate::server::Settings;
@@ -29,6 +30,7 @@ pub(super) fn defaults() -> Settings {
         listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
         admin: SocketAddr::from(([127, 0, 0, 1], 9464)),
         admin_token: None,
+        tls: None,
         workers: one_per_core(),
         drain: Duration::from_secs(20),
         max_connections: 10_000,
@@ -58,7 +60,9 @@ pub(super) fn read(
     files: &mut Files,
 ) -> (Settings, Vec<IpNet>, Option<String>) {
     let defaults = defaults();
+    let tls = Found { folder, files }.server(&mut server);
     let settings = Settings {
+        tls,
         listen: server
             .non_empty_list("listen", value::address)
             .unwrap_or(defaults.listen),

@@ -168,5 +168,13 @@ pub(super) fn plain(status: StatusCode, cause: &Cause) -> Response<Page> {
     *response.status_mut() = status;
     let text = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, text);
+    if matches!(
+        cause,
+        Cause::Head(_) | Cause::Request(_) | Cause::SlowClient
+    ) {
+        // Who reads the request another way looks for the next one in another place.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
     response
 }

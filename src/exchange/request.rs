@@ -1,7 +1,9 @@
 //! A request's head made plain, so that what the app reads is what we routed by (RFC 9112 §3).
 
-use http::header::{HOST, TRANSFER_ENCODING};
-use http::uri::PathAndQuery;
+use std::net::Ipv6Addr;
+
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, request};
 
 use crate::outcome::HeadFault;
@@ -16,7 +18,7 @@ pub(super) fn made_plain(head: &mut request::Parts) -> Result<(), HeadFault> {
         return Err(HeadFault::Method);
     }
     let is_asterisk = head.uri.path() == "*" && head.method != Method::OPTIONS;
-    if is_asterisk || head.uri.authority().is_some() && head.uri.scheme().is_none() {
+    if is_asterisk || head.uri.authority().is_some() && !is_ours(head.uri.scheme()) {
         return Err(HeadFault::Target);
     }
     let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
@@ -24,15 +26,54 @@ pub(super) fn made_plain(head: &mut request::Parts) -> Result<(), HeadFault> {
     if codings.next().is_some_and(|coding| !chunked(coding)) || codings.next().is_some() {
         return Err(HeadFault::TransferCoding);
     }
+    if head.version == Version::HTTP_2 {
+        join_cookies(&mut head.headers);
+    }
     settle_host(head)?;
     if !head.headers.get(HOST).is_none_or(is_host) {
         return Err(HeadFault::Host);
     }
     origin_form(head);
+    if head.version != Version::HTTP_11 {
+        // Others have no upgrades (RFC 9110 §7.8, RFC 9113 §8.6), and from here on the version shows no more.
+        head.headers.remove(UPGRADE);
+    }
     head.version = Version::HTTP_11;
+    plain_length(&mut head.headers);
     // hyper's own notes on the connection end here.
     head.extensions.clear();
     Ok(())
+}
+
+/// Whether an absolute target is of a kind that is served here.
+fn is_ours(scheme: Option<&Scheme>) -> bool {
+    scheme.is_some_and(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS)
+}
+
+/// A length without leading zeros, which make it octal to some.
+fn plain_length(headers: &mut HeaderMap) {
+    let Some(length) = headers.get_mut(CONTENT_LENGTH) else {
+        return;
+    };
+    let [b'0', digits @ .., last] = length.as_bytes() else {
+        return;
+    };
+    let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
+    let digits = [&digits[zeros..], &[*last]].concat();
+    if let Ok(plain) = HeaderValue::from_bytes(&digits) {
+        *length = plain;
+    }
+}
+
+/// HTTP/2 may send the cookies one by one, HTTP/1.1 has one field for all (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<_> = headers.get_all(COOKIE).iter().collect();
+    if crumbs.len() > 1 {
+        let crumbs: Vec<_> = crumbs.into_iter().map(HeaderValue::as_bytes).collect();
+        let joined = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+            .expect("what stands between good values is good");
+        headers.insert(COOKIE, joined);
+    }
 }
 
 /// The `Host` of a request, once: an absolute target's authority wins over the field (RFC 9112 §3.2.2).
@@ -42,11 +83,25 @@ fn settle_host(head: &mut request::Parts) -> Result<(), HeadFault> {
     if second.is_some() || first.is_none() && head.version == Version::HTTP_11 {
         return Err(HeadFault::Host);
     }
+    if head.version == Version::HTTP_2 && !is_one_host(head.uri.authority(), first) {
+        return Err(HeadFault::Host);
+    }
     if let Some(authority) = head.uri.authority() {
         let value = HeaderValue::from_str(authority.as_str()).map_err(|_| HeadFault::Target)?;
         head.headers.insert(HOST, value);
     }
     Ok(())
+}
+
+/// Whether a request of HTTP/2 names one host, by `:authority`, by `Host`, or by both alike (RFC 9113 §8.3.1).
+fn is_one_host(authority: Option<&Authority>, field: Option<&HeaderValue>) -> bool {
+    match (authority, field) {
+        (Some(authority), Some(field)) => {
+            let authority = authority.as_str().as_bytes();
+            field.as_bytes().eq_ignore_ascii_case(authority)
+        }
+        (authority, field) => authority.is_some() || field.is_some(),
+    }
 }
 
 /// The host that the request is for, without its port; empty if an HTTP/1.0 client named none.
@@ -73,9 +128,7 @@ fn is_host(value: &HeaderValue) -> bool {
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
     {
-        Some(address) => address
-            .bytes()
-            .all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte)),
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
         None => host.bytes().all(|byte| OF_NAME[usize::from(byte)]),
     };
     named && port.bytes().all(|byte| byte.is_ascii_digit()) && (!host.is_empty() || text.is_empty())
@@ -100,9 +153,10 @@ const OF_NAME: [bool; 256] = {
 
 fn origin_form(head: &mut request::Parts) {
     if head.uri.authority().is_some() {
-        let root = || PathAndQuery::from_static("/");
-        let path = head.uri.path_and_query().cloned().unwrap_or_else(root);
-        head.uri = Uri::from(path);
+        let path = head.uri.path_and_query().cloned();
+        // An empty path, as before a fragment, reads as the root but would be written as nothing.
+        let path = path.filter(|path| path.as_str() != "/");
+        head.uri = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
     }
 }
 
@@ -175,6 +229,8 @@ mod tests {
             (&[("host", "a"), ("host", "a")][..], HeadFault::Host),
             (&[("host", "a/b")][..], HeadFault::Host),
             (&[("host", "u@a")][..], HeadFault::Host),
+            (&[("host", "[]")][..], HeadFault::Host),
+            (&[("host", "[::1:]:80")][..], HeadFault::Host),
             (
                 &[("host", "a"), ("transfer-encoding", "gzip, chunked")][..],
                 HeadFault::TransferCoding,
@@ -194,6 +250,59 @@ mod tests {
                 "{fields:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_target_of_another_scheme_is_refused_and_one_without_a_path_is_the_root() {
+        let host = [("host", "a.example")];
+        for target in ["ftp://a.example/v", "ws://a.example/v"] {
+            let got = plain(target, Version::HTTP_11, &host);
+            assert_eq!(got, Err(HeadFault::Target), "{target}");
+        }
+        let got = plain("http://a.example#fragment", Version::HTTP_11, &host);
+        assert_eq!(
+            got,
+            Ok(("a.example".into(), "/".into(), "a.example".into()))
+        );
+    }
+
+    #[test]
+    fn a_length_loses_its_leading_zeros() {
+        for (length, plain) in [
+            ("0", "0"),
+            ("00", "0"),
+            ("03", "3"),
+            ("030", "30"),
+            ("3", "3"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static(length));
+            plain_length(&mut headers);
+            assert_eq!(headers[CONTENT_LENGTH], plain, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_request_of_http_2_names_one_host_and_its_cookies_are_joined() {
+        let of = |target, fields: &[(&str, &str)]| plain(target, Version::HTTP_2, fields);
+        let expected = Ok(("a.example".into(), "/v".into(), "a.example".into()));
+        assert_eq!(of("https://a.example/v", &[]), expected);
+        assert_eq!(
+            of("https://a.example/v", &[("host", "A.example")]),
+            expected
+        );
+        assert_eq!(of("/v", &[("host", "a.example")]), expected);
+        let both = of("https://a.example/v", &[("host", "b.example")]);
+        assert_eq!(both, Err(HeadFault::Host));
+        assert_eq!(of("/v", &[]), Err(HeadFault::Host));
+
+        let mut headers = HeaderMap::new();
+        for crumb in ["a=1", "b=2", "c=3; d=4"] {
+            headers.append(COOKIE, HeaderValue::from_static(crumb));
+        }
+        join_cookies(&mut headers);
+        let joined: Vec<_> = headers.get_all(COOKIE).iter().collect();
+        assert_eq!(joined, ["a=1; b=2; c=3; d=4"]);
     }
 
     #[test]

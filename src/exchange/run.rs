@@ -80,8 +80,10 @@ impl Run {
             ),
         };
         let limit = match expects {
-            Expects::Anything => u64::MAX,
-            Expects::Twiml(_) | Expects::Untold => route.settings.max_request_body,
+            Expects::Anything if !route.settings.signature.checks() => u64::MAX,
+            Expects::Anything | Expects::Twiml(_) | Expects::Untold => {
+                route.settings.max_request_body
+            }
         };
         Self {
             route,

@@ -56,7 +56,7 @@ pub struct RouteSettings {
     pub deadline: Duration,
     /// How answers are judged; none: not at all.
     pub validate: Option<Strictness>,
-    /// In bytes; not for `callback` and `pass`.
+    /// In bytes; for `callback` and `pass` only where signatures are checked.
     pub max_request_body: u64,
     /// How many calls at once; one more gets the fallback.
     pub max_in_flight: usize,
@@ -68,6 +68,8 @@ pub struct RouteSettings {
     pub mode: Mode,
     /// When calls are answered without a try.
     pub breaker: breaker::Settings,
+    /// Whether requests are checked to be Twilio's.
+    pub signature: Policy,
     /// What is answered in the app's place.
     pub fallback: Fallback,
 }
@@ -233,7 +235,6 @@ pub struct Route {
     pub breaker: Arc<Breaker>,
     /// What is rehearsed on it.
     pub drill: Arc<Drill>,
-    pub(super) signature: Policy,
     voice: Rules,
     messaging: Rules,
 }
@@ -245,7 +246,6 @@ impl Route {
             metrics: shared.metrics.route(&settings.name),
             breaker: shared.breaker(&settings.name),
             drill: shared.drill(&settings.name),
-            signature: Policy::Off,
             voice: grammar.rules(twiml::Kind::Voice, strictness),
             messaging: grammar.rules(twiml::Kind::Messaging, strictness),
             settings,
@@ -265,6 +265,15 @@ impl Route {
         match self.settings.mode {
             Mode::Enforce => self.settings.deadline,
             Mode::Observe => TWILIO_WAITS,
+        }
+    }
+
+    /// Whether any call may try the app now.
+    pub(super) fn is_tried(&self) -> Result<(), Cause> {
+        let is_open = self.breaker.state() == breaker::State::Open;
+        match self.settings.mode {
+            Mode::Enforce if is_open => Err(Cause::BreakerOpen),
+            Mode::Enforce | Mode::Observe => Ok(()),
         }
     }
 

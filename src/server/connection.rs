@@ -20,25 +20,29 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tracing::debug;
 
-use super::Settings;
 use super::watch::{Phase, Watch};
 use super::wire::Wire;
 use super::worker::{Drain, Drained};
+use super::{Settings, handshake, http2};
 use crate::exchange::{Exchange, Page};
+use crate::tls::{Protocol, Stream};
 use crate::upstream::fields::Peer;
 use crate::upstream::{Failure, Tunnel};
 
 /// The most that a request's head may take, in bytes.
-const HEAD_LIMIT: usize = 64 * 1024;
+pub(super) const HEAD_LIMIT: usize = 64 * 1024;
 
 /// How long an idle connection is kept open at shutdown, for a request that is already on its way.
-const LAST_REQUEST: Duration = Duration::from_millis(250);
+pub(super) const LAST_REQUEST: Duration = Duration::from_millis(250);
 
 /// How long a connection may take to close.
-const CLOSING: Duration = Duration::from_secs(5);
+pub(super) const CLOSING: Duration = Duration::from_secs(5);
 
 const REQUEST_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
+const VERSION_NOT_SUPPORTED: &[u8] =
+    b"HTTP/1.1 505 HTTP Version Not Supported\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 /// Serves every request of a connection until it ends.
 pub(super) async fn serve(
@@ -47,6 +51,32 @@ pub(super) async fn serve(
     exchange: Rc<Exchange>,
     settings: Arc<Settings>,
     drain: Rc<Drain>,
+) {
+    let Some(tls) = &settings.tls else {
+        return http1(Stream::Plain(stream), peer, exchange, &settings, &drain).await;
+    };
+    // Boxed, since its state is large, and gone when the connection has come to rest.
+    let shaken = Box::pin(handshake::shaken(stream, tls, &settings, &drain)).await;
+    let Some((stream, protocol)) = shaken else {
+        return;
+    };
+    let peer = peer.within_tls();
+    match protocol {
+        Protocol::Http1 => http1(stream, peer, exchange, &settings, &drain).await,
+        // Boxed, so that others don't pay for its size.
+        Protocol::Http2 => {
+            Box::pin(http2::serve(stream, peer, exchange, &settings, &drain)).await;
+        }
+    }
+}
+
+/// Serves HTTP/1.1.
+async fn http1(
+    stream: Stream<TcpStream>,
+    peer: Peer,
+    exchange: Rc<Exchange>,
+    settings: &Settings,
+    drain: &Drain,
 ) {
     let watch = Rc::new(Watch::new());
     let tunnel = RefCell::new(None);
@@ -61,8 +91,8 @@ pub(super) async fn serve(
         connection,
         watch: &watch,
         patience: Box::pin(sleep_until(Instant::now() + settings.keep_alive)),
-        settings: &settings,
-        drain: &drain,
+        settings,
+        drain,
         drained: drain.begun(),
         heeds_drain: false,
         closing: None,
@@ -78,12 +108,15 @@ pub(super) async fn serve(
             if error.is_parse() {
                 exchange.refused();
             }
+            if error.is_parse_version_h2() {
+                serving.say(VERSION_NOT_SUPPORTED).await;
+            }
         }
         End::SlowHead => {
             exchange.refused();
-            serving.time_out().await;
+            serving.say(REQUEST_TIMEOUT).await;
         }
-        End::Standstill => {}
+        End::Standstill => serving.connection.into_parts().io.into_inner().abort(),
     }
 }
 
@@ -113,7 +146,7 @@ enum End {
     Closed(hyper::Result<()>),
     /// A head took too long.
     SlowHead,
-    /// It could not be closed.
+    /// It could not be closed, or the client takes nothing of its answer.
     Standstill,
 }
 
@@ -143,10 +176,9 @@ where
             }
             match ready!(self.poll_patience(cx)) {
                 Phase::Head => return Poll::Ready(End::SlowHead),
-                Phase::Idle | Phase::Call if self.closing.is_some() => {
-                    return Poll::Ready(End::Standstill);
-                }
-                Phase::Idle | Phase::Call => {
+                Phase::Call => return Poll::Ready(End::Standstill),
+                Phase::Idle if self.closing.is_some() => return Poll::Ready(End::Standstill),
+                Phase::Idle => {
                     Pin::new(&mut self.connection).graceful_shutdown();
                     self.closing = Some(Instant::now());
                 }
@@ -196,11 +228,11 @@ where
         }
     }
 
-    /// Says that the head took too long, which hyper doesn't (RFC 9110 §15.5.9).
-    async fn time_out(self) {
+    /// Says the last word where hyper says nothing: a head took too long (RFC 9110 §15.5.9), or HTTP/2 came unasked.
+    async fn say(self, last: &'static [u8]) {
         let mut wire = self.connection.into_parts().io.into_inner();
         let say = async {
-            wire.write_all(REQUEST_TIMEOUT).await?;
+            wire.write_all(last).await?;
             wire.shutdown().await
         };
         // Whoever was too slow to ask may be too slow to listen.

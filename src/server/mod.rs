@@ -4,6 +4,8 @@
 //! crosses threads but atomics.
 
 mod connection;
+mod handshake;
+mod http2;
 mod listener;
 mod watch;
 mod wire;
@@ -13,22 +15,26 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
-pub use listener::{BindError, Listeners, bind_one};
+pub use listener::{BindError, Listeners, Passed, bind_one};
 
 use crate::exchange::Site;
 use crate::secret::Secret;
+use crate::tls;
 
 /// How we listen, and how patient we are with clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The public addresses.
     pub listen: Vec<SocketAddr>,
+    /// What is shown to clients, if they are spoken to within TLS.
+    pub tls: Option<tls::Server>,
     /// The admin listener's address.
     pub admin: SocketAddr,
     /// What opens the admin listener; needed where it isn't on loopback.
@@ -48,6 +54,8 @@ pub struct Settings {
 /// The running workers.
 pub struct Server {
     threads: Vec<JoinHandle<usize>>,
+    /// How often each accept loop has gone round: it does so at least once a second.
+    rounds: Vec<Arc<AtomicU64>>,
     drain: tokio::sync::watch::Sender<bool>,
 }
 
@@ -80,8 +88,12 @@ impl Server {
             places: Arc::new(Semaphore::new(places)),
             drain: draining,
         };
-        let start = |(number, listeners)| {
+        let mut rounds = Vec::new();
+        let start = |(number, listeners): (_, Vec<_>)| {
             let common = common.clone();
+            let with_rounds = |listener| (listener, Arc::<AtomicU64>::default());
+            let listeners: Vec<_> = listeners.into_iter().map(with_rounds).collect();
+            rounds.extend(listeners.iter().map(|(_, rounds)| Arc::clone(rounds)));
             let named = thread::Builder::new().name(format!("worker-{number}"));
             named.spawn(move || worker::run(listeners, common))
         };
@@ -91,7 +103,17 @@ impl Server {
             .enumerate()
             .map(start)
             .collect::<io::Result<_>>()?;
-        Ok(Self { threads, drain })
+        Ok(Self {
+            threads,
+            rounds,
+            drain,
+        })
+    }
+
+    /// How often each accept loop has gone round. One that stands still for seconds takes no connections.
+    pub fn rounds(&self) -> Vec<u64> {
+        let rounds = self.rounds.iter();
+        rounds.map(|rounds| rounds.load(Relaxed)).collect()
     }
 
     /// Stops accepting and waits until every call has finished, or has been cut off at the end of `drain`: how many were.

@@ -23,6 +23,8 @@ pub(super) struct Watch {
     since: Cell<Instant>,
     /// An answer went out before the request was read.
     unread: Cell<bool>,
+    /// Since when the client takes nothing of what is written to it, if it doesn't.
+    stuck: Cell<Option<Instant>>,
 }
 
 impl Watch {
@@ -31,6 +33,7 @@ impl Watch {
             phase: Cell::new(Phase::Idle),
             since: Cell::new(Instant::now()),
             unread: Cell::new(false),
+            stuck: Cell::new(None),
         }
     }
 
@@ -70,12 +73,19 @@ impl Watch {
         self.unread.get() || self.phase.get() == Phase::Head
     }
 
-    /// When the phase will have lasted too long; a call's own deadline is not ours.
+    /// The client took bytes, or takes none for now.
+    pub(super) fn wrote(&self, took: bool) {
+        let since = || Some(self.stuck.get().unwrap_or_else(Instant::now));
+        self.stuck.set(if took { None } else { since() });
+    }
+
+    /// When the phase will have lasted too long; a call's own deadline is not ours, but a client that reads nothing of its answer
+    /// is as idle as one that asks for nothing.
     pub(super) fn due(&self, header_timeout: Duration, keep_alive: Duration) -> Option<Instant> {
         match self.phase.get() {
             Phase::Idle => Some(self.since.get() + keep_alive),
             Phase::Head => Some(self.since.get() + header_timeout),
-            Phase::Call => None,
+            Phase::Call => self.stuck.get().map(|since| since + keep_alive),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A client's socket: it tells the connection's [`Watch`] when bytes come, and closes so that the last answer arrives.
+//! A client's socket, or what is within TLS on it: it tells the connection's [`Watch`] when bytes come, and closes so that the
+//! last answer arrives.
 
 use std::io;
 use std::pin::Pin;
@@ -6,19 +7,21 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 use super::watch::Watch;
+use crate::tls::Stream;
 
 /// How long, and for how many bytes, a client that still sends is listened to after the last answer.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1024 * 1024;
 
-/// A TCP stream with its [`Watch`].
+/// A client's stream with its [`Watch`].
 pub(super) struct Wire {
-    stream: TcpStream,
+    stream: Stream<TcpStream>,
     watch: Rc<Watch>,
     lingering: Option<Lingering>,
 }
@@ -29,12 +32,22 @@ struct Lingering {
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, watch: Rc<Watch>) -> Self {
+    pub(super) fn new(stream: Stream<TcpStream>, watch: Rc<Watch>) -> Self {
         Self {
             stream,
             watch,
             lingering: None,
         }
+    }
+
+    /// Ends it at once. What the client doesn't take is dropped, which the kernel would keep for minutes else.
+    pub(super) fn abort(self) {
+        let stream = match &self.stream {
+            Stream::Plain(stream) => stream,
+            Stream::Tls(stream) => stream.get_ref().0,
+        };
+        // If it can't be set, it just ends later.
+        let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
     }
 
     /// Reads and forgets what the client still sends, for a while (RFC 9112 §9.6).
@@ -81,7 +94,9 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let wrote = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.watch.wrote(wrote.is_ready());
+        wrote
     }
 
     fn poll_write_vectored(
@@ -89,7 +104,9 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let wrote = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.watch.wrote(wrote.is_ready());
+        wrote
     }
 
     fn is_write_vectored(&self) -> bool {

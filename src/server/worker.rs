@@ -3,15 +3,16 @@
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::LocalRuntime;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, interval, sleep, timeout};
 use tracing::{error, warn};
 
 use super::{Common, connection};
@@ -25,6 +26,12 @@ const REST: Duration = Duration::from_millis(100);
 /// How long a listener goes on at shutdown, and how quiet it must have been to end before.
 const LAST_ACCEPTS: Duration = Duration::from_millis(50);
 const QUIET: Duration = Duration::from_millis(2);
+
+/// How often an accept loop shows that it goes round, at least.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// A listening socket, and where its accept loop shows that it goes round.
+pub(super) type Listener = (std::net::TcpListener, Arc<AtomicU64>);
 
 /// The future that is ready when the drain has begun.
 pub(super) type Drained<'a> = tokio::sync::futures::Notified<'a>;
@@ -94,7 +101,7 @@ impl Drop for Place {
 }
 
 /// Runs until it is drained: how many connections with a call on them were cut off.
-pub(super) fn run(listeners: Vec<std::net::TcpListener>, common: Common) -> usize {
+pub(super) fn run(listeners: Vec<Listener>, common: Common) -> usize {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(Default::default());
@@ -107,7 +114,7 @@ pub(super) fn run(listeners: Vec<std::net::TcpListener>, common: Common) -> usiz
     }
 }
 
-fn serve(runtime: &LocalRuntime, listeners: Vec<std::net::TcpListener>, common: Common) -> usize {
+fn serve(runtime: &LocalRuntime, listeners: Vec<Listener>, common: Common) -> usize {
     runtime.block_on(async move {
         let pool = Pool::new();
         let site = Arc::clone(&common.site);
@@ -130,7 +137,7 @@ struct Worker {
 }
 
 impl Worker {
-    async fn run(self: Rc<Self>, listeners: Vec<std::net::TcpListener>) -> usize {
+    async fn run(self: Rc<Self>, listeners: Vec<Listener>) -> usize {
         let accepting = listeners
             .into_iter()
             .map(|listener| tokio::task::spawn_local(Rc::clone(&self).accept(listener)));
@@ -145,7 +152,7 @@ impl Worker {
     }
 
     /// Takes connections from one listener until the drain begins, then those that already wait in its backlog.
-    async fn accept(self: Rc<Self>, listener: std::net::TcpListener) {
+    async fn accept(self: Rc<Self>, (listener, rounds): Listener) {
         let Ok(listener) =
             TcpListener::from_std(listener).inspect_err(|error| error!(%error, "no listener"))
         else {
@@ -153,12 +160,22 @@ impl Worker {
         };
         let mut drained = self.drain.begun();
         let mut exhausted = false;
+        let mut beat = interval(BEAT);
         while !self.drain.is_on() {
+            rounds.fetch_add(1, Relaxed);
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = &mut drained => break,
+                _ = beat.tick() => continue,
             };
-            exhausted = self.take(accepted, exhausted).await;
+            let mut taken = pin!(self.take(accepted, exhausted));
+            // It may wait for a place, which is no standstill.
+            exhausted = loop {
+                tokio::select! {
+                    exhausted = &mut taken => break exhausted,
+                    _ = beat.tick() => rounds.fetch_add(1, Relaxed),
+                };
+            };
         }
         // A connection that the kernel has accepted would be reset with the listener.
         let last = timeout(LAST_ACCEPTS, async {

@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout};
 use super::wire::{HEAD_LIMIT, Traffic, Wire};
 use super::{Census, Failure, Host, Settings};
 use crate::body::Sending;
+use crate::tls::Fault;
 
 /// A connection to the app, idle or in use.
 pub(super) struct Connection {
@@ -52,15 +53,13 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Failure::Resolve`], [`Failure::Connect`] or [`Failure::ConnectTimeout`].
+    /// [`Failure::Resolve`], [`Failure::Connect`], [`Failure::ConnectTimeout`] or [`Failure::Tls`].
     pub(super) async fn open(settings: &Settings, census: &Arc<Census>) -> Result<Self, Failure> {
         Self::over(connected(settings).await?, census).await
     }
 
-    async fn over(stream: TcpStream, census: &Arc<Census>) -> Result<Self, Failure> {
-        stream.set_nodelay(true).map_err(Failure::Connect)?;
-        let traffic = Arc::new(Traffic::default());
-        let wire = Wire::new(stream, Arc::clone(&traffic));
+    async fn over(wire: Wire, census: &Arc<Census>) -> Result<Self, Failure> {
+        let traffic = Arc::clone(wire.traffic());
         let (sender, driver) = http1::Builder::new()
             // As Twilio and most servers write them; some old handlers look names up letter by letter.
             .title_case_headers(true)
@@ -114,13 +113,19 @@ impl Connection {
     }
 }
 
-/// A new socket to the app.
-pub(super) async fn connected(settings: &Settings) -> Result<TcpStream, Failure> {
+/// A new wire to the app. Its two steps may take `connect_timeout` each: the connection of TCP, and the handshake of TLS.
+pub(super) async fn connected(settings: &Settings) -> Result<Wire, Failure> {
     let addresses = resolve(settings).await.map_err(Failure::Resolve)?;
-    timeout(settings.connect_timeout, first_of(&addresses))
+    let socket = timeout(settings.connect_timeout, first_of(&addresses))
         .await
         .map_err(|_| Failure::ConnectTimeout)?
-        .map_err(Failure::Connect)
+        .map_err(Failure::Connect)?;
+    socket.set_nodelay(true).map_err(Failure::Connect)?;
+    let wire = Wire::over(socket, settings.tls.as_ref());
+    timeout(settings.connect_timeout, wire)
+        .await
+        .unwrap_or(Err(Fault::TimedOut))
+        .map_err(Failure::Tls)
 }
 
 async fn resolve(settings: &Settings) -> io::Result<Vec<SocketAddr>> {

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use http::header::{
-    ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, FORWARDED, HOST, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE,
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
+    FORWARDED, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, request, response};
 
@@ -56,6 +56,13 @@ impl Peer {
             scheme: HeaderValue::from_static("http"),
         }
     }
+
+    /// The same, within TLS.
+    #[must_use]
+    pub fn within_tls(self) -> Self {
+        let scheme = HeaderValue::from_static("https");
+        Self { scheme, ..self }
+    }
 }
 
 /// Whether a request asks for a WebSocket, the one protocol that Twilio switches to. Other upgrades are not passed on:
@@ -66,6 +73,7 @@ pub fn asks_for_websocket(head: &request::Parts) -> bool {
         .is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
         && head.method == Method::GET
         && head.version == Version::HTTP_11
+        && has_no_body(&head.headers)
         && head
             .headers
             .get_all(CONNECTION)
@@ -73,9 +81,18 @@ pub fn asks_for_websocket(head: &request::Parts) -> bool {
             .any(|value| lists(value, "upgrade"))
 }
 
+/// A body before a switch could be taken for what follows the switch.
+fn has_no_body(headers: &HeaderMap) -> bool {
+    !headers.contains_key(TRANSFER_ENCODING)
+        && headers
+            .get(CONTENT_LENGTH)
+            .is_none_or(|length| length == "0")
+}
+
 /// Makes a request's fields what the app may see.
 pub fn toward_app(headers: &mut HeaderMap, peer: &Peer, twiml: bool, websocket: bool) {
     drop_hop_by_hop(headers);
+    drop_doubles(headers);
     headers.remove(EXPECT);
     if twiml && !websocket {
         // Twilio asks for no coding, and an answer is judged as it stands.
@@ -175,13 +192,54 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
         && HOP_BY_HOP.iter().any(|own| own.as_str() == name)
 }
 
+/// Drops the fields that many apps can't tell from others that matter: CGI and what came after it know neither case nor `-` from
+/// `_`, and take `Proxy` for a setting of their own. nginx drops every name with `_`; here the harmless ones cross.
+fn drop_doubles(headers: &mut HeaderMap) {
+    if !headers.keys().any(|name| is_double(name.as_str())) {
+        return;
+    }
+    let doubles: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_double(name.as_str()))
+        .cloned()
+        .collect();
+    for double in doubles {
+        headers.remove(double);
+    }
+}
+
+fn is_double(name: &str) -> bool {
+    name == "proxy"
+        || memchr::memchr(b'_', name.as_bytes()).is_some() && {
+            let dashed = name.replace('_', "-");
+            is_essential(&dashed) || HOP_BY_HOP.iter().any(|own| own.as_str() == dashed)
+        }
+}
+
+/// Whether a field says how to read a request, whom it is for, or who sends it.
+fn is_essential(name: &str) -> bool {
+    static ESSENTIAL: [HeaderName; 7] = [
+        AUTHORIZATION,
+        CONTENT_LENGTH,
+        CONTENT_TYPE,
+        COOKIE,
+        FORWARDED,
+        HOST,
+        TRANSFER_ENCODING,
+    ];
+    ESSENTIAL.iter().any(|own| own.as_str() == name)
+        || ["x-twilio-", "i-twilio-", "x-forwarded-"]
+            .iter()
+            .any(|family| name.starts_with(family))
+}
+
 /// Drops the fields that `Connection` lists, except those that no message can do without: a list that names
 /// them is an attack.
 fn drop_listed(headers: &mut HeaderMap) {
     let lists: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
     for name in lists.iter().flat_map(options) {
         if let Ok(name) = HeaderName::from_bytes(name)
-            && ![HOST, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING].contains(&name)
+            && !is_essential(name.as_str())
         {
             headers.remove(name);
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header, request, response};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request, response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -49,7 +49,7 @@ impl Upstream {
         in_flight: &mut Option<InFlight>,
         retried: &mut bool,
     ) -> Result<response::Parts, Failure> {
-        let Call { mut head, body } = call;
+        let (mut head, body) = call.into_parts();
         let host = head.headers.entry(header::HOST);
         host.or_insert_with(|| self.authority.clone());
         if let Some(connection) = pool.take(self) {
@@ -70,7 +70,7 @@ impl Upstream {
 
     async fn connect(&self, retried: &mut bool) -> Result<Connection, Failure> {
         match Connection::open(&self.settings, &self.census).await {
-            Err(Failure::Connect(_) | Failure::ConnectTimeout) if !*retried => {
+            Err(failure) if failure.is_passing() && !*retried => {
                 *retried = true;
                 Connection::open(&self.settings, &self.census).await
             }
@@ -82,12 +82,18 @@ impl Upstream {
         self: &Arc<Self>,
         pool: &Rc<Pool>,
         mut connection: Connection,
-        head: request::Parts,
+        mut head: request::Parts,
         body: &Upload,
     ) -> InFlight {
         connection.traffic.begin();
         let upgrade = head.headers.contains_key(header::UPGRADE);
-        let request = Request::from_parts(head, body.send());
+        let sending = body.send();
+        if sending.size_hint().exact().is_none() {
+            // Unless it is told, hyper takes a GET for one without a body, and drops what comes.
+            let chunked = HeaderValue::from_static("chunked");
+            head.headers.insert(header::TRANSFER_ENCODING, chunked);
+        }
+        let request = Request::from_parts(head, sending);
         InFlight {
             answer: Box::pin(connection.sender.send_request(request)),
             connection,

@@ -11,6 +11,7 @@ mod pool;
 mod tunnel;
 mod wire;
 
+use std::error::Error as _;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -25,6 +26,7 @@ pub use tunnel::Tunnel;
 use http::HeaderValue;
 
 use crate::body::io_kind;
+use crate::tls;
 
 /// Where the app is and how patient we are with its connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +35,9 @@ pub struct Settings {
     pub host: Host,
     /// The app's TCP port.
     pub port: u16,
-    /// How long one connection may take to be made, once the name is resolved.
+    /// How TLS is spoken to it, if it is.
+    pub tls: Option<tls::Client>,
+    /// How long one connection may take to be made, once the name is resolved, and as long again for TLS's handshake.
     pub connect_timeout: Duration,
     /// How long an idle connection is kept for the next call; below the app's own keep-alive.
     pub idle_timeout: Duration,
@@ -139,6 +143,8 @@ pub enum Failure {
     Connect(io::Error),
     /// The connection wasn't made in `connect_timeout`.
     ConnectTimeout,
+    /// There is no TLS with the app.
+    Tls(tls::Fault),
     /// The connection ended before the answer's head was whole.
     Reset,
     /// The connection ended within the body.
@@ -156,9 +162,28 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Whether there is no connection now, but may be one at the next try.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::ConnectTimeout => true,
+            Self::Tls(fault) => fault.is_passing(),
+            Self::Resolve(_)
+            | Self::Reset
+            | Self::Truncated
+            | Self::NotHttp(_)
+            | Self::HeadTooLarge
+            | Self::Framing
+            | Self::UnaskedUpgrade
+            | Self::BodyTooLarge(_) => false,
+        }
+    }
+
     /// What hyper's error means before the answer's head is whole.
     fn of_head(error: hyper::Error) -> Self {
-        if error.is_parse_too_large() || io_kind(&error) == Some(io::ErrorKind::InvalidData) {
+        if let Some(fault) = of_tls(&error) {
+            Self::Tls(fault)
+        } else if error.is_parse_too_large() || io_kind(&error) == Some(io::ErrorKind::InvalidData)
+        {
             Self::HeadTooLarge
         } else if error.is_parse() {
             Self::NotHttp(error)
@@ -170,6 +195,7 @@ impl Failure {
     /// What hyper's error means within the body.
     fn of_body(error: hyper::Error) -> Self {
         match io_kind(&error) {
+            _ if of_tls(&error).is_some() => Self::Truncated,
             Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Self::NotHttp(error),
             _ => Self::Truncated,
         }
@@ -182,6 +208,7 @@ impl fmt::Display for Failure {
             Self::Resolve(_) => f.write_str("the app's name can't be resolved"),
             Self::Connect(_) => f.write_str("the app can't be reached"),
             Self::ConnectTimeout => f.write_str("the app took no connection in time"),
+            Self::Tls(fault) => fault.fmt(f),
             Self::Reset => f.write_str("the connection ended before the answer's head was whole"),
             Self::Truncated => f.write_str("the connection ended within the answer's body"),
             Self::NotHttp(_) => f.write_str("what the app sent isn't HTTP"),
@@ -200,6 +227,7 @@ impl std::error::Error for Failure {
         match self {
             Self::Resolve(error) | Self::Connect(error) => Some(error),
             Self::NotHttp(error) => Some(error),
+            Self::Tls(fault) => fault.source(),
             Self::ConnectTimeout
             | Self::Reset
             | Self::Truncated
@@ -209,4 +237,16 @@ impl std::error::Error for Failure {
             | Self::BodyTooLarge(_) => None,
         }
     }
+}
+
+/// What TLS has to say of an error of hyper's, if it is behind it.
+fn of_tls(error: &hyper::Error) -> Option<tls::Fault> {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if let Some(io) = inner.downcast_ref() {
+            return tls::Fault::of_stream(io);
+        }
+        source = inner.source();
+    }
+    None
 }

@@ -1,4 +1,5 @@
-//! A socket to the app that counts what crosses it: only bytes that left can have been seen.
+//! A socket to the app that counts what crosses it: only bytes that left can have been seen. Below TLS, if there is TLS: what
+//! it still holds back has left no more than what hyper does.
 
 use std::io;
 use std::pin::Pin;
@@ -8,6 +9,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use crate::tls::{self, Client, Fault};
 
 /// The most that an answer's head may take, in bytes.
 pub(super) const HEAD_LIMIT: usize = 64 * 1024;
@@ -50,22 +53,41 @@ impl Traffic {
     }
 }
 
-/// A TCP stream and its [`Traffic`].
+/// A stream to the app and its [`Traffic`].
 #[derive(Debug)]
 pub(super) struct Wire {
-    stream: TcpStream,
+    stream: tls::Stream<Counted>,
     traffic: Arc<Traffic>,
     /// HTTP has ended, and a tunnel begun.
     raw: bool,
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, traffic: Arc<Traffic>) -> Self {
-        Self {
+    /// A wire over this socket, within TLS if the app wants it.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no TLS.
+    pub(super) async fn over(socket: TcpStream, tls: Option<&Client>) -> Result<Self, Fault> {
+        let traffic = Arc::new(Traffic::default());
+        let counted = Counted {
+            socket,
+            traffic: Arc::clone(&traffic),
+        };
+        let stream = match tls {
+            Some(tls) => tls.connect(counted).await?,
+            None => tls::Stream::Plain(counted),
+        };
+        Ok(Self {
             stream,
             traffic,
             raw: false,
-        }
+        })
+    }
+
+    /// What has crossed it.
+    pub(super) fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
     }
 
     /// The same socket, after HTTP has ended on it.
@@ -84,11 +106,7 @@ impl AsyncRead for Wire {
             let error = "an answer's head without end";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
         }
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        let read = buf.filled().len() - before;
-        self.traffic.received.fetch_add(read as u64, Relaxed);
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
@@ -97,12 +115,8 @@ impl Wire {
     /// up at the failed write, but the answer may be here to be read; if it isn't, reading fails just as soon.
     fn written(&self, wrote: io::Result<usize>, asked: usize) -> io::Result<usize> {
         match wrote {
-            Ok(wrote) => {
-                self.traffic.sent.fetch_add(wrote as u64, Relaxed);
-                Ok(wrote)
-            }
             Err(error) if !self.raw && is_closed(&error) => Ok(asked),
-            Err(error) => Err(error),
+            wrote => wrote,
         }
     }
 }
@@ -140,10 +154,75 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = ready!(Pin::new(&mut self.stream).poll_flush(cx));
+        // What TLS held back fails only here.
+        Poll::Ready(self.written(flushed.map(|()| 0), 0).map(drop))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// A socket that counts.
+#[derive(Debug)]
+struct Counted {
+    socket: TcpStream,
+    traffic: Arc<Traffic>,
+}
+
+impl Counted {
+    fn sent(&self, wrote: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(wrote)) = wrote {
+            self.traffic.sent.fetch_add(*wrote as u64, Relaxed);
+        }
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.socket).poll_read(cx, buf))?;
+        let read = buf.filled().len() - before;
+        self.traffic.received.fetch_add(read as u64, Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.socket).poll_write(cx, buf);
+        self.sent(&wrote);
+        wrote
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
+        self.sent(&wrote);
+        wrote
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }

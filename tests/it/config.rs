@@ -15,6 +15,7 @@ use understudy::config::{Config, Errors, SourceFile};
 use understudy::exchange::{AfterDeadline, RouteSettings};
 use understudy::fallback::{BUILT_IN_MESSAGING, BUILT_IN_VOICE, Fallback};
 use understudy::route::{self, Kind};
+use understudy::signature::Policy;
 use understudy::twiml::{self, Strictness};
 use understudy::upstream::Host;
 use understudy::webhook::Parameters;
@@ -180,6 +181,22 @@ fn a_route_inherits_what_it_does_not_say_again() {
         (upstream.connect_timeout, upstream.idle_timeout),
         (secs(1), secs(3600))
     );
+}
+
+#[test]
+fn a_route_may_say_again_whether_it_is_checked() {
+    let site = loads(Path::new("tests/it/config/valid/signature.toml")).site;
+    let [inherits, reports, open] = site.routes.as_slice() else {
+        panic!("three routes")
+    };
+    assert!(matches!(inherits.signature, Policy::Enforce(_)));
+    assert!(matches!(reports.signature, Policy::Report(_)));
+    assert!(matches!(open.signature, Policy::Off));
+    assert!(matches!(site.unmatched.signature, Policy::Enforce(_)));
+    assert!(matches!(
+        loads_text(APP).site.unmatched.signature,
+        Policy::Off
+    ));
 }
 
 #[test]
@@ -354,7 +371,7 @@ fn wrong_arguments_are_named_all_at_once() {
     assert_eq!(
         lines_of(&errors),
         [
-            r#"--upstream: "localhost:3000" doesn't begin with `http://`; write "http://localhost:3000""#,
+            r#"--upstream: "localhost:3000" begins with neither `http://` nor `https://`; write "http://localhost:3000""#,
             r#"--listen: ":80" is no IP address with a port; write "0.0.0.0:80""#,
             r#"--admin: "x" is no IP address with a port; write "127.0.0.1:8080""#,
         ]

@@ -1,8 +1,10 @@
 //! Tests of what the program promises, through its real binary on real sockets; a module per promise.
 
 mod admin;
+mod ambiguity;
 mod binary;
 mod breaker;
+mod call;
 mod config;
 mod counting;
 mod deadline;
@@ -10,6 +12,7 @@ mod demo;
 mod drain;
 mod drill;
 mod elsewhere;
+mod exhaustion;
 mod fallback;
 mod faults;
 mod lint;
@@ -20,6 +23,9 @@ mod passes;
 mod readme;
 mod reload;
 mod second_try;
+mod signature;
 mod support;
+mod systemd;
+mod tls;
 mod twiml;
 mod upgrade;

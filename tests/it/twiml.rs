@@ -6,7 +6,6 @@ use std::{
     collections::HashMap,
     fs::{self, File},
     io::Read,
-    path::{Path, PathBuf},
 };
 
 use serde_json::Value;
@@ -15,18 +14,7 @@ use understudy::twiml::{
 };
 use zip::ZipArchive;
 
-/// What is shared beside a checkout, if it is there.
-fn shared(path: &str) -> Option<PathBuf> {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    if !shared.is_dir() {
-        eprintln!(
-            "SKIPPED: no folder {}, so nothing of {path} was judged",
-            shared.display()
-        );
-        return None;
-    }
-    Some(shared.join(path))
-}
+use crate::support::shared;
 
 /// The documents of a file with one JSON object a line.
 fn documents(file: &str) -> Vec<Value> {

@@ -3,8 +3,10 @@
 //!
 //! Each test is about every app that can run here; `.ci/run` installs what all of them need.
 
+mod attacks;
 mod neighbour;
 mod outage;
+mod prometheus;
 mod proxy;
 mod replay;
 mod requests;
@@ -12,3 +14,5 @@ mod stream;
 #[allow(unused_imports, reason = "not every tool is needed here")]
 #[path = "../it/support/mod.rs"]
 mod support;
+mod systemd;
+mod tls;

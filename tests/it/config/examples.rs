@@ -90,7 +90,12 @@ fn every_key_is_documented() {
         let keys = keys_of(section);
         assert!(keys.len() >= 3, "{section}: {keys:?}");
         for key in keys {
-            let given = [format!("{key} = "), format!("[defaults.{key}]")];
+            let within = section.trim_matches(['[', ']']);
+            let given = [
+                format!("{key} = "),
+                format!("[{within}.{key}]"),
+                format!("[defaults.{key}]"),
+            ];
             let found = documented.lines().any(|line| {
                 let line = uncommented(line);
                 given.iter().any(|given| line.starts_with(given))

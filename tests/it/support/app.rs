@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use understudy::command::demo::app;
 
-pub(crate) use app::{Request, Script, answer};
+pub(crate) use app::{Request, Script, Step, answer};
 
 /// The demo's misbehaving app.
 pub(crate) struct App(app::App);

@@ -16,9 +16,9 @@ mod wire;
 
 use std::time::Duration;
 
-pub(crate) use app::{App, Request, Script, answer};
-pub(crate) use sidecar::{Sidecar, Signal, understudy};
-pub(crate) use twilio::Webhook;
+pub(crate) use app::{App, Request, Script, Step, answer};
+pub(crate) use sidecar::{Builder, Sidecar, Signal, understudy};
+pub(crate) use twilio::{Webhook, sign};
 pub(crate) use wire::{Answer, Client};
 
 /// How long a test waits for what must happen: long enough for a machine that is busy with something else.
@@ -39,4 +39,17 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 /// So many milliseconds.
 pub(crate) fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
+}
+
+/// What is shared beside a checkout, if it is there; if not, that is said.
+pub(crate) fn shared(path: &str) -> Option<std::path::PathBuf> {
+    let shared = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    if !shared.is_dir() {
+        eprintln!(
+            "SKIPPED: no folder {}, so {path} proves nothing here",
+            shared.display()
+        );
+        return None;
+    }
+    Some(shared.join(path))
 }

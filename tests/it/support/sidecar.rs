@@ -169,6 +169,17 @@ impl Sidecar {
             .expect("it is logged before the end")
     }
 
+    /// The most memory that it has had so far, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs");
+        let peak = status.lines().find_map(|line| {
+            let kibibytes = line.strip_prefix("VmHWM:")?.strip_suffix("kB")?;
+            kibibytes.trim().parse::<u64>().ok()
+        });
+        peak.expect("Linux says so") * 1024
+    }
+
     /// Tells it something.
     pub(crate) fn signal(&self, signal: Signal) {
         let name = match signal {

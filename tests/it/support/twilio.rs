@@ -1,6 +1,10 @@
 //! Requests as Twilio sends them, made up in their values: numbers are of the 555-01xx range, identifiers nobody's.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use form_urlencoded::Serializer;
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
 
 const ACCOUNT: &str = "AC00000000000000000000000000000001";
 /// The call of [`Webhook::voice`].
@@ -16,6 +20,7 @@ pub(crate) struct Webhook {
     host: String,
     fields: Vec<(String, String)>,
     parameters: Vec<(String, String)>,
+    signature: Option<String>,
 }
 
 impl Webhook {
@@ -53,6 +58,7 @@ impl Webhook {
             host: "hooks.example.com".to_owned(),
             fields: Vec::new(),
             parameters: Vec::new(),
+            signature: Some("tGOUDdNFlaO7Buu8ZVluTp6TC5k=".to_owned()),
         };
         webhook
             .with("AccountSid", ACCOUNT)
@@ -93,16 +99,48 @@ impl Webhook {
         self
     }
 
-    /// The request's bytes.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
+    /// Without a signature.
+    #[must_use]
+    pub(crate) fn unsigned(mut self) -> Self {
+        self.signature = None;
+        self
+    }
+
+    /// As Twilio signs it for this public URL with this token, by what it has now.
+    #[must_use]
+    pub(crate) fn signed(mut self, public_url: &str, token: &str) -> Self {
+        let mut message = format!("{public_url}{}", self.target());
+        if self.method != "GET" {
+            let mut parameters = self.parameters.clone();
+            parameters.sort();
+            parameters.iter().for_each(|(name, value)| {
+                message.push_str(name);
+                message.push_str(value);
+            });
+        }
+        self.signature = Some(sign(token, &message));
+        self
+    }
+
+    /// Its target, with the parameters if they stand there.
+    fn target(&self) -> String {
+        match self.method {
+            "GET" if self.target.contains('?') => format!("{}&{}", self.target, self.form()),
+            "GET" => format!("{}?{}", self.target, self.form()),
+            _ => self.target.clone(),
+        }
+    }
+
+    fn form(&self) -> String {
         let mut form = Serializer::new(String::new());
         form.extend_pairs(&self.parameters);
-        let form = form.finish();
-        let (target, body) = match self.method {
-            "GET" if self.target.contains('?') => (format!("{}&{form}", self.target), None),
-            "GET" => (format!("{}?{form}", self.target), None),
-            _ => (self.target.clone(), Some(form)),
-        };
+        form.finish()
+    }
+
+    /// The request's bytes.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let target = self.target();
+        let body = (self.method != "GET").then(|| self.form());
         let mut head = format!("{} {target} HTTP/1.1\r\n", self.method);
         let mut field = |name: &str, value: &str| head.push_str(&format!("{name}: {value}\r\n"));
         field("Host", &self.host);
@@ -120,13 +158,22 @@ impl Webhook {
             "c9dff553-af3a-a281-9217-fa5085ac1ffc",
         );
         field("X-Home-Region", "us1");
-        field("X-Twilio-Signature", "tGOUDdNFlaO7Buu8ZVluTp6TC5k=");
+        if let Some(signature) = &self.signature {
+            field("X-Twilio-Signature", signature);
+        }
         for (name, value) in &self.fields {
             field(name, value);
         }
         head.push_str("\r\n");
         [head.into_bytes(), body.unwrap_or_default().into_bytes()].concat()
     }
+}
+
+/// What a token signs a message with.
+pub(crate) fn sign(token: &str, message: &str) -> String {
+    let mut mac = Hmac::<Sha1>::new_from_slice(token.as_bytes()).expect("any key is good");
+    mac.update(message.as_bytes());
+    STANDARD.encode(mac.finalize().into_bytes())
 }
 
 impl From<Webhook> for Vec<u8> {

@@ -1,0 +1,54 @@
+//! What is said to systemd (`sd_notify(3)`): ready, reloading, stopping, what is on stage, and that we are alive. Where nobody
+//! listens nothing is said.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tracing::warn;
+
+/// Calls are taken.
+pub fn ready(status: &str) {
+    say(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// A reload has begun; [`ready`] ends it.
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => say(&[NotifyState::Reloading, now]),
+        Err(error) => warn!(%error, "no clock to tell systemd of a reload"),
+    }
+}
+
+/// The end has begun.
+pub fn stopping() {
+    say(&[
+        NotifyState::Stopping,
+        NotifyState::Status("finishing the last calls"),
+    ]);
+}
+
+/// What `systemctl status` shows.
+pub fn status(status: &str) {
+    say(&[NotifyState::Status(status)]);
+}
+
+/// We are alive.
+pub fn alive() {
+    say(&[NotifyState::Watchdog]);
+}
+
+/// Within which time systemd wants to hear that we are alive, if it does.
+pub fn watchdog() -> Option<Duration> {
+    sd_notify::watchdog_enabled()
+}
+
+/// Whether systemd listens at all.
+pub fn is_heard() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
+fn say(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        warn!(%error, "systemd can't be told");
+    }
+}

@@ -1,0 +1,431 @@
+//! No exhaustion: clients that send slowly, read slowly, send too much or just stay cost a bounded time and a bounded memory,
+//! and healthy callers notice nothing.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::support::{App, Client, PATIENCE, Script, Sidecar, Step, Webhook, answer, millis, soon};
+
+const PAGE: &str = "<Response/>";
+
+/// Between the bytes of a slow client.
+const SLOW: Duration = Duration::from_millis(100);
+
+/// Within this a healthy caller is answered, also by a machine that is busy with the rest of the tests.
+const QUICK: Duration = Duration::from_secs(5);
+
+/// By how many KiB memory may grow under an attack that sends or asks for much more.
+const BOUND: u64 = 40 * 1024;
+
+/// Attacking clients of one kind.
+const MANY: usize = 50;
+
+/// Sends byte after byte, until it can't any more.
+async fn trickle(client: &mut Client, bytes: &[u8]) {
+    for byte in bytes {
+        sleep(SLOW).await;
+        if client.send_more([*byte]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What becomes of clients that send this at once, and that bit by bit: each one's status and how long it took.
+async fn trickled(sidecar: &Sidecar, at_once: &str, slowly: &str) -> Vec<(u16, Duration)> {
+    let mut clients = JoinSet::new();
+    for _ in 0..MANY {
+        let (address, at_once, slowly) = (sidecar.address, at_once.to_owned(), slowly.to_owned());
+        clients.spawn(async move {
+            let mut client = Client::connect(address).await;
+            client.send(at_once).await;
+            let began = Instant::now();
+            trickle(&mut client, slowly.as_bytes()).await;
+            (client.answer().await.status, began.elapsed())
+        });
+    }
+    healthy(sidecar, 20).await;
+    clients.join_all().await
+}
+
+/// Healthy callers are answered, quickly.
+async fn healthy(sidecar: &Sidecar, many: usize) {
+    for _ in 0..many {
+        let asked = timeout(QUICK, sidecar.ask(Webhook::voice("/voice/x"))).await;
+        let got = asked.expect("a healthy caller is answered in time");
+        assert_eq!((got.status, got.reason()), (200, None));
+    }
+}
+
+/// Waits until no client is left, and no call.
+async fn none_left(sidecar: &Sidecar) {
+    let gone = async {
+        for gauge in [
+            "understudy_client_connections",
+            "understudy_in_flight_requests",
+        ] {
+            while sidecar.metric(gauge, &[]).await > 0.0 {}
+        }
+    };
+    soon("every client to be gone", gone).await;
+}
+
+/// A proxy's memory, from now on.
+struct Memory<'a> {
+    sidecar: &'a Sidecar,
+    before: u64,
+}
+
+impl<'a> Memory<'a> {
+    fn of(sidecar: &'a Sidecar) -> Self {
+        let before = sidecar.peak_memory();
+        Self { sidecar, before }
+    }
+
+    /// By how much it has grown at most, in KiB.
+    fn growth(&self) -> u64 {
+        (self.sidecar.peak_memory() - self.before) / 1024
+    }
+
+    #[track_caller]
+    fn is_bounded(&self) {
+        let growth = self.growth();
+        assert!(growth < BOUND, "it has grown by {growth} KiB");
+    }
+}
+
+#[tokio::test]
+async fn heads_that_trickle_are_timed_out_and_healthy_callers_answered() {
+    let app = App::with_page(PAGE);
+    let sidecar = Sidecar::before(&app)
+        .server("header_timeout = \"500ms\"")
+        .start()
+        .await;
+    let got = trickled(&sidecar, "GET /voice/x HTTP/1.1\r\n", "X-Slow: 12345").await;
+    // No byte that comes puts it off.
+    let wrong = got.iter().find(|(status, _)| *status != 408);
+    assert_eq!((wrong, got.len()), (None, MANY));
+    none_left(&sidecar).await;
+}
+
+#[tokio::test]
+async fn bodies_that_trickle_are_timed_out_at_the_deadline() {
+    let app = App::with_page(PAGE);
+    let sidecar = Sidecar::before(&app).deadline(millis(500)).start().await;
+    for framing in ["Content-Length: 100", "Transfer-Encoding: chunked"] {
+        let head = format!("POST /voice/x HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n");
+        let got = trickled(&sidecar, &head, "00000000000001").await;
+        let wrong = got.iter().find(|(status, _)| *status != 408);
+        assert_eq!((wrong, got.len()), (None, MANY));
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_of_a_big_answer_is_left_after_a_while() {
+    let app = App::start(|request| match request.path() {
+        "/voice/x" => Script::twiml(PAGE),
+        _ => Script::new()
+            .send(
+                "HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\nContent-Length: 900000000\r\n\r\n",
+            )
+            .then(Step::Endless(vec![7; 65536].into())),
+    });
+    let sidecar = Sidecar::before(&app)
+        .server("keep_alive = \"600ms\"")
+        .start()
+        .await;
+    let memory = Memory::of(&sidecar);
+    for path in ["/pass/big", "/voice/big.mp3"] {
+        let mut clients = Vec::new();
+        for _ in 0..MANY {
+            let mut client = sidecar.connect().await;
+            let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+            client.send(request).await;
+            clients.push(client);
+        }
+        healthy(&sidecar, 10).await;
+        none_left(&sidecar).await;
+        for mut client in clients {
+            assert!(client.closed().await.len() < 900_000_000);
+        }
+    }
+    let abandoned = [("outcome", "abandoned")];
+    let many = (2 * MANY) as f64;
+    sidecar
+        .counted("understudy_requests_total", &abandoned, many)
+        .await;
+    memory.is_bounded();
+}
+
+#[tokio::test]
+async fn a_slow_reader_that_reads_is_not_left() {
+    const LENGTH: usize = 8_000_000;
+    let app = App::start(|_| Script::page("200 OK", "audio/mpeg", vec![7; LENGTH]));
+    let sidecar = Sidecar::before(&app)
+        .server("keep_alive = \"400ms\"")
+        .start()
+        .await;
+    let mut client = sidecar.connect().await;
+    client
+        .send("GET /pass/big HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await;
+    let head = client.head().await;
+    assert_eq!(head.status, 200);
+    for _ in 0..20 {
+        // It is slow, three times as long in all as one may stand still.
+        sleep(millis(60)).await;
+        client.bytes(LENGTH / 20).await;
+    }
+}
+
+#[tokio::test]
+async fn floods_of_fields_are_refused_with_431() {
+    let app = App::with_page(PAGE);
+    let sidecar = Sidecar::before(&app).start().await;
+    let memory = Memory::of(&sidecar);
+    let many = "X-A: b\r\n".repeat(5000);
+    let long = format!("X-A: {}\r\n", "b".repeat(500_000));
+    let named = format!("{}: b\r\n", "X".repeat(500_000));
+    let target = format!("X: y\r\nCookie: {}\r\n", "a=b; ".repeat(100_000));
+    for flood in [many, long, named, target] {
+        let mut clients = JoinSet::new();
+        for _ in 0..10 {
+            let (address, flood) = (sidecar.address, flood.clone());
+            clients.spawn(async move {
+                let mut client = Client::connect(address).await;
+                let request = format!("GET /voice/x HTTP/1.1\r\nHost: a\r\n{flood}\r\n");
+                // The answer may come before all of it is taken.
+                let _ = client.send_more(request).await;
+                client.answer().await.status
+            });
+        }
+        healthy(&sidecar, 5).await;
+        assert_eq!(clients.join_all().await, [431; 10]);
+    }
+    assert_eq!(
+        sidecar
+            .ask(format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(65_600)))
+            .await
+            .status,
+        431
+    );
+    memory.is_bounded();
+    assert!(
+        app.requests()
+            .iter()
+            .all(|request| request.path() == "/voice/x")
+    );
+}
+
+#[tokio::test]
+async fn a_thousand_idle_connections_cost_little_and_end_in_time() {
+    const IDLE: usize = 1000;
+    let app = App::with_page(PAGE);
+    let sidecar = Sidecar::before(&app)
+        .server("keep_alive = \"4s\"")
+        .start()
+        .await;
+    healthy(&sidecar, 1).await;
+    let memory = Memory::of(&sidecar);
+    let mut idle = Vec::new();
+    for _ in 0..IDLE {
+        let mut client = sidecar.connect().await;
+        assert_eq!(client.ask(Webhook::voice("/voice/x")).await.status, 200);
+        idle.push(client);
+    }
+    let each = memory.growth() / IDLE as u64;
+    eprintln!("{each} KiB per idle connection, in a debug build");
+    assert!(each < 64);
+    healthy(&sidecar, 10).await;
+    for mut client in idle {
+        assert_eq!(client.closed().await, b"");
+    }
+    none_left(&sidecar).await;
+}
+
+#[tokio::test]
+async fn bodies_without_end_pass_through_a_bounded_memory_or_are_refused() {
+    const LENGTH: usize = 100_000_000;
+    let app = App::start(|request| match request.path() {
+        "/pass/down" => Script::page("200 OK", "audio/mpeg", vec![7; LENGTH]),
+        // What it doesn't keep, the test's own memory need not hold.
+        "/pass/up" => Script::unread()
+            .send(answer("200 OK", &[], "early"))
+            .stall(),
+        _ => Script::twiml(PAGE),
+    });
+    let sidecar = Sidecar::before(&app).start().await;
+    healthy(&sidecar, 1).await;
+    let memory = Memory::of(&sidecar);
+
+    let down = sidecar
+        .ask("GET /pass/down HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await;
+    assert_eq!((down.status, down.body.len()), (200, LENGTH));
+    for framing in [
+        format!("Content-Length: {LENGTH}"),
+        "Transfer-Encoding: chunked".to_owned(),
+    ] {
+        let mut client = sidecar.connect().await;
+        client
+            .send(format!(
+                "POST /voice/x HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n"
+            ))
+            .await;
+        let piece = [b"10000\r\n", &[b'x'; 0x10000][..], b"\r\n"].concat();
+        for _ in 0..20 {
+            // The connection closes at some point.
+            let _ = client.send_more(piece.clone()).await;
+        }
+        assert_eq!(client.answer().await.status, 413, "{framing}");
+    }
+    memory.is_bounded();
+}
+
+#[tokio::test]
+async fn an_upload_that_the_app_does_not_read_piles_up_nowhere() {
+    let app = App::start(|_| Script::unread().stall());
+    let sidecar = Sidecar::before(&app).deadline(millis(1500)).start().await;
+    let memory = Memory::of(&sidecar);
+    let mut client = sidecar.connect().await;
+    client
+        .send("POST /pass/up HTTP/1.1\r\nHost: a\r\nContent-Length: 900000000\r\n\r\n")
+        .await;
+    let piece = vec![b'x'; 1_000_000];
+    let sent = async {
+        let mut sent = 0;
+        while client.send_more(piece.clone()).await.is_ok() {
+            sent += piece.len();
+        }
+        sent
+    };
+    let sent = soon("the deadline", sent).await;
+    assert!(sent < 50_000_000, "{sent} bytes went where nobody read");
+    memory.is_bounded();
+}
+
+/// An app that reads everything and says nothing; and how much it has read.
+async fn sink() -> (SocketAddr, watch::Receiver<usize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a port on loopback");
+    let address = listener.local_addr().expect("a bound socket");
+    let (sender, receiver) = watch::channel(0);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                let mut scratch = vec![0; 0x10000];
+                while let Ok(read @ 1..) = stream.read(&mut scratch).await {
+                    sender.send_modify(|all| *all += read);
+                }
+            });
+        }
+    });
+    (address, receiver)
+}
+
+#[tokio::test]
+async fn a_body_in_tiny_chunks_costs_little_more_than_its_bytes() {
+    const BODIES: usize = 6;
+    let (address, mut read) = sink().await;
+    let sidecar = Sidecar::before_address(address).start().await;
+    let memory = Memory::of(&sidecar);
+    // As much as is remembered of a body, a byte at a time.
+    let body = "1\r\nx\r\n".repeat(60_000);
+    let mut clients = Vec::new();
+    for _ in 0..BODIES {
+        let mut client = sidecar.connect().await;
+        let head = "POST /voice/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        client.send(format!("{head}{body}")).await;
+        clients.push(client);
+    }
+    let all = read.wait_for(|read| *read > BODIES * body.len());
+    drop(soon("the bodies at the app", all).await);
+    let each = memory.growth() / BODIES as u64;
+    eprintln!("{each} KiB per body of 60,000 tiny chunks");
+    assert!(each < 700);
+}
+
+#[tokio::test]
+async fn trailers_extensions_and_sizes_without_end_are_cut_off() {
+    let app = App::with_page(PAGE);
+    let sidecar = Sidecar::before(&app).deadline(millis(2000)).start().await;
+    let memory = Memory::of(&sidecar);
+    for (begin, piece) in [
+        ("0\r\n", "T: 1\r\n"),
+        ("0\r\nT: ", "1111111111"),
+        ("0\r\n", "TTTTTTTTTT"),
+        ("3;", "xxxxxxxxxx"),
+        ("3;x=\"", "y;y;y;y;y;"),
+        ("0", "0000000000"),
+    ] {
+        let mut client = sidecar.connect().await;
+        let head = "POST /voice/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        client.send(format!("{head}{begin}")).await;
+        let piece = piece.repeat(2000);
+        for _ in 0..100 {
+            // The connection closes at some point.
+            let _ = client.send_more(piece.clone()).await;
+        }
+        let status = client.answer().await.status;
+        assert!(
+            matches!(status, 400 | 408),
+            "{status} to {begin}{piece:.10}…"
+        );
+    }
+    healthy(&sidecar, 3).await;
+    memory.is_bounded();
+}
+
+#[tokio::test]
+async fn an_app_that_continues_for_ever_and_a_client_that_never_does_are_cut_off() {
+    let interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(100);
+    let app = App::start(move |request| match request.path() {
+        "/voice/x" => Script::twiml(PAGE),
+        _ => Script::new().then(Step::Endless(interim.clone().into())),
+    });
+    let sidecar = Sidecar::before(&app).deadline(millis(800)).start().await;
+    let got = sidecar.ask(Webhook::voice("/voice/continues")).await;
+    assert_eq!((got.status, got.reason()), (200, Some("protocol")));
+
+    let mut client = sidecar.connect().await;
+    let head =
+        "POST /voice/x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n";
+    let got = soon("an answer", client.ask(head)).await;
+    assert_eq!((got.status, got.interim.as_slice()), (408, &[100][..]));
+    client.closed().await;
+}
+
+#[tokio::test]
+async fn connections_that_come_and_go_leave_nothing_behind() {
+    let app = App::with_page(PAGE);
+    let sidecar = Sidecar::before(&app).start().await;
+    healthy(&sidecar, 1).await;
+    let memory = Memory::of(&sidecar);
+    let until = Instant::now() + PATIENCE;
+    for round in 0..500 {
+        assert!(Instant::now() < until, "slow: {round}");
+        let mut client = sidecar.connect().await;
+        match round % 4 {
+            0 => drop(client),
+            1 => client.reset(),
+            2 => {
+                client
+                    .send("POST /voice/x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx")
+                    .await
+            }
+            _ => {
+                client.send(Webhook::voice("/voice/x")).await;
+                client.reset();
+            }
+        }
+    }
+    none_left(&sidecar).await;
+    healthy(&sidecar, 5).await;
+    memory.is_bounded();
+}

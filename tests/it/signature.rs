@@ -1,0 +1,259 @@
+//! Only what Twilio has signed goes on, where a route asks for that; and what it is signed with is never seen.
+
+mod bodies;
+mod recorded;
+mod tokens;
+
+use crate::support::{App, Builder, Script, Sidecar, Webhook, soon};
+
+/// How Twilio addresses the proxy of these tests.
+const PUBLIC_URL: &str = "https://hooks.example.com";
+
+/// The account of [`Webhook`].
+const ACCOUNT: &str = "AC00000000000000000000000000000001";
+
+/// The account's token in these tests, which nothing may ever show.
+const TOKEN: &str = "hunter2hunter2hunter2hunter2marked";
+
+const ROUTES: &str = r#"
+[signature]
+tokens_file = "tokens"
+[[route]]
+name = "voice"
+path = "/voice/*"
+kind = "voice"
+[[route]]
+name = "messaging"
+path = "/sms/*"
+kind = "messaging"
+[[route]]
+name = "callback"
+path = "/callback/*"
+kind = "callback"
+[[route]]
+name = "auto"
+path = "/auto/*"
+kind = "auto"
+[[route]]
+name = "open"
+path = "/open/*"
+kind = "voice"
+signature = "off"
+"#;
+
+/// A proxy that checks signatures like this, with these tokens.
+fn checking(app: &App, policy: &str, tokens: &str) -> Builder {
+    Sidecar::before(app)
+        .server(&format!("public_url = \"{PUBLIC_URL}\""))
+        .defaults(&format!("signature = \"{policy}\""))
+        .routes(ROUTES)
+        .file("tokens", tokens)
+}
+
+/// The same with the one token of these tests.
+fn with_token(app: &App, policy: &str) -> Builder {
+    checking(app, policy, &format!("{ACCOUNT}={TOKEN}\n"))
+}
+
+/// How many checks on any route had this result.
+async fn checks(sidecar: &Sidecar, result: &str) -> f64 {
+    let labels = [("result", result)];
+    sidecar
+        .metric("understudy_signature_checks_total", &labels)
+        .await
+}
+
+#[tokio::test]
+async fn what_is_not_signed_gets_403_without_twiml_and_never_reaches_the_app() {
+    let app = App::with_page("<Response/>");
+    let sidecar = with_token(&app, "enforce").start().await;
+    let good = Webhook::voice("/voice/x").signed(PUBLIC_URL, TOKEN);
+    let mut refused = 0.0;
+    for (webhook, result) in [
+        (Webhook::voice("/voice/x").unsigned(), "missing"),
+        (Webhook::voice("/voice/x"), "invalid"),
+        (good.clone().with("From", "+12025550148"), "invalid"),
+        (
+            good.clone()
+                .field("X-Twilio-Signature", "AAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+            "invalid",
+        ),
+        (
+            Webhook::voice("/voice/x").signed(PUBLIC_URL, "another"),
+            "invalid",
+        ),
+        (
+            Webhook::voice("/voice/x").signed("https://other.example.com", TOKEN),
+            "invalid",
+        ),
+        (Webhook::voice("/voice/x").get(), "invalid"),
+        (Webhook::sms("/sms/x").unsigned(), "missing"),
+        (Webhook::status_callback("/callback/x"), "invalid"),
+        (Webhook::sms("/auto/x"), "invalid"),
+        (Webhook::voice("/nowhere").unsigned(), "missing"),
+    ] {
+        let before = checks(&sidecar, result).await;
+        let got = sidecar.ask(&webhook).await;
+        assert_eq!((got.status, got.reason()), (403, None), "{webhook:?}");
+        assert_eq!(
+            got.field("content-type"),
+            Some("text/plain; charset=utf-8"),
+            "{got:?}"
+        );
+        assert!(!got.text().contains('<'), "{got:?}");
+        assert_eq!(checks(&sidecar, result).await, before + 1.0, "{webhook:?}");
+        refused += 1.0;
+        let rejected = [("outcome", "rejected")];
+        sidecar
+            .counted("understudy_requests_total", &rejected, refused)
+            .await;
+    }
+    assert_eq!(app.requests().len(), 0);
+    assert_eq!(checks(&sidecar, "valid").await, 0.0);
+    assert_eq!(sidecar.ask(&good).await.status, 200);
+    assert_eq!(checks(&sidecar, "valid").await, 1.0);
+}
+
+#[tokio::test]
+async fn a_route_that_asks_for_nothing_checks_nothing() {
+    let app = App::with_page("<Response/>");
+    let sidecar = with_token(&app, "enforce").start().await;
+    for webhook in [
+        Webhook::voice("/open/x"),
+        Webhook::voice("/open/x").unsigned(),
+    ] {
+        assert_eq!(sidecar.ask(&webhook).await.status, 200);
+    }
+    assert_eq!(
+        sidecar
+            .metric("understudy_signature_checks_total", &[])
+            .await,
+        0.0
+    );
+}
+
+#[tokio::test]
+async fn report_counts_and_says_what_it_found_and_forwards_all_the_same() {
+    let app = App::with_page("<Response/>");
+    let sidecar = with_token(&app, "report").start().await;
+    for (webhook, result) in [
+        (
+            Webhook::voice("/voice/x").signed(PUBLIC_URL, TOKEN),
+            "valid",
+        ),
+        (Webhook::voice("/voice/x"), "invalid"),
+        (Webhook::sms("/sms/x").unsigned(), "missing"),
+    ] {
+        let got = sidecar.ask(&webhook).await;
+        assert_eq!((got.status, got.reason()), (200, None), "{webhook:?}");
+        assert_eq!(checks(&sidecar, result).await, 1.0, "{webhook:?}");
+        let requests = app.requests();
+        let request = requests.last().expect("it came");
+        assert!(webhook.bytes().ends_with(&request.body) && !request.body.is_empty());
+    }
+    for (route, detail) in [
+        ("voice", "the request's X-Twilio-Signature is not Twilio's"),
+        ("messaging", "the request has no X-Twilio-Signature"),
+    ] {
+        let line = sidecar.logged(|line| line["detail"] == detail).await;
+        assert_eq!(
+            (line["route"].as_str(), line["level"].as_str()),
+            (Some(route), Some("INFO"))
+        );
+        assert!(!line.to_string().contains("555"), "{line}");
+    }
+    let upstream = [("outcome", "upstream")];
+    sidecar
+        .counted("understudy_requests_total", &upstream, 3.0)
+        .await;
+}
+
+#[tokio::test]
+async fn every_series_of_a_check_is_there_at_0_from_the_start() {
+    let app = App::with_page("<Response/>");
+    let sidecar = Sidecar::before(&app).start().await;
+    let text = sidecar.admin_get("/metrics").await.text();
+    for route in ["voice", "auto", "unmatched"] {
+        for result in ["valid", "invalid", "missing"] {
+            let series = format!(
+                "understudy_signature_checks_total{{result=\"{result}\",route=\"{route}\"}} 0"
+            );
+            assert!(text.contains(&series), "{series}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn get_is_signed_by_its_url_and_with_or_without_the_port() {
+    let app = App::with_page("<Response/>");
+    let sidecar = with_token(&app, "enforce").start().await;
+    for base in [PUBLIC_URL, "https://hooks.example.com:443"] {
+        for webhook in [Webhook::voice("/voice/x"), Webhook::voice("/voice/x").get()] {
+            let webhook = webhook.signed(base, TOKEN);
+            assert_eq!(sidecar.ask(&webhook).await.status, 200, "{webhook:?}");
+        }
+    }
+    let path = Webhook::voice("/voice/a%2Fb//c?x=%41+b").signed(PUBLIC_URL, TOKEN);
+    assert_eq!(sidecar.ask(&path).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_app_that_fails_is_stood_in_for_only_before_twilio() {
+    let app = App::start(|_| Script::page("500 Oops", "text/html", "no"));
+    let sidecar = with_token(&app, "enforce").start().await;
+    let webhook = Webhook::voice("/voice/x");
+    let got = sidecar
+        .ask(&webhook.clone().signed(PUBLIC_URL, TOKEN))
+        .await;
+    assert_eq!((got.status, got.reason()), (200, Some("status_5xx")));
+    let got = sidecar.ask(&webhook).await;
+    assert_eq!((got.status, got.reason()), (403, None));
+    assert_eq!(app.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_stranger_does_not_take_the_trial_of_a_breaker_nor_open_it() {
+    let app = App::start(|request| match request.path() {
+        "/voice/bad" => Script::page("500 Oops", "text/html", "no"),
+        _ => Script::twiml("<Response/>"),
+    });
+    let sidecar = with_token(&app, "enforce")
+        .defaults("breaker = { failures = 1, probe_every = \"10ms\" }")
+        .start()
+        .await;
+    let stranger = Webhook::voice("/voice/bad");
+    assert_eq!(sidecar.ask(&stranger).await.status, 403);
+    let bad = stranger.clone().signed(PUBLIC_URL, TOKEN);
+    assert_eq!(sidecar.ask(&bad).await.reason(), Some("status_5xx"));
+    soon("the breaker to let one call try", async {
+        while sidecar
+            .metric("understudy_breaker_state", &[("route", "voice")])
+            .await
+            != 1.0
+        {}
+    })
+    .await;
+
+    // One that has begun to send, and one that is done.
+    let mut slow = sidecar.connect().await;
+    let request = stranger.bytes();
+    slow.send(&request[..request.len() - 5]).await;
+    soon("the call to be under way", async {
+        while sidecar.metric("understudy_in_flight_requests", &[]).await != 1.0 {}
+    })
+    .await;
+    assert_eq!(sidecar.ask(&stranger).await.status, 403);
+
+    let good = Webhook::voice("/voice/x").signed(PUBLIC_URL, TOKEN);
+    let got = sidecar.ask(&good).await;
+    assert_eq!((got.status, got.reason()), (200, None));
+    let closed = [("route", "voice")];
+    assert_eq!(
+        sidecar.metric("understudy_breaker_state", &closed).await,
+        0.0
+    );
+    slow.send_more(&request[request.len() - 5..])
+        .await
+        .expect("it is open");
+    assert_eq!(slow.answer().await.status, 403);
+}

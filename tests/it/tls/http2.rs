@@ -1,0 +1,308 @@
+//! HTTP/2 in, HTTP/1.1 out: what the app reads is what it would have read, and the connection ends in good order.
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinHandle;
+
+use super::client;
+use super::pki::Authority;
+use crate::support::{App, Script, Sidecar, Signal, millis, soon};
+
+const NAME: &str = "hooks.example.com";
+const PAGE: &str = "<Response><Say>By HTTP/2</Say></Response>";
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    driver: JoinHandle<hyper::Result<()>>,
+}
+
+async fn showing(authority: &Authority, app: &App, line: &str) -> Sidecar {
+    let issued = authority.issue(&[NAME]);
+    Sidecar::before(app)
+        .server("tls = { cert = \"cert.pem\", key = \"key.pem\" }")
+        .server(line)
+        .file("cert.pem", &issued.cert)
+        .file("key.pem", &issued.key)
+        .start()
+        .await
+}
+
+async fn connect(authority: &Authority, sidecar: &Sidecar) -> Connection {
+    let config = client::config(authority, client::BOTH, &["h2", "http/1.1"]);
+    let stream = client::connect(&config, sidecar.address, NAME).await;
+    let stream = stream.expect("TLS");
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let shaken = handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
+    let (sender, driver) = shaken.expect("HTTP/2");
+    let driver = tokio::spawn(driver);
+    Connection { sender, driver }
+}
+
+fn webhook(path: &str) -> http::request::Builder {
+    Request::post(format!("https://{NAME}{path}"))
+        .header("content-type", "application/x-www-form-urlencoded")
+}
+
+const FORM: &str = "CallSid=CA00000000000000000000000000000002&From=%2B12025550147";
+
+impl Connection {
+    async fn ask(&mut self, request: http::request::Builder) -> (u16, String, Response<()>) {
+        let request = request.body(FORM.into()).expect("a request");
+        let answer = soon("an answer", self.sender.send_request(request)).await;
+        whole(answer.expect("an answer")).await
+    }
+}
+
+async fn whole(answer: Response<Incoming>) -> (u16, String, Response<()>) {
+    let (head, body) = answer.into_parts();
+    let body = soon("a body", body.collect()).await.expect("a whole body");
+    let text = String::from_utf8(body.to_bytes().to_vec()).expect("text");
+    (head.status.as_u16(), text, Response::from_parts(head, ()))
+}
+
+#[tokio::test]
+async fn the_app_reads_what_it_would_have_read() {
+    let (authority, app) = (Authority::new(), App::with_page(PAGE));
+    let sidecar = showing(&authority, &app, "trusted_proxies = []").await;
+    let mut connection = connect(&authority, &sidecar).await;
+    let request = webhook("/voice/x?a=%41")
+        .header("cookie", "a=1")
+        .header("cookie", "b=2")
+        .header("te", "trailers")
+        .header("x-twilio-signature", "tGOUDdNFlaO7Buu8ZVluTp6TC5k=");
+
+    let (status, text, answer) = connection.ask(request).await;
+
+    assert_eq!((status, text.as_str()), (200, PAGE));
+    assert_eq!(answer.version(), http::Version::HTTP_2);
+    let asked = &app.requests()[0];
+    assert_eq!((asked.method(), asked.target()), ("POST", "/voice/x?a=%41"));
+    assert_eq!(asked.payload(), FORM.as_bytes());
+    for (name, value) in [
+        ("host", Some(NAME)),
+        ("cookie", Some("a=1; b=2")),
+        ("te", None),
+        ("x-forwarded-proto", Some("https")),
+        ("x-forwarded-host", Some(NAME)),
+        ("x-forwarded-for", Some("127.0.0.1")),
+        ("x-twilio-signature", Some("tGOUDdNFlaO7Buu8ZVluTp6TC5k=")),
+        ("content-length", Some(FORM.len().to_string().as_str())),
+    ] {
+        assert_eq!(asked.field(name), value, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn many_calls_at_once_each_have_their_own_answer() {
+    let authority = Authority::new();
+    let app = App::start(|request| match request.target().rsplit('/').next() {
+        Some("bad") => Script::page("500 Oops", "text/html", "no"),
+        Some("none") => Script::new().stall(),
+        other => Script::twiml(format!(
+            "<Response><Say>{}</Say></Response>",
+            other.unwrap_or("")
+        )),
+    });
+    let sidecar = showing(&authority, &app, "workers = 1").await;
+    let connection = connect(&authority, &sidecar).await;
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..300 {
+        let mut sender = connection.sender.clone();
+        calls.spawn(async move {
+            let name = if number % 10 == 0 {
+                "bad".to_owned()
+            } else {
+                number.to_string()
+            };
+            let request = webhook(&format!("/voice/{name}")).body(FORM.into());
+            sender.ready().await.expect("it is open");
+            let answer = sender.send_request(request.expect("a request")).await;
+            let (status, text, answer) = whole(answer.expect("an answer")).await;
+            assert_eq!(status, 200);
+            match answer.headers().get("understudy-fallback") {
+                Some(reason) => assert_eq!(
+                    (reason.as_bytes(), name.as_str()),
+                    (&b"status_5xx"[..], "bad")
+                ),
+                None => assert!(text.contains(&format!("<Say>{name}</Say>")), "{text}"),
+            }
+        });
+    }
+    soon("all calls", calls.join_all()).await;
+    let requests = "understudy_requests_total";
+    for (outcome, many) in [("fallback", 30.0), ("upstream", 270.0)] {
+        let labels = [("route", "voice"), ("outcome", outcome)];
+        sidecar.counted(requests, &labels, many).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_is_counted_once() {
+    let authority = Authority::new();
+    let app = App::start(|_| Script::new().stall());
+    let sidecar = showing(&authority, &app, "workers = 1").await;
+    let mut connection = connect(&authority, &sidecar).await;
+    let request = webhook("/voice/x").body(FORM.into()).expect("a request");
+    let call = connection.sender.send_request(request);
+    while app.requests().is_empty() {
+        tokio::time::sleep(millis(5)).await;
+    }
+    drop(call);
+    connection.driver.abort();
+    let labels = [("route", "voice"), ("outcome", "abandoned")];
+    sidecar
+        .counted("understudy_requests_total", &labels, 1.0)
+        .await;
+    sidecar
+        .counted("understudy_client_connections", &[], 0.0)
+        .await;
+}
+
+#[tokio::test]
+async fn a_drain_says_so_and_lets_the_calls_under_way_finish() {
+    let authority = Authority::new();
+    let length = PAGE.len();
+    let late = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: {length}\r\n\r\n{PAGE}"
+    );
+    let app = App::start(move |_| Script::new().pause(millis(400)).send(late.clone()));
+    let mut sidecar = showing(&authority, &app, "drain = \"10s\"").await;
+    let mut connection = connect(&authority, &sidecar).await;
+    let idle = connect(&authority, &sidecar).await;
+    let request = webhook("/voice/x").body(FORM.into()).expect("a request");
+    let call = connection.sender.send_request(request);
+    let call = tokio::spawn(async move { whole(call.await.expect("an answer")).await });
+    while app.requests().is_empty() {
+        tokio::time::sleep(millis(5)).await;
+    }
+    sidecar.signal(Signal::Terminate);
+    let ended = soon("the idle connection's end", idle.driver).await;
+    ended.expect("no panic").expect("it is told before");
+    let (status, text, _) = soon("the call", call).await.expect("no panic");
+    assert_eq!((status, text.as_str()), (200, PAGE));
+    let ended = soon("the connection's end", connection.driver).await;
+    ended.expect("no panic").expect("it is told before");
+    assert!(sidecar.wait().await.success());
+    let last = sidecar
+        .logged(|line| line["message"] == "understudy has stopped")
+        .await;
+    assert_eq!(last["cut_off"], 0);
+}
+
+#[tokio::test]
+async fn an_idle_connection_and_one_that_takes_no_answer_end_in_time() {
+    let (authority, app) = (Authority::new(), App::with_page(PAGE));
+    let sidecar = showing(&authority, &app, "keep_alive = \"300ms\"").await;
+    let mut idle = connect(&authority, &sidecar).await;
+    idle.ask(webhook("/voice/x")).await;
+    let ended = soon("the idle connection's end", idle.driver).await;
+    ended.expect("no panic").expect("it is told before");
+
+    // One that promises to take no byte of any answer (SETTINGS_INITIAL_WINDOW_SIZE 0).
+    let settings = frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    let mut stuck = raw(
+        &authority,
+        &sidecar,
+        &[PREFACE, &settings, &request(1)].concat(),
+    )
+    .await;
+    let end = soon(
+        "the stuck connection's end",
+        stuck.read_to_end(&mut Vec::new()),
+    )
+    .await;
+    let _ = end;
+    sidecar
+        .counted("understudy_client_connections", &[], 0.0)
+        .await;
+}
+
+#[tokio::test]
+async fn floods_end_the_connection_and_nobody_elses_call() {
+    let (authority, app) = (Authority::new(), App::with_page(PAGE));
+    let sidecar = showing(&authority, &app, "workers = 1").await;
+    let mut healthy = connect(&authority, &sidecar).await;
+    let settings = frame(4, 0, 0, &[]);
+    // Requests taken back at once (CVE-2023-44487).
+    let taken_back = |n: u32| [request(n * 2 + 1), frame(3, 0, n * 2 + 1, &[0, 0, 0, 8])].concat();
+    let rapid: Vec<u8> = (0..5000).flat_map(taken_back).collect();
+    // A head without end (CVE-2024-27316).
+    let mut endless = frame(1, 0, 1, &HEAD);
+    for _ in 0..2000 {
+        let field = [&[0x40, 1, b'x', 100][..], &[b'y'; 100]].concat();
+        endless.extend(frame(9, 0, 1, &field.repeat(10)));
+    }
+    for flood in [rapid, endless] {
+        let mut stream = raw(&authority, &sidecar, &[PREFACE, &settings].concat()).await;
+        let (mut reader, mut writer) = tokio::io::split(&mut stream);
+        let write = async {
+            for part in flood.chunks(16 * 1024) {
+                if writer.write_all(part).await.is_err() {
+                    break;
+                }
+            }
+        };
+        let mut got = Vec::new();
+        let read = async {
+            let _ = reader.read_to_end(&mut got).await;
+        };
+        soon("the flooded connection's end", async {
+            tokio::join!(write, read)
+        })
+        .await;
+        let (status, text, _) = healthy.ask(webhook("/voice/x")).await;
+        assert_eq!((status, text.as_str()), (200, PAGE));
+    }
+    sidecar
+        .counted("understudy_client_connections", &[], 1.0)
+        .await;
+}
+
+#[tokio::test]
+async fn http_1_is_spoken_where_it_is_all_that_is_offered() {
+    let (authority, app) = (Authority::new(), App::with_page(PAGE));
+    let sidecar = showing(&authority, &app, "workers = 1").await;
+    let config = client::config(&authority, client::BOTH, &["http/1.1"]);
+    let stream = client::connect(&config, sidecar.address, NAME)
+        .await
+        .expect("TLS");
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    let other = client::config(&authority, client::BOTH, &["spdy/1"]);
+    let refused = client::connect(&other, sidecar.address, NAME).await;
+    assert!(refused.is_err());
+}
+
+/// `:method: GET`, `:scheme: https`, `:path: /`, and `:authority: a` (RFC 7541).
+const HEAD: [u8; 6] = [0x82, 0x87, 0x84, 0x41, 1, b'a'];
+
+/// A request without a body.
+fn request(stream: u32) -> Vec<u8> {
+    frame(1, 0x5, stream, &HEAD)
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len())
+        .expect("a short frame")
+        .to_be_bytes();
+    let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
+    [&head, payload].concat()
+}
+
+/// A connection on which these bytes were sent.
+async fn raw(
+    authority: &Authority,
+    sidecar: &Sidecar,
+    bytes: &[u8],
+) -> tokio_rustls::client::TlsStream<tokio::net::TcpStream> {
+    let config = client::config(authority, client::BOTH, &["h2"]);
+    let stream = client::connect(&config, sidecar.address, NAME).await;
+    let mut stream = stream.expect("TLS");
+    stream.write_all(bytes).await.expect("it is read");
+    stream
+}

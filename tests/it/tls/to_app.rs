@@ -1,0 +1,209 @@
+//! The app is behind TLS: its certificate must be good, and what is wrong with it is named.
+
+use std::sync::atomic::Ordering;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::pki::{Authority, Issued, When};
+use super::terminator::Terminator;
+use crate::support::{App, Script, Sidecar, Webhook, millis};
+
+const LOOPBACK: &str = "127.0.0.1";
+const PAGE: &str = "<Response><Say>Within TLS</Say></Response>";
+
+/// A proxy before what is at this port, with these keys of `[upstream.tls]`.
+async fn before(port: u16, ca: &str, keys: &str) -> Sidecar {
+    Sidecar::before_address(([127, 0, 0, 1], port).into())
+        .upstream(&format!("url = \"https://{LOOPBACK}:{port}\""))
+        .upstream("connect_timeout = \"5s\"")
+        .upstream(&format!("tls = {{ ca = \"ca.pem\"{keys} }}"))
+        .file("ca.pem", ca)
+        .start()
+        .await
+}
+
+#[tokio::test]
+async fn a_call_goes_through_tls_and_the_connection_is_kept() {
+    let authority = Authority::new();
+    let app = App::with_page(PAGE);
+    let front = Terminator::before(&app, &authority.issue(&[LOOPBACK])).await;
+    let sidecar = before(front.address.port(), &authority.pem, "").await;
+    let mut client = sidecar.connect().await;
+    for _ in 0..3 {
+        let answer = client.ask(Webhook::voice("/voice/x")).await;
+        assert_eq!((answer.reason(), answer.text().as_str()), (None, PAGE));
+    }
+    assert_eq!(app.connections(), 1);
+    let opened = "understudy_upstream_connections_opened_total";
+    sidecar.counted(opened, &[], 1.0).await;
+}
+
+#[tokio::test]
+async fn a_second_connection_resumes_the_first_ones_session() {
+    let authority = Authority::new();
+    let length = PAGE.len();
+    let last = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{PAGE}"
+    );
+    let app = App::start(move |_| Script::new().send(last.clone()));
+    let front = Terminator::before(&app, &authority.issue(&[LOOPBACK])).await;
+    let sidecar = before(front.address.port(), &authority.pem, "").await;
+    for _ in 0..3 {
+        let answer = sidecar.ask(Webhook::voice("/voice/x")).await;
+        assert_eq!(answer.reason(), None);
+    }
+    assert_eq!(front.resumed.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn each_fault_of_a_certificate_has_its_code() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let cases: [(Issued, u64); 4] = [
+        (ours.issue(&["app.example.com"]), 11235),
+        (ours.issue_for(&[LOOPBACK], When::Past), 11236),
+        (ours.issue_for(&[LOOPBACK], When::Future), 11236),
+        (theirs.issue(&[LOOPBACK]), 11237),
+    ];
+    for (issued, code) in cases {
+        let app = App::with_page(PAGE);
+        let front = Terminator::before(&app, &issued).await;
+        let sidecar = before(front.address.port(), &ours.pem, "").await;
+
+        let answer = sidecar.ask(Webhook::voice("/voice/x")).await;
+
+        assert_eq!(
+            (answer.status, answer.reason()),
+            (200, Some("tls")),
+            "{code}"
+        );
+        let line = sidecar.logged(|line| line["reason"] == "tls").await;
+        assert_eq!(line["twilio_code"], code, "{line}");
+        assert!(app.requests().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn the_name_that_is_expected_can_be_another() {
+    let authority = Authority::new();
+    let app = App::with_page(PAGE);
+    let front = Terminator::before(&app, &authority.issue(&["app.example.com"])).await;
+    let keys = ", server_name = \"app.example.com\"";
+    let sidecar = before(front.address.port(), &authority.pem, keys).await;
+    let answer = sidecar.ask(Webhook::voice("/voice/x")).await;
+    assert_eq!(answer.reason(), None);
+}
+
+#[tokio::test]
+async fn an_app_that_wants_a_certificate_gets_ours() {
+    let authority = Authority::new();
+    let app = App::with_page(PAGE);
+    let front = Terminator::asking(&app, &authority.issue(&[LOOPBACK]), &authority).await;
+    let ours = authority.issue(&["understudy.example.com"]);
+    let port = front.address.port();
+    let sidecar = Sidecar::before_address(front.address)
+        .upstream(&format!("url = \"https://{LOOPBACK}:{port}\""))
+        .upstream("tls = { ca = \"ca.pem\", client_cert = \"own.pem\", client_key = \"own.key\" }")
+        .upstream("connect_timeout = \"5s\"")
+        .file("ca.pem", &authority.pem)
+        .file("own.pem", &ours.cert)
+        .file("own.key", &ours.key)
+        .start()
+        .await;
+    let answer = sidecar.ask(Webhook::voice("/voice/x")).await;
+    assert_eq!(answer.reason(), None);
+
+    let without = before(port, &authority.pem, "").await;
+    let answer = without.ask(Webhook::voice("/voice/x")).await;
+    assert_eq!(answer.reason(), Some("tls"));
+    assert_eq!(app.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn an_app_without_tls_and_one_that_is_silent_are_faults_of_tls() {
+    let authority = Authority::new();
+    let plain = TcpListener::bind((LOOPBACK, 0)).await.expect("a port");
+    let port = plain.local_addr().expect("an address").port();
+    let sidecar = before(port, &authority.pem, "").await;
+    let mut client = sidecar.connect().await;
+    client.send(Webhook::voice("/voice/x")).await;
+    let (mut socket, _) = plain.accept().await.expect("it comes");
+    let refusal = b"HTTP/1.1 400 Bad Request\r\n\r\n";
+    socket.write_all(refusal).await.expect("it is read");
+    assert_eq!(client.answer().await.reason(), Some("tls"));
+
+    let silent = TcpListener::bind((LOOPBACK, 0)).await.expect("a port");
+    let port = silent.local_addr().expect("an address").port();
+    let sidecar = Sidecar::before_address(([127, 0, 0, 1], port).into())
+        .upstream(&format!("url = \"https://{LOOPBACK}:{port}\""))
+        .upstream("connect_timeout = \"100ms\"")
+        .upstream("tls = { ca = \"ca.pem\" }")
+        .file("ca.pem", &authority.pem)
+        .deadline(millis(10_000))
+        .start()
+        .await;
+    let answer = sidecar.ask(Webhook::voice("/voice/x")).await;
+    assert_eq!(answer.reason(), Some("tls"));
+    let line = sidecar.logged(|line| line["reason"] == "tls").await;
+    assert_eq!(line["twilio_code"], 11220, "{line}");
+    let (mut socket, _) = silent.accept().await.expect("it has come");
+    assert_eq!(socket.read_u8().await.expect("a byte"), 0x16, "a handshake");
+}
+
+#[tokio::test]
+async fn a_bad_certificate_opens_the_breaker_and_a_good_one_closes_it() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let app = App::with_page(PAGE);
+    let front = Terminator::before(&app, &theirs.issue(&[LOOPBACK])).await;
+    let port = front.address.port();
+    let sidecar = Sidecar::before_address(front.address)
+        .upstream(&format!("url = \"https://{LOOPBACK}:{port}\""))
+        .upstream("connect_timeout = \"5s\"")
+        .upstream("tls = { ca = \"ca.pem\" }")
+        .defaults("breaker = { failures = 2, probe_every = \"50ms\" }")
+        .file("ca.pem", &ours.pem)
+        .start()
+        .await;
+    for _ in 0..2 {
+        let answer = sidecar.ask(Webhook::voice("/voice/x")).await;
+        assert_eq!(answer.reason(), Some("tls"));
+    }
+    let answer = sidecar.ask(Webhook::voice("/voice/x")).await;
+    assert_eq!(answer.reason(), Some("breaker_open"));
+
+    sidecar.rewrite("ca.pem", &theirs.pem);
+    let through = async {
+        while sidecar
+            .ask(Webhook::voice("/voice/x"))
+            .await
+            .reason()
+            .is_some()
+        {
+            tokio::time::sleep(millis(20)).await;
+        }
+    };
+    crate::support::soon("the breaker to close", through).await;
+}
+
+#[tokio::test]
+async fn a_fallback_url_may_be_behind_tls() {
+    let authority = Authority::new();
+    let app = App::start(|_| Script::page("500 Oops", "text/html", "no"));
+    let other = App::with_page(PAGE);
+    let front = Terminator::before(&other, &authority.issue(&[LOOPBACK])).await;
+    let address = front.address;
+    let route = format!(
+        "[[route]]\nname = \"voice\"\npath = \"/voice/*\"\nkind = \"voice\"\n\
+         fallback = {{ url = \"https://{address}/backup\", ca = \"ca.pem\", inline = \"<Response/>\" }}\n"
+    );
+    let sidecar = Sidecar::before(&app)
+        .routes(&route)
+        .file("ca.pem", &authority.pem)
+        .start()
+        .await;
+    let answer = sidecar.ask(Webhook::voice("/voice/x")).await;
+    assert_eq!(
+        (answer.reason(), answer.text().as_str()),
+        (Some("status_5xx"), PAGE)
+    );
+}

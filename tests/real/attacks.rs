@@ -1,0 +1,190 @@
+//! `slowhttptest` in its four modes, for some seconds each: its connections end, and healthy callers are answered throughout.
+
+use std::env;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::support::{App, Script, Sidecar, Step, Webhook};
+
+/// How many connections an attack makes, all at once.
+const CONNECTIONS: &str = "200";
+
+/// The attacker gives up after so many seconds, if its connections live that long.
+const PATIENCE: &str = "20";
+
+/// Within this a healthy caller is answered, while the machine is busy with being attacked.
+const QUICK: Duration = Duration::from_secs(3);
+
+/// A program that is needed here.
+#[derive(Clone, Copy)]
+struct Tool {
+    name: &'static str,
+    /// What it does at once.
+    probe: &'static str,
+}
+
+const SLOWHTTPTEST: Tool = Tool {
+    name: "slowhttptest",
+    probe: "-h",
+};
+const CURL: Tool = Tool {
+    name: "curl",
+    probe: "--version",
+};
+
+impl Tool {
+    /// Whether it is here. If not, it is skipped, loudly; where `UNDERSTUDY_REAL` is `required`, that fails.
+    async fn is_installed(self) -> bool {
+        let probe = self.run(&[self.probe]).await;
+        if probe.is_ok() {
+            return true;
+        }
+        let name = self.name;
+        let line = format!("SKIPPED: the attacks need {name}; .ci/run installs it");
+        assert!(
+            env::var_os("UNDERSTUDY_REAL").is_none_or(|v| v != "required"),
+            "{line}"
+        );
+        writeln!(io::stderr(), "{line}").expect("standard error takes a line"); // seen also if the test passes
+        false
+    }
+
+    async fn run(self, arguments: &[&str]) -> io::Result<Output> {
+        let mut command = Command::new(self.name);
+        command.args(arguments).stdin(Stdio::null());
+        command.kill_on_drop(true).output().await
+    }
+}
+
+async fn attacked(app: &App) -> Sidecar {
+    Sidecar::before(app)
+        .server("header_timeout = \"1s\"")
+        .server("keep_alive = \"1s\"")
+        .defaults("deadline = \"1s\"")
+        .start()
+        .await
+}
+
+fn app() -> App {
+    App::start(|request| match request.path() {
+        "/pass/big" => Script::new()
+            .send(
+                "HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\nContent-Length: 900000000\r\n\r\n",
+            )
+            .then(Step::Endless(vec![7; 65536].into())),
+        _ => Script::twiml("<Response/>"),
+    })
+}
+
+/// What the attacker says at its end.
+async fn attack(address: SocketAddr, path: &str, mode: &[&str]) -> String {
+    let url = format!("http://{address}{path}");
+    let extent = ["-c", CONNECTIONS, "-r", CONNECTIONS, "-l", PATIENCE];
+    let arguments = [mode, &extent, &["-u", &url, "-v", "1"]].concat();
+    let output = SLOWHTTPTEST.run(&arguments).await.expect("it runs");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+async fn is_answered(sidecar: &Sidecar) {
+    let asked = timeout(QUICK, sidecar.ask(Webhook::voice("/voice/healthy"))).await;
+    let answer = asked.expect("a healthy caller is answered in time");
+    assert_eq!((answer.status, answer.reason()), (200, None));
+}
+
+/// Runs an attack to its end; meanwhile, healthy callers are answered one after another.
+async fn withstands(mode: &[&str]) {
+    if !SLOWHTTPTEST.is_installed().await {
+        return;
+    }
+    let app = app();
+    let sidecar = attacked(&app).await;
+    let mut attack = Box::pin(attack(sidecar.address, "/voice/x", mode));
+    let mut answered = 0;
+    let said = loop {
+        tokio::select! {
+            said = &mut attack => break said,
+            () = is_answered(&sidecar) => answered += 1,
+        }
+    };
+    assert!(said.contains("No open connections left"), "{said}");
+    assert!(answered > 0, "nobody called meanwhile");
+}
+
+#[tokio::test]
+async fn slow_heads_are_timed_out() {
+    withstands(&["-H", "-i", "1", "-x", "10"]).await;
+}
+
+#[tokio::test]
+async fn slow_bodies_are_timed_out() {
+    let mode = ["-B", "-i", "1", "-s", "8192", "-x", "10"];
+    withstands(&mode).await;
+}
+
+#[tokio::test]
+async fn ranges_without_number_are_only_a_field() {
+    withstands(&["-R", "-a", "5", "-b", "2000"]).await;
+}
+
+/// The attacker doesn't notice, busy as it is with reading what it has; but nothing is held for it any more.
+#[tokio::test]
+async fn slow_readers_are_left() {
+    if !SLOWHTTPTEST.is_installed().await {
+        return;
+    }
+    let app = app();
+    let sidecar = attacked(&app).await;
+    let mode = [
+        "-X", "-w", "10", "-y", "20", "-n", "1", "-z", "32", "-k", "3",
+    ];
+    let attack = attack(sidecar.address, "/pass/big", &mode);
+    let left = async {
+        let abandoned = [("outcome", "abandoned")];
+        let many = CONNECTIONS.parse().expect("a number");
+        while sidecar
+            .metric("understudy_requests_total", &abandoned)
+            .await
+            < many
+        {
+            is_answered(&sidecar).await;
+        }
+        sidecar.metric("understudy_in_flight_requests", &[]).await
+    };
+    tokio::select! {
+        said = attack => panic!("it ended before its connections: {said}"),
+        in_flight = left => assert!(in_flight < 2.0, "{in_flight} in flight"),
+    }
+}
+
+#[tokio::test]
+async fn curl_gets_through_with_what_it_can_say_oddly() {
+    if !CURL.is_installed().await {
+        return;
+    }
+    let app = app();
+    let sidecar = attacked(&app).await;
+    let url = format!("http://{}/voice/x", sidecar.address);
+    let cases: [(&[&str], &str); 7] = [
+        (&["-d", "CallSid=CA1"], "200"),
+        (&["-d", "a=b", "-H", "Transfer-Encoding: chunked"], "200"),
+        (&["-d", "a=b", "-H", "Expect: 100-continue"], "200"),
+        (&["--http1.0", "-d", "a=b"], "200"),
+        (&["-d", "a=b", "-H", "Content-Length: 7"], "408"),
+        (&["-H", "Host: a b"], "400"),
+        (
+            &["-H", "Transfer-Encoding: gzip, chunked", "-d", "a=b"],
+            "501",
+        ),
+    ];
+    for (odd, status) in cases {
+        let common = ["-s", "-o", "/dev/null", "-w", "%{http_code}", "-m", "10"];
+        let output = CURL.run(&[&common, odd, &[&url]].concat()).await;
+        let said = output.expect("it runs").stdout;
+        assert_eq!(String::from_utf8_lossy(&said), status, "{odd:?}");
+    }
+}
