@@ -41,6 +41,8 @@ const RELOAD_OK: &str = "understudy_config_last_reload_successful";
 const RELOAD_AT: &str = "understudy_config_last_reload_success_timestamp_seconds";
 const RELOADS: &str = "understudy_config_reloads_total";
 const CERTIFICATE: &str = "understudy_tls_certificate_not_after_timestamp_seconds";
+const ROUTE: &str = "understudy_route_info";
+const ROUTE_DEADLINE: &str = "understudy_route_deadline_seconds";
 const BUILD: &str = "understudy_build_info";
 
 /// On the goals and the deadlines: from a cached page to Twilio's own 15 s.
@@ -60,6 +62,10 @@ pub struct Metrics {
     census: Arc<Census>,
     /// Client connections that are open.
     pub client_connections: IntGauge,
+    /// What each route is for, as configured now.
+    pub route_info: IntGaugeVec,
+    /// Each route's deadline, as configured now.
+    pub route_deadline: GaugeVec,
     reload_ok: IntGauge,
     reload_at: Gauge,
     reloads: IntCounterVec,
@@ -123,6 +129,22 @@ impl Metrics {
             client_connections: kept(
                 &registry,
                 gauge(CLIENT_CONNECTIONS, "Client connections that are open."),
+            ),
+            route_info: kept(
+                &registry,
+                gauges(
+                    ROUTE,
+                    "What each route is for: 1.",
+                    &["route", "kind", "mode"],
+                ),
+            ),
+            route_deadline: kept(
+                &registry,
+                GaugeVec::new(
+                    Opts::new(ROUTE_DEADLINE, "Each route's deadline."),
+                    &["route"],
+                )
+                .expect(GOOD),
             ),
             reload_ok: kept(
                 &registry,

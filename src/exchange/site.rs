@@ -83,6 +83,16 @@ pub enum Mode {
     Observe,
 }
 
+impl Mode {
+    /// The word that the configuration has for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+        }
+    }
+}
+
 /// What becomes of the app's work when the deadline has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterDeadline {
@@ -208,7 +218,23 @@ impl Site {
 
     /// Every series, as it is now.
     pub fn exposition(&self) -> Vec<u8> {
+        let metrics = &self.shared.metrics;
+        // A reload may have made another route of it, or none.
+        metrics.route_info.reset();
+        metrics.route_deadline.reset();
         for route in self.all_routes() {
+            let settings = &route.settings;
+            let info = [
+                &settings.name,
+                settings.kind.as_str(),
+                settings.mode.as_str(),
+            ];
+            metrics.route_info.with_label_values(&info).set(1);
+            let deadline = settings.deadline.as_secs_f64();
+            metrics
+                .route_deadline
+                .with_label_values(&[&settings.name])
+                .set(deadline);
             let state = route.breaker.state() as i64;
             route.metrics.breaker_state.set(state);
             let drill = route.drill.progress();

@@ -80,7 +80,9 @@ async fn http1(
 ) {
     let watch = Rc::new(Watch::new());
     let tunnel = RefCell::new(None);
-    let service = service_fn(|request| answer(request, &exchange, &peer, &watch, &tunnel));
+    // Boxed, so that a connection without a call holds no room for one.
+    let service =
+        service_fn(|request| Box::pin(answer(request, &exchange, &peer, &watch, &tunnel)));
     let connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_buf_size(HEAD_LIMIT)

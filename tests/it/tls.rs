@@ -7,3 +7,13 @@ mod pki;
 mod renewal;
 mod terminator;
 mod to_app;
+
+/// Waits until so many client connections are left.
+async fn left(sidecar: &crate::support::Sidecar, many: f64) {
+    let reach = async {
+        while sidecar.metric("understudy_client_connections", &[]).await != many {
+            tokio::task::yield_now().await;
+        }
+    };
+    crate::support::soon("connections to end", reach).await;
+}

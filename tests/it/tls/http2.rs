@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
 use super::client;
+use super::left;
 use super::pki::Authority;
 use crate::support::{App, Script, Sidecar, Signal, millis, soon};
 
@@ -159,9 +160,7 @@ async fn a_client_that_leaves_is_counted_once() {
     sidecar
         .counted("understudy_requests_total", &labels, 1.0)
         .await;
-    sidecar
-        .counted("understudy_client_connections", &[], 0.0)
-        .await;
+    left(&sidecar, 0.0).await;
 }
 
 #[tokio::test]
@@ -218,9 +217,7 @@ async fn an_idle_connection_and_one_that_takes_no_answer_end_in_time() {
     )
     .await;
     let _ = end;
-    sidecar
-        .counted("understudy_client_connections", &[], 0.0)
-        .await;
+    left(&sidecar, 0.0).await;
 }
 
 #[tokio::test]
@@ -259,9 +256,7 @@ async fn floods_end_the_connection_and_nobody_elses_call() {
         let (status, text, _) = healthy.ask(webhook("/voice/x")).await;
         assert_eq!((status, text.as_str()), (200, PAGE));
     }
-    sidecar
-        .counted("understudy_client_connections", &[], 1.0)
-        .await;
+    left(&sidecar, 1.0).await;
 }
 
 #[tokio::test]
