@@ -116,7 +116,8 @@ impl Exchange {
             }
             Err(cause) => {
                 run.read_rest(deadline).await;
-                let elsewhere = run.elsewhere(&cause, deadline, &site).await;
+                // Boxed like all that few calls come to: no other call is to carry it about.
+                let elsewhere = Box::pin(run.elsewhere(&cause, deadline, &site)).await;
                 let (outcome, response) = run.answer_for(&cause, elsewhere, &site.shared);
                 tally.finish(outcome);
                 run.answered(response)

@@ -61,7 +61,7 @@ impl Upstream {
             }
             *in_flight = None;
         }
-        let connection = self.connect(retried).await?;
+        let connection = Box::pin(self.connect(retried)).await?;
         in_flight
             .insert(self.send(pool, connection, head, &body))
             .head()
