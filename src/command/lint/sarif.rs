@@ -120,7 +120,7 @@ mod tests {
             ("a/b.xml", "a/b.xml"),
             ("./a b.xml", "a%20b.xml"),
             ("a:b#é?.xml", "a%3Ab%23%C3%A9%3F.xml"),
-            ("/tmp/a.xml", "file:///tmp/a.xml"),
+            ("/srv/pages/a.xml", "file:///srv/pages/a.xml"),
         ] {
             assert_eq!(uri(name), expected);
         }
