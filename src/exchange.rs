@@ -76,7 +76,6 @@ impl Exchange {
         let (mut head, body) = request.into_parts();
         let plain = request::made_plain(&mut head);
         let route = site.route(&head);
-        let tally = route.metrics.begin();
         let deadline = Deadline::after(route.budget());
         let mut run = Run::new(Arc::clone(route), &head, body);
         let attempted = match plain {
@@ -99,16 +98,17 @@ impl Exchange {
         match attempted {
             Ok(Attempted::Whole(response)) => {
                 run.read_rest(deadline).await;
-                tally.finish(run.settle(&site.shared));
+                let outcome = run.settle(&site.shared);
+                run.end(outcome, Some(response.status()));
                 run.answered(response)
             }
             Ok(Attempted::Stream(head, download, slot)) => {
                 let outcome = run.settle(&site.shared);
-                let response = run.streamed(head, download, tally, slot, outcome);
+                let response = run.streamed(head, download, slot, outcome);
                 run.answered(response)
             }
             Ok(Attempted::Tunnel(response, tunnel)) => {
-                tally.finish(Outcome::Upstream);
+                run.end(Outcome::Upstream, Some(response.status()));
                 Answered {
                     tunnel: Some(tunnel),
                     ..response.into()
@@ -119,7 +119,7 @@ impl Exchange {
                 // Boxed like all that few calls come to: no other call is to carry it about.
                 let elsewhere = Box::pin(run.elsewhere(&cause, deadline, &site)).await;
                 let (outcome, response) = run.answer_for(&cause, elsewhere, &site.shared);
-                tally.finish(outcome);
+                run.end(outcome, Some(response.status()));
                 run.answered(response)
             }
         }

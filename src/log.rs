@@ -1,21 +1,39 @@
-//! What is said: one JSON object a line on stdout, text where it is a terminal; the level by `RUST_LOG`.
+//! What is said: one JSON object a line on stdout, text where it is a terminal; the level by `RUST_LOG`. Lines that go to
+//! systemd's journal begin with their priority, which the journal takes off.
 
-use std::io::{self, IsTerminal};
+mod access;
+mod journal;
+mod trace;
 
-use tracing::error;
+use std::io::{self, IsTerminal, Write};
+
+use tracing::{error, warn};
 use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+pub use access::Access;
+pub use trace::TraceContext;
+
+/// What is said if `RUST_LOG` doesn't tell.
+const USUAL: &str = "info";
 
 /// Begins to log. Dropping the guard writes out what is left.
 pub fn begin() -> WorkerGuard {
+    let stdout = io::stdout();
     // Lines are written by a thread of their own: a stalled journal must not stall a call.
     let (writer, guard) = NonBlocking::new(io::stdout());
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let writer = if journal::is_at(&stdout) {
+        BoxMakeWriter::new(journal::Prioritised(writer))
+    } else {
+        BoxMakeWriter::new(writer)
+    };
+    let (filter, misread) = filter();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer);
     // A second beginning, in a test of several instances, keeps the first.
-    let _ = if io::stdout().is_terminal() {
+    let _ = if stdout.is_terminal() {
         log.with_ansi(true).try_init()
     } else {
         log.json()
@@ -24,10 +42,39 @@ pub fn begin() -> WorkerGuard {
             .with_span_list(false)
             .try_init()
     };
+    if let Some(error) = misread {
+        warn!(%error, "RUST_LOG can't be read, so the level is {USUAL}; write debug, or info,understudy::access=off");
+    }
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         // The message may hold what was being worked on; the place is enough to find it.
         error!(place, "a panic: please report it");
     }));
     guard
+}
+
+/// What is said, by `RUST_LOG`, and what is wrong with that.
+fn filter() -> (EnvFilter, Option<String>) {
+    let asked = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    if asked.trim().is_empty() {
+        return (EnvFilter::new(USUAL), None);
+    }
+    match EnvFilter::try_new(asked) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new(USUAL), Some(error.to_string())),
+    }
+}
+
+/// Says on stderr why nothing can be begun, where there is no log yet. In the journal each line is an error.
+pub fn complain(words: &impl ToString) {
+    let mut stderr = io::stderr();
+    let prefix = if journal::is_at(&stderr) {
+        journal::ERROR
+    } else {
+        ""
+    };
+    for line in words.to_string().lines() {
+        // Nobody is left to be told of a stderr that is closed.
+        let _ = writeln!(stderr, "{prefix}{line}");
+    }
 }

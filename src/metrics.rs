@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
@@ -16,6 +15,7 @@ use prometheus::{
 use tokio::time::Instant;
 
 use crate::failures::now;
+use crate::log::Access;
 use crate::outcome::{Outcome, Reason};
 use crate::signature;
 use crate::upstream::Census;
@@ -398,6 +398,7 @@ impl RouteMetrics {
             route: Arc::clone(self),
             began: Instant::now(),
             counted: false,
+            access: None,
         }
     }
 
@@ -459,6 +460,8 @@ pub struct Tally {
     route: Arc<RouteMetrics>,
     began: Instant,
     counted: bool,
+    /// What the access log will say, where it is on.
+    pub access: Option<Box<Access>>,
 }
 
 impl Tally {
@@ -467,9 +470,9 @@ impl Tally {
         self.count(outcome);
     }
 
-    /// How long the call has taken so far.
-    pub fn elapsed(&self) -> Duration {
-        self.began.elapsed()
+    /// When the call began.
+    pub fn began(&self) -> Instant {
+        self.began
     }
 
     fn count(&mut self, outcome: Outcome) {
@@ -478,7 +481,11 @@ impl Tally {
         if outcome == Outcome::Upstream && self.route.on_fallback.get() != 0.0 {
             self.route.on_fallback.set(0.0);
         }
-        self.route.request_seconds[outcome.index()].observe(self.elapsed().as_secs_f64());
+        let took = self.began.elapsed();
+        self.route.request_seconds[outcome.index()].observe(took.as_secs_f64());
+        if let Some(access) = self.access.take() {
+            access.say(outcome.label(), took);
+        }
     }
 }
 

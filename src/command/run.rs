@@ -48,7 +48,7 @@ fn run(config: Result<Config, Errors>, path: Option<PathBuf>) -> ExitCode {
 }
 
 fn refuse(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("{error}");
+    log::complain(&error);
     ExitCode::from(EX_CONFIG)
 }
 

@@ -159,7 +159,7 @@ impl<'a> NewElement<'a> {
         let parents = table.list("parents", |value| known.read(value, kind));
         let children = table.list("children", |value| known.read(value, kind));
         let attributes = table.list("attributes", name);
-        let text = table.read("text", truth);
+        let text = table.read("text", value::truth);
         let spot = table.here();
         table.finish();
         let addition = Addition {
@@ -207,11 +207,6 @@ fn name(value: &DeValue<'_>) -> Result<String, Problem> {
     known::is_name(found)
         .then(|| found.to_owned())
         .ok_or_else(|| bad_name().into())
-}
-
-fn truth(value: &DeValue<'_>) -> Result<bool, Problem> {
-    let truth = value.as_bool();
-    truth.ok_or_else(|| Problem::wrong_type(value, "true or false"))
 }
 
 impl From<GrammarProblem> for Problem {

@@ -47,6 +47,7 @@ pub(super) struct Inherited {
     after_deadline: AfterDeadline,
     mode: Mode,
     signature: Policy,
+    access_log: bool,
     breaker: breaker::Settings,
 }
 
@@ -61,6 +62,7 @@ impl Default for Inherited {
             after_deadline: AfterDeadline::Drain,
             mode: Mode::Enforce,
             signature: Policy::Off,
+            access_log: false,
             breaker: breaker::Settings {
                 failures: 5,
                 probe_every: Duration::from_secs(5),
@@ -92,6 +94,9 @@ impl Inherited {
             signature: signatures
                 .policy(table)
                 .unwrap_or_else(|| base.signature.clone()),
+            access_log: table
+                .read("access_log", value::truth)
+                .unwrap_or(base.access_log),
             breaker: breaker(table.table("breaker"), &base.breaker),
         }
     }
@@ -115,6 +120,7 @@ impl Inherited {
             after_deadline: self.after_deadline,
             mode: self.mode,
             signature: self.signature.clone(),
+            access_log: self.access_log,
             breaker: self.breaker.clone(),
             fallback,
         }

@@ -21,6 +21,12 @@ pub(super) fn text<'v>(value: &'v DeValue<'_>) -> Result<&'v str, Problem> {
         .ok_or_else(|| Problem::wrong_type(value, "text in quotes"))
 }
 
+/// Whether something is so.
+pub(super) fn truth(value: &DeValue<'_>) -> Result<bool, Problem> {
+    let truth = value.as_bool();
+    truth.ok_or_else(|| Problem::wrong_type(value, "true or false"))
+}
+
 /// A length of time: `"8s"`, `"250ms"`; more than none, and at most [`LONGEST`].
 pub(super) fn duration(value: &DeValue<'_>) -> Result<Duration, Problem> {
     if value.is_integer() || value.is_float() {

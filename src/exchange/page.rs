@@ -39,7 +39,7 @@ impl Page {
     /// A body as it comes from the app; the call is counted when it has gone through.
     pub(super) fn stream(
         download: Download,
-        tally: Tally,
+        tally: Option<Tally>,
         slot: Slot,
         route: Arc<Route>,
         outcome: Outcome,
@@ -47,7 +47,7 @@ impl Page {
         let patience = Box::pin(sleep(STANDSTILL));
         Self::Stream(Box::new(Stream {
             download,
-            tally: Some(tally),
+            tally,
             _slot: slot,
             route,
             outcome,

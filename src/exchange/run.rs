@@ -18,9 +18,10 @@ use crate::deadline::Deadline;
 use crate::drill;
 use crate::failures::{self, Failure};
 use crate::fallback;
+use crate::log::{Access, TraceContext};
 use crate::metrics::Tally;
 use crate::outcome::{AppIs, Cause, Outcome, Reason, Verdict};
-use crate::twiml::Kind;
+use crate::twiml::{self, Kind};
 use crate::upstream::{self, Download, InFlight, fields};
 use crate::webhook::{self, Parameters};
 
@@ -34,6 +35,8 @@ const AFTERMATH_LIMIT: usize = 4 * PAGE_LIMIT;
 pub(super) struct Run {
     pub(super) route: Arc<Route>,
     pub(super) upload: Upload,
+    /// Counts the call, until it has.
+    tally: Option<Tally>,
     pub(super) in_flight: Option<InFlight>,
     pub(super) retried: bool,
     /// Leave to try the app, until it is told what became of it.
@@ -42,6 +45,9 @@ pub(super) struct Run {
     pub(super) struck: Option<drill::Fault>,
     /// Why enforcing would have replaced the answer that goes back.
     pub(super) observed: Option<Cause>,
+    /// Why the app's own answer doesn't go back, or would not, once that is known.
+    reason: Option<&'static str>,
+    trace: TraceContext,
     /// The app's status, once known.
     pub(super) status: Option<StatusCode>,
     pub(super) websocket: bool,
@@ -68,6 +74,7 @@ enum Expects {
 
 impl Run {
     pub(super) fn new(route: Arc<Route>, head: &request::Parts, body: Incoming) -> Self {
+        let tally = route.metrics.begin();
         let websocket = fields::asks_for_websocket(head);
         let form = webhook::is_form(&head.headers);
         let expects = match head.method {
@@ -90,6 +97,10 @@ impl Run {
             upload: Upload::new(body, limit),
             in_flight: None,
             retried: false,
+            began: tally.began(),
+            tally: Some(tally),
+            reason: None,
+            trace: TraceContext::of(&head.headers),
             permit: None,
             struck: None,
             observed: None,
@@ -102,7 +113,6 @@ impl Run {
             fields: HeaderMap::new(),
             form,
             expects,
-            began: Instant::now(),
         }
     }
 
@@ -241,20 +251,48 @@ impl Run {
 
     /// An answer that streams; the call is counted at its end.
     pub(super) fn streamed(
-        &self,
+        &mut self,
         head: response::Parts,
         download: Download,
-        tally: Tally,
         slot: Slot,
         outcome: Outcome,
     ) -> Response<Page> {
         let page = if http_body::Body::is_end_stream(&download) {
-            tally.finish(outcome);
+            self.end(outcome, Some(head.status));
             Page::whole(Bytes::new())
         } else {
+            let tally = self.take_tally(Some(head.status));
             Page::stream(download, tally, slot, Arc::clone(&self.route), outcome)
         };
         Response::from_parts(head, page)
+    }
+
+    /// The call has ended so, and this status goes back.
+    pub(super) fn end(&mut self, outcome: Outcome, answered: Option<StatusCode>) {
+        if let Some(tally) = self.take_tally(answered) {
+            tally.finish(outcome);
+        }
+    }
+
+    /// What counts the call, with all that its line in the access log will say.
+    fn take_tally(&mut self, answered: Option<StatusCode>) -> Option<Tally> {
+        let mut tally = self.tally.take()?;
+        if self.route.settings.access_log {
+            tally.access = Some(Box::new(self.access(answered)));
+        }
+        Some(tally)
+    }
+
+    fn access(&self, answered: Option<StatusCode>) -> Access {
+        Access {
+            route: self.route.settings.name.clone(),
+            method: self.method.clone(),
+            status: answered.map(|status| status.as_u16()),
+            reason: self.reason,
+            sid: self.parameters(&self.form()).sid(),
+            upstream_status: self.status.map(|status| status.as_u16()),
+            trace: self.trace.clone(),
+        }
     }
 
     /// Reads what the app didn't read of the request before an answer goes back; see [`Upload::read_rest`]. After the
@@ -346,8 +384,9 @@ impl Run {
     }
 
     /// Says and remembers what happened.
-    fn report(&self, cause: &Cause, outcome: Outcome, shared: &Shared) {
+    fn report(&mut self, cause: &Cause, outcome: Outcome, shared: &Shared) {
         let failure = self.failure(cause, outcome);
+        self.reason = Some(failure.reason);
         let message = if matches!(cause, Cause::Drill(_)) {
             "a drill struck a call: the app was not asked"
         } else {
@@ -366,6 +405,8 @@ impl Run {
                     milliseconds = failure.milliseconds,
                     line = failure.line,
                     column = failure.column,
+                    trace_id = self.trace.trace_id(),
+                    parent_id = self.trace.parent_id(),
                     detail = failure.detail,
                     "{message}"
                 );
@@ -404,6 +445,8 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
+        // A call that hasn't ended by now never will: the client has left.
+        self.end(Outcome::Abandoned, None);
         if self.retried {
             self.route.metrics.retried(self.status.is_some());
         }
@@ -445,7 +488,7 @@ fn is_conditional(method: &Method, headers: &HeaderMap) -> bool {
             || headers.contains_key(header::IF_MODIFIED_SINCE))
 }
 
-/// An error with all that caused it, in one line.
+/// An error with all that caused it, in one line; of the app's page it repeats nothing but names of Twilio's.
 fn in_words(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut source = error.source();
@@ -453,5 +496,5 @@ fn in_words(error: &dyn std::error::Error) -> String {
         words = format!("{words}: {inner}");
         source = inner.source();
     }
-    words
+    twiml::redacted(&words)
 }

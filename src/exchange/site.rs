@@ -70,6 +70,8 @@ pub struct RouteSettings {
     pub breaker: breaker::Settings,
     /// Whether requests are checked to be Twilio's.
     pub signature: Policy,
+    /// Whether each call is a line in the log.
+    pub access_log: bool,
     /// What is answered in the app's place.
     pub fallback: Fallback,
 }

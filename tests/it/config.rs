@@ -123,6 +123,7 @@ fn the_defaults_are_those_of_the_contract() {
         (unmatched.pass_status, unmatched.after_deadline),
         (vec![http::StatusCode::UNAUTHORIZED], AfterDeadline::Drain)
     );
+    assert!(!unmatched.access_log);
     assert_eq!(
         page(&unmatched.fallback, twiml::Kind::Voice, ""),
         BUILT_IN_VOICE
@@ -157,6 +158,7 @@ fn a_route_inherits_what_it_does_not_say_again() {
         (inherits.pass_status.len(), inherits.after_deadline),
         (0, AfterDeadline::Cancel)
     );
+    assert!(inherits.access_log && !own.access_log);
 
     assert_eq!(
         (own.deadline, own.validate),

@@ -88,14 +88,14 @@ async fn a_callback_or_other_request_gets_504() {
 #[tokio::test]
 async fn a_long_upload_to_a_route_without_limits_counts_from_its_last_bytes() {
     let app = App::start(|_| Script::page("200 OK", "text/plain", "got it"));
-    let sidecar = Sidecar::before(&app).deadline(millis(400)).start().await;
+    let sidecar = Sidecar::before(&app).deadline(millis(2000)).start().await;
     let mut client = sidecar.connect().await;
     client
         .send("POST /pass/x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
         .await;
     for _ in 0..5 {
-        // A slow network is what is tested here.
-        tokio::time::sleep(millis(150)).await;
+        // A slow network is what is tested here: all of it takes longer than the deadline, no part of it nearly as long.
+        tokio::time::sleep(millis(500)).await;
         client.send_more("x").await.expect("it is open");
     }
     assert_eq!(client.answer().await.text(), "got it");

@@ -63,7 +63,7 @@ async fn delete(sidecar: &Sidecar, route: &str) -> Answer {
 }
 
 /// Begins a drill of five minutes.
-async fn begin(sidecar: &Sidecar, route: &str, fault: &str) {
+pub(crate) async fn begin(sidecar: &Sidecar, route: &str, fault: &str) {
     let body = format!("{{\"for\":\"5m\",\"fault\":\"{fault}\"}}");
     let got = put(sidecar, route, &body).await;
     assert!(matches!(got.status, 200 | 201), "{got:?}");

@@ -62,6 +62,15 @@ async fn every_fault_has_its_answer_on_every_kind_of_route_and_connection() {
     );
 }
 
+/// What an app plays in each fault, by the fault's name.
+pub(crate) fn scripts() -> Vec<(&'static str, Script)> {
+    let played = |fault: Fault| match fault.app {
+        Behaviour::Plays(script) => Some((fault.name, script)),
+        Behaviour::Refuses | Behaviour::Overflows => None,
+    };
+    table::all().into_iter().filter_map(played).collect()
+}
+
 /// The kinds of routes, each by its label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -111,9 +120,14 @@ async fn play_everywhere(fault: Fault) {
         true => healthy(request),
         false => script.clone(),
     });
+    // Where it is not what is tested, a machine that is busy with something else must not bring it about.
+    let connect_timeout = match fault.app {
+        Behaviour::Overflows => "500ms",
+        Behaviour::Plays(_) | Behaviour::Refuses => "1s",
+    };
     let sidecar = Sidecar::before(&app)
         .deadline(fault.deadline)
-        .upstream("connect_timeout = \"100ms\"")
+        .upstream(&format!("connect_timeout = \"{connect_timeout}\""))
         .start()
         .await;
     let mut case = Case {

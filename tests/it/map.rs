@@ -34,7 +34,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "upstream",
         ],
     ),
-    ("metrics", &["failures", "outcome", "signature", "upstream"]),
+    (
+        "metrics",
+        &["failures", "log", "outcome", "signature", "upstream"],
+    ),
     (
         "exchange",
         &[
@@ -45,6 +48,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "drill",
             "failures",
             "fallback",
+            "log",
             "metrics",
             "outcome",
             "route",

@@ -123,6 +123,12 @@ impl Grammar {
         self.definitions.iter().map(|d| &*d.tag)
     }
 
+    /// The names of all elements and of all attributes.
+    pub(in crate::twiml) fn names(&self) -> impl Iterator<Item = &str> {
+        let attributes = self.definitions.iter().flat_map(|d| &d.attributes);
+        self.tags().chain(attributes.map(|name| &**name))
+    }
+
     /// The names of the elements that may hold a child of this name.
     pub(in crate::twiml) fn homes_of(&self, name: &str) -> impl Iterator<Item = &str> {
         self.definitions

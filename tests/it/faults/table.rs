@@ -86,7 +86,7 @@ impl Fault {
             name,
             app,
             // What doesn't wait for the deadline must not meet it either.
-            deadline: millis(if by_deadline { 400 } else { 10_000 }),
+            deadline: millis(if by_deadline { 1000 } else { 10_000 }),
             voice: twiml,
             messaging: twiml,
             streamed,

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 pub(crate) use app::{App, Request, Script, Step, answer};
 pub(crate) use sidecar::{Builder, Sidecar, Signal, understudy};
-pub(crate) use twilio::{Webhook, sign};
+pub(crate) use twilio::{CALL, Webhook, sign};
 pub(crate) use wire::{Answer, Client};
 
 /// How long a test waits for what must happen: long enough for a machine that is busy with something else.

@@ -79,6 +79,7 @@ pub(crate) struct Builder {
     routes: String,
     files: Vec<(String, Vec<u8>)>,
     whole: Option<String>,
+    rust_log: Option<String>,
 }
 
 impl Sidecar {
@@ -96,6 +97,7 @@ impl Sidecar {
             routes: ROUTES.to_owned(),
             files: Vec::new(),
             whole: None,
+            rust_log: None,
         }
         .server("listen = \"127.0.0.1:0\"")
         .server("admin = \"127.0.0.1:0\"")
@@ -298,6 +300,13 @@ impl Builder {
         self
     }
 
+    /// With this for `RUST_LOG`.
+    #[must_use]
+    pub(crate) fn rust_log(mut self, filter: &str) -> Self {
+        self.rust_log = Some(filter.to_owned());
+        self
+    }
+
     /// Starts it and waits until it takes calls.
     pub(crate) async fn start(self) -> Sidecar {
         let folder = TempDir::new().expect("a folder");
@@ -309,7 +318,7 @@ impl Builder {
         let config = folder.path().join("understudy.toml");
         fs::write(&config, self.text()).expect("a file");
 
-        let mut child = spawn(&config);
+        let mut child = spawn(&config, self.rust_log.as_deref());
         let log = Log::of(&mut child);
         let ready = log.line(|line| line["message"] == "understudy takes calls");
         let ready = soon("the proxy to take calls", ready).await;
@@ -351,11 +360,12 @@ fn with(mut lines: Vec<String>, line: &str) -> Vec<String> {
     lines
 }
 
-fn spawn(config: &Path) -> Child {
+fn spawn(config: &Path, rust_log: Option<&str>) -> Child {
     Command::new(env!("CARGO_BIN_EXE_understudy"))
         .args(["run", "--config"])
         .arg(config)
         .env_remove("RUST_LOG")
+        .envs(rust_log.map(|filter| ("RUST_LOG", filter)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

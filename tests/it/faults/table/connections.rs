@@ -58,13 +58,13 @@ fn standstill() -> Vec<Fault> {
         ),
         Fault::plays(
             "a head byte by byte",
-            Script::new().trickle(page, millis(20)),
+            Script::new().trickle(page, millis(60)),
             "deadline",
             Ending::Error(504),
         ),
         Fault::plays(
             "a body byte by byte",
-            Script::new().send(head).trickle(body, millis(20)),
+            Script::new().send(head).trickle(body, millis(60)),
             "deadline",
             OWN,
         ),

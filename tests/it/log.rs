@@ -1,0 +1,224 @@
+//! What is said: to a journal, to who looks for one trace, and of every call if a route asks for it.
+
+use std::fs::File;
+use std::io::{PipeReader, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::{App, Script, Sidecar, Webhook, millis, understudy};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const SPAN: &str = "00f067aa0ba902b7";
+
+fn traceparent() -> String {
+    format!("00-{TRACE}-{SPAN}-01")
+}
+
+/// An app that answers, or fails, by the path.
+fn app() -> App {
+    App::start(|request| match request.path() {
+        "/pass/stream" => Script::new()
+            .send("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\n")
+            .send("halfway")
+            .close(),
+        path if path.ends_with("/broken") => {
+            Script::page("500 Internal Server Error", "text/html", "no")
+        }
+        path if path.ends_with("/silent") => Script::new().stall(),
+        _ => Script::twiml("<Response/>"),
+    })
+}
+
+fn is_access(line: &Value) -> bool {
+    line["target"] == "understudy::access"
+}
+
+#[tokio::test]
+async fn the_trace_context_crosses_as_it_is_and_a_failure_is_found_by_it() {
+    let app = app();
+    let sidecar = Sidecar::before(&app).start().await;
+    let webhook = Webhook::voice("/voice/broken")
+        .field("traceparent", &traceparent())
+        .field("tracestate", "congo=t61rcWkgMzE");
+    assert_eq!(
+        sidecar.ask(webhook).await.reason(),
+        Some("status_5xx"),
+        "it fails"
+    );
+    let line = sidecar.logged(|line| line["reason"] == "status_5xx").await;
+    assert_eq!(
+        (&line["trace_id"], &line["parent_id"]),
+        (&json!(TRACE), &json!(SPAN))
+    );
+    let request = &app.requests()[0];
+    assert_eq!(request.field("traceparent"), Some(traceparent().as_str()));
+    assert_eq!(request.field("tracestate"), Some("congo=t61rcWkgMzE"));
+}
+
+#[tokio::test]
+async fn every_call_is_a_line_where_a_route_asks_for_it() {
+    let app = app();
+    let sidecar = Sidecar::before(&app)
+        .deadline(millis(1500))
+        .defaults("access_log = true")
+        .start()
+        .await;
+    let trace = ("traceparent", traceparent());
+    sidecar
+        .ask(Webhook::voice("/voice/good").field(trace.0, &trace.1))
+        .await;
+    let line = sidecar.logged(is_access).await;
+    assert!(line["milliseconds"].is_u64(), "{line}");
+    let said = |keys: &[&str]| keys.iter().map(|key| line[key].clone()).collect::<Vec<_>>();
+    assert_eq!(
+        said(&[
+            "level",
+            "route",
+            "method",
+            "status",
+            "outcome",
+            "upstream_status",
+            "sid",
+            "trace_id"
+        ]),
+        [
+            json!("INFO"),
+            json!("voice"),
+            json!("POST"),
+            json!(200),
+            json!("upstream"),
+            json!(200),
+            json!(crate::support::CALL),
+            json!(TRACE)
+        ]
+    );
+    assert_eq!(line["reason"], Value::Null);
+
+    sidecar.ask(Webhook::sms("/messaging/broken")).await;
+    let line = sidecar
+        .logged(|line| is_access(line) && line["outcome"] == "fallback")
+        .await;
+    assert_eq!(
+        (&line["reason"], &line["status"], &line["upstream_status"]),
+        (&json!("status_5xx"), &json!(200), &json!(500))
+    );
+
+    sidecar
+        .ask("POST /voice/x HTTP/1.1\r\nHost: a\r\nContent-Length: 999999\r\n\r\n")
+        .await;
+    let line = sidecar
+        .logged(|line| is_access(line) && line["outcome"] == "rejected")
+        .await;
+    assert_eq!(line["status"], 413);
+
+    let mut client = sidecar.connect().await;
+    client.send(Webhook::voice("/voice/silent")).await;
+    sidecar
+        .counted("understudy_in_flight_requests", &[("route", "voice")], 1.0)
+        .await;
+    drop(client);
+    let line = sidecar
+        .logged(|line| is_access(line) && line["outcome"] == "abandoned")
+        .await;
+    assert_eq!(
+        (&line["sid"], &line["status"]),
+        (&json!(crate::support::CALL), &Value::Null)
+    );
+
+    sidecar.ask(Webhook::voice("/pass/stream")).await;
+    let line = sidecar
+        .logged(|line| is_access(line) && line["route"] == "pass")
+        .await;
+    assert_eq!(
+        (&line["outcome"], &line["status"]),
+        (&json!("error"), &json!(200))
+    );
+}
+
+#[tokio::test]
+async fn the_access_log_is_off_until_a_reload_turns_it_on_for_one_route() {
+    let app = app();
+    let sidecar = Sidecar::before(&app).start().await;
+    sidecar.ask(Webhook::voice("/voice/early")).await;
+    let on = "kind = \"messaging\"\naccess_log = true";
+    sidecar.rewrite_config(&sidecar.config().replace("kind = \"messaging\"", on));
+    assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
+    sidecar.ask(Webhook::voice("/voice/late")).await;
+    sidecar.ask(Webhook::sms("/messaging/late")).await;
+    let first = sidecar.logged(is_access).await;
+    assert_eq!(first["route"], "messaging");
+}
+
+#[tokio::test]
+async fn a_level_that_cannot_be_read_is_said_and_the_usual_one_holds() {
+    let app = app();
+    let sidecar = Sidecar::before(&app)
+        .rust_log("understudy=loud=")
+        .start()
+        .await;
+    let line = sidecar.logged(|line| line["level"] == "WARN").await;
+    let message = line["message"].as_str().expect("a message");
+    assert!(
+        message.starts_with("RUST_LOG can't be read, so the level is info"),
+        "{line}"
+    );
+    let error = line["error"].as_str().expect("an error");
+    assert!(error.contains("error parsing level"), "{line}");
+}
+
+/// The binary with a pipe for both of its streams that it takes for the journal's; and the pipe.
+fn in_journal(config: &std::path::Path) -> (Child, PipeReader) {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let writer = OwnedFd::from(writer);
+    let copy = File::from(writer.try_clone().expect("a second end"));
+    let at = copy.metadata().expect("it is there");
+    let child = Command::new(env!("CARGO_BIN_EXE_understudy"))
+        .args(["run", "--config"])
+        .arg(config)
+        .env("JOURNAL_STREAM", format!("{}:{}", at.dev(), at.ino()))
+        .stdin(Stdio::null())
+        .stdout(Stdio::from(copy))
+        .stderr(Stdio::from(writer))
+        .spawn()
+        .expect("the binary runs");
+    (child, reader)
+}
+
+#[test]
+fn in_the_journal_every_line_has_its_priority() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("understudy.toml");
+    let config = "[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n\
+                  [upstream]\nurl = \"http://127.0.0.1:9\"\n";
+    std::fs::write(&path, config).expect("a file");
+    let (mut child, reader) = in_journal(&path);
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(reader));
+    let mut next = || lines.next().expect("a line").expect("it is text");
+    let ready = std::iter::repeat_with(&mut next).find(|line| line.contains("takes calls"));
+    assert!(ready.expect("a line").starts_with("<6>{\""));
+    std::fs::write(&path, "[server]\nlissen = 1\n").expect("a file");
+    let refused = std::iter::repeat_with(&mut next).find(|line| line.contains("lissen"));
+    assert!(refused.expect("a line").starts_with("<3>{\""));
+    child.kill().expect("it runs");
+    child.wait().expect("it has ended");
+}
+
+#[test]
+fn in_the_journal_each_mistake_that_prevents_a_start_is_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("understudy.toml");
+    std::fs::write(&path, "[server]\nlissen = 1\n").expect("a file");
+    let (mut child, mut reader) = in_journal(&path);
+    assert_eq!(child.wait().expect("it ends").code(), Some(78));
+    let mut said = String::new();
+    reader.read_to_string(&mut said).expect("it is text");
+    assert!(said.lines().count() >= 2, "{said}");
+    assert!(said.lines().all(|line| line.starts_with("<3>")), "{said}");
+    // Who isn't the journal doesn't see priorities.
+    let path = path.to_str().expect("it is text");
+    let elsewhere = understudy(&["run", "--config", path]);
+    assert!(!String::from_utf8_lossy(&elsewhere.stderr).contains("<3>"));
+}

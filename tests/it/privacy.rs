@@ -1,0 +1,297 @@
+//! Numbers, message bodies, digits, speech, tokens and cookies never get into logs, metrics, status or page, whatever fails
+//! and wherever an app repeats them. Each stands here as a mark that nothing else has.
+
+use std::net::SocketAddr;
+
+use tokio::task::JoinSet;
+
+use crate::support::{App, Client, Request, Script, Sidecar, Webhook, answer};
+use crate::{drill, faults};
+
+/// What only a caller has said, or a client has shown.
+const MARKS: [&str; 9] = [
+    "2025550187",
+    "3125550144",
+    "86420975",
+    "crumpet",
+    "harmonica",
+    "kumquat",
+    "quagga",
+    "narwhal",
+    "ibex",
+];
+
+/// What an app may repeat of it.
+const SAID: &str = "+12025550187 crumpet harmonica 86420975 kumquat";
+
+/// Every way to fail: those of the table, and those in which the app repeats what it was sent.
+fn all_faults() -> Vec<Script> {
+    let table = faults::scripts().into_iter().map(|(_, script)| script);
+    let pages = pages()
+        .into_iter()
+        .map(|page| Script::twiml(page.replace("SAID", SAID)));
+    let heads = heads()
+        .into_iter()
+        .map(|head| Script::new().send(head.replace("SAID", SAID)).close());
+    table.chain(pages).chain(heads).collect()
+}
+
+/// Pages that Twilio can't act on, or would warn of, with what was said in every place that a page has.
+fn pages() -> Vec<&'static str> {
+    vec![
+        "SAID",
+        "crumpet<Response/>",
+        "<Response><Say>SAID",
+        "<Response><Say>SAID</Response>",
+        "<Response><Say SAID></Say></Response>",
+        "<Response><Say kumquat></Say></Response>",
+        "<Response><Say kumquat='crumpet'>SAID</Say></Response>",
+        "<Response><Say kumquat='1' kumquat='2'>SAID</Say></Response>",
+        "<Response><Say voice='SAID'>SAID</Say></Response>",
+        "<Response><Say language='SAID' loop='SAID'>SAID</Say></Response>",
+        "<Response><Say>&crumpet;</Say></Response>",
+        "<Response><Say>&#86420975;</Say></Response>",
+        "<Response><Say>&#crumpet;</Say></Response>",
+        "<Response><Say>a</kumquat></Response>",
+        "<Response><kumquat crumpet='SAID'>SAID</kumquat></Response>",
+        "<Response><Message><kumquat>SAID</kumquat></Message></Response>",
+        "<Response><Message to='SAID' action='SAID'>SAID</Message></Response>",
+        "<Response><Dial timeout='SAID' callerId='SAID'>SAID</Dial></Response>",
+        "<Response><Dial><Number statusCallbackEvent='SAID'>SAID</Number></Dial></Response>",
+        "<Response><Gather input='SAID' finishOnKey='SAID' numDigits='SAID'/></Response>",
+        "<Response><Play digits='SAID' loop='kumquat'>SAID</Play></Response>",
+        "<Response><Redirect method='SAID'>SAID</Redirect></Response>",
+        "<Response><Pause length='SAID'/>SAID</Response>",
+        "<Response><Say>SAID</Say></Response>SAID",
+        "<Response/><kumquat>SAID</kumquat>",
+        "<kumquat>SAID</kumquat>",
+        "<kumquat crumpet='SAID'/>",
+        "<Response><!-- SAID -- SAID --></Response>",
+        "<Response><?kumquat SAID</Response>",
+        "<Response><![CDATA[SAID</Response>",
+        "<!DOCTYPE kumquat SYSTEM 'SAID'><Response/>",
+        "<?xml version='86420975'?><Response/>",
+        "<?xml version='1.0' encoding='kumquat'?><Response/>",
+        "<?xml version='1.0' kumquat='crumpet'?><Response/>",
+        "<html><body>Fatal error: SAID</body></html>",
+        "{\"Body\":\"SAID\"}",
+    ]
+}
+
+/// Heads that are bad, or lead nowhere, with the same in them.
+fn heads() -> Vec<&'static str> {
+    vec![
+        "SAID\r\n\r\n",
+        "HTTP/1.1 500 SAID\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 86420975 SAID\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nSAID\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nkumquat SAID: x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: SAID\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 86420975\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: kumquat\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nkumquat SAID\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Type: kumquat/crumpet\r\nContent-Length: 1\r\n\r\na",
+        "HTTP/1.1 200 OK\r\nContent-Type: SAID\r\nContent-Length: 1\r\n\r\na",
+        "HTTP/1.1 200 OK\r\nContent-Type: text/xml; charset=kumquat\r\nContent-Length: 11\r\n\r\n<Response/>",
+        "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Encoding: kumquat\r\nContent-Length: 11\r\n\r\n<Response/>",
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 47\r\n\r\nSAID",
+        "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nKumquat: SAID\r\n\r\n",
+        "HTTP/1.1 308 SAID\r\nLocation: tel:SAID\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 401 SAID\r\nWWW-Authenticate: SAID\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 101 SAID\r\nUpgrade: kumquat\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nSet-Cookie: SAID\r\n",
+    ]
+}
+
+/// An app that goes wrong as the last part of the path says.
+fn app() -> App {
+    let all = all_faults();
+    App::start(move |request: &Request| {
+        let last = request.path().rsplit('/').next().unwrap_or_default();
+        match last.parse::<usize>().ok().and_then(|at| all.get(at)) {
+            Some(script) => script.clone(),
+            None => Script::new().send(answer(
+                "500 Internal Server Error",
+                &[("Content-Type", "text/plain")],
+                SAID,
+            )),
+        }
+    })
+}
+
+/// With every mark in it.
+fn marked(webhook: Webhook) -> Webhook {
+    webhook
+        .with("From", "+12025550187")
+        .with("To", "+13125550144")
+        .with("CallerName", "kumquat")
+        .with("Body", "crumpet 86420975")
+        .with("Digits", "86420975")
+        .with("SpeechResult", "harmonica")
+        .field("Cookie", "session=quagga")
+        .field("Authorization", "Basic narwhal")
+        .field("traceparent", "00-2025550187-narwhal-01")
+}
+
+const ROUTES: &str = r#"
+[[route]]
+name = "voice"
+path = "/voice/*"
+kind = "voice"
+[[route]]
+name = "messaging"
+path = "/messaging/*"
+kind = "messaging"
+fallback = { inline = "<Response><Message>Hello {{From}} {{Body}}</Message></Response>" }
+[[route]]
+name = "callback"
+path = "/callback/*"
+kind = "callback"
+[[route]]
+name = "auto"
+path = "/auto/*"
+kind = "auto"
+[[route]]
+name = "breaks"
+path = "/breaks/*"
+kind = "voice"
+breaker = { failures = 1 }
+[[route]]
+name = "signed"
+path = "/signed/*"
+kind = "messaging"
+signature = "enforce"
+"#;
+
+/// A proxy that says as much as it ever does.
+async fn sidecar(app: &App, mode: &str, validate: &str) -> Sidecar {
+    Sidecar::before(app)
+        .server("public_url = \"https://hooks.example.com\"")
+        .defaults("deadline = \"1s\"")
+        .defaults(&format!("mode = \"{mode}\""))
+        .defaults(&format!("validate = \"{validate}\""))
+        .defaults("access_log = true")
+        .defaults("breaker = { failures = 0 }")
+        .routes(&format!("[signature]\ntokens_file = \"tokens\"\n{ROUTES}"))
+        .file("tokens", "*=0123456789abcdef0123456789abcdef\n")
+        .rust_log("trace")
+        .start()
+        .await
+}
+
+/// How many calls are under way at once.
+const AT_ONCE: usize = 24;
+
+/// Sends it and takes what comes. An answer without an end has a head at least; then the client leaves.
+async fn call(address: SocketAddr, request: Vec<u8>) {
+    let mut client = Client::connect(address).await;
+    client.send(request).await;
+    client.head().await;
+}
+
+/// What is called for each fault: on every kind of route, and with the parameters in every place.
+fn calls(at: usize) -> [Webhook; 5] {
+    [
+        Webhook::voice(&format!("/voice/ibex/{at}?Digits=86420975")),
+        Webhook::sms(&format!("/messaging/ibex/{at}?Digits=86420975")),
+        Webhook::status_callback(&format!("/callback/ibex/{at}?Digits=86420975")),
+        Webhook::sms(&format!("/auto/{at}")),
+        Webhook::voice(&format!("/voice/{at}")).get(),
+    ]
+}
+
+/// Everything that goes wrong, on every kind of route.
+async fn suffer(sidecar: &Sidecar) {
+    let address = sidecar.address;
+    let mut under_way = JoinSet::new();
+    for webhook in (0..all_faults().len()).flat_map(calls) {
+        if under_way.len() == AT_ONCE {
+            under_way.join_next().await.expect("one").expect("it ends");
+        }
+        under_way.spawn(call(address, marked(webhook).bytes()));
+    }
+    under_way.join_all().await;
+    for webhook in [
+        Webhook::sms("/messaging/ibex").with("Body", "STOP crumpet"),
+        Webhook::sms("/signed/ibex"),
+        Webhook::sms("/signed/ibex").unsigned(),
+        Webhook::voice("/breaks/ibex"),
+        Webhook::voice("/breaks/ibex"),
+        Webhook::voice("/ibex/unmatched"),
+    ] {
+        call(address, marked(webhook).bytes()).await;
+    }
+    for request in bad_requests() {
+        let mut client = Client::connect(sidecar.address).await;
+        client.send(request.replace("SAID", SAID)).await;
+        client.end().await;
+        client.closed().await;
+    }
+}
+
+/// Requests that are no good HTTP, or not what they should be.
+fn bad_requests() -> Vec<&'static str> {
+    vec![
+        "SAID\r\n\r\n",
+        "kumquat /voice/ibex HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST /voice/SAID HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST /voice/ibex HTTP/1.1\r\nHost: SAID\r\nContent-Length: 0\r\n\r\n",
+        "POST /voice/ibex HTTP/1.1\r\nHost: a\r\nkumquat SAID\r\n\r\n",
+        "POST /voice/ibex HTTP/1.1\r\nHost: a\r\nContent-Length: SAID\r\n\r\n",
+        "POST /voice/ibex HTTP/1.1\r\nHost: a\r\nContent-Length: 86420975\r\n\r\n",
+        "POST /voice/ibex HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: kumquat\r\n\r\n",
+        "POST /voice/ibex HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nkumquat SAID\r\n",
+        "POST /voice/ibex HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\nFrom=%2B12025550187",
+        "GET /voice/ibex?From=%2B12025550187 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+    ]
+}
+
+/// Fails if a mark stands in what is said in this place.
+fn assert_unmarked(place: &str, said: &str) {
+    assert!(!said.is_empty(), "{place} says nothing");
+    let lower = said.to_ascii_lowercase();
+    for mark in MARKS {
+        if let Some(at) = lower.find(mark) {
+            let line = lower[..at].rfind('\n').map_or(0, |end| end + 1);
+            let line = said[line..].lines().next().unwrap_or_default();
+            panic!("{place} has {mark}: {line}");
+        }
+    }
+}
+
+async fn assert_nothing_was_said(sidecar: &Sidecar) {
+    assert_unmarked("the log", &sidecar.log_lines().join("\n"));
+    for path in ["/metrics", "/api/status", "/api/drills", "/"] {
+        let answer = sidecar.admin_get(path).await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert_unmarked(path, &answer.text());
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_callers_is_said_when_calls_fall_back() {
+    let app = app();
+    let sidecar = sidecar(&app, "enforce", "strict").await;
+    suffer(&sidecar).await;
+    drill::begin(&sidecar, "voice", "malformed").await;
+    call(
+        sidecar.address,
+        marked(Webhook::voice("/voice/ibex")).bytes(),
+    )
+    .await;
+    for reason in ["drill", "schema", "malformed", "breaker_open", "status_5xx"] {
+        sidecar.logged(|line| line["reason"] == reason).await;
+    }
+    assert_nothing_was_said(&sidecar).await;
+}
+
+#[tokio::test]
+async fn nothing_of_a_callers_is_said_when_answers_are_only_observed() {
+    let app = app();
+    let sidecar = sidecar(&app, "observe", "twilio").await;
+    suffer(&sidecar).await;
+    sidecar
+        .logged(|line| line["outcome"] == "observed" && line["reason"] == "malformed")
+        .await;
+    assert_nothing_was_said(&sidecar).await;
+}
