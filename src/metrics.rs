@@ -3,16 +3,20 @@
 //!
 //! [`Tally`] counts each call once, whatever becomes of it.
 
+mod families;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 use tokio::time::Instant;
+
+use families::{Families, GOOD, counters, gauge, gauges, kept};
 
 use crate::failures::now;
 use crate::log::Access;
@@ -72,23 +76,6 @@ pub struct Metrics {
     certificates: IntGaugeVec,
     upstream_connections: IntGaugeVec,
     upstream_opened: IntCounter,
-}
-
-struct Families {
-    requests: IntCounterVec,
-    fallbacks: IntCounterVec,
-    observed: IntCounterVec,
-    warnings: IntCounterVec,
-    request_seconds: HistogramVec,
-    upstream_seconds: HistogramVec,
-    in_flight: IntGaugeVec,
-    late: IntCounterVec,
-    retries: IntCounterVec,
-    signatures: IntCounterVec,
-    breaker: IntGaugeVec,
-    on_fallback: GaugeVec,
-    drill: IntGaugeVec,
-    drill_success: GaugeVec,
 }
 
 /// The series of one route, ready to count.
@@ -265,98 +252,6 @@ pub fn revision() -> &'static str {
     option_env!("UNDERSTUDY_REVISION").unwrap_or("unknown")
 }
 
-impl Families {
-    fn new(registry: &Registry) -> Self {
-        Self {
-            requests: kept(
-                registry,
-                counters(REQUESTS, "Calls, by how they ended.", &["route", "outcome"]),
-            ),
-            fallbacks: kept(
-                registry,
-                counters(FALLBACKS, "Fallbacks served, by why.", &["route", "reason"]),
-            ),
-            observed: kept(
-                registry,
-                counters(
-                    OBSERVED,
-                    "Answers that enforcing would have replaced.",
-                    &["route", "reason"],
-                ),
-            ),
-            warnings: kept(
-                registry,
-                counters(
-                    WARNINGS,
-                    "Warnings that Twilio would log, by its code.",
-                    &["route", "code"],
-                ),
-            ),
-            request_seconds: kept(
-                registry,
-                histograms(
-                    REQUEST_SECONDS,
-                    "From the head received to the answer ready.",
-                    &["route", "outcome"],
-                ),
-            ),
-            upstream_seconds: kept(
-                registry,
-                histograms(
-                    UPSTREAM_SECONDS,
-                    "From the head received to the app's answer whole.",
-                    &["route"],
-                ),
-            ),
-            breaker: kept(
-                registry,
-                gauges(BREAKER, "0 closed, 1 half-open, 2 open.", &["route"]),
-            ),
-            on_fallback: kept(
-                registry,
-                timestamps(
-                    ON_FALLBACK,
-                    "Since when the fallback has been on stage; 0: it isn't.",
-                    &["route"],
-                ),
-            ),
-            drill: kept(
-                registry,
-                gauges(DRILL, "Whether a drill is on: 1, or 0.", &["route"]),
-            ),
-            drill_success: kept(
-                registry,
-                timestamps(
-                    DRILL_SUCCESS,
-                    "When a drill last found the fallback good; 0: never.",
-                    &["route"],
-                ),
-            ),
-            in_flight: kept(registry, gauges(IN_FLIGHT, "Calls under way.", &["route"])),
-            late: kept(
-                registry,
-                counters(LATE, "Answers that came after the deadline.", &["route"]),
-            ),
-            retries: kept(
-                registry,
-                counters(
-                    RETRIES,
-                    "Second tries, by their result.",
-                    &["route", "result"],
-                ),
-            ),
-            signatures: kept(
-                registry,
-                counters(
-                    SIGNATURES,
-                    "Signatures that were checked, by what was found.",
-                    &["route", "result"],
-                ),
-            ),
-        }
-    }
-}
-
 impl RouteMetrics {
     fn new(families: &Families, route: &str) -> Self {
         for code in WARNING_CODES {
@@ -495,32 +390,4 @@ impl Drop for Tally {
             self.count(Outcome::Abandoned);
         }
     }
-}
-
-const GOOD: &str = "names and labels here are good, and each is registered once";
-
-fn kept<C: prometheus::core::Collector + Clone + 'static>(registry: &Registry, series: C) -> C {
-    registry.register(Box::new(series.clone())).expect(GOOD);
-    series
-}
-
-fn gauge(name: &str, help: &str) -> IntGauge {
-    IntGauge::new(name, help).expect(GOOD)
-}
-
-fn gauges(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-    IntGaugeVec::new(Opts::new(name, help), labels).expect(GOOD)
-}
-
-fn timestamps(name: &str, help: &str, labels: &[&str]) -> GaugeVec {
-    GaugeVec::new(Opts::new(name, help), labels).expect(GOOD)
-}
-
-fn counters(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    IntCounterVec::new(Opts::new(name, help), labels).expect(GOOD)
-}
-
-fn histograms(name: &str, help: &str, labels: &[&str]) -> HistogramVec {
-    let options = HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
-    HistogramVec::new(options, labels).expect(GOOD)
 }

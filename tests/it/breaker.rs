@@ -103,19 +103,7 @@ async fn half_open_one_call_waits_for_the_app_and_the_others_do_not() {
     // The app takes connections, so the probe is content.
     state(&sidecar, 1.0).await;
     let tried = app.requests().len();
-    let mut calls = tokio::task::JoinSet::new();
-    for _ in 0..20 {
-        let address = sidecar.address;
-        calls.spawn(async move {
-            let mut client = crate::support::Client::connect(address).await;
-            client
-                .ask(Webhook::voice("/voice/x"))
-                .await
-                .reason()
-                .map(str::to_owned)
-        });
-    }
-    let reasons = calls.join_all().await;
+    let reasons = sidecar.reasons(&Webhook::voice("/voice/x"), 20).await;
     let waited = reasons
         .iter()
         .filter(|reason| reason.as_deref() == Some("deadline"))

@@ -120,19 +120,7 @@ async fn a_body_that_streams_is_not_cut_by_the_deadline() {
 async fn a_thousand_calls_to_a_silent_app_are_all_answered_by_their_deadline() {
     let app = App::start(|_| Script::new().stall());
     let sidecar = Sidecar::before(&app).deadline(millis(1500)).start().await;
-    let mut calls = tokio::task::JoinSet::new();
-    for _ in 0..1000 {
-        let address = sidecar.address;
-        calls.spawn(async move {
-            let mut client = crate::support::Client::connect(address).await;
-            client
-                .ask(Webhook::voice("/voice/x"))
-                .await
-                .reason()
-                .map(str::to_owned)
-        });
-    }
-    let answered = calls.join_all().await;
+    let answered = sidecar.reasons(&Webhook::voice("/voice/x"), 1000).await;
     assert!(
         answered
             .iter()

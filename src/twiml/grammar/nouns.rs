@@ -17,30 +17,10 @@ pub(super) const NOUNS: &[Element] = &[
     //
     element("AiSession").takes(&[any("aiConnector"), any("aiSessionConfiguration")]),
     // Gone from twilio-python and twilio-ruby in 2026, still in the others.
-    element("Assistant").holds("Language Parameter").takes(&[
-        any("id"),
-        any("language"),
-        any("ttsLanguage"),
-        any("transcriptionLanguage"),
-        any("ttsProvider"),
-        any("voice"),
-        any("transcriptionProvider"),
-        any("speechModel"),
-        boolean("profanityFilter"),
-        boolean("dtmfDetection"),
-        any("welcomeGreeting"),
-        boolean("partialPrompts"),
-        one_of("welcomeGreetingInterruptible", INTERRUPTIBLE),
-        one_of("interruptible", INTERRUPTIBLE),
-        boolean("preemptible"),
-        any("hints"),
-        any("intelligenceService"),
-        one_of("reportInputDuringAgentSpeech", INTERRUPTIBLE),
-        any("elevenlabsTextNormalization"),
-        any("interruptSensitivity"),
-        any("debug"),
-        any("interruptByDtmf"), // in twilio-java until 2025
-    ]),
+    element("Assistant")
+        .holds("Language Parameter")
+        .takes(&[any("id")])
+        .and(CONVERSATION),
     element("Autopilot").needs_text(SCHEMA),
     element("Conversation").takes(&[
         any("serviceInstanceSid"),
@@ -71,26 +51,6 @@ pub(super) const NOUNS: &[Element] = &[
         .holds("Language Parameter")
         .takes(&[
             attribute("url", Value::Socket),
-            any("language"),
-            any("ttsLanguage"),
-            any("transcriptionLanguage"),
-            any("ttsProvider"),
-            any("voice"),
-            any("transcriptionProvider"),
-            any("speechModel"),
-            boolean("profanityFilter"),
-            boolean("dtmfDetection"),
-            any("welcomeGreeting"),
-            boolean("partialPrompts"),
-            one_of("welcomeGreetingInterruptible", INTERRUPTIBLE),
-            one_of("interruptible", INTERRUPTIBLE),
-            boolean("preemptible"),
-            any("hints"),
-            any("intelligenceService"),
-            one_of("reportInputDuringAgentSpeech", INTERRUPTIBLE), // SDKs say boolean
-            any("elevenlabsTextNormalization"),
-            any("interruptSensitivity"),
-            any("debug"),
             any("events"),
             any("eotThreshold"),
             // twilio-python and twilio-ruby write these four so …
@@ -103,8 +63,8 @@ pub(super) const NOUNS: &[Element] = &[
             any("speechtimeout"),
             any("deepgramsmartformat"),
             any("ignorebackchannel"),
-            any("interruptByDtmf"), // in twilio-java until 2025
-        ]),
+        ])
+        .and(CONVERSATION),
     element("ConversationRelaySession").takes(&[any("connector"), any("sessionConfiguration")]),
     element("Room").needs_text(SCHEMA).takes(&[
         any("participantIdentity"),
@@ -325,6 +285,31 @@ pub(super) const NOUNS: &[Element] = &[
             any("username"),
             any("password"),
         ]),
+];
+
+/// How an assistant talks and listens.
+const CONVERSATION: &[Attribute] = &[
+    any("language"),
+    any("ttsLanguage"),
+    any("transcriptionLanguage"),
+    any("ttsProvider"),
+    any("voice"),
+    any("transcriptionProvider"),
+    any("speechModel"),
+    boolean("profanityFilter"),
+    boolean("dtmfDetection"),
+    any("welcomeGreeting"),
+    boolean("partialPrompts"),
+    one_of("welcomeGreetingInterruptible", INTERRUPTIBLE),
+    one_of("interruptible", INTERRUPTIBLE),
+    boolean("preemptible"),
+    any("hints"),
+    any("intelligenceService"),
+    one_of("reportInputDuringAgentSpeech", INTERRUPTIBLE), // SDKs say boolean
+    any("elevenlabsTextNormalization"),
+    any("interruptSensitivity"),
+    any("debug"),
+    any("interruptByDtmf"), // in twilio-java until 2025
 ];
 
 /// Callbacks on a call's progress.

@@ -10,6 +10,7 @@
 )]
 
 mod app;
+mod metrics;
 mod sidecar;
 mod twilio;
 mod wire;
@@ -17,6 +18,7 @@ mod wire;
 use std::time::Duration;
 
 pub(crate) use app::{App, Request, Script, Step, answer};
+pub(crate) use metrics::Metrics;
 pub(crate) use sidecar::{Builder, Sidecar, Signal, understudy};
 pub(crate) use twilio::{CALL, Webhook, sign};
 pub(crate) use wire::{Answer, Client};

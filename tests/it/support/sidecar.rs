@@ -1,6 +1,5 @@
 //! The real binary with a configuration of its own, on ports that the kernel chooses.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -14,7 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-use super::{Answer, App, Client, millis, soon};
+use super::{Answer, App, Client, Metrics, Webhook, millis, soon};
 
 /// How long a poll that found nothing new waits for the next.
 const BREATH: Duration = Duration::from_millis(5);
@@ -112,6 +111,19 @@ impl Sidecar {
     /// What it answers to this request, on a connection of its own.
     pub(crate) async fn ask(&self, request: impl Into<Vec<u8>>) -> Answer {
         self.connect().await.ask(request).await
+    }
+
+    /// Why each of so many calls at once got its fallback, if it did.
+    pub(crate) async fn reasons(&self, webhook: &Webhook, many: usize) -> Vec<Option<String>> {
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..many {
+            let (address, webhook) = (self.address, webhook.bytes());
+            calls.spawn(async move {
+                let answer = Client::connect(address).await.ask(webhook).await;
+                answer.reason().map(str::to_owned)
+            });
+        }
+        calls.join_all().await
     }
 
     /// What the admin listener has at this path.
@@ -428,66 +440,12 @@ impl Log {
     }
 }
 
-/// Everything of a `/metrics` page.
-#[derive(Clone, Debug)]
-pub(crate) struct Metrics(Vec<Series>);
-
-/// One series and its value.
-#[derive(Clone, Debug)]
-pub(crate) struct Series {
-    pub(crate) name: String,
-    pub(crate) labels: BTreeMap<String, String>,
-    pub(crate) value: f64,
-}
-
-impl Metrics {
-    fn parse(page: &str) -> Self {
-        let lines = page
-            .lines()
-            .filter(|line| !line.starts_with('#') && !line.is_empty());
-        Self(lines.map(Series::parse).collect())
-    }
-
-    /// Every series.
-    pub(crate) fn series(&self) -> &[Series] {
-        &self.0
-    }
-
-    /// The sum of a metric's series that have all these labels.
-    pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let has = |series: &&Series| {
-            let label = |(key, value): &(&str, &str)| {
-                series.labels.get(*key).is_some_and(|own| own == value)
-            };
-            series.name == name && labels.iter().all(label)
-        };
-        self.0.iter().filter(has).map(|series| series.value).sum()
-    }
-}
-
-impl Series {
-    fn parse(line: &str) -> Self {
-        let (series, value) = line.rsplit_once(' ').expect("a series and its value");
-        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
-        // No label of ours has a comma or a quotation mark in its value.
-        let labels = labels.trim_end_matches('}').split(',');
-        let labels = labels.filter_map(|label| label.split_once('='));
-        Self {
-            name: name.to_owned(),
-            labels: labels
-                .map(|(key, value)| (key.to_owned(), value.trim_matches('"').to_owned()))
-                .collect(),
-            value: value.parse().expect("a number"),
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_call_goes_through_and_is_counted() {
     let app = App::with_page("<Response><Say>Hello</Say></Response>");
     let sidecar = Sidecar::before(&app).deadline(millis(5000)).start().await;
 
-    let webhook = super::Webhook::voice("/voice/incoming");
+    let webhook = Webhook::voice("/voice/incoming");
     let answer = sidecar.ask(&webhook).await;
 
     assert_eq!(
