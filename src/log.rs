@@ -6,23 +6,39 @@ mod journal;
 mod trace;
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use tracing::{error, warn};
-use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 pub use access::Access;
 pub use trace::TraceContext;
 
+/// How many lines may wait for whoever takes them: some megabytes. More are dropped, and counted.
+const WAITING: usize = 1 << 14;
+
 /// What is said if `RUST_LOG` doesn't tell.
 const USUAL: &str = "info";
+
+/// Counts the lines that were too many for who takes them.
+static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// How many lines were dropped, because whoever takes them (a journal, a full disk) stood still for too long.
+pub fn dropped_lines() -> u64 {
+    let lines = DROPPED.get().map_or(0, ErrorCounter::dropped_lines);
+    lines as u64
+}
 
 /// Begins to log. Dropping the guard writes out what is left.
 pub fn begin() -> WorkerGuard {
     let stdout = io::stdout();
     // Lines are written by a thread of their own: a stalled journal must not stall a call.
-    let (writer, guard) = NonBlocking::new(io::stdout());
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(WAITING)
+        .finish(io::stdout());
+    DROPPED.get_or_init(|| writer.error_counter());
     let writer = if journal::is_at(&stdout) {
         BoxMakeWriter::new(journal::Prioritised(writer))
     } else {

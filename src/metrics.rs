@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use families::{Families, GOOD, counters, gauge, gauges, kept};
 
 use crate::failures::now;
-use crate::log::Access;
+use crate::log::{self, Access};
 use crate::outcome::{Outcome, Reason};
 use crate::signature;
 use crate::upstream::Census;
@@ -47,6 +47,7 @@ const RELOADS: &str = "understudy_config_reloads_total";
 const CERTIFICATE: &str = "understudy_tls_certificate_not_after_timestamp_seconds";
 const ROUTE: &str = "understudy_route_info";
 const ROUTE_DEADLINE: &str = "understudy_route_deadline_seconds";
+const LOG_DROPPED: &str = "understudy_log_lines_dropped_total";
 const BUILD: &str = "understudy_build_info";
 
 /// On the goals and the deadlines: from a cached page to Twilio's own 15 s.
@@ -76,6 +77,7 @@ pub struct Metrics {
     certificates: IntGaugeVec,
     upstream_connections: IntGaugeVec,
     upstream_opened: IntCounter,
+    log_dropped: IntCounter,
 }
 
 /// The series of one route, ready to count.
@@ -157,6 +159,14 @@ impl Metrics {
                     &["state"],
                 ),
             ),
+            log_dropped: kept(
+                &registry,
+                IntCounter::new(
+                    LOG_DROPPED,
+                    "Lines of the log that were dropped, because whoever takes them stood still.",
+                )
+                .expect(GOOD),
+            ),
             upstream_opened: kept(
                 &registry,
                 IntCounter::new(UPSTREAM_OPENED, "Connections to the app that were opened.")
@@ -234,6 +244,8 @@ impl Metrics {
             .set(census.busy());
         self.upstream_opened
             .inc_by(census.opened().saturating_sub(self.upstream_opened.get()));
+        self.log_dropped
+            .inc_by(log::dropped_lines().saturating_sub(self.log_dropped.get()));
         for route in self
             .routes
             .lock()

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::{App, Script, Sidecar, Webhook, millis, understudy};
+use crate::support::{App, Script, Sidecar, Webhook, millis, soon, understudy};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN: &str = "00f067aa0ba902b7";
@@ -221,4 +221,26 @@ fn in_the_journal_each_mistake_that_prevents_a_start_is_an_error() {
     let path = path.to_str().expect("it is text");
     let elsewhere = understudy(&["run", "--config", path]);
     assert!(!String::from_utf8_lossy(&elsewhere.stderr).contains("<3>"));
+}
+
+#[tokio::test]
+async fn whoever_takes_the_log_may_stand_still_and_what_is_dropped_is_counted() {
+    let app = app();
+    let sidecar = Sidecar::before(&app)
+        .defaults("access_log = true")
+        .rust_log("trace")
+        .start()
+        .await;
+    sidecar.hold_log();
+    let dropped = async {
+        while sidecar
+            .metric("understudy_log_lines_dropped_total", &[])
+            .await
+            == 0.0
+        {
+            let reasons = sidecar.reasons(&Webhook::voice("/voice/x"), 50).await;
+            assert!(reasons.iter().all(Option::is_none), "{reasons:?}");
+        }
+    };
+    soon("lines to be dropped", dropped).await;
 }

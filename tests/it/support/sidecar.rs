@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -176,6 +177,11 @@ impl Sidecar {
         self.log.lines.lock().expect("no poison").clone()
     }
 
+    /// From now on nobody reads what it says, until it ends.
+    pub(crate) fn hold_log(&self) {
+        self.log.held.store(true, Relaxed);
+    }
+
     /// Waits for a line of its log that is so.
     pub(crate) async fn logged(&self, is_so: impl Fn(&Value) -> bool) -> Value {
         soon("a line in the log", self.log.line(is_so))
@@ -250,6 +256,7 @@ impl Drop for Sidecar {
         // It may have ended before.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        self.log.held.store(false, Relaxed);
         if thread::panicking() {
             eprintln!("--- configuration ---\n{}", self.config());
             eprintln!("--- log ---\n{}", self.log_lines().join("\n"));
@@ -398,6 +405,7 @@ struct Log {
     lines: Mutex<Vec<String>>,
     /// How many lines there are; closed when the process has nothing more to say.
     many: Mutex<Option<watch::Receiver<usize>>>,
+    held: AtomicBool,
 }
 
 impl Log {
@@ -417,6 +425,9 @@ impl Log {
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
                 log.lines.lock().expect("no poison").push(line);
                 many.send_modify(|many| *many += 1);
+                while log.held.load(Relaxed) {
+                    thread::sleep(BREATH);
+                }
             }
         });
     }
