@@ -61,6 +61,7 @@ pub struct Instance {
     /// How calls are answered now.
     pub site: Arc<ArcSwap<Site>>,
     server: Server,
+    settings: Arc<ArcSwap<Settings>>,
     reloader: Arc<Reloader>,
     ready: Arc<AtomicBool>,
     runtime: LocalRuntime,
@@ -117,25 +118,22 @@ impl Instance {
             admin_address,
             site,
             server,
+            settings,
             reloader,
             ready,
             runtime,
         };
-        instance.serve_admin(admin, settings)?;
+        instance.serve_admin(admin)?;
         Ok(instance)
     }
 
-    fn serve_admin(
-        &self,
-        listener: std::net::TcpListener,
-        settings: Arc<ArcSwap<Settings>>,
-    ) -> std::io::Result<()> {
+    fn serve_admin(&self, listener: std::net::TcpListener) -> std::io::Result<()> {
         let admin = Rc::new(Admin {
             site: Arc::clone(&self.site),
             reloader: Arc::clone(&self.reloader),
             ready: Arc::clone(&self.ready),
             address: self.admin_address,
-            settings,
+            settings: Arc::clone(&self.settings),
         });
         let listener = {
             let _inside = self.runtime.enter();
@@ -168,6 +166,7 @@ impl Instance {
             }
         });
         notify::stopping();
+        self.linger(&mut attention);
         let cut_off = self.stop();
         info!(cut_off, "understudy has stopped");
         ExitCode::SUCCESS
@@ -195,6 +194,26 @@ impl Instance {
             before = now;
             notify::status(&on_stage(&self.site.load()));
         }
+    }
+
+    /// Takes calls for a while yet, as not ready: a balancer that looks at `/readyz` sends the next ones elsewhere before any
+    /// connection is refused or closed. A second signal ends it.
+    fn linger(&self, attention: &mut Attention) {
+        self.ready.store(false, Relaxed);
+        let delay = self.settings.load().shutdown_delay;
+        if delay.is_zero() {
+            return;
+        }
+        info!(
+            ?delay,
+            "understudy is about to stop; it takes calls until then"
+        );
+        self.runtime.block_on(async {
+            tokio::select! {
+                () = attention.until_end() => {}
+                () = tokio::time::sleep(delay) => {}
+            }
+        });
     }
 
     /// Runs a future to its end while calls are taken and the admin listener is served.

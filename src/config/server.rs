@@ -32,6 +32,7 @@ pub(super) fn defaults() -> Settings {
         admin_token: None,
         tls: None,
         workers: one_per_core(),
+        shutdown_delay: Duration::ZERO,
         drain: Duration::from_secs(20),
         max_connections: 10_000,
         header_timeout: Duration::from_secs(10),
@@ -71,6 +72,9 @@ pub(super) fn read(
             .unwrap_or(defaults.admin),
         admin_token: server.read("admin_token_file", |value| token(value, folder, files)),
         workers: workers(&mut server).unwrap_or(defaults.workers),
+        shutdown_delay: server
+            .read("shutdown_delay", value::pause)
+            .unwrap_or(defaults.shutdown_delay),
         drain: server
             .read("drain", value::duration)
             .unwrap_or(defaults.drain),

@@ -29,6 +29,14 @@ pub(super) fn truth(value: &DeValue<'_>) -> Result<bool, Problem> {
 
 /// A length of time: `"8s"`, `"250ms"`; more than none, and at most [`LONGEST`].
 pub(super) fn duration(value: &DeValue<'_>) -> Result<Duration, Problem> {
+    match pause(value)? {
+        Duration::ZERO => Err(Problem::NoTime),
+        duration => Ok(duration),
+    }
+}
+
+/// The same, or none: `"0s"`.
+pub(super) fn pause(value: &DeValue<'_>) -> Result<Duration, Problem> {
     if value.is_integer() || value.is_float() {
         return Err(Problem::NoUnit {
             number: number(value),
@@ -40,7 +48,6 @@ pub(super) fn duration(value: &DeValue<'_>) -> Result<Duration, Problem> {
         .ok_or_else(|| Problem::wrong_type(value, wanted))?;
     let unclear = || Problem::Duration { found: text.into() };
     match humantime::parse_duration(text).map_err(|_| unclear())? {
-        Duration::ZERO => Err(Problem::NoTime),
         duration if duration > LONGEST => Err(Problem::TooLong {
             found: duration,
             limit: LONGEST,

@@ -41,6 +41,8 @@ pub struct Settings {
     pub admin_token: Option<Secret>,
     /// How many worker threads.
     pub workers: NonZeroUsize,
+    /// How long calls are still taken at shutdown, while `/readyz` says already that they are not.
+    pub shutdown_delay: Duration,
     /// How long running calls may take to finish at shutdown.
     pub drain: Duration,
     /// How many client connections at once; more wait in the kernel's backlog.

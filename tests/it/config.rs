@@ -88,6 +88,7 @@ fn the_defaults_are_those_of_the_contract() {
         (server.drain, server.header_timeout, server.keep_alive),
         (secs(20), secs(10), secs(75))
     );
+    assert_eq!(server.shutdown_delay, secs(0));
     assert_eq!(server.max_connections, 10_000);
     let trusted: Vec<_> = site
         .trusted_proxies
@@ -218,6 +219,7 @@ fn the_server_listens_as_it_is_told() {
         (server.drain, server.header_timeout, server.keep_alive),
         (Duration::from_millis(1), secs(60), secs(60))
     );
+    assert_eq!(server.shutdown_delay, secs(3));
     assert_eq!((server.max_connections, site.trusted_proxies.len()), (1, 2));
     assert_eq!(
         (site.upstream.host, site.upstream.port),

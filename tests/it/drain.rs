@@ -102,3 +102,49 @@ async fn while_it_drains_it_is_alive_but_not_ready_and_takes_no_new_connection()
     assert_eq!(client.answer().await.reason(), Some("deadline"));
     assert_eq!(sidecar.wait().await.code(), Some(0));
 }
+
+#[tokio::test]
+async fn until_the_shutdown_delay_is_over_it_takes_calls_but_is_not_ready() {
+    let app = App::with_page("<Response/>");
+    let mut sidecar = Sidecar::before(&app)
+        .server("shutdown_delay = \"1h\"")
+        .start()
+        .await;
+    let mut waiting = sidecar.connect().await;
+    sidecar.signal(Signal::Terminate);
+    crate::support::soon("it to be unready", async {
+        while sidecar.admin_get("/readyz").await.status != 503 {}
+    })
+    .await;
+    for client in [&mut waiting, &mut sidecar.connect().await] {
+        for _ in 0..2 {
+            let got = client.ask(Webhook::voice("/voice/x")).await;
+            assert_eq!((got.status, got.reason()), (200, None));
+        }
+    }
+    sidecar.rewrite_config(&sidecar.config().replace("1h", "30m"));
+    sidecar
+        .counted(
+            "understudy_config_reloads_total",
+            &[("result", "success")],
+            1.0,
+        )
+        .await;
+    // Whoever can't wait says so.
+    sidecar.signal(Signal::Terminate);
+    assert_eq!(sidecar.wait().await.code(), Some(0));
+    waiting.closed().await;
+}
+
+#[tokio::test]
+async fn after_the_shutdown_delay_it_ends() {
+    let app = App::with_page("<Response/>");
+    let mut sidecar = Sidecar::before(&app)
+        .server("shutdown_delay = \"300ms\"")
+        .start()
+        .await;
+    sidecar.signal(Signal::Terminate);
+    let delayed = |line: &serde_json::Value| line["delay"] == "300ms";
+    sidecar.logged(delayed).await;
+    assert_eq!(sidecar.wait().await.code(), Some(0));
+}
