@@ -4,6 +4,7 @@
 //! Each test is about every app that can run here; `.ci/run` installs what all of them need.
 
 mod attacks;
+mod balanced;
 mod neighbour;
 mod outage;
 mod prometheus;

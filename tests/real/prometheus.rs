@@ -13,8 +13,10 @@ use serde_json::Value;
 use crate::support::{
     Answer, App, Client, PATIENCE, Request, Script, Sidecar, Webhook, millis, soon,
 };
-use files::{Case, alerts, dashboard, rules};
-use server::{BREATH, Prometheus, installed, promtool};
+use files::{Case, alerts, dashboard};
+pub(crate) use files::{rules, targets};
+use server::{BREATH, promtool};
+pub(crate) use server::{Prometheus, installed};
 
 const PAGE: &str = "<Response><Say>hello</Say></Response>";
 

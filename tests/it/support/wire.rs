@@ -98,24 +98,34 @@ impl Client {
 
     /// The next answer, its body as far as it comes.
     pub(crate) async fn answer(&mut self) -> Answer {
-        let mut answer = self.head().await;
+        let answer = self.answer_or_end().await;
+        answer.expect("an answer comes before the connection ends")
+    }
+
+    /// The next answer, if the connection doesn't end before it.
+    pub(crate) async fn answer_or_end(&mut self) -> Option<Answer> {
+        let mut answer = self.head_or_end().await?;
         answer.whole = soon("an answer's body", self.body(&mut answer)).await;
         answer.keeps_alive &= answer.whole;
         answer.took = self.asked.elapsed();
-        answer
+        Some(answer)
     }
 
     /// The next answer's head; its body isn't read.
     pub(crate) async fn head(&mut self) -> Answer {
+        let head = self.head_or_end().await;
+        head.expect("an answer comes before the connection ends")
+    }
+
+    async fn head_or_end(&mut self) -> Option<Answer> {
         let mut interim = Vec::new();
         loop {
-            let head = soon("an answer's head", self.until(&[b"\r\n\r\n", b"\n\n"])).await;
-            let head = head.expect("an answer comes before the connection ends");
+            let head = soon("an answer's head", self.until(&[b"\r\n\r\n", b"\n\n"])).await?;
             let mut answer = Answer::of_head(&head);
             answer.took = self.asked.elapsed();
             if answer.status >= 200 || answer.status == 101 {
                 answer.interim = interim;
-                return answer;
+                return Some(answer);
             }
             interim.push(answer.status);
         }

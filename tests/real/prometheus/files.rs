@@ -63,14 +63,14 @@ pub(super) fn values<'t>(text: &'t str, key: &str) -> Vec<&'t str> {
 }
 
 /// A file of rules.
-pub(super) struct Rules {
-    pub(super) text: String,
+pub(crate) struct Rules {
+    pub(crate) text: String,
     /// How an alert begins.
     begin: &'static str,
 }
 
 /// Those of Prometheus.
-pub(super) fn rules() -> Rules {
+pub(crate) fn rules() -> Rules {
     Rules {
         text: read("prometheus/understudy.rules.yml"),
         begin: "      - alert: ",
@@ -244,6 +244,39 @@ pub(super) fn queries(dashboard: &Value) -> Vec<String> {
         .filter_map(|source| source["expr"].as_str())
         .map(filled)
         .collect()
+}
+
+/// What a panel that isn't a table shows of a query's series.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) query: String,
+    legend: String,
+}
+
+impl Target {
+    /// What a series with these labels is called.
+    pub(crate) fn name(&self, labels: &Value) -> String {
+        let labels = labels.as_object().expect("labels").iter();
+        labels.fold(self.legend.clone(), |legend, (label, value)| {
+            let value = value.as_str().expect("a label's value");
+            legend.replace(&format!("{{{{{label}}}}}"), value)
+        })
+    }
+}
+
+/// Every such query of the dashboard.
+pub(crate) fn targets() -> Vec<Target> {
+    let panels = panels(&dashboard());
+    let targets = panels
+        .iter()
+        .filter_map(|panel| panel["targets"].as_array())
+        .flatten();
+    let targets = targets.filter(|target| target["format"] != "table");
+    let targets = targets.map(|target| Target {
+        query: filled(target["expr"].as_str().expect("a query")),
+        legend: target["legendFormat"].as_str().unwrap_or_default().into(),
+    });
+    targets.collect()
 }
 
 /// Its variables that are asked for: label, selector, and how many values there are at least.

@@ -13,14 +13,14 @@ use form_urlencoded::Serializer;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::files;
+use super::files::{self, Target};
 use crate::support::{Client, PATIENCE, soon};
 
 /// How long a poll that found nothing new waits for the next.
 pub(super) const BREATH: Duration = Duration::from_millis(100);
 
 /// Whether Prometheus and promtool can run here. If not, that is said loudly; where `UNDERSTUDY_REAL` is `required`, it fails.
-pub(super) fn installed() -> bool {
+pub(crate) fn installed() -> bool {
     let runs = |program: &str| {
         let mut command = Command::new(program);
         command.arg("--version").stdin(Stdio::null());
@@ -53,7 +53,7 @@ pub(super) fn promtool(arguments: &[&str]) {
 }
 
 /// A running Prometheus. It ends with this; when a test fails, it prints its log.
-pub(super) struct Prometheus {
+pub(crate) struct Prometheus {
     process: Child,
     address: SocketAddr,
     log: Arc<Mutex<String>>,
@@ -62,7 +62,7 @@ pub(super) struct Prometheus {
 
 impl Prometheus {
     /// One that evaluates these rules over these targets, once it has seen each of them.
-    pub(super) async fn start(targets: &[SocketAddr], rules: &str) -> Self {
+    pub(crate) async fn start(targets: &[SocketAddr], rules: &str) -> Self {
         let folder = TempDir::new().expect("a folder");
         let config = folder.path().join("scrape.yml");
         fs::write(&config, every_second(targets)).expect("a file");
@@ -94,7 +94,7 @@ impl Prometheus {
     }
 
     /// The values of the series that a query finds now, those that are numbers.
-    pub(super) async fn query(&self, query: &str) -> Vec<f64> {
+    pub(crate) async fn query(&self, query: &str) -> Vec<f64> {
         let found = self.post("/api/v1/query", &[("query", query)]).await;
         let result = found["data"]["result"].as_array().expect("a vector");
         let values = result.iter().map(|series| {
@@ -104,6 +104,16 @@ impl Prometheus {
             value.expect("a number")
         });
         values.filter(|value: &f64| !value.is_nan()).collect()
+    }
+
+    /// What the series of a panel's query are called now.
+    pub(crate) async fn legend(&self, target: &Target) -> Vec<String> {
+        let found = self
+            .post("/api/v1/query", &[("query", &target.query)])
+            .await;
+        let result = found["data"]["result"].as_array().expect("a vector");
+        let series = result.iter().map(|series| &series["metric"]);
+        series.map(|labels| target.name(labels)).collect()
     }
 
     /// The values that a label has in the series of a selector.

@@ -1,0 +1,222 @@
+//! A real HAProxy by the file that we give to people, and the addresses that its instances have here.
+
+use std::env;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::support::soon;
+
+/// How long a poll that found nothing new waits for the next.
+const BREATH: Duration = Duration::from_millis(20);
+
+/// The names of its servers.
+pub(super) const NAMES: [&str; 3] = ["one", "two", "three"];
+
+/// Whether HAProxy can run here. If not, that is said loudly; where `UNDERSTUDY_REAL` is `required`, it fails.
+pub(super) fn installed() -> bool {
+    let probe = Command::new(program()).arg("-v").output();
+    if probe.is_ok_and(|output| output.status.success()) {
+        return true;
+    }
+    let line = "SKIPPED: this needs haproxy; .ci/run installs it";
+    let is_required = env::var_os("UNDERSTUDY_REAL").is_some_and(|value| value == "required");
+    assert!(!is_required, "{line}");
+    writeln!(io::stderr(), "{line}").expect("standard error takes a line"); // seen also if the test passes
+    false
+}
+
+/// Debian's stands where only root looks.
+pub(super) fn program() -> &'static str {
+    let debian = "/usr/sbin/haproxy";
+    if Path::new(debian).exists() {
+        debian
+    } else {
+        "haproxy"
+    }
+}
+
+/// The file as it stands.
+pub(super) fn config() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/haproxy/haproxy.cfg");
+    fs::read_to_string(path).expect("the example")
+}
+
+/// Addresses that nobody else has: those on loopback whose last three bytes are this process's number and four more.
+pub(super) fn address(place: u32, port: u16) -> SocketAddr {
+    let own = (127 << 24) | (std::process::id() << 2 & 0x00ff_ffff) | place;
+    SocketAddrV4::new(Ipv4Addr::from(own), port).into()
+}
+
+/// A certificate for Twilio to see: with its key, as HAProxy wants it, and alone.
+pub(super) fn certificate() -> (String, String) {
+    let names = ["hooks.example.com".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
+    let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    (format!("{cert}{key}"), cert)
+}
+
+/// A running HAProxy. It ends with this; when a test fails, it prints its log.
+pub(super) struct Haproxy {
+    process: Child,
+    log: Arc<Mutex<Vec<String>>>,
+    /// Where it takes calls.
+    pub(super) address: SocketAddr,
+    /// Where its certificate is.
+    pub(super) folder: TempDir,
+}
+
+/// One line of its log about a request.
+#[derive(Debug)]
+pub(super) struct Logged {
+    pub(super) server: String,
+    pub(super) status: u16,
+    /// How the session ended, in HAProxy's four letters.
+    pub(super) ended: String,
+}
+
+impl Haproxy {
+    /// One before the addresses of [`address`], once it takes calls. `ports`: its own, theirs, and their admin listeners'.
+    pub(super) async fn start(ports: [u16; 3], certificate: &str) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        fs::write(folder.path().join("both.pem"), certificate).expect("a file");
+        let file = folder.path().join("haproxy.cfg");
+        fs::write(&file, moved_here(folder.path(), ports)).expect("a file");
+        let mut process = Command::new(program())
+            .args(["-db", "-f"])
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("HAProxy starts");
+        let log: Arc<Mutex<Vec<String>>> = Arc::default();
+        let kept = Arc::clone(&log);
+        let stdout = process.stdout.take().expect("a pipe");
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                kept.lock().expect("no poison").push(line);
+            }
+        });
+        let haproxy = Self {
+            process,
+            log,
+            address: address(0, ports[0]),
+            folder,
+        };
+        eventually("HAProxy to listen", || {
+            TcpStream::connect(haproxy.address).is_ok()
+        })
+        .await;
+        haproxy
+    }
+
+    /// What it has said so far.
+    fn lines(&self) -> Vec<String> {
+        self.log.lock().expect("no poison").clone()
+    }
+
+    /// Waits until it has said so many times that this server is `UP` or `DOWN`.
+    pub(super) async fn says(&self, server: &str, state: &str, times: usize) {
+        let words = format!("understudy/{server} is {state}");
+        let said = || {
+            self.lines()
+                .iter()
+                .filter(|line| line.contains(&words))
+                .count()
+        };
+        eventually(&words, || said() >= times).await;
+    }
+
+    /// What it has logged about requests that didn't end with 200, once there are so many of them.
+    pub(super) async fn failed(&self, many: usize) -> Vec<Logged> {
+        let failed = || {
+            let lines = self.lines();
+            let requests = lines.iter().filter_map(|line| Logged::of(line));
+            requests
+                .filter(|request| request.status != 200)
+                .collect::<Vec<_>>()
+        };
+        eventually("HAProxy's log", || failed().len() >= many).await;
+        failed()
+    }
+}
+
+impl Drop for Haproxy {
+    fn drop(&mut self) {
+        // It may have ended before.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if thread::panicking() {
+            eprintln!("--- what HAProxy said ---\n{}", self.lines().join("\n"));
+        }
+    }
+}
+
+impl Logged {
+    /// The sixth to the tenth of the file's log format.
+    fn of(line: &str) -> Option<Self> {
+        let (_, line) = line.split_once("] ")?;
+        let mut words = line.split(' ').skip(1);
+        let server = words.next()?.split_once('/')?.1.to_owned();
+        let mut words = words.skip(1);
+        let status = words.next()?.parse().ok()?;
+        let ended = words.nth(3)?.to_owned();
+        Some(Self {
+            server,
+            status,
+            ended,
+        })
+    }
+}
+
+/// The file with the addresses, the log and the paths of this test, and without the user that Debian's package makes.
+fn moved_here(folder: &Path, [own, calls, admin]: [u16; 3]) -> String {
+    let tls = SocketAddr::new(address(0, 0).ip(), own + 1);
+    let mut moved = vec![
+        (
+            "log /dev/log local0".into(),
+            "log stdout format raw local0".into(),
+        ),
+        (
+            "    user haproxy\n    group haproxy\n    chroot /var/lib/haproxy\n".into(),
+            String::new(),
+        ),
+        (
+            "/run/haproxy/admin.sock".into(),
+            folder.join("admin.sock").display().to_string(),
+        ),
+        ("bind :80\n".into(), format!("bind {}\n", address(0, own))),
+        (
+            "# bind :443 ssl crt /etc/haproxy/certs/".into(),
+            format!("bind {tls} ssl crt {}", folder.join("both.pem").display()),
+        ),
+        ("check port 9464".into(), format!("check port {admin}")),
+    ];
+    for (place, name) in NAMES.iter().enumerate() {
+        let at = u32::try_from(place).expect("three of them") + 1;
+        moved.push((
+            format!("server {name} 10.0.0.1{at}:8080"),
+            format!("server {name} {}", address(at, calls)),
+        ));
+    }
+    moved.iter().fold(config(), |text, (theirs, ours)| {
+        assert!(text.contains(theirs.as_str()), "{theirs}");
+        text.replace(theirs, ours)
+    })
+}
+
+async fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    soon(what, async {
+        while !is_so() {
+            tokio::time::sleep(BREATH).await;
+        }
+    })
+    .await;
+}
