@@ -3,7 +3,7 @@
 use std::env;
 use std::fmt;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -160,12 +160,15 @@ fn tokens(
     good.ok()
 }
 
-/// A file's permissions, if others than its owner may read it. Those of credentials are systemd's matter.
+/// A file's permissions, if others than its owner may read it. Root may let a group: a service's own, or that of a pod, in which
+/// all files are root's. Those of credentials are systemd's matter.
 fn open_to_others(file: &Path) -> Option<u32> {
     let is_credential = env::var_os("CREDENTIALS_DIRECTORY")
         .is_some_and(|folder| !folder.is_empty() && file.starts_with(folder));
-    let mode = fs::metadata(file).ok()?.permissions().mode() & 0o777;
-    (!is_credential && mode & 0o044 != 0).then_some(mode)
+    let metadata = fs::metadata(file).ok()?;
+    let mode = metadata.permissions().mode() & 0o777;
+    let others = if metadata.uid() == 0 { 0o004 } else { 0o044 };
+    (!is_credential && mode & others != 0).then_some(mode)
 }
 
 impl From<SignatureProblem> for Problem {
@@ -194,7 +197,7 @@ impl fmt::Display for SignatureProblem {
             Self::Open { file, mode } => write!(
                 f,
                 "{}: others than its owner may read it (mode {mode:03o}); \
-                 give it to the user that understudy runs as, with mode 600",
+                 give it to the user that understudy runs as, with mode 600, or to root and that user's group, with mode 640",
                 file.display()
             ),
         }
