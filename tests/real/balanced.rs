@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use crate::prometheus::Prometheus;
 use crate::support::{App, Client, Script, Sidecar, Signal, Webhook, millis, soon};
+pub(crate) use haproxy::own_address;
 use haproxy::{Haproxy, NAMES, address, certificate, installed};
 use load::{Call, Load, webhook};
 

@@ -5,6 +5,7 @@
 
 mod attacks;
 mod balanced;
+mod kubernetes;
 mod neighbour;
 mod outage;
 mod prometheus;

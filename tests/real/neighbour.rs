@@ -233,7 +233,8 @@ fn address_in(line: &str) -> Option<SocketAddr> {
 }
 
 /// The Python of the virtual environment that `.ci/run` makes, or else the one that is found first.
-fn python() -> Command {
+/// Python with the packages that are installed for these tests, if they are.
+pub(crate) fn python() -> Command {
     let ours = installed_packages().join("venv/bin/python");
     Command::new(if ours.exists() {
         ours

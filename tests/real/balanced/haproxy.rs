@@ -49,10 +49,14 @@ pub(super) fn config() -> String {
     fs::read_to_string(path).expect("the example")
 }
 
-/// Addresses that nobody else has: those on loopback whose last three bytes are this process's number and four more.
+/// One of the four addresses on loopback that nobody else has: their last three bytes are this process's number, four times.
+pub(crate) fn own_address(place: u32) -> Ipv4Addr {
+    Ipv4Addr::from((127 << 24) | ((std::process::id() << 2) & 0x00ff_ffff) | place)
+}
+
+/// The same with a port.
 pub(super) fn address(place: u32, port: u16) -> SocketAddr {
-    let own = (127 << 24) | (std::process::id() << 2 & 0x00ff_ffff) | place;
-    SocketAddrV4::new(Ipv4Addr::from(own), port).into()
+    SocketAddrV4::new(own_address(place), port).into()
 }
 
 /// A certificate for Twilio to see: with its key, as HAProxy wants it, and alone.
