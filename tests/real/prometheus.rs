@@ -4,11 +4,12 @@
 mod files;
 mod server;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Instant;
 
 use serde_json::Value;
+use understudy::outcome::Reason;
 
 use crate::support::{
     Answer, App, Client, PATIENCE, Request, Script, Sidecar, Webhook, millis, soon,
@@ -132,6 +133,32 @@ fn the_dashboard_is_one_that_grafana_takes_anywhere() {
         names.collect::<Vec<_>>(),
         ["datasource", "instance", "route"]
     );
+}
+
+#[test]
+fn every_reason_has_a_colour_of_its_own() {
+    let panels = files::panels(&dashboard());
+    let drill = Reason::Drill.label(); // nobody observes one
+    for (title, without) in [
+        ("Fallbacks by reason", ""),
+        ("What observing would have replaced", drill),
+    ] {
+        let panel = panels.iter().find(|panel| panel["title"] == title);
+        let overrides = panel.expect(title)["fieldConfig"]["overrides"].as_array();
+        let colours: BTreeMap<_, _> = (overrides.into_iter().flatten())
+            .map(|one| {
+                let colour = &one["properties"][0]["value"]["fixedColor"];
+                (one["matcher"]["options"].as_str(), colour.as_str())
+            })
+            .collect();
+        let labels = Reason::ALL.map(|reason| Some(reason.label()));
+        let wanted: BTreeSet<_> = (labels.into_iter())
+            .filter(|label| *label != Some(without))
+            .collect();
+        assert_eq!(colours.keys().copied().collect::<BTreeSet<_>>(), wanted);
+        let apart: BTreeSet<_> = colours.values().collect();
+        assert_eq!(apart.len(), wanted.len(), "{title}");
+    }
 }
 
 #[test]
