@@ -1,10 +1,13 @@
 //! The last failures, for whoever looks at the status. Holds nothing of a caller's but Twilio's identifier of the call.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
+
+use crate::outcome::Reason;
+use crate::twiml::Excerpt;
 
 /// How many are kept.
 const KEPT: usize = 100;
@@ -32,30 +35,73 @@ pub struct Failure {
     pub line: Option<u32>,
     /// The column in that line, in characters from 1.
     pub column: Option<u32>,
+    /// That line around the column, masked: nothing of it but markup and known names.
+    pub excerpt: Option<Excerpt>,
     /// What happened, in words.
     pub detail: String,
+    /// What would be right, where the page itself tells.
+    pub help: Option<String>,
 }
 
-/// The last failures of all routes.
+/// When and why a route last failed: where the app was tried, if it ever was.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Last {
+    /// In seconds since 1970.
+    pub timestamp_seconds: f64,
+    /// As in [`Failure::reason`].
+    pub reason: &'static str,
+}
+
+impl Last {
+    /// Whether the app wasn't even asked: why it wasn't is what the failure before says.
+    fn says_nothing_of_app(self) -> bool {
+        [Reason::BreakerOpen, Reason::Drill]
+            .map(Reason::label)
+            .contains(&self.reason)
+    }
+}
+
+/// The last failures of all routes, and the last one of each.
 #[derive(Debug, Default)]
-pub struct Failures(Mutex<VecDeque<Failure>>);
+pub struct Failures(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    latest: VecDeque<Arc<Failure>>,
+    of_routes: HashMap<String, Last>,
+}
 
 impl Failures {
     /// Keeps one; the oldest goes.
     pub fn push(&self, failure: Failure) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.truncate(KEPT - 1);
-        kept.push_front(failure);
+        let last = Last {
+            timestamp_seconds: failure.timestamp_seconds,
+            reason: failure.reason,
+        };
+        let mut kept = self.kept();
+        match kept.of_routes.get_mut(&failure.route) {
+            Some(before) if last.says_nothing_of_app() && !before.says_nothing_of_app() => {}
+            Some(before) => *before = last,
+            None => {
+                kept.of_routes.insert(failure.route.clone(), last);
+            }
+        }
+        kept.latest.truncate(KEPT - 1);
+        kept.latest.push_front(Arc::new(failure));
     }
 
     /// Those that are kept, the newest first.
-    pub fn latest(&self) -> Vec<Failure> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .cloned()
-            .collect()
+    pub fn latest(&self) -> Vec<Arc<Failure>> {
+        self.kept().latest.iter().cloned().collect()
+    }
+
+    /// The last one of a route, also if it isn't kept any more.
+    pub fn last_of(&self, route: &str) -> Option<Last> {
+        self.kept().of_routes.get(route).copied()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

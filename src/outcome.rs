@@ -345,8 +345,14 @@ impl Cause {
 
     /// The place in the answer's page, if it is the page that is at fault: line and column, from 1.
     pub fn place(&self) -> Option<(u32, u32)> {
+        let place = self.fault()?.place();
+        Some((place.line, place.column))
+    }
+
+    /// What is wrong with the answer's page, if it is the page that is at fault.
+    pub fn fault(&self) -> Option<&Fault> {
         match self {
-            Self::Page(fault) => Some((fault.place().line, fault.place().column)),
+            Self::Page(fault) => Some(fault),
             Self::Head(_)
             | Self::Request(_)
             | Self::SlowClient

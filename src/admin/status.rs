@@ -14,6 +14,7 @@ use crate::reload::Reloader;
 pub(super) fn of(site: &Site, reloader: &Reloader) -> Value {
     let settings = &site.upstream.settings;
     let census = &site.upstream.census;
+    let failures = site.shared.failures.latest();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "revision": metrics::revision(),
@@ -23,7 +24,7 @@ pub(super) fn of(site: &Site, reloader: &Reloader) -> Value {
             "connections": { "idle": census.idle(), "busy": census.busy(), "opened": census.opened() },
         },
         "routes": site.all_routes().map(|r| route(r)).collect::<Vec<_>>(),
-        "failures": site.shared.failures.latest(),
+        "failures": failures.iter().map(|failure| json!(**failure)).collect::<Vec<_>>(),
     })
 }
 

@@ -438,6 +438,8 @@ impl Run {
             milliseconds: self.began.elapsed().as_millis() as u64,
             line: cause.place().map(|(line, _)| line),
             column: cause.place().map(|(_, column)| column),
+            excerpt: cause.fault().map(|fault| fault.excerpt().clone()),
+            help: cause.fault().and_then(|fault| fault.finding().help()),
             detail: in_words(cause),
         }
     }

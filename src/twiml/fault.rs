@@ -3,56 +3,67 @@
 
 use std::{error, fmt};
 
-use super::{Encoding, Name, Place, Schema, Syntax};
+use super::{Encoding, Excerpt, Name, Place, Schema, Syntax};
 
 /// Why a page was refused: the finding that decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault(Finding);
+pub struct Fault {
+    finding: Finding,
+    excerpt: Box<Excerpt>,
+}
 
 impl Fault {
-    pub(super) fn new(finding: Finding) -> Self {
-        Self(finding)
+    pub(super) fn new(finding: Finding, excerpt: Excerpt) -> Self {
+        Self {
+            finding,
+            excerpt: excerpt.into(),
+        }
     }
 
     /// What was wrong.
     pub fn fact(&self) -> &Fact {
-        &self.0.fact
+        &self.finding.fact
     }
 
     /// Which class of failure this is.
     pub fn reason(&self) -> Reason {
-        self.0.fact.reason()
+        self.finding.fact.reason()
     }
 
     /// Twilio's code for it.
     pub fn code(&self) -> u32 {
-        self.0.code()
+        self.finding.code()
     }
 
     /// Where.
     pub fn place(&self) -> Place {
-        self.0.place
+        self.finding.place
     }
 
     /// The way from the root, such as `Response/Gather/Say@voice`; empty outside the root.
     pub fn path(&self) -> &str {
-        &self.0.path
+        &self.finding.path
+    }
+
+    /// The line that it is about, masked.
+    pub fn excerpt(&self) -> &Excerpt {
+        &self.excerpt
     }
 
     /// The whole finding.
     pub fn finding(&self) -> &Finding {
-        &self.0
+        &self.finding
     }
 
     /// The whole finding.
     pub fn into_finding(self) -> Finding {
-        self.0
+        self.finding
     }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.finding.fmt(f)
     }
 }
 

@@ -4,8 +4,9 @@
 use memchr::memchr;
 
 use super::{
-    Fact, Fault, Finding, Kind, Level, Name, Rules, Schema, Strictness, Syntax,
+    Excerpt, Fact, Fault, Finding, Kind, Level, Name, Rules, Schema, Strictness, Syntax,
     charset::{Text, Unreadable},
+    grammar::Grammar,
     inspect::{Found, Inspector},
     part::Part,
     place::{Place, Surveyor},
@@ -62,9 +63,9 @@ pub fn judge(page: &[u8], charset: Option<&str>, rules: &Rules) -> Judgement {
 
 /// Whether a page is well-formed XML 1.0 without a DOCTYPE, be it TwiML or not.
 pub fn well_formed(page: &[u8], charset: Option<&str>) -> Result<(), Fault> {
-    let text =
-        Text::read(page, charset).map_err(|unreadable| Fault::new(of_bytes(page, unreadable)))?;
-    read(&text, &mut ()).map_err(|stopped| Fault::new(of_syntax(&text, stopped)))
+    let fault = |finding| fault(finding, page, charset, &Grammar::of(Kind::Voice));
+    let text = Text::read(page, charset).map_err(|unreadable| fault(of_bytes(page, unreadable)))?;
+    read(&text, &mut ()).map_err(|stopped| fault(of_syntax(&text, stopped)))
 }
 
 /// The warnings of a page that passes, or the finding that decides against it.
@@ -82,11 +83,18 @@ pub(super) fn decide(
         (_, error) => error,
     };
     match decisive {
-        Some(i) => Err(Fault::new(
-            found.into_iter().nth(i).expect("was found at this index"),
-        )),
+        Some(i) => {
+            let finding = found.into_iter().nth(i).expect("was found at this index");
+            Err(fault(finding, page, charset, rules.grammar()))
+        }
         None => Ok(found),
     }
+}
+
+#[cold]
+fn fault(finding: Finding, page: &[u8], charset: Option<&str>, grammar: &Grammar) -> Fault {
+    let excerpt = Excerpt::of(page, charset, &finding, grammar);
+    Fault::new(finding, excerpt)
 }
 
 /// A page that is no XML, or has another root, has that one finding: Twilio looks no further either.

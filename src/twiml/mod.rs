@@ -21,6 +21,7 @@ mod addition;
 mod chars;
 mod charset;
 mod declaration;
+mod excerpt;
 mod fault;
 mod grammar;
 mod guess;
@@ -45,6 +46,7 @@ use grammar::Grammar;
 
 pub use addition::{Addition, AdditionError};
 pub use charset::{Encoding, decoded};
+pub use excerpt::Excerpt;
 pub use fault::{Fact, Fault, Finding, Level, Reason};
 pub use grammar::Expected;
 pub use inspect::MAX_FINDINGS;

@@ -14,7 +14,6 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("log", &[]),
     ("tls", &[]),
     ("notify", &[]),
-    ("failures", &[]),
     ("breaker", &[]),
     ("drill", &[]),
     ("body", &[]),
@@ -34,6 +33,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "upstream",
         ],
     ),
+    ("failures", &["outcome", "twiml"]),
     (
         "metrics",
         &["failures", "log", "outcome", "signature", "upstream"],
@@ -81,7 +81,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "admin",
         &[
-            "drill", "exchange", "failures", "metrics", "outcome", "reload", "secret", "server",
+            "breaker", "drill", "exchange", "failures", "metrics", "outcome", "reload", "secret",
+            "server",
         ],
     ),
 ];
