@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 
 use super::{Answer, JSON, refused};
 use crate::secret::Secret;
@@ -28,6 +28,7 @@ impl Guard<'_> {
             return Some(refused(StatusCode::MISDIRECTED_REQUEST, words));
         }
         match self.token {
+            Some(_) if is_of_page(request) => None,
             Some(token) if !bears(request.headers(), token) => Some(unauthorized()),
             Some(_) | None => None,
         }
@@ -71,6 +72,13 @@ impl Guard<'_> {
             .parse::<IpAddr>();
         name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
     }
+}
+
+/// Whether the status page is asked for. A browser that goes to a page can't bring a token, and this one holds no data: it
+/// asks for the token itself.
+fn is_of_page<B>(request: &Request<B>) -> bool {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    reads && request.uri().path() == "/"
 }
 
 /// RFC 6750 §2.1.
@@ -188,7 +196,24 @@ mod tests {
             );
         }
         assert_eq!(at("192.0.2.1:9464", Some(&token), "/metrics", &[]), 401);
-        assert_eq!(at("192.0.2.1:9464", Some(&token), "/healthz", &[]), 200);
+        for (path, wanted) in [
+            ("/healthz", 200),
+            ("/", 200),
+            ("/?routes=1", 200),
+            ("//", 401),
+            ("/index.html", 401),
+            ("/nowhere", 401),
+            ("/api/status", 401),
+        ] {
+            assert_eq!(
+                at("192.0.2.1:9464", Some(&token), path, &[]),
+                wanted,
+                "{path}"
+            );
+        }
+        // A name that leads a browser here gets no page either.
+        let rebound = [("host", "attacker.example")];
+        assert_eq!(at("127.0.0.1:9464", Some(&token), "/", &rebound), 421);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //! - `GET /metrics`: Prometheus's text format.
 //! - `GET /healthz`: the process is alive.
 //! - `GET /readyz`: the configuration is loaded and calls are taken; not tied to the app.
-//! - `GET /api/status`: routes, their counts and drills, the last failures, the configuration's state, as JSON.
+//! - `GET /`: the status page for a browser; for a program these lines.
+//! - `GET /api/status`: routes, their counts and drills, the last failures, the configuration's state, as JSON; with
+//!   `?routes=N`, `match=TEXT` and `history=yes` only some of the routes, and their last ten minutes.
 //! - `GET /api/drills`, `PUT` and `DELETE /api/drills/ROUTE`: rehearsals on live routes.
 //! - `POST /api/reload`: reads the configuration again.
 //!
@@ -12,8 +14,13 @@
 
 mod drills;
 mod guard;
+mod history;
+mod page;
+mod stage;
 mod status;
+mod view;
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -23,7 +30,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -31,19 +38,24 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{MissedTickBehavior, interval};
 use tracing::debug;
 
 use crate::exchange::Site;
+use crate::failures::now;
 use crate::reload::Reloader;
 use crate::server::Settings;
 use guard::Guard;
+use history::History;
+use page::Page;
+use view::View;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 /// As Prometheus's exposition formats have it.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-const INDEX: &str = "understudy\n\nGET  /metrics\nGET  /healthz\nGET  /readyz\nGET  /api/status\nGET  /api/drills\nPUT, DELETE /api/drills/ROUTE\nPOST /api/reload\n";
+const INDEX: &str = "understudy\n\nGET  /            (in a browser: the status page)\nGET  /metrics\nGET  /healthz\nGET  /readyz\nGET  /api/status\nGET  /api/drills\nPUT, DELETE /api/drills/ROUTE\nPOST /api/reload\n";
 
 /// What the admin listener shows and steers.
 pub struct Admin {
@@ -61,19 +73,51 @@ pub struct Admin {
 
 type Answer = Response<Full<Bytes>>;
 
+/// The admin listener at work.
+struct Desk {
+    admin: Rc<Admin>,
+    history: RefCell<History>,
+    page: Page,
+    /// In seconds since 1970.
+    started: f64,
+}
+
 impl Admin {
     /// Serves every connection, for ever.
     pub async fn serve(self: Rc<Self>, listener: TcpListener) {
+        let desk = Rc::new(Desk {
+            admin: self,
+            history: History::new().into(),
+            page: Page::new(),
+            started: now(),
+        });
+        tokio::task::spawn_local(Rc::clone(&desk).remember());
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    tokio::task::spawn_local(Rc::clone(&self).connection(stream));
+                    tokio::task::spawn_local(Rc::clone(&desk).connection(stream));
                 }
                 Err(error) => {
                     debug!(%error, "no admin connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
+        }
+    }
+}
+
+impl Desk {
+    /// Keeps the last minutes of every route, for ever.
+    async fn remember(self: Rc<Self>) {
+        let mut ticks = interval(history::SLOT);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        ticks.tick().await;
+        loop {
+            ticks.tick().await;
+            let site = self.admin.site.load();
+            let routes = site.all_routes();
+            let routes = routes.map(|route| (route.settings.name.as_str(), &*route.metrics));
+            self.history.borrow_mut().sample(routes);
         }
     }
 
@@ -90,34 +134,61 @@ impl Admin {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {
-        if let Some(refusal) = self.guarded(|guard| guard.refusal(&request)) {
+        let admin = &*self.admin;
+        if let Some(refusal) = admin.guarded(|guard| guard.refusal(&request)) {
             return refusal;
         }
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         match request.uri().path() {
-            "/api/reload" if request.method() == Method::POST => self.reload(&request).await,
+            "/api/reload" if request.method() == Method::POST => admin.reload(&request).await,
             "/api/reload" => not_allowed("POST"),
-            path if path.starts_with(drills::PATH) => self.drill(request).await,
+            path if path.starts_with(drills::PATH) => admin.drill(request).await,
             "/metrics" | "/healthz" | "/readyz" | "/api/status" | "/api/drills" | "/" if !reads => {
                 not_allowed("GET, HEAD")
             }
-            "/api/drills" => json_answer(StatusCode::OK, &drills::list(&self.site.load())),
+            "/api/drills" => json_answer(StatusCode::OK, &drills::list(&admin.site.load())),
             "/metrics" => {
-                let text = self.site.load().exposition();
+                let text = admin.site.load().exposition();
                 answer(StatusCode::OK, EXPOSITION, text)
             }
             "/healthz" => answer(StatusCode::OK, TEXT, "ok\n"),
-            "/readyz" if self.ready.load(Relaxed) => answer(StatusCode::OK, TEXT, "ready\n"),
+            "/readyz" if admin.ready.load(Relaxed) => answer(StatusCode::OK, TEXT, "ready\n"),
             "/readyz" => answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "draining\n"),
-            "/api/status" => json_answer(
-                StatusCode::OK,
-                &status::of(&self.site.load(), &self.reloader),
-            ),
-            "/" => answer(StatusCode::OK, TEXT, INDEX),
+            "/api/status" => self.status(request.uri().query().unwrap_or_default()),
+            "/" => self.index(request.headers()),
             _ => answer(StatusCode::NOT_FOUND, TEXT, INDEX),
         }
     }
 
+    fn status(&self, query: &str) -> Answer {
+        let view = match View::read(query) {
+            Ok(view) => view,
+            Err(unknown) => return refused(StatusCode::BAD_REQUEST, &unknown.to_string()),
+        };
+        let sources = status::Sources {
+            site: &self.admin.site.load(),
+            reloader: &self.admin.reloader,
+            history: &self.history.borrow(),
+            ready: self.admin.ready.load(Relaxed),
+            started: self.started,
+        };
+        json_answer(StatusCode::OK, &status::of(&sources, &view))
+    }
+
+    /// The page, or for a program what there is.
+    fn index(&self, fields: &HeaderMap) -> Answer {
+        let mut index = if page::is_wanted(fields) {
+            self.page.answer()
+        } else {
+            answer(StatusCode::OK, TEXT, INDEX)
+        };
+        let vary = HeaderValue::from_static("accept");
+        index.headers_mut().insert(header::VARY, vary);
+        index
+    }
+}
+
+impl Admin {
     async fn reload(&self, request: &Request<Incoming>) -> Answer {
         if let Some(refusal) = self.refusal(request) {
             return refusal;

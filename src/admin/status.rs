@@ -1,49 +1,103 @@
 //! The status document. Holds nothing of a caller's but Twilio's identifiers.
+//!
+//! Without anything asked for (see [`super::view`]) it has every route; with `routes=200&history=yes`, as the page asks, it
+//! stays small however many there are. Its numbers of all routes together, under `stage`, are there in any case.
 
 use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::{Map, Value, json};
 
 use super::drills;
-use crate::exchange::{Route, Site};
+use super::history::{History, Minutes};
+use super::stage::{self, Standing};
+use super::view::View;
+use crate::exchange::Site;
+use crate::failures::now;
 use crate::metrics;
 use crate::outcome::{Outcome, Reason};
 use crate::reload::Reloader;
 
+/// What the document is made of.
+pub(super) struct Sources<'s> {
+    pub(super) site: &'s Site,
+    pub(super) reloader: &'s Reloader,
+    pub(super) history: &'s History,
+    /// Whether calls are taken.
+    pub(super) ready: bool,
+    /// Since when, in seconds since 1970.
+    pub(super) started: f64,
+}
+
 /// The status as it is now.
-pub(super) fn of(site: &Site, reloader: &Reloader) -> Value {
-    let settings = &site.upstream.settings;
-    let census = &site.upstream.census;
+pub(super) fn of(sources: &Sources<'_>, view: &View) -> Value {
+    let site = sources.site;
+    let routes = site.all_routes();
+    let standings: Vec<_> = routes
+        .map(|route| Standing::of(route, site, sources.history))
+        .collect();
+    let stage = stage::document(&standings, site);
+    let mut shown: Vec<_> = standings
+        .into_iter()
+        .filter(|standing| view.has(standing.route))
+        .collect();
+    let matching = shown.len();
+    if let Some(most) = view.routes {
+        stage::sort(&mut shown);
+        shown.truncate(most);
+    }
     let failures = site.shared.failures.latest();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "revision": metrics::revision(),
-        "config": reloader.last(),
-        "upstream": {
-            "url": format!("http://{}:{}", settings.host, settings.port),
-            "connections": { "idle": census.idle(), "busy": census.busy(), "opened": census.opened() },
-        },
-        "routes": site.all_routes().map(|r| route(r)).collect::<Vec<_>>(),
+        "now_seconds": now(),
+        "started_at_seconds": sources.started,
+        "ready": sources.ready,
+        "config": sources.reloader.last(),
+        "upstream": upstream(site),
+        "client_connections": site.shared.metrics.client_connections.get(),
+        "stage": stage,
+        "routes_matching": matching,
+        "history": view.history.then(|| sources.history.document()),
+        "routes": shown.iter().map(|standing| route(standing, view)).collect::<Vec<_>>(),
         "failures": failures.iter().map(|failure| json!(**failure)).collect::<Vec<_>>(),
     })
 }
 
-fn route(route: &Route) -> Value {
+fn upstream(site: &Site) -> Value {
+    let (settings, census) = (&site.upstream.settings, &site.upstream.census);
+    let scheme = if settings.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    json!({
+        "url": format!("{scheme}://{}:{}", settings.host, settings.port),
+        "connections": { "idle": census.idle(), "busy": census.busy(), "opened": census.opened() },
+    })
+}
+
+fn route(standing: &Standing<'_>, view: &View) -> Value {
+    let route = standing.route;
     let (settings, metrics) = (&route.settings, &route.metrics);
     let requests = Outcome::ALL.map(|outcome| (outcome.label(), metrics.requests(outcome)));
     let fallbacks = Reason::ALL.map(|reason| (reason.label(), metrics.fallbacks(reason)));
+    let minutes = standing.minutes.as_ref().filter(|_| view.history);
     json!({
         "name": settings.name,
         "kind": settings.kind.as_str(),
+        "mode": settings.mode.as_str(),
         "path": settings.pattern.path.to_string(),
         "host": settings.pattern.host,
         "methods": settings.pattern.methods.iter().map(|method| method.as_str()).collect::<Vec<_>>(),
-        "fallback_since_seconds": Some(metrics.on_fallback.get()).filter(|since| *since > 0.0),
+        "stage": standing.stage,
+        "fallback_since_seconds": stage::since(route),
         "breaker": route.breaker.state().label(),
         "deadline_seconds": settings.deadline.as_secs_f64(),
         "in_flight": metrics.in_flight.load(Relaxed),
         "drill": drills::shown(route),
         "drill_last_success_seconds": metrics.drill_success.get(),
+        "last_failure": standing.last_failure,
+        "history": minutes.map(Minutes::document),
         "requests": counts(requests),
         "fallbacks": counts(fallbacks.into_iter().filter(|(_, count)| *count > 0)),
     })

@@ -20,6 +20,7 @@ mod log;
 mod malformed;
 mod map;
 mod observe;
+mod page;
 mod passes;
 mod privacy;
 mod readme;

@@ -37,6 +37,9 @@ async fn a_call_goes_through_tls_and_the_connection_is_kept() {
     assert_eq!(app.connections(), 1);
     let opened = "understudy_upstream_connections_opened_total";
     sidecar.counted(opened, &[], 1.0).await;
+    let status = sidecar.admin_get("/api/status").await.text();
+    let url = format!("\"url\":\"https://{}\"", front.address);
+    assert!(status.contains(&url), "{url} is not in {status}");
 }
 
 #[tokio::test]
