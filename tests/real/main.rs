@@ -8,6 +8,7 @@ mod balanced;
 mod kubernetes;
 mod neighbour;
 mod outage;
+mod page;
 mod prometheus;
 mod proxy;
 mod replay;
