@@ -265,6 +265,21 @@ proptest! {
     }
 
     #[test]
+    fn the_line_of_a_fault_shows_the_place_and_no_number(page in bytes(), charset in select(CHARSETS)) {
+        for kind in KINDS {
+            let judged = Twiml::parse(page.clone().into(), charset, &Rules::new(kind, Strictness::Strict));
+            let Err(fault) = judged else { continue };
+            let excerpt = fault.excerpt();
+            let (length, column, width) = (excerpt.text.chars().count(), excerpt.column as usize, excerpt.width as usize);
+            prop_assert!(length <= 162 && (1..=length + 1).contains(&column), "{excerpt:?}");
+            prop_assert!(width >= 1 && column + width <= length.max(column) + 1, "{excerpt:?}");
+            let is_digit = |c: char| c.is_numeric();
+            let numbers = excerpt.text.split(|c| !is_digit(c)).filter(|run| run.chars().count() > 1).count();
+            prop_assert_eq!(numbers, 0, "{:?}", excerpt);
+        }
+    }
+
+    #[test]
     fn strict_accepts_nothing_that_twilio_rejects(page in prop_oneof![soup(), tree().prop_map(String::into_bytes)]) {
         for kind in KINDS {
             let strict = parse(&page, None, kind, Strictness::Strict);

@@ -2,6 +2,15 @@
 //!
 //! Without anything asked for (see [`super::view`]) it has every route; with `routes=200&history=yes`, as the page asks, it
 //! stays small however many there are. Its numbers of all routes together, under `stage`, are there in any case.
+//!
+//! - `version`, `revision`, `now_seconds` (by this machine's clock), `started_at_seconds`, `ready`: this process.
+//! - `config`: when the configuration in force was loaded, and why the last try changed nothing, if so.
+//! - `upstream`, `client_connections`: the app, and connections on both sides.
+//! - `stage`: how many routes are on the fallback, down without one, rehearsed, observed; the first of those in trouble.
+//! - `routes`, `routes_matching`: each route's settings, what is on its stage, counts, drill, last failure, and, if asked for,
+//!   its `history`: calls that ended, and those without a good answer, in each of its last slots; null if none did.
+//! - `history`: how many slots there are, how long each is, and for how long the last one has been running.
+//! - `failures`: the last of all routes, each with its place and its line, masked.
 
 use std::sync::atomic::Ordering::Relaxed;
 

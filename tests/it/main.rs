@@ -27,6 +27,7 @@ mod readme;
 mod reload;
 mod second_try;
 mod signature;
+mod status;
 mod support;
 mod systemd;
 mod tls;

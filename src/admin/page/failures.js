@@ -45,6 +45,8 @@ function makeFailure({ failures: [failure] }) {
   return row;
 }
 
+const HTML = "This is HTML, most often a framework's error page: look at the app's log.";
+
 const OUTCOMES = {
   fallback: "",
   observed: " The answer went back all the same: the route is only observed.",
@@ -60,7 +62,9 @@ function whatHappened(failure) {
   }
   const place = line ? ` Line ${number(line)}, column ${number(column)}.` : "";
   const said = el("p", { class: "detail" }, ...withCode(`${sentence(detail)}${place}${OUTCOMES[failure.outcome] ?? ""}`));
-  const doing = el("p", { class: "to-do" }, ...withCode(help ? sentence(help) : toDo(reason)));
+  const isHtml = /<!doctype html|<html/i.test(excerpt?.text);
+  const advice = isHtml ? HTML : help ? sentence(help) : toDo(reason);
+  const doing = el("p", { class: "to-do" }, ...withCode(advice));
   return [title, said, ...(excerpt ? [masked(excerpt, line)] : []), doing];
 }
 

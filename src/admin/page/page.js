@@ -118,7 +118,7 @@ function besides(stage) {
   return [
     !told.ready && "understudy is stopping: calls under way may finish",
     stage !== "down" && down && `the app is down on ${many(down, "route")} without a fallback`,
-    stage !== "drill" && drills && `a rehearsal is on on ${many(drills, "route")}`,
+    stage !== "drill" && drills && `${drills === 1 ? "a rehearsal runs" : "rehearsals run"} on ${many(drills, "route")}`,
     observed && `${many(observed, "route is", "routes are")} only observed: nothing is replaced there`,
   ].filter(Boolean);
 }

@@ -31,7 +31,7 @@ fn introduce(Stage { proxy, admin, .. }: &Stage, out: &mut dyn Write) -> io::Res
         "\nIt stays, with a call every {} ms, until Ctrl-C:\n\n  \
            proxy    http://{proxy}\n  \
            metrics  http://{admin}/metrics\n  \
-           status   http://{admin}/api/status\n\n\
+           status   http://{admin}/\n\n\
          Call a silent app yourself:\n\n  \
            curl -i -d {form} http://{proxy}/voice/silent\n",
         EVERY.as_millis()

@@ -1,0 +1,115 @@
+//! Rehearsals, begun and stopped on the page.
+
+use fantoccini::key::Key;
+
+use super::browser::{Browser, installed};
+use super::{CALM, PAGE, before, row};
+use crate::support::App;
+
+#[tokio::test]
+async fn a_rehearsal_is_started_and_stopped_by_the_keyboard_alone() {
+    if !installed() {
+        return;
+    }
+    let app = App::with_page(PAGE);
+    let sidecar = before(&app).start().await;
+    let browser = Browser::on(&sidecar).await;
+    browser.reads("#headline", &[CALM]).await;
+
+    browser.tab_to(&row("incoming-message")).await;
+    browser.press(&[Key::Enter.into()]).await;
+    browser
+        .reads("#drill-meaning", &["For 5 minutes, all real callers of incoming-message will get the fallback, not the app."])
+        .await;
+    browser.tab_to("#drill-percent").await;
+    browser.press(&[Key::Control.into(), 'a']).await;
+    browser.press(&['5']).await;
+    browser.press(&['0']).await;
+    // What is typed, and where, stays while the page goes on.
+    browser.polled(2).await;
+    assert!(browser.has_focus("#drill-percent").await);
+    browser
+        .reads("#drill-meaning", &["50 % of the real callers"])
+        .await;
+    browser.tab_to("#drill button[type=submit]").await;
+    browser.press(&[Key::Enter.into()]).await;
+
+    browser
+        .reads(
+            "#headline",
+            &["A rehearsal is on stage on incoming-message"],
+        )
+        .await;
+    browser.sees("!document.querySelector('#drill').open").await;
+    assert!(browser.has_focus(&row("incoming-message")).await);
+    browser
+        .reads(
+            "#routes tr.drill .countdown",
+            &["4:", " left", "50 %", "0 of 0 calls struck"],
+        )
+        .await;
+    let on = [("route", "incoming-message")];
+    sidecar.counted("understudy_drill_active", &on, 1.0).await;
+
+    browser.press(&[Key::Shift.into(), Key::Tab.into()]).await;
+    assert!(browser.has_focus("#routes tr.drill button.end").await);
+    browser.press(&[Key::Enter.into()]).await;
+    browser.reads("#headline", &[CALM]).await;
+    assert!(browser.has_focus(&row("incoming-message")).await);
+    assert_eq!(sidecar.metric("understudy_drill_active", &on).await, 0.0);
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_rehearsal_is_shown_and_judging_touches_no_call() {
+    if !installed() {
+        return;
+    }
+    let app = App::with_page(PAGE);
+    let sidecar = before(&app).start().await;
+    let browser = Browser::on(&sidecar).await;
+    browser.reads("#headline", &[CALM]).await;
+    browser.click(&row("incoming-call")).await;
+    browser.type_into("#drill-for", "25h").await;
+    browser.click("#drill button[type=submit]").await;
+    browser
+        .reads(
+            "#drill-error",
+            &["For is \"25h\": a drill lasts 24h at most."],
+        )
+        .await;
+    browser.click("#drill-dry").await;
+    browser
+        .reads(
+            "#drill-result",
+            &["The fallback is good: valid Voice TwiML. No call was touched."],
+        )
+        .await;
+    assert_eq!(browser.text("#drill-error").await, "");
+    browser.click("#drill-cancel").await;
+
+    browser.click(&row("survey")).await;
+    browser.type_into("#drill-for", "1m").await;
+    browser.click("#drill button[type=submit]").await;
+    browser
+        .reads(
+            "#drill-error",
+            &["its mode is observe, where nothing is ever replaced"],
+        )
+        .await;
+    browser.press(&[Key::Escape.into()]).await;
+    browser.click(&row("call-status")).await;
+    browser
+        .reads(
+            "#drill-meaning",
+            &["all real callers of call-status will get an error (502 or 504)"],
+        )
+        .await;
+    assert_eq!(sidecar.metric("understudy_drill_active", &[]).await, 0.0);
+    // The browser itself tells of answers that are errors; of nothing else.
+    let complaints = browser.complaints().await;
+    assert!(
+        complaints.iter().all(|line| line.contains("/api/drills/")),
+        "{complaints:?}"
+    );
+}
