@@ -439,7 +439,10 @@ impl Run {
             line: cause.place().map(|(line, _)| line),
             column: cause.place().map(|(_, column)| column),
             excerpt: cause.fault().map(|fault| fault.excerpt().clone()),
-            help: cause.fault().and_then(|fault| fault.finding().help()),
+            help: cause
+                .fault()
+                .and_then(|fault| fault.finding().help())
+                .map(|help| twiml::redacted(&help)),
             detail: in_words(cause),
         }
     }

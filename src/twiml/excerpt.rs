@@ -32,7 +32,7 @@ const BEFORE: usize = 60;
 const MARGIN: usize = 80;
 
 /// Stands for a letter or a digit.
-const MASK: char = '•';
+pub(super) const MASK: char = '•';
 
 /// Stands for what was cut away.
 const CUT: char = '…';
@@ -124,7 +124,7 @@ fn masked(line: &[char], grammar: &Grammar) -> Vec<char> {
     shown
 }
 
-fn is_of_name(c: char) -> bool {
+pub(super) fn is_of_name(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ':')
 }
 
@@ -179,6 +179,12 @@ fn is_attribute(before: &[char], after: &[char]) -> bool {
         .last()
         .is_none_or(|c| c.is_whitespace() || matches!(c, '"' | '\''));
     begins && after.iter().find(|c| !c.is_whitespace()) == Some(&'=')
+}
+
+/// Whether it is a name that Twilio, XML or HTML has, wherever it stands.
+pub(super) fn is_name(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    WORDS.contains(&word) || REFERENCES.contains(&word.as_str()) || word == "xml"
 }
 
 /// Every name that Twilio's grammars and HTML have, in small letters.

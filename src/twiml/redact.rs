@@ -1,32 +1,7 @@
 //! Words about a page, fit for a log. A finding quotes names as they stood in the page, which is what an author needs; but an
 //! app that doesn't escape what a caller has sent makes names of it. So in a log only names that Twilio has are quoted.
 
-use std::collections::HashSet;
-use std::sync::LazyLock;
-
-use super::{Kind, grammar::Grammar};
-
-/// Stands for a letter or a digit.
-const MASK: char = '•';
-
-/// Names of XML's own, and the root of most pages that aren't TwiML.
-const OF_XML: [&str; 15] = [
-    "xml",
-    "version",
-    "encoding",
-    "standalone",
-    "yes",
-    "no",
-    "UTF-8",
-    "CDATA",
-    "amp",
-    "lt",
-    "gt",
-    "quot",
-    "apos",
-    "nbsp",
-    "html",
-];
+use super::excerpt::{MASK, is_name, is_of_name};
 
 /// The same words, with each unknown name between backticks masked: a dot for each of its letters and digits.
 pub fn redacted(words: &str) -> String {
@@ -48,7 +23,7 @@ pub fn redacted(words: &str) -> String {
 fn mask_unknown(quoted: &str, shown: &mut String) {
     for piece in quoted.split_inclusive(|c| !is_of_name(c)) {
         let name = piece.trim_end_matches(|c| !is_of_name(c));
-        if KNOWN.contains(name) {
+        if is_name(name) {
             shown.push_str(piece);
         } else {
             let masked = |c: char| {
@@ -62,17 +37,6 @@ fn mask_unknown(quoted: &str, shown: &mut String) {
         }
     }
 }
-
-fn is_of_name(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ':')
-}
-
-/// Every name that Twilio's grammars have.
-static KNOWN: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    let grammars = [Kind::Voice, Kind::Messaging].map(Grammar::of);
-    let of_twiml = grammars.iter().flat_map(|grammar| grammar.names());
-    of_twiml.chain(OF_XML).map(str::to_owned).collect()
-});
 
 #[cfg(test)]
 mod tests {
