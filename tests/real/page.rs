@@ -84,6 +84,13 @@ async fn the_headline_tells_the_fallback_and_its_end_without_a_reload() {
         .sees("document.title.startsWith('▲ The fallback is on stage on ')")
         .await;
     browser.sees("document.querySelector('#spoken').textContent.startsWith('The fallback is on stage on ')").await;
+    let plotted = browser
+        .value("document.querySelector('#routes tr .plot.failed').getAttribute('aria-label')")
+        .await;
+    assert_eq!(
+        plotted,
+        "1 of 1 call in the last 10 minutes without a good answer of the app's: 100 %"
+    );
     let trouble = browser.value("document.querySelector('#icon').href").await;
     assert_ne!(calm, trouble);
     browser

@@ -57,7 +57,7 @@ function keyed(parent, items, keyOf, make, patch) {
   const after = new Map();
   for (const item of items) {
     const key = keyOf(item);
-    const child = before.get(key) ?? make(item);
+    const child = after.get(key) ?? before.get(key) ?? make(item);
     patch(child, item);
     after.set(key, child);
     before.delete(key);

@@ -32,19 +32,26 @@ const inspect = (error) => (error.name === "TimeoutError" ? "understudy did not 
 
 async function poll() {
   const round = ++rounds;
+  const { status, document: heard } = await askForStatus();
+  if (round !== rounds) return; // Another has begun meanwhile.
+  clearTimeout(timer);
+  try {
+    if (status === 401) beLocked();
+    else if (heard) hear(heard);
+    else hearNothing();
+  } finally {
+    const pause = document.hidden ? PAUSE.hidden : silentSince ? PAUSE.silent : PAUSE.seen;
+    timer = setTimeout(poll, pause);
+  }
+}
+
+async function askForStatus() {
   try {
     const answer = await ask(`api/status?routes=${SHOWN}&history=yes&match=${encodeURIComponent(asked.match)}`);
-    const document = answer.ok ? await answer.json() : null;
-    if (round !== rounds) return; // Another was asked for meanwhile.
-    if (answer.status === 401) beLocked();
-    else if (document) hear(document);
-    else throw new Error(answer.status);
+    return { status: answer.status, document: answer.ok && (await answer.json()) };
   } catch {
-    if (round === rounds) hearNothing();
+    return {};
   }
-  clearTimeout(timer);
-  const pause = document.hidden ? PAUSE.hidden : silentSince ? PAUSE.silent : PAUSE.seen;
-  timer = setTimeout(poll, pause);
 }
 
 function pollAtOnce() {

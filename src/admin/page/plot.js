@@ -32,7 +32,7 @@ function lastMinutes(history, slots) {
   const [recent, recentlyFailed] = [sum(history.calls.slice(-minute)), sum(history.failed.slice(-minute))];
   const pace = recent / seconds;
   return {
-    rate: pace >= 1 ? `${small(pace)} /s` : `${small(pace * 60)} /min`,
+    rate: pace >= 1 ? `${small(pace)} /s` : `${number(recent && Math.max(1, Math.round(pace * 60)))} /min`,
     ratio: recent ? percent(recentlyFailed, recent) : "–",
     isFailing: recentlyFailed > 0,
     calls: history.calls.map((count) => count / most),

@@ -48,7 +48,6 @@ function patchRoute(row, route) {
   say(at.stage, stageOf(route));
   patchMinutes(at, route);
   say(at.inFlight, route.in_flight ? number(route.in_flight) : "");
-  at.inFlight.dataset.label = "in flight";
   patchTimes(row);
 }
 
