@@ -1,6 +1,7 @@
 //! What is said to systemd (`sd_notify(3)`): ready, reloading, stopping, what is on stage, and that we are alive. Where nobody
 //! listens nothing is said.
 
+use std::fmt;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -40,6 +41,33 @@ pub fn alive() {
 /// Within which time systemd wants to hear that we are alive, if it does.
 pub fn watchdog() -> Option<Duration> {
     sd_notify::watchdog_enabled()
+}
+
+/// A watchdog is set that can't be told that we are alive.
+#[derive(Debug)]
+pub struct Unheard;
+
+impl fmt::Display for Unheard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "systemd's watchdog is on, but NOTIFY_SOCKET isn't set: it can't be told that all is well, and would kill us again \
+             and again; write NotifyAccess=main into the unit and leave the variable alone, or take WatchdogSec= out of it",
+        )
+    }
+}
+
+impl std::error::Error for Unheard {}
+
+/// Whether whoever waits to hear of us can.
+///
+/// # Errors
+///
+/// If not.
+pub fn check() -> Result<(), Unheard> {
+    match watchdog() {
+        Some(_) if !is_heard() => Err(Unheard),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Whether systemd listens at all.

@@ -39,6 +39,9 @@ fn run(config: Result<Config, Errors>, path: Option<PathBuf>) -> ExitCode {
         Ok(config) => config,
         Err(errors) => return refuse(&errors),
     };
+    if let Err(unheard) = notify::check() {
+        return refuse(&unheard);
+    }
     let _log = log::begin();
     let instance = match Instance::start(config, path) {
         Ok(instance) => instance,

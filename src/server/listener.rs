@@ -79,50 +79,6 @@ impl Listeners {
     }
 }
 
-/// The sockets that systemd has passed, by `FileDescriptorName=`: one that is called `admin` is the admin listener's, all others are
-/// public (`systemd.socket(5)`).
-pub struct Passed {
-    /// The public ones; none: listen on the configured addresses.
-    pub public: Vec<TcpListener>,
-    /// The admin listener's.
-    pub admin: Option<TcpListener>,
-}
-
-impl Passed {
-    /// Takes them. To be called once.
-    ///
-    /// # Errors
-    ///
-    /// If one of them isn't a listening TCP socket.
-    pub fn take() -> io::Result<Self> {
-        let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
-        let mut names = names.split(':');
-        let mut sockets = listenfd::ListenFd::from_env();
-        let mut passed = Self {
-            public: Vec::new(),
-            admin: None,
-        };
-        for place in 0..sockets.len() {
-            let name = names.next().unwrap_or_default();
-            let Some(socket) = sockets.take_tcp_listener(place)? else {
-                continue;
-            };
-            if !socket2::SockRef::from(&socket).is_listener()? {
-                let words =
-                    format!("the socket {name:?} doesn't listen; use ListenStream= and Accept=no");
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
-            }
-            socket.set_nonblocking(true)?;
-            if name == "admin" {
-                passed.admin = Some(socket);
-            } else {
-                passed.public.push(socket);
-            }
-        }
-        Ok(passed)
-    }
-}
-
 impl Listeners {
     /// A share for each worker of sockets that listen already.
     ///

@@ -7,6 +7,7 @@ mod connection;
 mod handshake;
 mod http2;
 mod listener;
+mod passed;
 mod watch;
 mod wire;
 mod worker;
@@ -22,7 +23,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
-pub use listener::{BindError, Listeners, Passed, bind_one};
+pub use listener::{BindError, Listeners, bind_one};
+pub use passed::{Passed, PassedError};
 
 use crate::exchange::Site;
 use crate::secret::Secret;

@@ -103,6 +103,25 @@ async fn the_watchdog_is_fed_while_every_accept_loop_goes_round() {
     service.hears("WATCHDOG=1").await;
 }
 
+#[tokio::test]
+async fn a_watchdog_that_nobody_can_feed_is_said_and_exits_78() {
+    let arguments = ["run", "--upstream", "http://127.0.0.1:1"];
+    let output = Command::new(env!("CARGO_BIN_EXE_understudy"))
+        .args(arguments)
+        .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+        .env_remove("NOTIFY_SOCKET")
+        .env("WATCHDOG_USEC", "10000000")
+        .kill_on_drop(true)
+        .output();
+    let output = soon("the end", output).await.expect("the binary runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    assert!(
+        said.contains("NOTIFY_SOCKET isn't set") && said.contains("WatchdogSec="),
+        "{said}"
+    );
+}
+
 #[test]
 fn the_units_name_files_that_there_are() {
     let read = |name: &str| {
@@ -113,7 +132,8 @@ fn the_units_name_files_that_there_are() {
     for line in [
         "Type=notify",
         "RestartPreventExitStatus=78",
-        "ExecReload=/usr/bin/understudy check --config /etc/understudy/understudy.toml",
+        "ExecStart=/usr/bin/understudy run --config /etc/understudy/understudy.toml",
+        "  --setgid $(stat -c %%g /proc/$MAINPID) /usr/bin/understudy check --config /etc/understudy/understudy.toml\"",
     ] {
         assert!(service.lines().any(|own| own == line), "{line}");
     }
