@@ -4,6 +4,7 @@ pub mod call;
 pub mod check;
 pub mod demo;
 pub mod drill;
+pub mod generate;
 pub mod lint;
 pub mod run;
 
@@ -29,7 +30,7 @@ pub struct Arguments {
 enum Command {
     /// Runs the proxy.
     #[command(
-        after_help = "Examples:\n  understudy run --config /etc/understudy/understudy.toml\n  understudy run --upstream http://127.0.0.1:3000 --listen 127.0.0.1:8080"
+        after_help = "Examples:\n  understudy run --config /etc/understudy/understudy.toml\n  understudy run --upstream http://127.0.0.1:3000 --listen 127.0.0.1:8080\n\nSignals: SIGHUP reads the configuration anew; SIGTERM and SIGINT stop taking calls and let those under way finish.\n\nEnvironment: RUST_LOG is the level of the log (error, warn, info, debug).\n\nExit status: 0 after SIGTERM or SIGINT; 78 if the configuration is wrong or an address can't be had, which a restart won't mend."
     )]
     Run(RunArguments),
     /// Reads the configuration and every page as `run` would, and prints every error at once.
@@ -53,7 +54,9 @@ enum Command {
     Call(call::Arguments),
     /// Starts a misbehaving app and the proxy before it, plays each fault, and shows what Twilio would have got without and with
     /// understudy.
-    #[command(after_help = "Examples:\n  understudy demo\n  understudy demo --stay")]
+    #[command(
+        after_help = "Examples:\n  understudy demo\n  understudy demo --stay\n\nExit status: 0 if every caller behind understudy got valid TwiML, 1 if one did not."
+    )]
     Demo {
         /// Keeps everything running with traffic until Ctrl-C.
         #[arg(long)]
@@ -67,6 +70,9 @@ enum Command {
         #[command(subcommand)]
         arguments: drill::Arguments,
     },
+    /// Writes man pages, and completions for shells.
+    #[command(hide = true)]
+    Generate(generate::Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -119,6 +125,7 @@ impl Arguments {
             Command::Drill { arguments } => {
                 drill::run(&arguments, &mut io::stdout(), &mut io::stderr())
             }
+            Command::Generate(arguments) => generate::run(&arguments, &mut io::stderr()),
         }
     }
 }

@@ -15,6 +15,7 @@ mod elsewhere;
 mod exhaustion;
 mod fallback;
 mod faults;
+mod generate;
 mod lint;
 mod log;
 mod malformed;
