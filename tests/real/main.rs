@@ -6,8 +6,10 @@
 mod attacks;
 mod balanced;
 mod kubernetes;
+mod machine;
 mod neighbour;
 mod outage;
+mod package;
 mod page;
 mod prometheus;
 mod proxy;

@@ -28,6 +28,26 @@ fn every_file_that_people_copy_is_good() {
 }
 
 #[test]
+fn what_a_package_installs_is_good_and_takes_everything_that_twilio_sends() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pages = folder.path().join("fallback");
+    fs::create_dir(&pages).expect("a folder");
+    for page in files_in("config/fallback", "xml") {
+        fs::copy(&page, pages.join(page.file_name().expect("a name"))).expect("a copy");
+    }
+    let config = folder.path().join("understudy.toml");
+    fs::copy("debian/understudy.toml", &config).expect("a copy");
+    let installed = loads(&config);
+    assert!(installed.notes.is_empty());
+    let built_in = loads_text(APP);
+    assert_eq!(installed.server, built_in.server);
+    assert_eq!(installed.site.upstream, built_in.site.upstream);
+    let routes: Vec<_> = installed.site.routes.iter().collect();
+    assert_eq!(routes.len(), 1);
+    assert_eq!(installed.files.len(), 3, "itself and two pages");
+}
+
+#[test]
 fn the_pages_that_people_copy_hold_for_their_kind_alone() {
     for page in files_in("config/fallback", "xml") {
         let name = page

@@ -1,0 +1,90 @@
+//! What a fresh installation is like.
+
+use super::boot::on_a_machine;
+use super::service::{PAGE, PUBLIC, at, call};
+use crate::support::App;
+
+#[test]
+fn a_fresh_installation_runs_and_has_a_fallback_on_stage_until_there_is_an_app() {
+    on_a_machine(async |machine| {
+        machine.install().await;
+        let enabled = machine
+            .run("systemctl is-enabled understudy.socket understudy.service")
+            .await;
+        assert_eq!(enabled, "enabled\nenabled\n");
+        let status = machine.run("systemctl status understudy").await;
+        assert!(
+            status.contains("Status: \"1 routes: the app is on stage\""),
+            "{status}"
+        );
+
+        let answer = call(PUBLIC).await;
+        assert_eq!((answer.status, answer.reason()), (200, Some("connect")));
+        let page = machine.read("/etc/understudy/fallback/voice.en.xml");
+        assert_eq!(answer.text(), page);
+        machine
+            .becomes("StatusText", "the fallback is on stage for webhooks")
+            .await;
+
+        let app = App::with_page(PAGE);
+        machine.point_to(&app);
+        machine.run("systemctl reload understudy").await;
+        machine.answers(PAGE).await;
+    });
+}
+
+#[test]
+fn what_is_installed_is_all_there_and_as_it_was_packed() {
+    on_a_machine(async |machine| {
+        machine.install().await;
+        assert_eq!(machine.run("dpkg --verify understudy").await, "");
+        let conffiles = machine
+            .run("dpkg-query -f '${Conffiles}' -W understudy")
+            .await;
+        assert_eq!(
+            conffiles.matches("/etc/understudy/").count(),
+            5,
+            "{conffiles}"
+        );
+        machine
+            .run("cd /usr/share/doc/understudy/examples && understudy check --config understudy.toml && understudy check --config minimal.toml")
+            .await;
+        for file in [
+            "/usr/share/man/man1/understudy-run.1.gz",
+            "/usr/share/bash-completion/completions/understudy",
+            "/usr/share/zsh/vendor-completions/_understudy",
+            "/usr/share/fish/vendor_completions.d/understudy.fish",
+            "/usr/share/doc/understudy/copyright",
+            "/usr/share/doc/understudy/examples/prometheus/understudy.rules.yml",
+            "/usr/share/doc/understudy/examples/grafana/understudy.json",
+        ] {
+            assert!(machine.path(file).is_file(), "{file}");
+        }
+    });
+}
+
+#[test]
+fn a_port_below_1024_takes_no_privilege() {
+    on_a_machine(async |machine| {
+        machine.install().await;
+        machine
+            .edit(
+                "understudy.socket",
+                "[Socket]\nListenStream=\nListenStream=127.0.0.1:443\n",
+            )
+            .await;
+        machine.run("systemctl restart understudy.socket").await;
+        machine.is_active().await;
+        let answer = call(at(443)).await;
+        assert_eq!((answer.status, answer.reason()), (200, Some("connect")));
+        let pid = machine.property("MainPID").await;
+        let status = machine.read(&format!("/proc/{pid}/status"));
+        for line in [
+            "CapEff:\t0000000000000000",
+            "CapBnd:\t0000000000000000",
+            "NoNewPrivs:\t1",
+        ] {
+            assert!(status.lines().any(|own| own == line), "{line} in\n{status}");
+        }
+    });
+}

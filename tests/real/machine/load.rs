@@ -1,0 +1,214 @@
+//! Callers who never stop: some on a connection for each call, some on one for as long as it lasts. Each call has a number of its
+//! own, so that it can be told whether it was answered, and whether the app saw it once.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io;
+use std::rc::Rc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use super::service::{PAGE, PUBLIC};
+use crate::support::{App, Webhook, soon};
+
+/// How many callers there are of each kind.
+const CALLERS: usize = 4;
+
+/// What the numbers of their calls begin with.
+const OURS: &str = "CAf";
+
+/// Callers at work.
+pub(super) struct Load {
+    callers: Vec<JoinHandle<()>>,
+    shared: Rc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    ends: Cell<bool>,
+    answered: Cell<usize>,
+    /// Calls whose connection was closed before they could get to it, and which were made again on another.
+    again: Cell<usize>,
+    lost: RefCell<Vec<String>>,
+}
+
+/// What became of the calls.
+#[derive(Debug)]
+pub(super) struct Tally {
+    pub(super) answered: usize,
+    pub(super) again: usize,
+    pub(super) lost: Vec<String>,
+}
+
+/// Why a call has no answer.
+enum Lost {
+    /// Its connection, which had served others before, ended without a byte.
+    Closed,
+    Broken(String),
+}
+
+impl Load {
+    /// Callers of both kinds. To be called within a local runtime's task.
+    pub(super) fn begin() -> Self {
+        Self::of(&[true, false])
+    }
+
+    /// Callers who make a connection for each call.
+    pub(super) fn of_new_connections() -> Self {
+        Self::of(&[false])
+    }
+
+    fn of(kinds: &[bool]) -> Self {
+        let shared = Rc::<Shared>::default();
+        let callers = kinds.iter().flat_map(|keeps| vec![*keeps; CALLERS]);
+        let callers = callers.enumerate().map(|(number, keeps)| {
+            let caller = Caller {
+                number,
+                keeps,
+                shared: Rc::clone(&shared),
+            };
+            tokio::task::spawn_local(caller.calls())
+        });
+        Self {
+            callers: callers.collect(),
+            shared,
+        }
+    }
+
+    /// Waits until so many more calls were answered.
+    pub(super) async fn answers(&self, more: usize) {
+        let enough = self.shared.answered.get() + more;
+        soon("answers", async {
+            while self.shared.answered.get() < enough {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
+    /// Lets every caller finish the call that it is at.
+    pub(super) async fn end(self) -> Tally {
+        self.shared.ends.set(true);
+        for caller in self.callers {
+            soon("the last answer", caller).await.expect("no panic");
+        }
+        Tally {
+            answered: self.shared.answered.get(),
+            again: self.shared.again.get(),
+            lost: self.shared.lost.take(),
+        }
+    }
+}
+
+struct Caller {
+    number: usize,
+    keeps: bool,
+    shared: Rc<Shared>,
+}
+
+impl Caller {
+    async fn calls(self) {
+        let mut kept = None;
+        let mut call = 0;
+        while !self.shared.ends.get() {
+            call += 1;
+            let sid = format!("{OURS}{:07}{call:024}", self.number);
+            let request = Webhook::voice("/voice").with("CallSid", &sid).bytes();
+            match self.call(&mut kept, &request).await {
+                Ok(()) => self.shared.answered.set(self.shared.answered.get() + 1),
+                Err(why) => self.shared.lost.borrow_mut().push(format!("{sid}: {why}")),
+            }
+        }
+    }
+
+    /// One call. As any client does (RFC 9112 §9.6), it goes to a new connection if the kept one was closed before a byte of an
+    /// answer; whether the app had seen it, [`seen_once`] tells.
+    async fn call(&self, kept: &mut Option<TcpStream>, request: &[u8]) -> Result<(), String> {
+        if let Some(stream) = kept.take() {
+            match ask(stream, request, true).await {
+                Ok(stream) => {
+                    *kept = stream;
+                    return Ok(());
+                }
+                Err(Lost::Broken(why)) => return Err(format!("on a kept connection: {why}")),
+                Err(Lost::Closed) => self.shared.again.set(self.shared.again.get() + 1),
+            }
+        }
+        let stream = TcpStream::connect(PUBLIC).await;
+        let stream = stream.map_err(|error| format!("no connection: {error}"))?;
+        match ask(stream, request, self.keeps).await {
+            Ok(stream) => {
+                *kept = stream;
+                Ok(())
+            }
+            Err(Lost::Broken(why)) => Err(why),
+            Err(Lost::Closed) => Err("closed without an answer".to_owned()),
+        }
+    }
+}
+
+/// Asks, and gives the connection back if it can be used again.
+async fn ask(
+    mut stream: TcpStream,
+    request: &[u8],
+    keeps: bool,
+) -> Result<Option<TcpStream>, Lost> {
+    let broken = |error: io::Error| {
+        let ended = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
+        if ended.contains(&error.kind()) {
+            Lost::Closed
+        } else {
+            Lost::Broken(error.to_string())
+        }
+    };
+    stream.write_all(request).await.map_err(broken)?;
+    let mut answer = Vec::new();
+    loop {
+        if answer.ends_with(PAGE.as_bytes()) {
+            let head = String::from_utf8_lossy(&answer);
+            let goes_on = keeps && !head.to_ascii_lowercase().contains("connection: close");
+            return Ok(goes_on.then_some(stream));
+        }
+        match stream.read_buf(&mut answer).await {
+            Ok(0) if answer.is_empty() => return Err(Lost::Closed),
+            Err(error) if answer.is_empty() => return Err(broken(error)),
+            Ok(0) | Err(_) => {
+                return Err(Lost::Broken(String::from_utf8_lossy(&answer).into_owned()));
+            }
+            Ok(_) => {}
+        }
+    }
+}
+
+impl Tally {
+    /// Expects that every caller got the app's own page.
+    #[track_caller]
+    pub(super) fn nobody_was_lost(&self) {
+        let Self {
+            answered,
+            again,
+            lost,
+        } = self;
+        eprintln!("{answered} calls answered, {again} of them on a second connection");
+        assert!(lost.is_empty() && *answered > 0, "{self:#?}");
+    }
+}
+
+/// Expects that no call came to the app twice.
+#[track_caller]
+pub(super) fn seen_once(app: &App) {
+    let mut seen = BTreeMap::<_, usize>::new();
+    for request in app.requests() {
+        let body = String::from_utf8_lossy(&request.body).into_owned();
+        let sid = body
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("CallSid="));
+        *seen.entry(sid.expect("a call").to_owned()).or_default() += 1;
+    }
+    seen.retain(|sid, _| sid.starts_with(OURS));
+    assert!(!seen.is_empty());
+    seen.retain(|_, times| *times > 1);
+    assert!(seen.is_empty(), "{seen:?}");
+}

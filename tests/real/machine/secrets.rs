@@ -1,0 +1,44 @@
+//! Secrets that only root can read reach a service that is nobody in particular.
+
+use super::boot::on_a_machine;
+use super::service::{CONFIG, PAGE, PUBLIC};
+use crate::support::{App, Client, Webhook};
+
+const TOKEN: &str = "12345678901234567890123456789012";
+
+#[test]
+fn tokens_come_as_a_credential_and_a_reload_reads_them_too() {
+    on_a_machine(async |machine| {
+        let app = App::with_page(PAGE);
+        machine.install().await;
+        machine.write("/etc/understudy/tokens", &format!("*={TOKEN}\n"));
+        machine.run("chmod 600 /etc/understudy/tokens").await;
+        machine
+            .edit(
+                "understudy.service",
+                "[Service]\nLoadCredential=tokens:/etc/understudy/tokens\n",
+            )
+            .await;
+        let config = format!(
+            "[server]\npublic_url = \"https://hooks.example.com\"\n[upstream]\nurl = \"http://{}\"\n\
+             [signature]\ntokens_file = \"$CREDENTIALS_DIRECTORY/tokens\"\n\
+             [[route]]\nname = \"voice\"\npath = \"/voice\"\nkind = \"voice\"\nsignature = \"enforce\"\n",
+            app.address()
+        );
+        machine.write(CONFIG, &config);
+        machine.run("systemctl restart understudy").await;
+
+        let signed = Webhook::voice("/voice").signed("https://hooks.example.com", TOKEN);
+        for _ in 0..2 {
+            let answer = Client::connect(PUBLIC).await.ask(&signed).await;
+            assert_eq!((answer.status, answer.text().as_str()), (200, PAGE));
+            let answer = Client::connect(PUBLIC)
+                .await
+                .ask(Webhook::voice("/voice"))
+                .await;
+            assert_eq!(answer.status, 403);
+            machine.run("systemctl reload understudy").await;
+        }
+        assert!(!machine.journal().await.contains(TOKEN));
+    });
+}

@@ -1,0 +1,30 @@
+//! The Debian package as Debian's own judge sees it.
+
+use std::io::Write;
+use std::process::Command;
+
+use crate::machine::newest_package;
+
+#[test]
+fn lintian_finds_nothing_wrong_with_the_package() {
+    let package = newest_package();
+    let (Some(package), Ok(_)) = (package, Command::new("lintian").arg("--version").output())
+    else {
+        let words = "SKIPPED: needs lintian and the package (made by .ci/package)\n";
+        assert_ne!(
+            std::env::var("UNDERSTUDY_REAL").as_deref(),
+            Ok("required"),
+            "{words}"
+        );
+        // The harness hides what a test that passes prints.
+        let _ = std::io::stderr().write_all(words.as_bytes());
+        return;
+    };
+    let output = Command::new("lintian")
+        .arg("--fail-on=error,warning")
+        .arg(package)
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+}
