@@ -251,6 +251,7 @@ fn on_stage(site: &Site) -> String {
         .map(|route| route.settings.name.as_str())
         .collect();
     match fallen.as_slice() {
+        [] if site.routes.len() == 1 => "1 route: the app is on stage".to_owned(),
         [] => format!("{} routes: the app is on stage", site.routes.len()),
         fallen => format!("the fallback is on stage for {}", fallen.join(", ")),
     }

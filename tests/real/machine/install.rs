@@ -14,7 +14,7 @@ fn a_fresh_installation_runs_and_has_a_fallback_on_stage_until_there_is_an_app()
         assert_eq!(enabled, "enabled\nenabled\n");
         let status = machine.run("systemctl status understudy").await;
         assert!(
-            status.contains("Status: \"1 routes: the app is on stage\""),
+            status.contains("Status: \"1 route: the app is on stage\""),
             "{status}"
         );
 

@@ -1,5 +1,5 @@
-//! Callers who never stop: some on a connection for each call, some on one for as long as it lasts. Each call has a number of its
-//! own, so that it can be told whether it was answered, and whether the app saw it once.
+//! Callers who never stop: some on a connection for each call, some on one for as long as it lasts, with and without pauses. Each
+//! call has a number of its own, so that it can be told whether it was answered, and whether the app saw it once.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -11,13 +11,24 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::service::{PAGE, PUBLIC};
-use crate::support::{App, Webhook, soon};
+use crate::support::{App, Script, Webhook, answer, millis, soon};
 
-/// How many callers there are of each kind.
+/// How many callers there are of each habit.
 const CALLERS: usize = 4;
 
 /// What the numbers of their calls begin with.
 const OURS: &str = "CAf";
+
+/// How a caller uses connections.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Habit {
+    /// One for each call.
+    New,
+    /// One for as long as it lasts, without a pause.
+    Kept,
+    /// The same, but it may be closed while it idles.
+    Idle,
+}
 
 /// Callers at work.
 pub(super) struct Load {
@@ -50,23 +61,23 @@ enum Lost {
 }
 
 impl Load {
-    /// Callers of both kinds. To be called within a local runtime's task.
+    /// Callers of every habit.
     pub(super) fn begin() -> Self {
-        Self::of(&[true, false])
+        Self::of(&[Habit::New, Habit::Kept, Habit::Idle])
     }
 
     /// Callers who make a connection for each call.
     pub(super) fn of_new_connections() -> Self {
-        Self::of(&[false])
+        Self::of(&[Habit::New])
     }
 
-    fn of(kinds: &[bool]) -> Self {
+    fn of(habits: &[Habit]) -> Self {
         let shared = Rc::<Shared>::default();
-        let callers = kinds.iter().flat_map(|keeps| vec![*keeps; CALLERS]);
-        let callers = callers.enumerate().map(|(number, keeps)| {
+        let callers = habits.iter().flat_map(|habit| [*habit; CALLERS]);
+        let callers = callers.enumerate().map(|(number, habit)| {
             let caller = Caller {
                 number,
-                keeps,
+                habit,
                 shared: Rc::clone(&shared),
             };
             tokio::task::spawn_local(caller.calls())
@@ -104,7 +115,7 @@ impl Load {
 
 struct Caller {
     number: usize,
-    keeps: bool,
+    habit: Habit,
     shared: Rc<Shared>,
 }
 
@@ -116,6 +127,10 @@ impl Caller {
             call += 1;
             let sid = format!("{OURS}{:07}{call:024}", self.number);
             let request = Webhook::voice("/voice").with("CallSid", &sid).bytes();
+            if self.habit == Habit::Idle {
+                // Now shorter, now longer than an idle connection is kept at shutdown.
+                tokio::time::sleep(millis(call * 37 % 400)).await;
+            }
             match self.call(&mut kept, &request).await {
                 Ok(()) => self.shared.answered.set(self.shared.answered.get() + 1),
                 Err(why) => self.shared.lost.borrow_mut().push(format!("{sid}: {why}")),
@@ -138,7 +153,7 @@ impl Caller {
         }
         let stream = TcpStream::connect(PUBLIC).await;
         let stream = stream.map_err(|error| format!("no connection: {error}"))?;
-        match ask(stream, request, self.keeps).await {
+        match ask(stream, request, self.habit != Habit::New).await {
             Ok(stream) => {
                 *kept = stream;
                 Ok(())
@@ -180,6 +195,15 @@ async fn ask(
             Ok(_) => {}
         }
     }
+}
+
+/// An app that takes its time for one call in ten, so that there is always one under way.
+pub(super) fn app() -> App {
+    let page = answer("200 OK", &[("Content-Type", "text/xml")], PAGE);
+    App::start(move |request| {
+        let takes = if request.number % 10 == 0 { 300 } else { 0 };
+        Script::new().pause(millis(takes)).send(page.clone())
+    })
 }
 
 impl Tally {

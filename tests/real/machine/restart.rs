@@ -1,14 +1,14 @@
 //! Restarts, upgrades and a violent end, while calls come in without a pause.
 
 use super::boot::{BREATH, Machine, on_a_machine};
-use super::load::{Load, seen_once};
+use super::load::{self, Load, seen_once};
 use super::service::{CONFIG, PAGE, PUBLIC, call};
 use crate::support::{App, Client, Webhook, soon};
 
 #[test]
 fn restarts_lose_no_call() {
     on_a_machine(async |machine| {
-        let app = App::with_page(PAGE);
+        let app = load::app();
         machine.install_before(&app).await;
         let load = Load::begin();
         for _ in 0..5 {
@@ -26,7 +26,7 @@ fn restarts_lose_no_call() {
 #[test]
 fn an_upgrade_loses_no_call_and_keeps_what_was_edited() {
     on_a_machine(async |machine| {
-        let app = App::with_page(PAGE);
+        let app = load::app();
         machine.install_before(&app).await;
         let edited = machine.read(CONFIG);
         newer(machine).await;
