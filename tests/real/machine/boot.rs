@@ -36,12 +36,11 @@ pub(super) fn on_a_machine(play: impl AsyncFnOnce(&Machine) + Send) {
     let inside = || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .build_local(Default::default());
+            .build_local(Default::default())
+            .expect("a runtime");
+        runtime.block_on(soon("the machine to boot", machine.booted()));
         machine.enter_network();
-        runtime.expect("a runtime").block_on(async {
-            soon("the machine to boot", machine.booted()).await;
-            play(&machine).await;
-        });
+        runtime.block_on(play(&machine));
     };
     // The thread is within that network until its end.
     let played = std::thread::scope(|scope| scope.spawn(inside).join());
@@ -168,7 +167,7 @@ impl Machine {
         panic!("it has no first process: {}", self.console());
     }
 
-    /// From here on this thread, and every thread that it starts, uses the machine's network.
+    /// From here on this thread, and every thread that it starts, uses the machine's network, which is there once it has booted.
     fn enter_network(&self) {
         let network = File::open(format!("/proc/{}/ns/net", self.init)).expect("a network");
         setns(network, CloneFlags::CLONE_NEWNET).expect("root may enter it");
