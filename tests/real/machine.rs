@@ -7,6 +7,7 @@
 mod boot;
 mod install;
 mod load;
+mod needs;
 mod refuse;
 mod reload;
 mod remove;
@@ -15,4 +16,4 @@ mod secrets;
 mod service;
 mod watchdog;
 
-pub(crate) use boot::newest_package;
+pub(crate) use needs::newest_package;

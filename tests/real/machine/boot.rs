@@ -1,8 +1,6 @@
 //! A machine: booted, entered, and gone when it is dropped.
 
 use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -11,6 +9,7 @@ use std::time::Duration;
 use nix::sched::{CloneFlags, setns};
 use tokio::time::timeout;
 
+use super::needs::{base, package};
 use crate::support::soon;
 
 /// How long a command on the machine may take: two cores may have much else to do.
@@ -48,68 +47,6 @@ pub(super) fn on_a_machine(play: impl AsyncFnOnce(&Machine) + Send) {
         machine.tell();
         std::panic::resume_unwind(panic);
     }
-}
-
-/// The package, if there is all that a machine needs. If not, that is said loudly; where `UNDERSTUDY_REAL` is `required`, it fails.
-fn package() -> Option<PathBuf> {
-    let package = std::env::var_os("UNDERSTUDY_DEB").map(PathBuf::from);
-    let package = package.or_else(newest_package);
-    let has = |program: &str| Command::new(program).arg("--version").output().is_ok();
-    let needed = [
-        (is_root(), "root"),
-        (
-            has("systemd-nspawn"),
-            "systemd-nspawn (Debian's package systemd-container)",
-        ),
-        (
-            ["nsenter", "setpriv", "unshare"]
-                .iter()
-                .all(|program| has(program)),
-            "nsenter, setpriv and unshare (util-linux)",
-        ),
-        (base().is_dir(), "a Debian to boot (made by .ci/machine)"),
-        (
-            package.is_some(),
-            "the package (made by .ci/package, or named by UNDERSTUDY_DEB)",
-        ),
-    ];
-    let missing: Vec<_> = needed
-        .iter()
-        .filter(|(there, _)| !there)
-        .map(|(_, what)| *what)
-        .collect();
-    if missing.is_empty() {
-        return package;
-    }
-    let words = format!("SKIPPED: needs {}\n", missing.join(", "));
-    let required = std::env::var("UNDERSTUDY_REAL");
-    assert_ne!(required.as_deref(), Ok("required"), "{words}");
-    // The harness hides what a test that passes prints.
-    let _ = std::io::stderr().write_all(words.as_bytes());
-    None
-}
-
-fn is_root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
-}
-
-/// Where cargo puts what it makes.
-fn target() -> &'static Path {
-    let binary = Path::new(env!("CARGO_BIN_EXE_understudy"));
-    binary.ancestors().nth(2).expect("target/debug/understudy")
-}
-
-fn base() -> PathBuf {
-    target().join("real/machine")
-}
-
-/// The package that was made last.
-pub(crate) fn newest_package() -> Option<PathBuf> {
-    let all = fs::read_dir(target().join("debian")).ok()?.flatten();
-    let packages = all.map(|entry| entry.path());
-    packages
-        .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .max_by_key(|path| path.metadata().and_then(|meta| meta.modified()).ok())
 }
 
 impl Machine {
