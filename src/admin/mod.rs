@@ -38,6 +38,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::debug;
 
@@ -80,6 +81,8 @@ struct Desk {
     page: Page,
     /// In seconds since 1970.
     started: f64,
+    /// Whoever holds it is having the series written.
+    scrapes: Mutex<()>,
 }
 
 impl Admin {
@@ -90,6 +93,7 @@ impl Admin {
             history: History::new().into(),
             page: Page::new(),
             started: now(),
+            scrapes: Mutex::default(),
         });
         tokio::task::spawn_local(Rc::clone(&desk).remember());
         loop {
@@ -121,6 +125,21 @@ impl Desk {
         }
     }
 
+    /// Every series, written elsewhere than here: with thousands of routes it takes seconds, for which nobody else is to wait,
+    /// systemd's watchdog least of all. One at a time, for each takes its memory.
+    async fn metrics(&self) -> Answer {
+        let _turn = self.scrapes.lock().await;
+        let site = self.admin.site.load_full();
+        match tokio::task::spawn_blocking(move || site.exposition()).await {
+            Ok(text) => answer(StatusCode::OK, EXPOSITION, text),
+            Err(error) => answer(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                TEXT,
+                format!("{error}\n"),
+            ),
+        }
+    }
+
     async fn connection(self: Rc<Self>, stream: TcpStream) {
         let service =
             service_fn(|request| async { Ok::<_, Infallible>(self.answer(request).await) });
@@ -147,10 +166,7 @@ impl Desk {
                 not_allowed("GET, HEAD")
             }
             "/api/drills" => json_answer(StatusCode::OK, &drills::list(&admin.site.load())),
-            "/metrics" => {
-                let text = admin.site.load().exposition();
-                answer(StatusCode::OK, EXPOSITION, text)
-            }
+            "/metrics" => self.metrics().await,
             "/healthz" => answer(StatusCode::OK, TEXT, "ok\n"),
             "/readyz" if admin.ready.load(Relaxed) => answer(StatusCode::OK, TEXT, "ready\n"),
             "/readyz" => answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "draining\n"),

@@ -111,3 +111,23 @@ fn beyond_loopback_it_is_refused_without_a_token() {
         assert!(said.contains(wanted), "{wanted} is not in {said}");
     }
 }
+
+#[tokio::test]
+async fn a_scrape_of_many_series_keeps_nobody_waiting() {
+    let app = App::with_page("<Response/>");
+    let route = |at| format!("[[route]]\nname = \"r{at}\"\npath = \"/r/{at}\"\nkind = \"voice\"\n");
+    let routes: String = (0..2000).map(route).collect();
+    let sidecar = Sidecar::before(&app).routes(&routes).start().await;
+    let mut scrape = Client::connect(sidecar.admin).await;
+    scrape
+        .send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await;
+    let mut scraped = Box::pin(scrape.head());
+    let alive = asked(&sidecar, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    tokio::select! {
+        biased;
+        _ = &mut scraped => panic!("the scrape came first"),
+        status = alive => assert_eq!(status, 200),
+    }
+    assert_eq!(scraped.await.status, 200);
+}
