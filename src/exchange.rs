@@ -7,6 +7,7 @@ mod grammar;
 mod judged;
 mod page;
 mod rehearsal;
+mod report;
 mod request;
 mod run;
 mod signed;

@@ -2,7 +2,8 @@
 //!
 //! [`Cause::verdict`] is the one place where a cause becomes an answer.
 
-use std::error::Error as StdError;
+mod cause;
+
 use std::fmt;
 
 use http::StatusCode;
@@ -428,85 +429,6 @@ fn of_page(fault: &Fault) -> Reason {
         twiml::Reason::Malformed => Reason::Malformed,
         twiml::Reason::Root => Reason::Root,
         twiml::Reason::Schema => Reason::Schema,
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Head(HeadFault::Host) => f.write_str("the request needs exactly one Host field"),
-            Self::Head(HeadFault::Target) => f.write_str("the request's target names nothing here"),
-            Self::Head(HeadFault::TransferCoding) => {
-                f.write_str("the only transfer coding is chunked")
-            }
-            Self::Head(HeadFault::Method) => f.write_str("CONNECT is for forward proxies"),
-            Self::Request(failure) => failure.fmt(f),
-            Self::Signature(fault) => fault.fmt(f),
-            Self::SlowClient => f.write_str("the deadline passed before the request was whole"),
-            Self::Overload => f.write_str("as many calls as allowed are under way"),
-            Self::BreakerOpen => f.write_str("the app is known to be down: no try was made"),
-            Self::Deadline => f.write_str("the deadline passed"),
-            Self::Upstream(failure) => failure.fmt(f),
-            Self::Answer(unfit) => unfit.fmt(f),
-            Self::Page(fault) => fault.fmt(f),
-            Self::Drill(fault) => write!(f, "a drill: {fault}"),
-            Self::Panic => f.write_str("a panic: please report it"),
-        }
-    }
-}
-
-impl StdError for Cause {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self {
-            Self::Request(failure) => failure.source(),
-            Self::Signature(fault) => fault.source(),
-            Self::Upstream(failure) => failure.source(),
-            Self::Answer(unfit) => unfit.source(),
-            Self::Page(fault) => fault.source(),
-            Self::Head(_)
-            | Self::SlowClient
-            | Self::Overload
-            | Self::BreakerOpen
-            | Self::Deadline
-            | Self::Drill(_)
-            | Self::Panic => None,
-        }
-    }
-}
-
-impl From<HeadFault> for Cause {
-    fn from(fault: HeadFault) -> Self {
-        Self::Head(fault)
-    }
-}
-
-impl From<body::Failure> for Cause {
-    fn from(failure: body::Failure) -> Self {
-        Self::Request(failure)
-    }
-}
-
-impl From<signature::Fault> for Cause {
-    fn from(fault: signature::Fault) -> Self {
-        Self::Signature(fault)
-    }
-}
-
-impl From<upstream::Failure> for Cause {
-    fn from(failure: upstream::Failure) -> Self {
-        Self::Upstream(failure)
-    }
-}
-
-impl From<answer::Unfit> for Cause {
-    fn from(unfit: answer::Unfit) -> Self {
-        Self::Answer(unfit)
-    }
-}
-
-impl From<Fault> for Cause {
-    fn from(fault: Fault) -> Self {
-        Self::Page(fault)
     }
 }
 

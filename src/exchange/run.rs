@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, Uri, header, request, response};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
-use tracing::{info, warn};
 
 use super::page::{self, Page};
 use super::site::{Route, Shared, Slot};
@@ -16,12 +15,11 @@ use crate::body::{self, Upload};
 use crate::breaker::{Opened, Permit};
 use crate::deadline::Deadline;
 use crate::drill;
-use crate::failures::{self, Failure};
 use crate::fallback;
-use crate::log::{Access, TraceContext};
+use crate::log::TraceContext;
 use crate::metrics::Tally;
 use crate::outcome::{AppIs, Cause, Outcome, Reason, Verdict};
-use crate::twiml::{self, Kind};
+use crate::twiml::Kind;
 use crate::upstream::{self, Download, InFlight, fields};
 use crate::webhook::{self, Parameters};
 
@@ -46,8 +44,8 @@ pub(super) struct Run {
     /// Why enforcing would have replaced the answer that goes back.
     pub(super) observed: Option<Cause>,
     /// Why the app's own answer doesn't go back, or would not, once that is known.
-    reason: Option<&'static str>,
-    trace: TraceContext,
+    pub(super) reason: Option<&'static str>,
+    pub(super) trace: TraceContext,
     /// The app's status, once known.
     pub(super) status: Option<StatusCode>,
     pub(super) websocket: bool,
@@ -60,7 +58,7 @@ pub(super) struct Run {
     pub(super) fields: HeaderMap,
     form: bool,
     expects: Expects,
-    began: Instant,
+    pub(super) began: Instant,
 }
 
 /// What Twilio expects for an answer.
@@ -161,7 +159,7 @@ impl Run {
         self.route.settings.fallback.page(kind, &parameters)
     }
 
-    fn parameters<'a>(&'a self, form: &'a [u8]) -> Parameters<'a> {
+    pub(super) fn parameters<'a>(&'a self, form: &'a [u8]) -> Parameters<'a> {
         Parameters::new(self.uri.query().unwrap_or_default().as_bytes(), form)
     }
 
@@ -283,18 +281,6 @@ impl Run {
         Some(tally)
     }
 
-    fn access(&self, answered: Option<StatusCode>) -> Access {
-        Access {
-            route: self.route.settings.name.clone(),
-            method: self.method.clone(),
-            status: answered.map(|status| status.as_u16()),
-            reason: self.reason,
-            sid: self.parameters(&self.form()).sid(),
-            upstream_status: self.status.map(|status| status.as_u16()),
-            trace: self.trace.clone(),
-        }
-    }
-
     /// Reads what the app didn't read of the request before an answer goes back; see [`Upload::read_rest`]. After the
     /// deadline that is what has come already.
     pub(super) async fn read_rest(&self, deadline: Deadline) {
@@ -382,70 +368,6 @@ impl Run {
     fn has_left(&self, cause: &Cause) -> bool {
         matches!(cause, Cause::Request(body::Failure::Left))
     }
-
-    /// Says and remembers what happened.
-    fn report(&mut self, cause: &Cause, outcome: Outcome, shared: &Shared) {
-        let failure = self.failure(cause, outcome);
-        self.reason = Some(failure.reason);
-        let message = if matches!(cause, Cause::Drill(_)) {
-            "a drill struck a call: the app was not asked"
-        } else {
-            "the app gave no good answer"
-        };
-        match outcome {
-            Outcome::Fallback | Outcome::Error | Outcome::Observed => {
-                warn!(
-                    target: "understudy::call",
-                    route = failure.route,
-                    outcome = failure.outcome,
-                    reason = failure.reason,
-                    twilio_code = failure.twilio_code,
-                    sid = failure.sid,
-                    upstream_status = failure.upstream_status,
-                    milliseconds = failure.milliseconds,
-                    line = failure.line,
-                    column = failure.column,
-                    trace_id = self.trace.trace_id(),
-                    parent_id = self.trace.parent_id(),
-                    detail = failure.detail,
-                    "{message}"
-                );
-                shared.failures.push(failure);
-            }
-            Outcome::Upstream | Outcome::Rejected | Outcome::Abandoned => info!(
-                target: "understudy::call",
-                route = failure.route,
-                outcome = failure.outcome,
-                detail = failure.detail,
-                "a request was not answered"
-            ),
-        }
-    }
-
-    fn failure(&self, cause: &Cause, outcome: Outcome) -> Failure {
-        let reason = match cause.verdict() {
-            Verdict::FallBack { reason, .. } => reason.label(),
-            Verdict::Refuse(_) => outcome.label(),
-        };
-        Failure {
-            timestamp_seconds: failures::now(),
-            route: self.route.settings.name.clone(),
-            outcome: outcome.label(),
-            reason,
-            twilio_code: cause.twilio_code(),
-            sid: self.parameters(&self.form()).sid(),
-            upstream_status: self.status.map(|status| status.as_u16()),
-            milliseconds: self.began.elapsed().as_millis() as u64,
-            line: cause.place().map(|(line, _)| line),
-            column: cause.place().map(|(_, column)| column),
-            excerpt: cause.fault().map(|fault| fault.excerpt().clone()),
-            help: cause
-                .fault()
-                .and_then(|fault| fault.finding().help())
-                .map(|help| twiml::redacted(&help)),
-            detail: in_words(cause),
-        }
-    }
 }
 
 impl Drop for Run {
@@ -491,15 +413,4 @@ fn is_conditional(method: &Method, headers: &HeaderMap) -> bool {
     *method == Method::GET
         && (headers.contains_key(header::IF_NONE_MATCH)
             || headers.contains_key(header::IF_MODIFIED_SINCE))
-}
-
-/// An error with all that caused it, in one line; of the app's page it repeats nothing but names of Twilio's.
-fn in_words(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        words = format!("{words}: {inner}");
-        source = inner.source();
-    }
-    twiml::redacted(&words)
 }

@@ -1,0 +1,101 @@
+//! What is said and remembered of a call: its line among the failures, and in the access log.
+
+use http::StatusCode;
+use tracing::{info, warn};
+
+use super::run::Run;
+use super::site::Shared;
+use crate::failures::{self, Failure};
+use crate::log::Access;
+use crate::outcome::{Cause, Outcome, Verdict};
+use crate::twiml;
+
+impl Run {
+    /// Says and remembers what happened.
+    pub(super) fn report(&mut self, cause: &Cause, outcome: Outcome, shared: &Shared) {
+        let failure = self.failure(cause, outcome);
+        self.reason = Some(failure.reason);
+        let message = if matches!(cause, Cause::Drill(_)) {
+            "a drill struck a call: the app was not asked"
+        } else {
+            "the app gave no good answer"
+        };
+        match outcome {
+            Outcome::Fallback | Outcome::Error | Outcome::Observed => {
+                warn!(
+                    target: "understudy::call",
+                    route = failure.route,
+                    outcome = failure.outcome,
+                    reason = failure.reason,
+                    twilio_code = failure.twilio_code,
+                    sid = failure.sid,
+                    upstream_status = failure.upstream_status,
+                    milliseconds = failure.milliseconds,
+                    line = failure.line,
+                    column = failure.column,
+                    trace_id = self.trace.trace_id(),
+                    parent_id = self.trace.parent_id(),
+                    detail = failure.detail,
+                    "{message}"
+                );
+                shared.failures.push(failure);
+            }
+            Outcome::Upstream | Outcome::Rejected | Outcome::Abandoned => info!(
+                target: "understudy::call",
+                route = failure.route,
+                outcome = failure.outcome,
+                detail = failure.detail,
+                "a request was not answered"
+            ),
+        }
+    }
+
+    fn failure(&self, cause: &Cause, outcome: Outcome) -> Failure {
+        let reason = match cause.verdict() {
+            Verdict::FallBack { reason, .. } => reason.label(),
+            Verdict::Refuse(_) => outcome.label(),
+        };
+        Failure {
+            timestamp_seconds: failures::now(),
+            route: self.route.settings.name.clone(),
+            outcome: outcome.label(),
+            reason,
+            twilio_code: cause.twilio_code(),
+            sid: self.parameters(&self.form()).sid(),
+            upstream_status: self.status.map(|status| status.as_u16()),
+            milliseconds: self.began.elapsed().as_millis() as u64,
+            line: cause.place().map(|(line, _)| line),
+            column: cause.place().map(|(_, column)| column),
+            excerpt: cause.fault().map(|fault| fault.excerpt().clone()),
+            help: cause
+                .fault()
+                .and_then(|fault| fault.finding().help())
+                .map(|help| twiml::redacted(&help)),
+            detail: in_words(cause),
+        }
+    }
+
+    /// What its line in the access log will say.
+    pub(super) fn access(&self, answered: Option<StatusCode>) -> Access {
+        Access {
+            route: self.route.settings.name.clone(),
+            method: self.method.clone(),
+            status: answered.map(|status| status.as_u16()),
+            reason: self.reason,
+            sid: self.parameters(&self.form()).sid(),
+            upstream_status: self.status.map(|status| status.as_u16()),
+            trace: self.trace.clone(),
+        }
+    }
+}
+
+/// An error with all that caused it, in one line; of the app's page it repeats nothing but names of Twilio's.
+fn in_words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        words = format!("{words}: {inner}");
+        source = inner.source();
+    }
+    twiml::redacted(&words)
+}
