@@ -34,6 +34,25 @@ fn a_fresh_installation_runs_and_has_a_fallback_on_stage_until_there_is_an_app()
 }
 
 #[test]
+fn the_journal_knows_what_is_grave() {
+    on_a_machine(async |machine| {
+        machine.install().await;
+        assert_eq!(call(PUBLIC).await.reason(), Some("connect"));
+        machine.logged(&["\"reason\":\"connect\""]).await;
+        let warnings = machine
+            .run("journalctl --no-pager --output=cat --priority=warning -u understudy.service")
+            .await;
+        assert!(
+            warnings.contains("the app gave no good answer"),
+            "{warnings}"
+        );
+        assert!(!warnings.contains("understudy takes calls"), "{warnings}");
+        // The journal takes the priorities off.
+        assert!(warnings.starts_with('{'), "{warnings}");
+    });
+}
+
+#[test]
 fn what_is_installed_is_all_there_and_as_it_was_packed() {
     on_a_machine(async |machine| {
         machine.install().await;
