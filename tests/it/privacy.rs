@@ -12,7 +12,7 @@ use crate::{drill, faults};
 const MARKS: [&str; 9] = [
     "2025550187",
     "3125550144",
-    "86420975",
+    "8642097531",
     "crumpet",
     "harmonica",
     "kumquat",
@@ -22,7 +22,7 @@ const MARKS: [&str; 9] = [
 ];
 
 /// What an app may repeat of it.
-const SAID: &str = "+12025550187 crumpet harmonica 86420975 kumquat";
+const SAID: &str = "+12025550187 crumpet harmonica 8642097531 kumquat";
 
 /// Every way to fail: those of the table, and those in which the app repeats what it was sent.
 fn all_faults() -> Vec<Script> {
@@ -50,7 +50,7 @@ fn pages() -> Vec<&'static str> {
         "<Response><Say voice='SAID'>SAID</Say></Response>",
         "<Response><Say language='SAID' loop='SAID'>SAID</Say></Response>",
         "<Response><Say>&crumpet;</Say></Response>",
-        "<Response><Say>&#86420975;</Say></Response>",
+        "<Response><Say>&#8642097531;</Say></Response>",
         "<Response><Say>&#crumpet;</Say></Response>",
         "<Response><Say>a</kumquat></Response>",
         "<Response><kumquat crumpet='SAID'>SAID</kumquat></Response>",
@@ -70,7 +70,7 @@ fn pages() -> Vec<&'static str> {
         "<Response><?kumquat SAID</Response>",
         "<Response><![CDATA[SAID</Response>",
         "<!DOCTYPE kumquat SYSTEM 'SAID'><Response/>",
-        "<?xml version='86420975'?><Response/>",
+        "<?xml version='8642097531'?><Response/>",
         "<?xml version='1.0' encoding='kumquat'?><Response/>",
         "<?xml version='1.0' kumquat='crumpet'?><Response/>",
         "<html><body>Fatal error: SAID</body></html>",
@@ -83,18 +83,18 @@ fn heads() -> Vec<&'static str> {
     vec![
         "SAID\r\n\r\n",
         "HTTP/1.1 500 SAID\r\nContent-Length: 0\r\n\r\n",
-        "HTTP/1.1 86420975 SAID\r\n\r\n",
+        "HTTP/1.1 8642097531 SAID\r\n\r\n",
         "HTTP/1.1 200 OK\r\nSAID\r\n\r\n",
         "HTTP/1.1 200 OK\r\nkumquat SAID: x\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: SAID\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 86420975\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 8642097531\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: kumquat\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nkumquat SAID\r\n",
         "HTTP/1.1 200 OK\r\nContent-Type: kumquat/crumpet\r\nContent-Length: 1\r\n\r\na",
         "HTTP/1.1 200 OK\r\nContent-Type: SAID\r\nContent-Length: 1\r\n\r\na",
         "HTTP/1.1 200 OK\r\nContent-Type: text/xml; charset=kumquat\r\nContent-Length: 11\r\n\r\n<Response/>",
         "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Encoding: kumquat\r\nContent-Length: 11\r\n\r\n<Response/>",
-        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 47\r\n\r\nSAID",
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 49\r\n\r\nSAID",
         "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nKumquat: SAID\r\n\r\n",
         "HTTP/1.1 308 SAID\r\nLocation: tel:SAID\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 401 SAID\r\nWWW-Authenticate: SAID\r\nContent-Length: 0\r\n\r\n",
@@ -125,8 +125,8 @@ fn marked(webhook: Webhook) -> Webhook {
         .with("From", "+12025550187")
         .with("To", "+13125550144")
         .with("CallerName", "kumquat")
-        .with("Body", "crumpet 86420975")
-        .with("Digits", "86420975")
+        .with("Body", "crumpet 8642097531")
+        .with("Digits", "8642097531")
         .with("SpeechResult", "harmonica")
         .field("Cookie", "session=quagga")
         .field("Authorization", "Basic narwhal")
@@ -192,9 +192,9 @@ async fn call(address: SocketAddr, request: Vec<u8>) {
 /// What is called for each fault: on every kind of route, and with the parameters in every place.
 fn calls(at: usize) -> [Webhook; 5] {
     [
-        Webhook::voice(&format!("/voice/ibex/{at}?Digits=86420975")),
-        Webhook::sms(&format!("/messaging/ibex/{at}?Digits=86420975")),
-        Webhook::status_callback(&format!("/callback/ibex/{at}?Digits=86420975")),
+        Webhook::voice(&format!("/voice/ibex/{at}?Digits=8642097531")),
+        Webhook::sms(&format!("/messaging/ibex/{at}?Digits=8642097531")),
+        Webhook::status_callback(&format!("/callback/ibex/{at}?Digits=8642097531")),
         Webhook::sms(&format!("/auto/{at}")),
         Webhook::voice(&format!("/voice/{at}")).get(),
     ]
@@ -238,7 +238,7 @@ fn bad_requests() -> Vec<&'static str> {
         "POST /voice/ibex HTTP/1.1\r\nHost: SAID\r\nContent-Length: 0\r\n\r\n",
         "POST /voice/ibex HTTP/1.1\r\nHost: a\r\nkumquat SAID\r\n\r\n",
         "POST /voice/ibex HTTP/1.1\r\nHost: a\r\nContent-Length: SAID\r\n\r\n",
-        "POST /voice/ibex HTTP/1.1\r\nHost: a\r\nContent-Length: 86420975\r\n\r\n",
+        "POST /voice/ibex HTTP/1.1\r\nHost: a\r\nContent-Length: 8642097531\r\n\r\n",
         "POST /voice/ibex HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: kumquat\r\n\r\n",
         "POST /voice/ibex HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nkumquat SAID\r\n",
         "POST /voice/ibex HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\nFrom=%2B12025550187",
