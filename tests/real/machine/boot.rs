@@ -31,6 +31,10 @@ pub(super) struct Machine {
 /// Plays this on a machine of its own, within its network; where there can't be one, says so.
 pub(super) fn on_a_machine(play: impl AsyncFnOnce(&Machine) + Send) {
     let Some(package) = package() else { return };
+    // They share the control groups of where they run: the end of a unit on one would take the ground from under the unit of
+    // the same name on another. So there is one at a time, until it is gone.
+    let turn = File::create(base().with_extension("lock")).expect("a file");
+    turn.lock().expect("its turn comes");
     let machine = Machine::start(package);
     let inside = || {
         let runtime = tokio::runtime::Builder::new_current_thread()
