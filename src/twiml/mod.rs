@@ -9,7 +9,7 @@
 //! use understudy::twiml::{Kind, Reason, Rules, Strictness, Twiml};
 //!
 //! let rules = Rules::new(Kind::Voice, Strictness::Twilio);
-//! let page = Twiml::parse("<Response><Say>Hello</Say></Response>".into(), None, &rules).unwrap();
+//! let page = Twiml::parse("<Response><Say>Hello</Say></Response>".into(), None, &rules).expect("it is good");
 //! assert_eq!(page.bytes(), "<Response><Say>Hello</Say></Response>");
 //!
 //! let fault = Twiml::parse("<Response><Say>Hello</Response>".into(), None, &rules).unwrap_err();
@@ -119,7 +119,7 @@ impl Rules {
     /// use understudy::twiml::{Addition, Kind, Rules, Strictness, Twiml};
     ///
     /// let teleport = Addition { element: "Teleport".into(), attributes: vec!["to".into()], ..Addition::default() };
-    /// let rules = Rules::with(Kind::Voice, Strictness::Strict, &[teleport]).unwrap();
+    /// let rules = Rules::with(Kind::Voice, Strictness::Strict, &[teleport]).expect("they are new");
     /// assert!(Twiml::parse("<Response><Teleport to='Oslo'/></Response>".into(), None, &rules).is_ok());
     /// ```
     pub fn with(
