@@ -110,6 +110,20 @@ pub fn plan(head: &response::Parts, terms: Terms<'_>) -> Result<Plan, Unfit> {
     }
 }
 
+/// Whether success without a body may go back, and the code under which it is then counted as a warning. In response to a
+/// message it says that the app has nothing to say, and Twilio says nothing; a call needs TwiML.
+///
+/// # Errors
+///
+/// [`Unfit::Empty`].
+pub fn accept_empty(kind: Kind, strictness: Option<Strictness>) -> Result<Option<u32>, Unfit> {
+    match (kind, strictness) {
+        (Kind::Voice, _) | (Kind::Messaging, Some(Strictness::Strict)) => Err(Unfit::Empty),
+        (Kind::Messaging, Some(Strictness::Twilio)) => Ok(Some(11770)),
+        (Kind::Messaging, None) => Ok(None),
+    }
+}
+
 /// Twilio follows these and no others (error 11216).
 fn is_followed(head: &response::Parts) -> bool {
     matches!(head.status.as_u16(), 301 | 302 | 303 | 307) && head.headers.contains_key(LOCATION)
@@ -312,6 +326,18 @@ mod tests {
     fn no_content_is_an_answer_to_a_message_only() {
         assert_eq!(planned(Kind::Messaging, 204, &[]), Ok(Plan::AsItIs));
         assert_ne!(planned(Kind::Voice, 204, &[]), Ok(Plan::AsItIs));
+    }
+
+    #[test]
+    fn silence_is_an_answer_to_a_message_unless_strict() {
+        let twilio = Some(Strictness::Twilio);
+        assert_eq!(accept_empty(Kind::Messaging, twilio), Ok(Some(11770)));
+        assert_eq!(accept_empty(Kind::Messaging, None), Ok(None));
+        let strict = Some(Strictness::Strict);
+        assert_eq!(accept_empty(Kind::Messaging, strict), Err(Unfit::Empty));
+        for strictness in [None, twilio, strict] {
+            assert_eq!(accept_empty(Kind::Voice, strictness), Err(Unfit::Empty));
+        }
     }
 
     #[test]

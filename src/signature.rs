@@ -17,16 +17,19 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, header, request};
 use sha2::{Digest, Sha256};
+use tracing::info;
 
 pub use tokens::{LineFault, MOST_TOKENS, Tokens, TokensFault};
 
 use crate::secret::Secret;
 use form::{Parameters, Signed};
 use spelling::Spellings;
-use tokens::Signature;
 
 /// The field that holds the signature.
 pub const FIELD: &str = "x-twilio-signature";
+
+/// The field that says how the request was signed, where that isn't an auth token and HMAC-SHA1: `key=…,algorithm=…`.
+pub const SETTINGS_FIELD: &str = "x-twilio-webhooks-signature-settings";
 
 /// How many bytes are hashed in search of the spelling that was signed; Twilio's own requests need a hundredth of it. After
 /// that the spelling at hand is tried to its end, and no other.
@@ -75,6 +78,48 @@ pub struct Unchecked<'p, B> {
     body: B,
 }
 
+/// How a signature is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// With an auth token.
+    HmacSha1,
+    /// With the secret of a SharedKey.
+    HmacSha256,
+}
+
+impl Algorithm {
+    /// As the field [`SETTINGS_FIELD`] has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::HmacSha1 => "HMAC_SHA1",
+            Self::HmacSha256 => "HMAC_SHA256",
+        }
+    }
+
+    fn of(name: &[u8]) -> Option<Self> {
+        let mut all = [Self::HmacSha1, Self::HmacSha256].into_iter();
+        all.find(|algorithm| name.eq_ignore_ascii_case(algorithm.as_str().as_bytes()))
+    }
+}
+
+/// Whose secret a request says it is signed with.
+#[derive(Clone, Copy, Debug)]
+enum Signer<'r> {
+    /// An account, if the request names one.
+    Account(Option<&'r [u8]>),
+    /// The SharedKey of this id.
+    SharedKey(&'r [u8]),
+}
+
+/// A secret that signatures are checked with, as it may be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretUse {
+    /// A SharedKey's id, or the line of the tokens file in which an auth token stands.
+    pub name: String,
+    /// When it last signed a valid request, in seconds since 1970.
+    pub last_match: Option<u64>,
+}
+
 /// Why a request isn't known to be Twilio's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -85,6 +130,20 @@ pub enum Fault {
 }
 
 impl Policy {
+    /// The secrets that requests are checked with, the one that last signed a valid request first; none if nothing is checked.
+    pub fn secrets(&self) -> Option<Vec<SecretUse>> {
+        let (Self::Report(verifier) | Self::Enforce(verifier)) = self else {
+            return None;
+        };
+        let show = |token: &tokens::Token| SecretUse {
+            name: token.name().to_owned(),
+            last_match: token.last_match(),
+        };
+        let mut secrets: Vec<_> = verifier.tokens.all().map(show).collect();
+        secrets.sort_by(|a, b| (b.last_match, &a.name).cmp(&(a.last_match, &b.name)));
+        Some(secrets)
+    }
+
     /// Whether a request's body must be whole before it can become a call.
     pub fn checks(&self) -> bool {
         !matches!(self, Self::Off)
@@ -138,67 +197,126 @@ impl Verifier {
     ///
     /// [`Fault`].
     pub fn verify(&self, head: &request::Parts, body: &[u8]) -> Result<(), Fault> {
-        let signature = signature(&head.headers)?;
+        let Some(signature) = one(&head.headers, FIELD)? else {
+            return Err(Fault::Missing);
+        };
         let query = head.uri.query().unwrap_or_default().as_bytes();
         let form = if is_form(&head.headers) { body } else { b"" };
         let signed = Signed::of(form).ok_or(Fault::Invalid)?;
         let account = account(form, query);
-        let good = self.is_signed(head, &signed, account.as_deref(), &signature)
-            && is_body_of(query, body, form.is_empty());
-        if good { Ok(()) } else { Err(Fault::Invalid) }
+        let settings = one(&head.headers, SETTINGS_FIELD)?.unwrap_or_default();
+        let (algorithm, signer) = match settings_of(settings)? {
+            (Algorithm::HmacSha1, _) => (Algorithm::HmacSha1, Signer::Account(account.as_deref())),
+            (Algorithm::HmacSha256, key) => (Algorithm::HmacSha256, Signer::SharedKey(key)),
+        };
+        let signature = Signature::decode(signature, algorithm)?;
+        let token = self.token_of(head, &signed, signer, &signature);
+        let token = token.filter(|_| is_body_of(query, body, form.is_empty()));
+        let token = token.ok_or(Fault::Invalid)?;
+        if token.note_match() {
+            info!(
+                secret = token.name(),
+                "a request was signed with this secret for the first time since the configuration was loaded"
+            );
+        }
+        Ok(())
     }
 
-    fn is_signed(
+    /// The secret that makes this signature of the request.
+    fn token_of(
         &self,
         head: &request::Parts,
         form: &Signed,
-        account: Option<&[u8]>,
+        signer: Signer<'_>,
         signature: &Signature,
-    ) -> bool {
+    ) -> Option<&tokens::Token> {
         let mut work = 0;
         let target = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let authorities = self.spellings.authorities(&head.headers);
         for target in self.spellings.targets(target, &head.headers) {
             for authority in &authorities {
                 let message = [authority.as_bytes(), target.as_bytes(), form.as_bytes()];
-                for token in self.tokens.of(account) {
+                for token in self.tokens.of(signer) {
                     if token.signs(message, signature) {
-                        return true;
+                        return Some(token);
                     }
                     work += message.iter().map(|part| part.len()).sum::<usize>();
                 }
                 if work > WORK {
-                    return false;
+                    return None;
                 }
             }
         }
-        false
+        None
     }
 }
 
-/// The signature that Twilio would make with this token of a form that it sends to this URL.
-pub fn sign(token: &Secret, url: &str, form: &[u8]) -> String {
+/// The signature that Twilio would make with this secret of a form that it sends to this URL.
+pub fn sign(algorithm: Algorithm, secret: &Secret, url: &str, form: &[u8]) -> String {
     // As many parameters as Twilio never sends are signed as none.
     let form = Signed::of(form);
     let form = form.as_ref().map(Signed::as_bytes).unwrap_or_default();
-    STANDARD.encode(tokens::mac(
-        token.reveal().as_bytes(),
-        &[url.as_bytes(), form],
-    ))
+    let secret = secret.reveal().as_bytes();
+    STANDARD.encode(tokens::mac(algorithm, secret, &[url.as_bytes(), form]))
 }
 
-/// The request's one signature.
-fn signature(headers: &HeaderMap) -> Result<Signature, Fault> {
-    let mut fields = headers.get_all(FIELD).iter();
-    let field = fields.next().ok_or(Fault::Missing)?;
-    if fields.next().is_some() {
-        return Err(Fault::Invalid);
+/// The value of a field that a request has at most once: of several, the app may read another than we.
+fn one<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h [u8]>, Fault> {
+    let mut fields = headers.get_all(name).iter();
+    let field = fields.next().map(http::HeaderValue::as_bytes);
+    match fields.next() {
+        Some(_) => Err(Fault::Invalid),
+        None => Ok(field),
     }
-    // One byte more than needed shows what is too long.
-    let mut bytes = [0; size_of::<Signature>() + 1];
-    let many = STANDARD.decode_slice(field, &mut bytes);
-    let signature = many.ok().and_then(|many| bytes[..many].try_into().ok());
-    signature.ok_or(Fault::Invalid)
+}
+
+/// The algorithm and the key's id in the value of [`SETTINGS_FIELD`], read as Twilio's own libraries do (npm `twilio` 6.3.1, PyPI
+/// `twilio` 9.13.0): names in this very spelling, values in any letters, blanks around both, the first value that isn't empty.
+/// Without an algorithm it is HMAC-SHA1.
+///
+/// # Errors
+///
+/// [`Fault::Invalid`] for an algorithm that isn't known.
+fn settings_of(settings: &[u8]) -> Result<(Algorithm, &[u8]), Fault> {
+    let value = |name: &[u8]| {
+        let parts = settings.split(|byte| *byte == b',');
+        let mut values = parts.filter_map(|part| {
+            let (own, value) = part.split_at(part.iter().position(|byte| *byte == b'=')?);
+            (own.trim_ascii() == name).then(|| value[1..].trim_ascii())
+        });
+        values.find(|value| !value.is_empty())
+    };
+    let algorithm = match value(b"algorithm") {
+        None => Algorithm::HmacSha1,
+        Some(name) => Algorithm::of(name).ok_or(Fault::Invalid)?,
+    };
+    Ok((algorithm, value(b"key").unwrap_or_default()))
+}
+
+/// A signature's bytes: 20 by HMAC-SHA1, 32 by HMAC-SHA256.
+struct Signature {
+    bytes: [u8; 33],
+    length: usize,
+}
+
+impl Signature {
+    fn decode(base64: &[u8], algorithm: Algorithm) -> Result<Self, Fault> {
+        // One byte more than needed shows what is too long.
+        let mut bytes = [0; 33];
+        let length = match algorithm {
+            Algorithm::HmacSha1 => 20,
+            Algorithm::HmacSha256 => 32,
+        };
+        let decoded = STANDARD.decode_slice(base64, &mut bytes[..=length]);
+        match decoded {
+            Ok(many) if many == length => Ok(Self { bytes, length }),
+            Ok(_) | Err(_) => Err(Fault::Invalid),
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
 }
 
 /// Whether the body is a form. Of several content types the app may take another than we, so then it is none.

@@ -44,25 +44,35 @@ impl<'a> Parameters<'a> {
         form_urlencoded::parse(self.query).chain(form_urlencoded::parse(self.form))
     }
 
-    /// What a TwiML answer to it would be; none for callbacks and what isn't a webhook.
+    /// What kind of TwiML Twilio expects in response; none where that isn't certain, as for callbacks and whatever isn't a webhook.
+    ///
+    /// | the request has | it expects |
+    /// |---|---|
+    /// | a parameter of [`CALLBACK_MARKS`] | nothing |
+    /// | `EventType` with `ConversationSid` or `ChannelSid` | nothing: a webhook of Conversations, or of Chat |
+    /// | `MessageStatus` other than `received` | nothing: a status callback |
+    /// | `CallSid` and `CallStatus` | voice TwiML, also for `<Sms action>` with its `SmsStatus` |
+    /// | `SmsStatus` other than `received` | nothing: a status callback |
+    /// | `MessageSid` or `SmsSid`, beginning with `SM` or `MM`, and no `CallSid` | messaging TwiML |
+    /// | anything else | nothing |
     pub fn kind(&self) -> Option<Kind> {
-        let (mut call, mut message) = (false, false);
+        let mut seen = Seen::default();
         for (name, value) in self.iter() {
+            let value = value.as_ref();
             match name.as_ref() {
-                "MessageStatus" | "CallbackSource" | "RecordingStatus" | "TranscriptionStatus" => {
-                    return None;
-                }
-                "SmsStatus" if value != "received" => return None,
-                "MessageSid" | "SmsSid" => message = true,
-                "CallSid" => call = true,
+                mark if CALLBACK_MARKS.contains(&mark) => return None,
+                "MessageStatus" if value != "received" => return None,
+                "SmsStatus" => seen.sms_status |= value != "received",
+                "EventType" => seen.event = true,
+                "ConversationSid" | "ChannelSid" => seen.conversation = true,
+                "CallSid" => seen.call |= !value.is_empty(),
+                "CallStatus" => seen.call_status |= !value.is_empty(),
+                "MessageSid" | "SmsSid" if is_inbound_sid(value) => seen.message = true,
+                "MessageSid" | "SmsSid" => seen.other_message = true,
                 _ => {}
             }
         }
-        match (message, call) {
-            (true, _) => Some(Kind::Messaging),
-            (false, true) => Some(Kind::Voice),
-            (false, false) => None,
-        }
+        seen.kind()
     }
 
     /// Whether it is an opt-out, which gets no answer of ours.
@@ -81,6 +91,51 @@ impl<'a> Parameters<'a> {
         });
         sids.next().map(|(_, sid)| sid.into_owned())
     }
+}
+
+/// Parameters that only callbacks have, and other requests to which Twilio expects no TwiML in response.
+const CALLBACK_MARKS: [&str; 8] = [
+    "CallbackSource", // <https://www.twilio.com/docs/voice/api/call-resource#statuscallback>
+    "RecordingStatus", // recordingStatusCallback
+    "StatusCallbackEvent", // conferences, and their participants
+    "StreamEvent",    // <Stream statusCallback>
+    "StreamSid",      // the same
+    "TranscriptionEvent", // <Transcription statusCallbackUrl>
+    "TranscriptionStatus", // transcribeCallback
+    "UnstableSpeechResult", // <Gather partialResultCallback>
+];
+
+/// What [`Parameters::kind`] decides by.
+#[derive(Default)]
+struct Seen {
+    call: bool,
+    call_status: bool,
+    /// The identifier of an inbound message.
+    message: bool,
+    /// The identifier of something else where that of a message may stand.
+    other_message: bool,
+    /// An `SmsStatus` that no inbound message has.
+    sms_status: bool,
+    event: bool,
+    conversation: bool,
+}
+
+impl Seen {
+    fn kind(&self) -> Option<Kind> {
+        if self.event && self.conversation {
+            None
+        } else if self.call {
+            self.call_status.then_some(Kind::Voice)
+        } else {
+            let is_inbound = self.message && !self.other_message && !self.sms_status;
+            is_inbound.then_some(Kind::Messaging)
+        }
+    }
+}
+
+/// Whether an identifier is one of an inbound message. Conversations have others (`IM…`).
+fn is_inbound_sid(value: &str) -> bool {
+    value.starts_with("SM") || value.starts_with("MM")
 }
 
 /// Two letters and 32 hexadecimal digits; anything else might be somebody's number.
@@ -112,26 +167,82 @@ mod tests {
     }
 
     #[test]
-    fn the_kind_is_told_by_the_parameters_and_a_callback_has_none() {
+    fn the_kind_is_what_the_parameters_certainly_ask_for() {
         for (form, kind) in [
             ("CallSid=CA1&CallStatus=ringing", Some(Kind::Voice)),
+            (
+                "CallSid=CA1&CallStatus=in-progress&Digits=1",
+                Some(Kind::Voice),
+            ),
+            (
+                "CallSid=CA1&CallStatus=in-progress&AnsweredBy=human",
+                Some(Kind::Voice),
+            ),
+            (
+                "CallSid=CA1&CallStatus=in-progress&SmsSid=SM1&SmsStatus=sending",
+                Some(Kind::Voice),
+            ),
             ("MessageSid=SM1&Body=hi", Some(Kind::Messaging)),
+            ("MessageSid=MM1&NumMedia=1", Some(Kind::Messaging)),
             (
                 "SmsSid=SM1&SmsStatus=received&MessageSid=SM1",
                 Some(Kind::Messaging),
             ),
+            (
+                "MessageSid=SM1&MessageStatus=received&Body=hi",
+                Some(Kind::Messaging),
+            ),
             ("SmsSid=SM1&SmsStatus=delivered", None),
             ("MessageStatus=read&MessageSid=SM1", None),
-            ("CallSid=CA1&CallbackSource=call-progress-events", None),
-            ("CallSid=CA1&RecordingStatus=completed", None),
-            ("CallSid=CA1&TranscriptionStatus=completed", None),
+            ("CallSid=CA1", None),
+            ("CallStatus=ringing", None),
+            ("CallSid=CA1&CallStatus=", None),
+            ("CallSid=CA1&SmsSid=SM1&SmsStatus=received", None),
+            (
+                "CallSid=CA1&CallStatus=completed&CallbackSource=call-progress-events",
+                None,
+            ),
+            (
+                "CallSid=CA1&CallStatus=completed&RecordingStatus=completed",
+                None,
+            ),
+            (
+                "CallSid=CA1&CallStatus=in-progress&TranscriptionStatus=completed",
+                None,
+            ),
+            (
+                "CallSid=CA1&CallStatus=in-progress&TranscriptionEvent=transcription-content",
+                None,
+            ),
+            (
+                "CallSid=CA1&CallStatus=in-progress&UnstableSpeechResult=",
+                None,
+            ),
+            ("CallSid=CA1&StreamSid=MZ1&StreamEvent=stream-started", None),
+            (
+                "CallSid=CA1&ConferenceSid=CF1&StatusCallbackEvent=participant-join",
+                None,
+            ),
+            (
+                "CallSid=CA1&MachineDetectionDuration=4000&AnsweredBy=human",
+                None,
+            ),
+            ("CallSid=CA1&For=payment-card-number&Attempt=1", None),
+            ("MessageSid=IM1&Body=hi", None),
+            ("MessageSid=IM1&SmsSid=SM1&Body=hi", None),
+            ("EventType=onMessageAdd&ConversationSid=CH1&Body=hi", None),
+            (
+                "EventType=onMessageAdded&ConversationSid=CH1&MessageSid=SM1",
+                None,
+            ),
+            ("EventType=onMessageSend&ChannelSid=CH1", None),
             ("hello=world", None),
             ("", None),
         ] {
             assert_eq!(of(form).kind(), kind, "{form}");
         }
         assert_eq!(
-            Parameters::new(b"CallSid=CA1", b"").kind(),
+            Parameters::new(b"CallSid=CA1&CallStatus=ringing", b"").kind(),
             Some(Kind::Voice)
         );
     }

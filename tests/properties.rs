@@ -171,6 +171,101 @@ fn tree() -> impl Strategy<Value = String> {
     })
 }
 
+/// Good documents. Together they have all elements whose rules can be errors.
+const GOOD: &[(Kind, &str)] = &[
+    (
+        Kind::Voice,
+        "<Response version='2010-04-01'><Annotate><BillingReferenceTag>a</BillingReferenceTag></Annotate>\
+         <Say voice='alice'>a<break/><p>b</p></Say><Play loop='2'>https://a/b</Play></Response>",
+    ),
+    (
+        Kind::Voice,
+        "<Response><Start><Stream url='wss://a'><Parameter name='a' value='b'/></Stream><Siprec name='a'/></Start>\
+         <Stop><Stream name='a'/></Stop><Connect><Stream url='wss://a' track='inbound_track'/></Connect></Response>",
+    ),
+    (
+        Kind::Voice,
+        "<Response><Enqueue workflowSid='WW0123456789abcdef0123456789abcdef' waitUrl='/a' method='GET'>\
+         <Task priority='1'>{\"a\":1}</Task></Enqueue><Enqueue action='https://a'>support</Enqueue></Response>",
+    ),
+    (
+        Kind::Voice,
+        "<Response><Dial action='/a'><Queue url='/a' method='POST'>b</Queue></Dial><Dial><Conference participantLabel='a' \
+         endConferenceOnExit='true' trim='do-not-trim'>room<Task>{\"a\":1}</Task></Conference></Dial></Response>",
+    ),
+    (
+        Kind::Voice,
+        "<Response><Gather input='dtmf' actionOnEmptyResult='true'><Say>a</Say></Gather><Pay action='/a'><Prompt \
+         for='postal-code'><Say>a</Say></Prompt></Pay><Record transcribeCallback='/a'/><Redirect>/a</Redirect></Response>",
+    ),
+    (
+        Kind::Voice,
+        "<Response><Connect action='/a'><ConversationRelay url='wss://a'><Language code='fr'/></ConversationRelay>\
+         </Connect><Refer><Sip>sip:a@b</Sip></Refer><Dial><Sip><Uri>sip:a@b</Uri></Sip></Dial></Response>",
+    ),
+    (
+        Kind::Messaging,
+        "<Response><Message to='+1'><Body>a</Body><Media>https://a/b.png</Media></Message><Redirect>/a</Redirect>\
+         <Sms>a</Sms></Response>",
+    ),
+];
+
+/// An element or an attribute that Twilio may add tomorrow.
+#[derive(Clone, Debug)]
+enum Unknown {
+    Element(String),
+    Attribute(String),
+}
+
+impl Unknown {
+    /// The document with this in one of the places where it may stand.
+    fn into_document(self, document: &str, place: prop::sample::Index) -> String {
+        let root = document.find('>').expect("has a root");
+        let end = document.rfind("</").expect("has a root");
+        let (insertion, places): (_, Vec<usize>) = match self {
+            // Behind any tag within the root.
+            Self::Element(element) => {
+                let places = document.match_indices('>').map(|(at, _)| at + 1);
+                (
+                    element,
+                    places.filter(|at| (root + 1..=end).contains(at)).collect(),
+                )
+            }
+            // Behind the name in any start tag.
+            Self::Attribute(attribute) => {
+                let tags = document.match_indices('<').map(|(at, _)| at + 1);
+                let names = tags.filter(|at| !document[*at..].starts_with('/'));
+                let is_end = |c: char| !c.is_alphanumeric();
+                let ends = names.map(|at| at + document[at..].find(is_end).expect("the tag ends"));
+                (format!(" {attribute}"), ends.collect())
+            }
+        };
+        let at = places[place.index(places.len())];
+        format!("{}{insertion}{}", &document[..at], &document[at..])
+    }
+}
+
+fn unknown() -> impl Strategy<Value = Unknown> {
+    let content = select(
+        &[
+            "",
+            "text",
+            "<Say>a</Say>",
+            "<Start><Say/></Start>",
+            "<Task>{</Task>",
+            "<Zzz a='b'/>",
+            "{\"a\":",
+        ][..],
+    );
+    let value = select(&["", "true", "1", "/a", "ftp://a", "a b", "&amp;"][..]);
+    prop_oneof![
+        ("Zz[a-zA-Z]{0,9}", content)
+            .prop_map(|(name, content)| Unknown::Element(format!("<{name}>{content}</{name}>"))),
+        ("zz[a-zA-Z]{0,9}", value)
+            .prop_map(|(name, value)| Unknown::Attribute(format!("{name}='{value}'"))),
+    ]
+}
+
 fn parse(page: &[u8], charset: Option<&str>, kind: Kind, strictness: Strictness) -> Option<Twiml> {
     Twiml::parse(
         Bytes::copy_from_slice(page),
@@ -305,6 +400,17 @@ proptest! {
             prop_assert!(after.is_valid(Strictness::Twilio), "{}\n{:?}", again, after);
             prop_assert_eq!(codes(&before), codes(&after), "{}", again);
         }
+    }
+
+    #[test]
+    fn what_nobody_knows_is_never_worse_than_a_warning(
+        (document, at, insertion) in (select(GOOD), any::<prop::sample::Index>(), unknown())
+    ) {
+        let changed = insertion.into_document(document.1, at);
+        let rules = Rules::new(document.0, Strictness::Twilio);
+        let judgement = judge(changed.as_bytes(), None, &rules);
+        prop_assert!(judgement.is_valid(Strictness::Twilio), "{changed}\n{judgement:#?}");
+        prop_assert!(!judgement.findings().is_empty(), "{changed}");
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //! - `version`, `revision`, `now_seconds` (by this machine's clock), `started_at_seconds`, `ready`: this process.
 //! - `config`: when the configuration in force was loaded, and why the last try changed nothing, if so.
 //! - `upstream`, `client_connections`: the app, and connections on both sides.
+//! - `signature`: the secrets that signatures are checked with, each by its name and when it last signed a valid request, the
+//!   latest first; null if no route checks signatures.
 //! - `stage`: how many routes are on the fallback, down without one, rehearsed, observed; the first of those in trouble.
 //! - `routes`, `routes_matching`: each route's settings, what is on its stage, counts, drill, last failure, and, if asked for,
 //!   its `history`: calls that ended, and those without a good answer, in each of its last slots; null if none did.
@@ -64,6 +66,7 @@ pub(super) fn of(sources: &Sources<'_>, view: &View) -> Value {
         "config": sources.reloader.last(),
         "upstream": upstream(site),
         "client_connections": site.shared.metrics.client_connections.get(),
+        "signature": signature(site),
         "stage": stage,
         "routes_matching": matching,
         "history": view.history.then(|| sources.history.document()),
@@ -83,6 +86,16 @@ fn upstream(site: &Site) -> Value {
         "url": format!("{scheme}://{}:{}", settings.host, settings.port),
         "connections": { "idle": census.idle(), "busy": census.busy(), "opened": census.opened() },
     })
+}
+
+fn signature(site: &Site) -> Option<Value> {
+    let secrets = site
+        .all_routes()
+        .find_map(|route| route.settings.signature.secrets())?;
+    let secrets = secrets
+        .into_iter()
+        .map(|secret| json!({ "name": secret.name, "last_match_seconds": secret.last_match }));
+    Some(json!({ "secrets": secrets.collect::<Vec<_>>() }))
 }
 
 fn route(standing: &Standing<'_>, view: &View) -> Value {

@@ -1,4 +1,4 @@
-//! `understudy call`: sends one webhook as Twilio would, signed if there is a token, and judges the answer as Twilio would: useful
+//! `understudy call`: sends one webhook as Twilio would, signed if there is a token or a SharedKey, and judges the answer as Twilio would: useful
 //! before there is any proxy.
 
 use std::error::Error;
@@ -20,7 +20,7 @@ use crate::answer::{self, Plan, Terms};
 use crate::config::{Config, Errors};
 use crate::outcome::Cause;
 use crate::secret::Secret;
-use crate::signature;
+use crate::signature::{self, Algorithm};
 use crate::twiml::{Kind, Level, Rules, Strictness, judge};
 use crate::upstream::{Census, Upstream};
 
@@ -45,6 +45,9 @@ pub struct Arguments {
     /// The account's auth token, which signs the request.
     #[arg(long, value_name = "T", value_parser = token, env = "TWILIO_AUTH_TOKEN", hide_env_values = true)]
     token: Option<Secret>,
+    /// The SharedKey that signs the request, instead of a token: its id and its secret.
+    #[arg(long, value_name = "KEY=SECRET", value_parser = shared_key)]
+    shared_key: Option<SharedKey>,
     /// A parameter, for the usual one of that name or beside the others.
     #[arg(short, value_name = "NAME=VALUE", value_parser = parameter)]
     parameters: Vec<(String, String)>,
@@ -61,6 +64,26 @@ enum What {
 
 fn token(text: &str) -> Result<Secret, &'static str> {
     Secret::new(text).ok_or("a token is one word")
+}
+
+/// A SharedKey's id and secret.
+#[derive(Clone, Debug)]
+struct SharedKey {
+    id: String,
+    secret: Secret,
+}
+
+fn shared_key(text: &str) -> Result<SharedKey, &'static str> {
+    const RIGHT: &str = "write KEY=SECRET, such as webhooks_sharedkey_01kabc=0123456789abcdef";
+    let (id, secret) = text.split_once('=').ok_or(RIGHT)?;
+    let secret = Secret::new(secret).ok_or(RIGHT)?;
+    // What stands in the list that the field is can't have these.
+    let is_id = !id.is_empty()
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b',');
+    let id = is_id.then(|| id.to_owned()).ok_or(RIGHT)?;
+    Ok(SharedKey { id, secret })
 }
 
 fn parameter(text: &str) -> Result<(String, String), &'static str> {
@@ -166,11 +189,18 @@ fn request(arguments: &Arguments, url: &str, target: &str) -> Option<Request<Ful
             HeaderName::from_static("i-twilio-idempotency-token"),
             "00000000-0000-4000-8000-000000000000",
         );
-    if let Some(token) = &arguments.token {
-        request = request.header(
-            signature::FIELD,
-            signature::sign(token, url, form.as_bytes()),
-        );
+    let signer = match (&arguments.shared_key, &arguments.token) {
+        (Some(SharedKey { id, secret }), _) => {
+            let algorithm = Algorithm::HmacSha256;
+            let settings = format!("key={id},algorithm={}", algorithm.as_str());
+            request = request.header(signature::SETTINGS_FIELD, settings);
+            Some((algorithm, secret))
+        }
+        (None, token) => token.as_ref().map(|token| (Algorithm::HmacSha1, token)),
+    };
+    if let Some((algorithm, secret)) = signer {
+        let signature = signature::sign(algorithm, secret, url, form.as_bytes());
+        request = request.header(signature::FIELD, signature);
     }
     request.body(Full::from(form)).ok()
 }
@@ -251,10 +281,12 @@ fn judged(head: &response::Parts, page: &Bytes, kind: Kind) -> (Vec<String>, boo
     };
     let plan = match answer::plan(head, terms) {
         Ok(plan) => plan,
+        // What has no body needs no type.
+        Err(answer::Unfit::ContentType) if page.is_empty() => return empty(kind),
         Err(unfit) => return (vec![error(&unfit.into())], false),
     };
     if page.is_empty() && plan != Plan::AsItIs {
-        return (vec![error(&answer::Unfit::Empty.into())], false);
+        return empty(kind);
     }
     match plan {
         Plan::AsItIs => (vec!["Twilio takes it as it is".to_owned()], true),
@@ -264,6 +296,17 @@ fn judged(head: &response::Parts, page: &Bytes, kind: Kind) -> (Vec<String>, boo
             Ok((page, _)) => findings(&page, charset.as_deref(), kind),
             Err(unfit) => (vec![error(&unfit.into())], false),
         },
+    }
+}
+
+fn empty(kind: Kind) -> (Vec<String>, bool) {
+    match answer::accept_empty(kind, Some(Strictness::Twilio)) {
+        Ok(code) => {
+            let code = code.map(|code| format!("[{code}]")).unwrap_or_default();
+            let line = format!("warning{code} the response has no body: Twilio sends no message");
+            (vec![line], true)
+        }
+        Err(unfit) => (vec![error(&unfit.into())], false),
     }
 }
 

@@ -14,6 +14,7 @@ use super::judged;
 use super::page::Page;
 use super::run::Run;
 use super::site::Site;
+use crate::answer::{Plan, Unfit};
 use crate::deadline::Deadline;
 use crate::fallback::Elsewhere;
 use crate::outcome::{Cause, Verdict};
@@ -65,7 +66,11 @@ impl Run {
         let code = cause.twilio_code().unwrap_or(RETRIEVAL_FAILURE);
         let request = self.told(elsewhere, code, &self.error_url(site));
         let (mut head, page) = elsewhere.upstream.ask(request, PAGE_LIMIT).await?;
-        let plan = judged::planned(&head, kind, self)?;
+        let plan = match judged::planned(&head, kind, self) {
+            // What has no body needs no type.
+            Err(Unfit::ContentType) if page.is_empty() => Plan::Body(None),
+            plan => plan?,
+        };
         let page = judged::proven(&mut head, page, plan, kind, &self.route)?;
         Ok(Response::from_parts(head, Page::whole(page)))
     }

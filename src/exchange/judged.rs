@@ -44,7 +44,8 @@ async fn collected(
     let plan = match planned(&head, kind, run) {
         Ok(Plan::Stream) => return Ok(Collected::Stream(head)),
         Ok(plan) => plan,
-        Err(Unfit::ContentType) if run.is_empty().await? => return Err(Unfit::Empty.into()),
+        // What has no body needs no type.
+        Err(Unfit::ContentType) if run.is_empty().await? => Plan::Body(None),
         Err(unfit) => return Err(unfit.into()),
     };
     let page = run.page().await?;
@@ -77,16 +78,19 @@ pub(super) fn proven(
 ) -> Result<Bytes, Cause> {
     match plan {
         Plan::Stream | Plan::AsItIs => Ok(page),
+        Plan::Body(_) | Plan::Judge { .. } if page.is_empty() => empty(page, kind, route),
         Plan::Body(warning) => {
-            let page = present(page)?;
             warning.inspect(|code| route.metrics.warned(*code));
             Ok(page)
         }
         Plan::Judge { charset, text } => {
-            let (page, coded) = answer::decoded(&head.headers, present(page)?, PAGE_LIMIT)?;
+            let (page, coded) = answer::decoded(&head.headers, page, PAGE_LIMIT)?;
             if coded {
                 head.headers.remove(header::CONTENT_ENCODING);
                 head.headers.remove(header::CONTENT_LENGTH);
+            }
+            if page.is_empty() {
+                return empty(page, kind, route);
             }
             twiml(page, charset.as_deref(), text, kind, route)
         }
@@ -113,10 +117,9 @@ fn twiml(
     Ok(twiml.into_bytes())
 }
 
-fn present(page: Bytes) -> Result<Bytes, Unfit> {
-    if page.is_empty() {
-        Err(Unfit::Empty)
-    } else {
-        Ok(page)
-    }
+/// Success without a body, if it may go back.
+fn empty(nothing: Bytes, kind: Kind, route: &Route) -> Result<Bytes, Cause> {
+    let warning = answer::accept_empty(kind, route.settings.validate)?;
+    warning.inspect(|code| route.metrics.warned(*code));
+    Ok(nothing)
 }

@@ -4,7 +4,7 @@
 //! A byte order mark decides, then the `charset` of the `Content-Type`, then the XML declaration, then it is UTF-8
 //! (RFC 7303 §3.2, XML 1.0 §4.3.3).
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, ops::Range};
 
 use encoding_rs::{DecoderResult, Encoding as Charset, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE};
 
@@ -17,13 +17,13 @@ pub enum Encoding {
     Unknown(Name),
     /// Bytes that mean nothing in the page's charset.
     Invalid {
-        /// The charset by its usual name.
-        charset: &'static str,
+        /// The charset, as it was written; where nothing names it, by its usual name.
+        charset: Name,
     },
     /// The XML declaration names a charset that the page's own first bytes contradict.
     Contradicted {
-        /// The charset that the declaration names.
-        declared: &'static str,
+        /// The charset that the declaration names, as it is written there.
+        declared: Name,
         /// The charset that the page is in.
         actual: &'static str,
     },
@@ -33,7 +33,7 @@ impl fmt::Display for Encoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown(name) => write!(f, "unknown charset `{name}`"),
-            Self::Invalid { charset } => write!(f, "bytes that are no {charset}"),
+            Self::Invalid { charset } => write!(f, "bytes that are not valid {charset}"),
             Self::Contradicted { declared, actual } => {
                 write!(f, "declared as {declared}, but the bytes are {actual}")
             }
@@ -66,21 +66,22 @@ impl<'p> Text<'p> {
     /// Reads a page as text. `label` is the `charset` of its `Content-Type`.
     pub(super) fn read(page: &'p [u8], label: Option<&str>) -> Result<Self, Unreadable> {
         if let Some((charset, mark)) = Charset::for_bom(page) {
-            return Self::decode(page, mark, charset)?.unless_contradicted();
+            return Self::decode(page, mark, charset, charset.name().as_bytes())?
+                .unless_contradicted();
         }
         if let Some(label) = label {
-            let charset = known(label.trim_matches(['"', '\'']).as_bytes())
-                .map_err(|fact| Unreadable { at: 0, fact })?;
-            return Self::decode(page, 0, in_byte_order(charset, page));
+            let label = label.trim_matches(['"', '\'']).as_bytes();
+            let charset = known(label).map_err(|fact| Unreadable { at: 0, fact })?;
+            return Self::decode(page, 0, in_byte_order(charset, page), label);
         }
         match declared(page)? {
             // The declaration could be read byte by byte, so this can't be UTF-16 (XML 1.0 §4.3.3).
-            Some((charset, at)) if is_utf16(charset) => Err(Unreadable {
-                at,
-                fact: contradicted(charset, UTF_8),
+            Some((charset, label)) if is_utf16(charset) => Err(Unreadable {
+                at: label.start,
+                fact: contradicted(&page[label], UTF_8),
             }),
-            Some((charset, _)) => Self::decode(page, 0, charset),
-            None => Self::decode(page, 0, UTF_8),
+            Some((charset, label)) => Self::decode(page, 0, charset, &page[label]),
+            None => Self::decode(page, 0, UTF_8, UTF_8.name().as_bytes()),
         }
     }
 
@@ -106,12 +107,18 @@ impl<'p> Text<'p> {
         }
     }
 
-    fn decode(page: &'p [u8], mark: usize, charset: &'static Charset) -> Result<Self, Unreadable> {
+    /// `label` is the charset as it was written.
+    fn decode(
+        page: &'p [u8],
+        mark: usize,
+        charset: &'static Charset,
+        label: &[u8],
+    ) -> Result<Self, Unreadable> {
         let body = &page[mark..];
         let unreadable = |at| Unreadable {
             at: mark + at,
             fact: Encoding::Invalid {
-                charset: charset.name(),
+                charset: Name::new(label),
             },
         };
         if charset != UTF_8 {
@@ -140,8 +147,8 @@ impl<'p> Text<'p> {
     /// A byte order mark and a declaration that names another charset are a fatal error (XML 1.0 §4.3.3).
     fn unless_contradicted(self) -> Result<Self, Unreadable> {
         let (at, fact) = match declared(&self.text) {
-            Ok(Some((charset, at))) if !same_family(charset, self.charset) => {
-                (at, contradicted(charset, self.charset))
+            Ok(Some((charset, label))) if !same_family(charset, self.charset) => {
+                (label.start, contradicted(&self.text[label], self.charset))
             }
             Ok(_) => return Ok(self),
             Err(unknown) => (unknown.at, unknown.fact),
@@ -153,8 +160,8 @@ impl<'p> Text<'p> {
     }
 }
 
-/// The charset that the XML declaration names, and where it does. A broken declaration names none: the scanner will say so.
-fn declared(text: &[u8]) -> Result<Option<(&'static Charset, usize)>, Unreadable> {
+/// The charset that the XML declaration names, and where its name stands. A broken declaration names none: the scanner will say so.
+fn declared(text: &[u8]) -> Result<Option<(&'static Charset, Range<usize>)>, Unreadable> {
     let Ok(declaration) = declaration::read(text) else {
         return Ok(None);
     };
@@ -162,8 +169,8 @@ fn declared(text: &[u8]) -> Result<Option<(&'static Charset, usize)>, Unreadable
         return Ok(None);
     };
     let at = label.start;
-    known(&text[label])
-        .map(|charset| Some((charset, at)))
+    known(&text[label.clone()])
+        .map(|charset| Some((charset, label)))
         .map_err(|fact| Unreadable { at, fact })
 }
 
@@ -174,9 +181,9 @@ fn known(label: &[u8]) -> Result<&'static Charset, Encoding> {
     }
 }
 
-fn contradicted(declared: &'static Charset, actual: &'static Charset) -> Encoding {
+fn contradicted(declared: &[u8], actual: &'static Charset) -> Encoding {
     Encoding::Contradicted {
-        declared: declared.name(),
+        declared: Name::new(declared),
         actual: actual.name(),
     }
 }

@@ -3,19 +3,19 @@
 
 use std::{error, fmt};
 
-use super::{Encoding, Excerpt, Name, Place, Schema, Syntax};
+use super::{Encoding, Excerpt, Name, Place, Schema, Syntax, syntax::HTML_HELP};
 
 /// Why a page was refused: the finding that decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    finding: Finding,
+    finding: Box<Finding>,
     excerpt: Box<Excerpt>,
 }
 
 impl Fault {
     pub(super) fn new(finding: Finding, excerpt: Excerpt) -> Self {
         Self {
-            finding,
+            finding: finding.into(),
             excerpt: excerpt.into(),
         }
     }
@@ -57,7 +57,7 @@ impl Fault {
 
     /// The whole finding.
     pub fn into_finding(self) -> Finding {
-        self.finding
+        *self.finding
     }
 }
 
@@ -187,6 +187,7 @@ impl Fact {
             Self::Encoding(_) => None,
             Self::Syntax(syntax) => syntax.help(),
             Self::Schema(schema) => schema.help(),
+            Self::Root { found } if found.is_html() => Some(HTML_HELP.into()),
             Self::Root { .. } => {
                 Some("the root must be `<Response>`, in this very spelling".into())
             }
@@ -200,6 +201,10 @@ impl fmt::Display for Fact {
             Self::Encoding(encoding) => encoding.fmt(f),
             Self::Syntax(syntax) => syntax.fmt(f),
             Self::Schema(schema) => schema.fmt(f),
+            Self::Root { found } if found.is_html() => write!(
+                f,
+                "an HTML page, not TwiML: the root element is `<{found}>`, not `<Response>`"
+            ),
             Self::Root { found } => write!(f, "the root element is `<{found}>`, not `<Response>`"),
         }
     }

@@ -1,7 +1,7 @@
 //! Brings the parts together: bytes become text, the scanner reads it, the grammar listens, and the findings get their
 //! places.
 
-use memchr::memchr;
+use memchr::{memchr, memmem};
 
 use super::{
     Excerpt, Fact, Fault, Finding, Kind, Level, Name, Rules, Schema, Strictness, Syntax,
@@ -97,7 +97,8 @@ fn fault(finding: Finding, page: &[u8], charset: Option<&str>, grammar: &Grammar
     Fault::new(finding, excerpt)
 }
 
-/// A page that is no XML, or has another root, has that one finding: Twilio looks no further either.
+/// A document that is not well-formed, or has another root, has no other findings: Twilio looks no further either. Where both
+/// are so the root comes first: a document of another kind is rarely well-formed XML, and what is wrong with it as XML is no help.
 fn findings(page: &[u8], charset: Option<&str>, rules: &Rules) -> Vec<Finding> {
     let text = match Text::read(page, charset) {
         Ok(text) => text,
@@ -105,7 +106,7 @@ fn findings(page: &[u8], charset: Option<&str>, rules: &Rules) -> Vec<Finding> {
     };
     let mut inspector = Inspector::new(rules.grammar(), text.as_bytes());
     if let Err(stopped) = read(&text, &mut inspector) {
-        return vec![of_malformed(&text, stopped, rules.kind())];
+        return of_malformed(&text, stopped, inspector.other_root, rules.kind());
     }
     if let Some(root) = inspector.other_root {
         return vec![of_root(&text, root)];
@@ -136,16 +137,69 @@ fn of_bytes(page: &[u8], unreadable: Unreadable) -> Finding {
 
 /// Plain text in answer to a message is schema validation's concern and a warning (three reports: "Content is not allowed
 /// in prolog", code 12200, nothing sent); anything else that is malformed is an error.
-fn of_malformed(text: &Text<'_>, stopped: Stopped, kind: Kind) -> Finding {
-    let is_text = stopped.fact == Syntax::BeforeRoot && memchr(b'<', text.as_bytes()).is_none();
-    if kind == Kind::Voice || !is_text {
-        return of_syntax(text, stopped);
+fn of_malformed(
+    text: &Text<'_>,
+    stopped: Stopped,
+    other_root: Option<Part<'_>>,
+    kind: Kind,
+) -> Vec<Finding> {
+    let bytes = text.as_bytes();
+    let is_before = matches!(stopped.fact, Syntax::BeforeRoot | Syntax::NoRoot);
+    let is_text = is_before && !bytes.is_empty() && memchr(b'<', bytes).is_none();
+    if kind == Kind::Messaging && is_text {
+        let place = Surveyor::new(text).place(stopped.at);
+        return vec![Finding {
+            level: Level::Warning,
+            ..error(12200, Fact::Schema(Schema::NotMarkup), place)
+        }];
     }
-    let place = Surveyor::new(text).place(stopped.at);
-    Finding {
-        level: Level::Warning,
-        ..error(12200, Fact::Schema(Schema::NotMarkup), place)
+    let is_after = matches!(stopped.fact, Syntax::AfterRoot | Syntax::SecondRoot(_));
+    let first = other_root.map_or(stopped.at, |root| root.at - 1);
+    let known =
+        if (is_before || is_after || other_root.is_some()) && is_php_message(&bytes[first..]) {
+            Some(Syntax::PhpMessage)
+        } else if stopped.fact == Syntax::Doctype && is_html_doctype(&bytes[first..]) {
+            Some(Syntax::HtmlDoctype)
+        } else {
+            None
+        };
+    if let Some(fact) = known {
+        let (at, open) = (first, Vec::new());
+        return vec![of_syntax(text, Stopped { at, fact, open })];
     }
+    let root = other_root.map(|root| of_root(text, root));
+    let syntax = of_syntax(text, stopped);
+    root.into_iter().chain([syntax]).collect()
+}
+
+/// Whether text begins as PHP's messages do: in HTML (`<br />`, line break, `<b>Warning</b>: `), as plain text, or in a table of
+/// its extension Xdebug.
+fn is_php_message(text: &[u8]) -> bool {
+    const KINDS: [&[u8]; 6] = [
+        b"Warning",
+        b"Notice",
+        b"Deprecated",
+        b"Fatal error",
+        b"Parse error",
+        b"Recoverable fatal error",
+    ];
+    let text = text
+        .strip_prefix(b"<br />")
+        .unwrap_or(text)
+        .trim_ascii_start();
+    let (text, end) = match text.strip_prefix(b"<b>") {
+        Some(bold) => (bold, &b"</b>:"[..]),
+        None => (text.strip_prefix(b"PHP ").unwrap_or(text), &b": "[..]),
+    };
+    let mut kinds = KINDS.iter().filter_map(|kind| text.strip_prefix(*kind));
+    let is_xdebug = || memmem::find(&text[..text.len().min(100)], b"xdebug-error").is_some();
+    kinds.any(|rest| rest.starts_with(end)) || is_xdebug()
+}
+
+fn is_html_doctype(text: &[u8]) -> bool {
+    let name = text.get(9..).unwrap_or_default().trim_ascii_start();
+    name.get(..4)
+        .is_some_and(|name| name.eq_ignore_ascii_case(b"html"))
 }
 
 fn of_syntax(text: &Text<'_>, stopped: Stopped) -> Finding {

@@ -31,6 +31,11 @@ impl Name {
         Self(known.into())
     }
 
+    /// Whether it is the root element of an HTML page.
+    pub(super) fn is_html(&self) -> bool {
+        self.0.eq_ignore_ascii_case("html")
+    }
+
     /// The name as shown.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -12,6 +12,10 @@ pub enum Syntax {
     NoRoot,
     /// `[22] prolog`: something else stands before the root.
     BeforeRoot,
+    /// `[22] prolog`: before the document, or in its place, stands a message that PHP prints.
+    PhpMessage,
+    /// `[28] doctypedecl`: that of an HTML page.
+    HtmlDoctype,
     /// `[1] document`: text, or a tag that closes nothing, stands after the root.
     AfterRoot,
     /// `[1] document`: a second root.
@@ -126,6 +130,8 @@ impl fmt::Display for Syntax {
         match self {
             Self::NoRoot => f.write_str("no root element"),
             Self::BeforeRoot => f.write_str("text before the root element"),
+            Self::PhpMessage => f.write_str("a message printed by PHP, outside the TwiML document"),
+            Self::HtmlDoctype => f.write_str("an HTML page, not TwiML: it begins with its DOCTYPE"),
             Self::AfterRoot => f.write_str("text after the root element"),
             Self::SecondRoot(name) => write!(f, "a second root element, `<{name}>`"),
             Self::Doctype => f.write_str("a DOCTYPE"),
@@ -176,6 +182,10 @@ impl Syntax {
             Self::NoRoot | Self::BeforeRoot => {
                 "a page is one `<Response>` element and nothing before it"
             }
+            Self::PhpMessage => {
+                "let PHP write its messages to its log: `display_errors = Off` in php.ini"
+            }
+            Self::HtmlDoctype => HTML_HELP,
             Self::AfterRoot | Self::SecondRoot(_) => {
                 "nothing but comments may follow `</Response>`"
             }
@@ -217,6 +227,10 @@ impl Syntax {
         Some(fixed.into())
     }
 }
+
+/// Where an HTML page comes from that nobody meant to send.
+pub(super) const HTML_HELP: &str =
+    "this may be an error page of the app's framework or of a web server before it";
 
 /// A fact and its offset in the text; boxed, so that the way of a good page stays narrow.
 pub(super) type Stop = Box<(usize, Syntax)>;

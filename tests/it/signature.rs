@@ -2,6 +2,7 @@
 
 mod bodies;
 mod recorded;
+mod shared_key;
 mod tokens;
 
 use crate::support::{App, Builder, Script, Sidecar, Webhook, soon};

@@ -1,6 +1,6 @@
 //! The judge against what others wrote: Twilio's own samples and what its SDKs emit, documents with Twilio's verdict on
-//! them, the W3C's XML suite, and the table of what six SDKs know. All of it is read in place from `../shared`; without that
-//! folder these tests say so and pass.
+//! them, the W3C's XML suite, and the table of what six SDKs know. Other people's documents are read in place from beside the
+//! checkout; where they are missing these tests say so and pass.
 
 use std::{
     collections::HashMap,
@@ -14,11 +14,11 @@ use understudy::twiml::{
 };
 use zip::ZipArchive;
 
-use crate::support::shared;
+use crate::support::{corpus, json_fixture};
 
 /// The documents of a file with one JSON object a line.
 fn documents(file: &str) -> Vec<Value> {
-    let Some(path) = shared(&format!("corpus/{file}.jsonl")) else {
+    let Some(path) = corpus(&format!("{file}.jsonl")) else {
         return Vec::new();
     };
     let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -139,7 +139,7 @@ mod w3c {
 
     /// The suite's documents without a DOCTYPE that are for XML 1.0 in its fifth edition.
     fn suite() -> Vec<Document> {
-        let Some(path) = shared("corpus/xmlts20130923.zip") else {
+        let Some(path) = corpus("xmlts20130923.zip") else {
             return Vec::new();
         };
         let file = File::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -267,15 +267,16 @@ mod table {
         ("Say", "language", 13512),
         ("Conference", "coach", 13240),
         ("Stream", "url", 31922),
+        ("Stream", "track", 31941),
         ("Response", "version", 12101),
     ];
 
+    /// What the table lacks although SDKs had it: the live schema refuses it ("Attribute 'interruptByDtmf' is not allowed to
+    /// appear in element 'ConversationRelay'", 12200, in Twilio's debugger).
+    const REFUSED: &[(&str, &str)] = &[("ConversationRelay", "interruptByDtmf")];
+
     fn schema(kind: Kind) -> Vec<Value> {
-        let Some(path) = shared("facts/twiml-schema.json") else {
-            return Vec::new();
-        };
-        let text = fs::read_to_string(path).expect("can be read");
-        let mut schema: Value = serde_json::from_str(&text).expect("is JSON");
+        let mut schema = json_fixture("twiml-schema.json");
         let elements = schema["kinds"][kind.to_string().to_lowercase()]["elements"].take();
         elements.as_array().expect("is a list").clone()
     }
@@ -405,14 +406,17 @@ mod table {
 
     fn check(kind: Kind, way: &[&str], name: &str, attribute: &Value) {
         let path = format!("{}@{name}", way.join("/"));
+        let tag = *way.last().expect("leads somewhere");
+        if REFUSED.contains(&(tag, name)) {
+            return;
+        }
         let page = with_attribute(way, name, &good_value(attribute));
         assert!(!is_strange(kind, &page, &path), "{path}");
         let is_closed = !attribute["enum_values"][0].is_null() || attribute["type"] == "method";
         assert!(!is_closed || found(kind, &page, &path).is_empty(), "{path}");
-        let tag = way.last().expect("leads somewhere");
         let ours = OURS
             .iter()
-            .find(|(element, attribute, _)| element == tag && *attribute == name);
+            .find(|(element, attribute, _)| *element == tag && *attribute == name);
         let code = attribute["invalid_code"]
             .as_u64()
             .or_else(|| ours.map(|(.., code)| *code))

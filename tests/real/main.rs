@@ -5,6 +5,7 @@
 
 mod attacks;
 mod balanced;
+mod currency;
 mod kubernetes;
 mod machine;
 mod neighbour;
@@ -15,6 +16,7 @@ mod prometheus;
 mod proxy;
 mod replay;
 mod requests;
+mod shared_key;
 mod stream;
 #[allow(unused_imports, reason = "not every tool is needed here")]
 #[path = "../it/support/mod.rs"]

@@ -18,6 +18,9 @@ use crate::requests;
 /// What an app asks for that was started with a login.
 pub(crate) const LOGIN: &str = "hook:s3cret";
 
+/// The secret of the SharedKey that apps on Twilio's packages check signatures with.
+pub(crate) const SHARED_KEY_SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0aabbccdd";
+
 /// An app that exists as a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -191,6 +194,7 @@ fn launch(kind: Kind, port: u16, login: Option<&str>) -> (Child, SocketAddr) {
     command
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/apps"))
         .env("TWILIO_AUTH_TOKEN", requests::token())
+        .env("TWILIO_SHARED_KEY_SECRET", SHARED_KEY_SECRET)
         .stdin(Stdio::null())
         .stdout(writer.try_clone().expect("a second end of the pipe"))
         .stderr(writer);
@@ -232,7 +236,6 @@ fn address_in(line: &str) -> Option<SocketAddr> {
     Some(SocketAddr::from(([127, 0, 0, 1], digits.parse().ok()?)))
 }
 
-/// The Python of the virtual environment that `.ci/run` makes, or else the one that is found first.
 /// Python with the packages that are installed for these tests, if they are.
 pub(crate) fn python() -> Command {
     let ours = installed_packages().join("venv/bin/python");
@@ -244,7 +247,7 @@ pub(crate) fn python() -> Command {
 }
 
 /// Node, which finds the packages that `.ci/run` installs, besides its own.
-fn node() -> Command {
+pub(crate) fn node() -> Command {
     let mut command = Command::new("node");
     if env::var_os("NODE_PATH").is_none() {
         command.env("NODE_PATH", installed_packages().join("node/node_modules"));

@@ -1,4 +1,4 @@
-//! The webhooks of `../shared/requests`: their bytes, and what their manifest says of them.
+//! The webhooks of `tests/fixtures/requests`: their bytes, and what their manifest says of them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -106,5 +106,5 @@ fn end_of_line(bytes: &[u8], from: usize) -> usize {
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/requests")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/requests")
 }

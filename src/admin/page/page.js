@@ -162,11 +162,19 @@ function patchProcess() {
     ["App", told.upstream.url],
     ["Connections to the app", `${number(busy)} busy, ${number(idle)} idle, ${number(opened)} opened so far`],
     ["Connections of clients", number(told.client_connections)],
+    ...signatures(),
     ["Up", `${lasting(told.now_seconds - told.started_at_seconds)}, since ${clock(told.started_at_seconds)}`],
     ["Version", told.version + (told.revision === "unknown" ? "" : ` (${told.revision})`)],
   ];
   const make = ([term]) => el("div", {}, el("dt", {}, term), el("dd"));
   keyed(byId("process"), facts, ([term]) => term, make, (node, [, fact]) => say(node.lastChild, fact));
+}
+
+// Which secret signed the last valid request; nothing where no route checks signatures.
+function signatures() {
+  if (!told.signature) return [];
+  const { name, last_match_seconds: at } = told.signature.secrets[0];
+  return [["Signatures", at ? `last valid one by ${name}, ${clock(at)} (${lasting(now() - at)} ago)` : "no valid one yet"]];
 }
 
 async function reload() {

@@ -43,6 +43,8 @@ pub(in crate::twiml) struct Child {
     pub(in crate::twiml) definition: u16,
     /// Its bit among its parent's children; none beyond the sixty-fourth.
     pub(in crate::twiml) bit: u64,
+    /// Nothing of it is checked.
+    pub(in crate::twiml) unchecked: bool,
 }
 
 /// An attribute that an element takes.
@@ -123,6 +125,12 @@ impl Grammar {
         self.definitions.iter().map(|d| &*d.tag)
     }
 
+    /// Whether any element takes an attribute of this name.
+    pub(in crate::twiml) fn has_attribute(&self, name: &str) -> bool {
+        let mut attributes = self.definitions.iter().flat_map(|d| &d.attributes);
+        attributes.any(|known| known == name)
+    }
+
     /// The names of all elements and of all attributes.
     pub(in crate::twiml) fn names(&self) -> impl Iterator<Item = &str> {
         let attributes = self.definitions.iter().flat_map(|d| &d.attributes);
@@ -138,16 +146,16 @@ impl Grammar {
     }
 
     fn compile(kind: Kind, drafts: Vec<Draft>) -> Arc<Self> {
-        let ids: HashMap<String, u16> = drafts
+        let ids: HashMap<String, (u16, bool)> = drafts
             .iter()
             .zip(0..)
-            .map(|(d, id)| (d.key.clone(), id))
+            .map(|(d, id)| (d.key.clone(), (id, d.unchecked)))
             .collect();
         let mut children = Vec::new();
         let mut attributes = Vec::new();
         for (draft, owner) in drafts.iter().zip(0..) {
             for (place, key) in draft.children.iter().enumerate() {
-                let definition = *ids
+                let (definition, unchecked) = *ids
                     .get(key)
                     .expect("the table defines every child that it names");
                 children.push((
@@ -156,6 +164,7 @@ impl Grammar {
                     Child {
                         definition,
                         bit: bit(place),
+                        unchecked,
                     },
                 ));
             }
@@ -186,6 +195,7 @@ pub(in crate::twiml) struct Draft {
     pub(in crate::twiml) attributes: Vec<DraftAttribute>,
     pub(in crate::twiml) text: Text,
     nesting: Nesting,
+    unchecked: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -252,6 +262,7 @@ impl From<&Element> for Draft {
             shared,
             text,
             nesting,
+            unchecked,
         } = *element;
         let attribute = |a: &Attribute| DraftAttribute {
             name: a.name.to_owned(),
@@ -267,6 +278,7 @@ impl From<&Element> for Draft {
             attributes: attributes.iter().chain(shared).map(attribute).collect(),
             text,
             nesting,
+            unchecked,
         }
     }
 }

@@ -1,13 +1,18 @@
 //! Whether text is a JSON document (RFC 8259). Only that: nothing is built, nothing allocated, and no nesting makes it
 //! recurse.
 
+use memchr::{memchr2, memmem};
+
 use super::value::Verdict;
 
 /// How deep arrays and objects may nest before nobody can say.
 const MAX_DEPTH: u32 = 128;
 
-/// Only what sets out to be an object or an array, and which no parser would take, is beyond doubt: Twilio's own SDKs put
-/// plain words where JSON belongs (`<Task>foo</Task>`), and many a parser takes single quotes, bare keys and one comma more.
+/// Only a document that begins as an object or an array, and that no parser in use would accept, is certainly not JSON.
+/// Twilio's own SDKs put plain words where JSON belongs (`<Task>foo</Task>`), and nobody knows which parser Twilio uses. So
+/// whatever Gson, Jackson and org.json accept in their lenient modes is doubtful: comments, single quotes, words without
+/// quotes, line breaks in strings, any escape, `NaN`, one comma more or one value less, `;` for `,` and `=` for `:`, and
+/// anything behind the first value.
 pub(super) fn check(text: &[u8]) -> Verdict {
     let parse = |loosely| {
         Reader {
@@ -45,7 +50,9 @@ impl Reader<'_> {
         self.value()?;
         while self.depth > 0 {
             match (self.next()?, self.is_in_object()) {
-                (b',', _) if self.loosely && self.closes() => {}
+                (b',' | b';', _) if self.loosely && self.closes() => {}
+                (b';', true) if self.loosely => self.member()?,
+                (b';', false) if self.loosely => self.value()?,
                 (b',', true) => self.member()?,
                 (b',', false) => self.value()?,
                 (b'}', true) | (b']', false) => self.leave(),
@@ -53,12 +60,15 @@ impl Reader<'_> {
             }
         }
         self.space();
-        good(self.rest.is_empty())
+        good(self.loosely || self.rest.is_empty())
     }
 
     /// A value, or as much of it as comes before the first comma or end of its own.
     fn value(&mut self) -> Result<(), Fault> {
         loop {
+            if self.leaves_out_value() {
+                return Ok(());
+            }
             match self.next()? {
                 b'{' => self.enter(1)?,
                 b'[' => self.enter(0)?,
@@ -86,7 +96,21 @@ impl Reader<'_> {
             first if self.loosely => good(is_bare(first)).map(|()| self.skip(is_bare))?,
             _ => return Err(Fault::NotJson),
         }
-        good(self.next()? == b':')
+        match self.next()? {
+            b':' => Ok(()),
+            b'=' if self.loosely => {
+                self.rest = self.rest.strip_prefix(b">").unwrap_or(self.rest);
+                Ok(())
+            }
+            _ => Err(Fault::NotJson),
+        }
+    }
+
+    /// Whether a separator comes next where an array's value is expected.
+    fn leaves_out_value(&mut self) -> bool {
+        self.space();
+        let is_in_array = self.depth > 0 && !self.is_in_object();
+        self.loosely && is_in_array && matches!(self.rest, [b',' | b';', ..])
     }
 
     fn is_quote(&self, byte: u8) -> bool {
@@ -99,7 +123,7 @@ impl Reader<'_> {
             match self.take()? {
                 end if end == quote => return Ok(()),
                 b'\\' => self.escape()?,
-                0..0x20 => return Err(Fault::NotJson),
+                0..0x20 if !self.loosely => return Err(Fault::NotJson),
                 _ => {}
             }
         }
@@ -107,8 +131,8 @@ impl Reader<'_> {
 
     fn escape(&mut self) -> Result<(), Fault> {
         match self.take()? {
+            _ if self.loosely => Ok(()),
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(()),
-            b'\'' => good(self.loosely),
             b'u' => {
                 let (digits, rest) = self.rest.split_at_checked(4).ok_or(Fault::NotJson)?;
                 self.rest = rest;
@@ -120,6 +144,11 @@ impl Reader<'_> {
 
     /// The rest of a literal or a number.
     fn word(&mut self, first: u8) -> Result<(), Fault> {
+        if self.loosely {
+            let bare = |byte| is_bare(byte) || matches!(byte, b'+' | b'.');
+            self.skip(bare);
+            return good(bare(first));
+        }
         let literal: &[u8] = match first {
             b't' => b"rue",
             b'f' => b"alse",
@@ -191,7 +220,20 @@ impl Reader<'_> {
     }
 
     fn space(&mut self) {
-        self.skip(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n'));
+        loop {
+            self.skip(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n'));
+            let comment = match self.rest {
+                _ if !self.loosely => return,
+                [b'/', b'*', rest @ ..] => memmem::find(rest, b"*/").map(|end| &rest[end + 2..]),
+                [b'/', b'/', rest @ ..] | [b'#', rest @ ..] => {
+                    let end = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+                    Some(&rest[end..])
+                }
+                _ => return,
+            };
+            let Some(rest) = comment else { return };
+            self.rest = rest;
+        }
     }
 
     fn skip(&mut self, what: fn(u8) -> bool) {
@@ -278,6 +320,15 @@ mod tests {
             "[1,]",
             "{\"a\":1,}",
             "[[1,],]",
+            "[,]",
+            "[1,,2]",
+            "[] []",
+            "{\"a\":\"one\ntwo\tthree\"}",
+            "{\"a\":NaN,\"b\":-Infinity,\"c\":None,\"d\":True}",
+            "{\"a\":+1,\"b\":.5,\"c\":1.,\"d\":0x1F,\"e\":007}",
+            "/* one */{\"a\"://two\n1,#three\n\"b\":2}// four",
+            "{\"a\":\"\\x\\'\"}",
+            "{a=1;b=>two}",
             &deep(129),
         ] {
             assert_eq!(check(doubtful.as_bytes()), Verdict::Doubtful, "{doubtful}");
@@ -286,10 +337,13 @@ mod tests {
             " {\"a\":}",
             "{not json}",
             "[1",
-            "[,]",
+            "{\"a\":\"b",
             "{,}",
             "{a:1,,}",
-            "[] []",
+            "{a:1 b:2}",
+            "[1}",
+            "{\"a\":1]",
+            "{\"a\":1 /* open }",
         ] {
             assert_eq!(check(bad.as_bytes()), Verdict::Bad, "{bad}");
         }

@@ -1,12 +1,12 @@
 //! What may answer a message: <https://www.twilio.com/docs/messaging/twiml>.
 
-use super::{Element, Value, any, element, error, method, one_of, url, warning};
+use super::{Element, Value, any, attribute, element, error, method, url, warning};
 
 pub(super) const MESSAGING: &[Element] = &[
     element("Response")
         .holds("Message Redirect Sms")
         .stray(warning(14110))
-        .takes(&[one_of("version", &["2008-08-01", "2010-04-01"]).fails(12101)]),
+        .takes(&[attribute("version", Value::Version).fails(12101)]),
     element("Message")
         .holds("Body Media")
         .needs_text(warning(14103))

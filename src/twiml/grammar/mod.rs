@@ -6,7 +6,13 @@
 //! it knows more; its error dictionary, for codes and levels; and its old XSD (2011 to 2016), for what is legacy and still
 //! on the wire. Sets that Twilio extends from week to week (voices, languages, models) are open here.
 //!
-//! Where it is not certain that Twilio could not act, a rule warns, whatever the dictionary says.
+//! A rule is an error only where it is certain that Twilio could not act, whatever the dictionary says. So every rule was
+//! asked: if Twilio added an element, an attribute or a value tomorrow, would this rule reject a good document? If it would,
+//! it warns. An error needs names that are known, and known not to fit: a verb where only nouns may stand, a URL without a
+//! host, text over a documented limit. A name that nobody knows is a warning, and an element that holds one, or has an
+//! attribute that nobody knows, breaks no rule about the whole of it worse than that.
+//!
+//! How to add what Twilio has released, and how to find out that it has: `docs/twiml.md`.
 
 mod compiled;
 mod json;
@@ -32,6 +38,8 @@ pub(super) struct Element {
     shared: &'static [Attribute],
     pub(super) text: Text,
     pub(super) nesting: Nesting,
+    /// Nothing is known of what it takes and holds, so nothing of it is checked.
+    unchecked: bool,
 }
 
 /// What text an element may hold.
@@ -91,9 +99,14 @@ impl Code {
     /// What is only doubtful is never an error.
     pub(super) fn given(self, verdict: Verdict) -> Self {
         match verdict {
-            Verdict::Doubtful => warning(self.number),
+            Verdict::Doubtful => self.as_warning(),
             Verdict::Good | Verdict::Bad => self,
         }
+    }
+
+    /// The same code, as a warning.
+    pub(super) fn as_warning(self) -> Self {
+        warning(self.number)
     }
 }
 
@@ -142,10 +155,17 @@ const fn element(key: &'static str) -> Element {
         shared: &[],
         text,
         nesting,
+        unchecked: false,
     }
 }
 
 impl Element {
+    /// May have any attributes and hold anything.
+    const fn unchecked(mut self) -> Self {
+        self.unchecked = true;
+        self
+    }
+
     /// May hold these elements.
     const fn holds(mut self, children: &'static str) -> Self {
         self.children = children;
@@ -227,7 +247,7 @@ impl Attribute {
         self
     }
 
-    /// With another value Twilio can't act.
+    /// With a value that is certainly not one of these Twilio can't act. Not for a set that Twilio may add to.
     const fn fails(mut self, number: u32) -> Self {
         self.code = error(number);
         self

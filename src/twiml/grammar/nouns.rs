@@ -19,7 +19,7 @@ pub(super) const NOUNS: &[Element] = &[
     // Gone from twilio-python and twilio-ruby in 2026, still in the others.
     element("Assistant")
         .holds("Language Parameter")
-        .takes(&[any("id")])
+        .takes(&[any("id"), any("interruptByDtmf")])
         .and(CONVERSATION),
     element("Autopilot").needs_text(SCHEMA),
     element("Conversation").takes(&[
@@ -48,11 +48,24 @@ pub(super) const NOUNS: &[Element] = &[
         ),
     ]),
     element("ConversationRelay")
-        .holds("Language Parameter")
+        .holds("Failover Language Parameter")
         .takes(&[
             attribute("url", Value::Socket),
             any("events"),
             any("eotThreshold"),
+            any("applicationReconnect"),
+            any("asrSmartFormat"),
+            any("conversationConfiguration"),
+            any("conversationId"),
+            any("customerName"),
+            any("eagerEotThreshold"),
+            any("echoPromptFiltering"),
+            any("elevenlabsLanguageTextNormalization"),
+            any("includeInPrompt"),
+            any("partialPromptOnHangup"),
+            any("ttsLanguageTextNormalization"),
+            any("ttsTextNormalization"),
+            any("turnDetection"),
             // twilio-python and twilio-ruby write these four so …
             any("backgroundNoiseReduction"),
             any("speechTimeout"),
@@ -65,6 +78,8 @@ pub(super) const NOUNS: &[Element] = &[
             any("ignorebackchannel"),
         ])
         .and(CONVERSATION),
+    // Announced in Twilio's changelog of 2026-11-18, in no SDK yet: what it takes is not known.
+    element("Failover").unchecked(),
     element("ConversationRelaySession").takes(&[any("connector"), any("sessionConfiguration")]),
     element("Room").needs_text(SCHEMA).takes(&[
         any("participantIdentity"),
@@ -110,7 +125,7 @@ pub(super) const NOUNS: &[Element] = &[
             boolean("muted").warns(13230),
             one_of("beep", &["true", "false", "onEnter", "onExit"]).warns(13235),
             boolean("startConferenceOnEnter").warns(13232),
-            boolean("endConferenceOnExit").fails(13231),
+            boolean("endConferenceOnExit").warns(13231),
             url("waitUrl").warns(13233),
             method("waitMethod").warns(13234),
             whole("maxParticipants"),
@@ -124,7 +139,7 @@ pub(super) const NOUNS: &[Element] = &[
             ),
             // Whether it is a live participant can't be seen from here.
             attribute("coach", Value::Sid("CA")).warns(13240),
-            one_of("trim", TRIM_OR_BOOLEAN).fails(13239),
+            one_of("trim", TRIM_OR_BOOLEAN).warns(13239),
             some_of(
                 "statusCallbackEvent",
                 &[
@@ -179,7 +194,7 @@ pub(super) const NOUNS: &[Element] = &[
         .at_most(64, error(14213))
         .takes(&[
             url("url").fails(14211),
-            method("method").fails(14210),
+            method("method").warns(14210),
             // Whether it is one of the account's can't be seen from here.
             attribute("reservationSid", Value::Sid("WR")).warns(14215),
             any("postWorkActivitySid"),
@@ -234,14 +249,26 @@ pub(super) const NOUNS: &[Element] = &[
         url("statusCallback"),
         method("statusCallbackMethod"),
     ]),
-    element("Stream").holds("Parameter").takes(&[
+    // `name` says which filter is started or stopped.
+    element("MediaFilter").holds("Parameter").takes(&[
         any("name"),
-        any("connectorName"),
-        attribute("url", Value::Socket).warns(31922),
         one_of("track", TRACKS),
-        url("statusCallback"),
-        method("statusCallbackMethod"),
+        one_of("filterType", &["noise"]),
+        any("model"),
     ]),
+    element("Stream")
+        .holds("Parameter")
+        .takes(&[one_of("track", TRACKS).warns(31941)])
+        .and(STREAM),
+    // A stream in both directions can send only what comes in: documentation of <Connect><Stream>, error 31941.
+    element("Connect/Stream")
+        .holds("Parameter")
+        .takes(&[attribute(
+            "track",
+            Value::OneOfNot(&["inbound_track"], &["outbound_track", "both_tracks"]),
+        )
+        .fails(31941)])
+        .and(STREAM),
     element("Transcription").holds("Config Parameter").takes(&[
         any("name"),
         one_of("track", TRACKS),
@@ -274,6 +301,10 @@ pub(super) const NOUNS: &[Element] = &[
         any("voice"),
         any("transcriptionProvider"),
         any("speechModel"),
+        any("asrSmartFormat"),
+        any("hints"),
+        any("ttsTextNormalization"),
+        any("ttsLanguageTextNormalization"),
     ]),
     element("Parameter").takes(&[any("name"), any("value")]),
     element("Uri")
@@ -285,6 +316,18 @@ pub(super) const NOUNS: &[Element] = &[
             any("username"),
             any("password"),
         ]),
+];
+
+/// Where a stream goes to.
+const STREAM: &[Attribute] = &[
+    any("name"),
+    any("connectorName"),
+    // May be relative: documentation of <Stream>.
+    attribute("url", Value::SocketOrRelative).warns(31922),
+    url("statusCallback"),
+    method("statusCallbackMethod"),
+    any("audioFormat"),
+    any("sampleRate"),
 ];
 
 /// How an assistant talks and listens.
@@ -309,7 +352,6 @@ const CONVERSATION: &[Attribute] = &[
     any("elevenlabsTextNormalization"),
     any("interruptSensitivity"),
     any("debug"),
-    any("interruptByDtmf"), // in twilio-java until 2025
 ];
 
 /// Callbacks on a call's progress.

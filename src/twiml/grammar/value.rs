@@ -1,7 +1,7 @@
 //! What values attributes take, and what forms text may have: checks that need nothing but the value itself.
 //!
-//! Three verdicts, because Twilio is known to be lenient and nobody knows how far: what is empty, written in other letters,
-//! or half right is [`Verdict::Doubtful`] and never refused.
+//! Three verdicts, because Twilio is known to be lenient and nobody knows how far. A value that nobody knows may be one that
+//! Twilio has added since, so it is [`Verdict::Doubtful`] and never an error.
 
 use std::{borrow::Cow, fmt};
 
@@ -19,6 +19,8 @@ pub(in crate::twiml) enum Value {
     Url,
     /// Absolute with `wss`.
     Socket,
+    /// Absolute with `wss`, or relative.
+    SocketOrRelative,
     /// A whole number, not negative.
     Whole,
     /// Such a number, or this word.
@@ -29,6 +31,10 @@ pub(in crate::twiml) enum Value {
     Amount,
     /// One of these.
     OneOf(&'static [&'static str]),
+    /// One of these, and certainly none of the others.
+    OneOfNot(&'static [&'static str], &'static [&'static str]),
+    /// A version of TwiML, which is a date.
+    Version,
     /// Some of these, with spaces between.
     SomeOf(&'static [&'static str]),
     /// A voice of Twilio's, or `Provider.Name`.
@@ -60,9 +66,9 @@ pub(in crate::twiml) enum Value {
 pub(in crate::twiml) enum Verdict {
     /// As documented.
     Good,
-    /// Not as documented, but Twilio may well take it.
+    /// Not as documented, but Twilio may take it, today or tomorrow.
     Doubtful,
-    /// Can't be meant.
+    /// Known, and known not to fit. A value that is only warned of may be so called where nobody knows it.
     Bad,
 }
 
@@ -89,13 +95,23 @@ impl Value {
             Self::Any => Good,
             Self::Url => url(value),
             Self::Socket => good_if(value.is_empty() || starts_with(value, "wss://")),
+            Self::SocketOrRelative => {
+                good_if(scheme(value).is_none_or(|(scheme, _)| is_nearly(scheme, "wss")))
+            }
             Self::Whole => whole(value),
             Self::WholeOr(word) if value == word.as_bytes() => Good,
             Self::WholeOr(_) => whole(value),
             Self::Wholes => all_bytes(value, |b| b.is_ascii_digit() || b.is_ascii_whitespace()),
             Self::Amount => amount(value),
-            Self::OneOf(set) => one_of(set, value),
-            Self::SomeOf(set) => some_of(set, value),
+            Self::OneOf(set) => good_or_doubtful(is_in(set, value)),
+            Self::OneOfNot(_, unfit) if is_in(unfit, value) => Bad,
+            Self::OneOfNot(set, _) => good_or_doubtful(is_in(set, value)),
+            Self::Version if is_in(VERSIONS, value) => Good,
+            Self::Version => match is_date(value) || value.trim_ascii().is_empty() {
+                true => Doubtful,
+                false => Bad,
+            },
+            Self::SomeOf(set) => good_or_doubtful(are_in(set, value)),
             Self::Voice => {
                 good_if(matches!(value, b"man" | b"woman" | b"alice") || value.contains(&b'.'))
             }
@@ -119,6 +135,10 @@ fn good_if(good: bool) -> Verdict {
     if good { Good } else { Bad }
 }
 
+fn good_or_doubtful(good: bool) -> Verdict {
+    if good { Good } else { Doubtful }
+}
+
 fn all_bytes(value: &[u8], good: impl Fn(u8) -> bool) -> Verdict {
     good_if(value.iter().all(|&b| good(b)))
 }
@@ -127,42 +147,21 @@ fn is_in(set: &[&str], value: &[u8]) -> bool {
     set.iter().any(|good| good.as_bytes() == value)
 }
 
-fn is_nearly_in(set: &[&str], value: &[u8]) -> bool {
-    set.iter()
-        .any(|good| good.as_bytes().eq_ignore_ascii_case(value))
+/// Whether these are words of the set, at least one, with spaces between.
+fn are_in(set: &[&str], value: &[u8]) -> bool {
+    let mut words = value.split(|&b| b == b' ').filter(|word| !word.is_empty());
+    !value.is_empty() && words.all(|word| is_in(set, word))
 }
 
-fn one_of(set: &[&str], value: &[u8]) -> Verdict {
-    if is_in(set, value) {
-        return Good;
-    }
-    let value = value.trim_ascii();
-    let is_truth = is_in(set, b"true") && is_nearly_in(TRUTHS, value);
-    if value.is_empty() || is_truth || is_nearly_in(set, value) {
-        Doubtful
-    } else {
-        Bad
-    }
-}
+/// <https://www.twilio.com/docs/api/errors/12101>
+const VERSIONS: &[&str] = &["2008-08-01", "2010-04-01"];
 
-/// What other languages print for `true` and `false`, and XML Schema takes for them in part.
-const TRUTHS: &[&str] = &["1", "0", "yes", "no", "on", "off"];
-
-/// With a comma for a space, or with one unknown word among known ones, Twilio may still take the rest.
-fn some_of(set: &[&str], value: &[u8]) -> Verdict {
-    if !value.is_empty()
-        && value
-            .split(|&b| b == b' ')
-            .all(|word| word.is_empty() || is_in(set, word))
-    {
-        return Good;
-    }
-    let mut words = value.split(|&b| b == b',' || b.is_ascii_whitespace());
-    if value.trim_ascii().is_empty() || words.any(|word| is_nearly_in(set, word)) {
-        Doubtful
-    } else {
-        Bad
-    }
+fn is_date(value: &[u8]) -> bool {
+    let mut parts = value.split(|&b| b == b'-');
+    [4, 2, 2].iter().all(|digits| {
+        let part = parts.next().unwrap_or_default();
+        part.len() == *digits && whole(part) == Good
+    }) && parts.next().is_none()
 }
 
 fn whole(value: &[u8]) -> Verdict {
@@ -178,31 +177,39 @@ fn amount(value: &[u8]) -> Verdict {
     }
 }
 
-/// Only a scheme that Twilio does not speak, or no host after one that it does, is beyond doubt (error 11100).
+/// Only a scheme that is known and that Twilio certainly does not ask for, or no host after one that it does, is beyond doubt
+/// (error 11100).
 fn url(value: &[u8]) -> Verdict {
-    let value = value.trim_ascii();
-    let colon = value
-        .iter()
-        .take_while(|&&b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
-        .count();
     let spaced = || {
-        if value.iter().any(u8::is_ascii_whitespace) {
-            Doubtful
-        } else {
-            Good
-        }
+        let has_space = value.trim_ascii().iter().any(u8::is_ascii_whitespace);
+        good_or_doubtful(!has_space)
     };
-    let Some(rest) = value[colon..].strip_prefix(b"://") else {
+    let Some((scheme, rest)) = scheme(value) else {
         return spaced();
     };
-    let known = [&b"http"[..], b"https"]
-        .iter()
-        .any(|scheme| value[..colon].eq_ignore_ascii_case(scheme));
+    let is_one_of = |schemes: &[&str]| schemes.iter().any(|known| is_nearly(scheme, known));
     match rest.first() {
-        _ if !known => Bad,
+        _ if is_one_of(&OTHER_SCHEMES) => Bad,
+        _ if !is_one_of(&["http", "https"]) => Doubtful,
         None | Some(b'/' | b'?' | b'#') => Bad,
         Some(_) => spaced(),
     }
+}
+
+/// Schemes of URLs that no webhook and no media file is fetched by.
+const OTHER_SCHEMES: [&str; 6] = ["file", "ftp", "ftps", "sftp", "ws", "wss"];
+
+/// The scheme of an absolute URL, and what follows its `://`.
+fn scheme(value: &[u8]) -> Option<(&[u8], &[u8])> {
+    let value = value.trim_ascii();
+    let of_scheme = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
+    let end = value.iter().take_while(|b| of_scheme(b)).count();
+    let (scheme, rest) = value.split_at(end);
+    rest.strip_prefix(b"://").map(|rest| (scheme, rest))
+}
+
+fn is_nearly(value: &[u8], word: &str) -> bool {
+    value.eq_ignore_ascii_case(word.as_bytes())
 }
 
 fn starts_with(value: &[u8], scheme: &str) -> bool {
@@ -254,11 +261,13 @@ impl fmt::Display for Expected {
             Value::Any => Cow::from("any text"),
             Value::Url => "a relative URL, or one that begins with `https://` or `http://`".into(),
             Value::Socket => "a URL that begins with `wss://`".into(),
+            Value::SocketOrRelative => "a relative URL, or one that begins with `wss://`".into(),
             Value::Whole => "a whole number".into(),
             Value::WholeOr(word) => format!("a whole number, or `{word}`").into(),
             Value::Wholes => "whole numbers with spaces between".into(),
             Value::Amount => "a sum such as `20.45`, without its currency".into(),
-            Value::OneOf(set) => listed("or", set).into(),
+            Value::OneOf(set) | Value::OneOfNot(set, _) => listed("or", set).into(),
+            Value::Version => listed("or", VERSIONS).into(),
             Value::SomeOf(set) => {
                 format!("some of {}, with spaces between", listed("and", set)).into()
             }

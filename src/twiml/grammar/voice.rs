@@ -12,7 +12,7 @@ pub(super) const VERBS: &[Element] = &[
             "Annotate Connect Dial Echo Enqueue Gather Hangup Leave Pause Pay Play \
              Prompt Queue Record Redirect Refer Reject Say Sms Start Stop",
         )
-        .takes(&[one_of("version", &["2008-08-01", "2010-04-01"]).fails(12101)]),
+        .takes(&[attribute("version", Value::Version).fails(12101)]),
     element("Annotate")
         .holds("BillingReferenceTag")
         .needs_child(error(13110))
@@ -21,7 +21,7 @@ pub(super) const VERBS: &[Element] = &[
     element("Connect")
         .holds(
             "AiSession Assistant Autopilot Conversation ConversationRelay \
-             ConversationRelaySession Room Stream VirtualAgent",
+             ConversationRelaySession Room Connect/Stream VirtualAgent",
         )
         .takes(&[url("action"), method("method"), whole("timeout")]),
     element("Dial")
@@ -66,9 +66,9 @@ pub(super) const VERBS: &[Element] = &[
         .takes(&[
             url("action").fails(14203),
             whole("maxQueueSize"),
-            method("method").fails(14201),
+            method("method").warns(14201),
             url("waitUrl").fails(14202),
-            method("waitUrlMethod").fails(14206),
+            method("waitUrlMethod").warns(14206),
             // Whether it is one of the account's can't be seen from here.
             attribute("workflowSid", Value::Sid("WW")).warns(14220),
         ]),
@@ -91,7 +91,7 @@ pub(super) const VERBS: &[Element] = &[
             any("hints"),
             boolean("bargeIn").warns(13332),
             boolean("debug"),
-            boolean("actionOnEmptyResult").fails(13338),
+            boolean("actionOnEmptyResult").warns(13338),
             any("speechModel"),
             boolean("enhanced"),
             any("acknowledgeSoundUrl"), // in twilio-python until 2017
@@ -179,7 +179,7 @@ pub(super) const VERBS: &[Element] = &[
         one_of("trim", TRIM_OR_BOOLEAN).warns(13699),
         url("recordingStatusCallback"),
         method("recordingStatusCallbackMethod"),
-        some_of("recordingStatusCallbackEvent", RECORDING_EVENTS).fails(13621),
+        some_of("recordingStatusCallbackEvent", RECORDING_EVENTS).warns(13621),
         boolean("transcribe").warns(13614),
         url("transcribeCallback").fails(13257),
         any("recordingConfigurationId"),
@@ -217,12 +217,12 @@ pub(super) const VERBS: &[Element] = &[
             url("statusCallback").warns(14105),
         ]),
     element("Start")
-        .holds("Recording Siprec Stream Transcription")
+        .holds("MediaFilter Recording Siprec Stream Transcription")
         .stray(error(14300))
         .takes(&[url("action"), method("method")]),
     element("Stop")
         // No SDK has `Recording` here; the page of error 14300 does.
-        .holds("Recording Siprec Stream Transcription")
+        .holds("MediaFilter Recording Siprec Stream Transcription")
         .stray(error(14300)),
 ];
 

@@ -47,6 +47,8 @@ struct Frame<'t> {
     children: u64,
     /// Whether it holds anything that the grammar doesn't know.
     strange: bool,
+    /// Whether it has an attribute that the grammar doesn't know.
+    unknown_attribute: bool,
     /// The bytes of its text and that of its children, space on its own aside; no character has less than one.
     bytes: usize,
     /// Whether it holds text itself.
@@ -67,6 +69,15 @@ impl<'t> Frame<'t> {
         Name::new(self.name.raw)
     }
 
+    /// The code of a rule about the whole element. What nobody knows in it may be why it is as it is.
+    fn code(&self, code: Code) -> Code {
+        if self.strange || self.unknown_attribute {
+            code.as_warning()
+        } else {
+            code
+        }
+    }
+
     fn has_stand_in(&self, rules: &Definition) -> bool {
         let (attributes, children) = rules.stand_ins;
         self.strange || self.attributes & attributes != 0 || self.children & children != 0
@@ -80,6 +91,7 @@ impl<'t> Frame<'t> {
             attributes: 0,
             children: 0,
             strange: false,
+            unknown_attribute: false,
             bytes: 0,
             spoken: false,
             run: Run::None,
@@ -105,6 +117,10 @@ impl<'t> Sink<'t> for Inspector<'_, 't> {
         parent.children |= child.bit;
         if let (true, Some(code)) = (again, twice) {
             self.second_child(name, code);
+        }
+        if child.unchecked {
+            self.passed_over = 1;
+            return;
         }
         self.open.push(Frame::new(child.definition, name));
     }
@@ -193,14 +209,11 @@ impl<'g, 't> Inspector<'g, 't> {
     /// Rules on an element as a whole, once it is closed.
     #[inline]
     fn look_back(&mut self, rules: &Definition, end: usize) {
-        if let Some(broken) = self
-            .open
-            .last()
-            .and_then(|frame| self.on_text(frame, rules, end))
-        {
-            self.report(broken);
-        }
-        if let Some(broken) = self.open.last().and_then(|frame| on_children(frame, rules)) {
+        let Some(frame) = self.open.last() else {
+            return;
+        };
+        let broken = [self.on_text(frame, rules, end), on_children(frame, rules)];
+        for broken in broken.into_iter().flatten() {
             self.report(broken);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Broken, Found, Inspector, MAX_FINDINGS, names};
 use crate::twiml::{
-    Level, Name, Schema,
+    Kind, Level, Name, Schema,
     grammar::{Code, Expected, Grammar, SCHEMA, Taken, Verdict},
     nearest::nearest,
     part::Part,
@@ -21,9 +21,15 @@ impl<'t> Inspector<'_, 't> {
             let fact = self.strangeness(name, parent);
             self.note(name, SCHEMA, fact, self.path(Some(name), None));
         }
-        if let Some(code) = self.grammar.definition(parent).nesting.stray
-            && self.wants(code)
-        {
+        let Some(code) = self.grammar.definition(parent).nesting.stray else {
+            return;
+        };
+        let code = if is_twilios(name) {
+            code
+        } else {
+            code.as_warning()
+        };
+        if self.wants(code) {
             let fact = self.stray(name, parent);
             self.note(name, code, fact, self.path(Some(name), None));
         }
@@ -42,14 +48,15 @@ impl<'t> Inspector<'_, 't> {
     /// Known and misplaced, or known to the other grammar, or unknown altogether.
     fn strangeness(&self, child: Part<'t>, parent: u16) -> Schema {
         let raw = String::from_utf8_lossy(child.raw);
-        let homes: Box<[Name]> = self.grammar.homes_of(&raw).map(Name::of).collect();
+        let mut homes: Vec<Name> = self.grammar.homes_of(&raw).map(Name::of).collect();
+        homes.dedup();
         let (name, parent_name) = (Name::new(child.raw), self.grammar.definition(parent).name());
         let kind = self.grammar.kind().other();
         if !homes.is_empty() {
             Schema::MisplacedElement {
                 name,
                 parent: parent_name,
-                homes,
+                homes: homes.into(),
             }
         } else if Grammar::of(kind).tags().any(|tag| tag == raw) {
             Schema::OtherKind {
@@ -80,6 +87,15 @@ impl<'t> Inspector<'_, 't> {
             .map(Name::of)
     }
 
+    /// None for a name that is right on another element: that is no spelling mistake.
+    fn nearest_attribute(&self, name: &str, element: u16) -> Option<Name> {
+        if self.grammar.has_attribute(name) {
+            return None;
+        }
+        let known = self.grammar.definition(element).attributes().iter();
+        nearest(name, known.map(|known| &**known)).map(Name::of)
+    }
+
     #[cold]
     pub(super) fn second_child(&mut self, name: Part<'t>, code: Code) {
         let Some(frame) = self.open.last().filter(|_| self.wants(code)) else {
@@ -95,19 +111,16 @@ impl<'t> Inspector<'_, 't> {
 
     #[cold]
     pub(super) fn unknown_attribute(&mut self, name: Part<'t>) {
+        if is_of_xml_schema(name) {
+            return;
+        }
+        if let Some(frame) = self.open.last_mut() {
+            frame.unknown_attribute = true;
+        }
         let Some(frame) = self.open.last().filter(|_| self.wants(SCHEMA)) else {
             return;
         };
-        let known = self
-            .grammar
-            .definition(frame.definition)
-            .attributes()
-            .iter();
-        let nearest = nearest(
-            &String::from_utf8_lossy(name.raw),
-            known.map(|known| &**known),
-        );
-        let nearest = nearest.map(Name::of);
+        let nearest = self.nearest_attribute(&String::from_utf8_lossy(name.raw), frame.definition);
         let fact = Schema::UnknownAttribute {
             name: Name::new(name.raw),
             element: frame.element(),
@@ -148,6 +161,7 @@ impl<'t> Inspector<'_, 't> {
     /// Notes what the innermost element has broken.
     #[cold]
     pub(super) fn report(&mut self, (part, code, fact): Broken<'t>) {
+        let code = self.open.last().map_or(code, |frame| frame.code(code));
         if self.wants(code) {
             self.note(part, code, fact, self.path(None, None));
         }
@@ -183,4 +197,18 @@ impl<'t> Inspector<'_, 't> {
         }
         path.into()
     }
+}
+
+/// Whether Twilio has an element of this name, in answer to a call or to a message. What a configuration adds is known only in
+/// part, so it doesn't count.
+fn is_twilios(name: Part<'_>) -> bool {
+    let raw = String::from_utf8_lossy(name.raw);
+    let mut kinds = [Kind::Voice, Kind::Messaging].into_iter();
+    kinds.any(|kind| Grammar::of(kind).tags().any(|tag| tag == raw))
+}
+
+/// Whether an attribute is XML Schema's own, which validation by a schema takes for no attribute at all: .NET's XmlSerializer
+/// declares its prefixes on every root.
+fn is_of_xml_schema(name: Part<'_>) -> bool {
+    name.raw.starts_with(b"xmlns:") || name.raw.starts_with(b"xsi:")
 }

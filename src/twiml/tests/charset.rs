@@ -47,14 +47,17 @@ fn content_type_wins_over_the_declaration() {
 
 #[test]
 fn invalid_bytes_are_no_text() {
-    let invalid = |charset, at| Err((Fact::Encoding(Encoding::Invalid { charset }), at));
+    let invalid = |charset, at| {
+        let charset = name(charset);
+        Err((Fact::Encoding(Encoding::Invalid { charset }), at))
+    };
     assert_eq!(
         judged(b"<Response>\xE9</Response>", None),
         invalid("UTF-8", 10)
     );
     assert_eq!(
         judged(b"<Response>\x81\xFF</Response>", Some("shift_jis")),
-        invalid("Shift_JIS", 10)
+        invalid("shift_jis", 10)
     );
     assert_eq!(
         judged(b"\xFF\xFE<\0\0\xD8<\0", None),

@@ -39,6 +39,21 @@ mod elements {
             => ["warning 12200 Response/Start/Number", "error 14300 Response/Start/Number"];
         noun_in_stop("<Stop><Room>1</Room></Stop>")
             => ["warning 12200 Response/Stop/Room", "error 14300 Response/Stop/Room"];
+        unknown_noun_in_start("<Start><Clarify/></Start>")
+            => ["warning 12200 Response/Start/Clarify", "warning 14300 Response/Start/Clarify"];
+        noun_as_twilio_go_writes_it("<Start><SipRec name='a'/></Start>")
+            => ["warning 12200 Response/Start/SipRec", "warning 14300 Response/Start/SipRec"];
+        media_filter("<Start><MediaFilter name='a' track='inbound_track' filterType='noise' model='m'>\
+            <Parameter name='b' value='c'/></MediaFilter></Start><Stop><MediaFilter name='a'/></Stop>") => [];
+        nothing_is_known_of_failover(
+            "<Connect><ConversationRelay url='wss://x'><Failover a='b'>c<d/></Failover></ConversationRelay></Connect>"
+        ) => [];
+        unknown_child_for_the_needed_one("<Annotate><Tag/></Annotate>") => [
+            "warning 13110 Response/Annotate", "warning 12200 Response/Annotate/Tag",
+            "warning 13112 Response/Annotate/Tag"
+        ];
+        unknown_attribute_for_the_needed_child("<Annotate tag='x'/>")
+            => ["warning 13110 Response/Annotate", "warning 12200 Response/Annotate@tag"];
         stop_recording("<Stop><Recording name='a'/></Stop>") => [];
         two_meanings_of_sip("<Refer><Sip>sip:a@b</Sip></Refer><Dial><Sip><Uri>sip:a@b</Uri></Sip></Dial>") => [];
         attribute_of_one_meaning("<Refer><Sip username='x'>sip:a@b</Sip></Refer>")
@@ -72,25 +87,33 @@ mod attributes {
         bad_loop("<Say loop='twice'>x</Say>") => ["warning 13510 Response/Say@loop"];
         referenced("<Gather numDigits='&#49;' input='dtmf&#x20;speech' method='&#80;OST'/>") => [];
         referenced_and_bad("<Gather numDigits='&#65;'/>") => ["warning 13314 Response/Gather@numDigits"];
-        error_level("<Dial><Conference endConferenceOnExit='maybe'>a</Conference></Dial>")
-            => ["error 13231 Response/Dial/Conference@endConferenceOnExit"];
-        other_letters_are_doubtful("<Dial><Conference endConferenceOnExit='True'>a</Conference></Dial>")
+        unknown_value("<Dial><Conference endConferenceOnExit='maybe'>a</Conference></Dial>")
             => ["warning 13231 Response/Dial/Conference@endConferenceOnExit"];
-        other_truths_are_doubtful("<Dial><Conference endConferenceOnExit='1'>a</Conference></Dial>")
-            => ["warning 13231 Response/Dial/Conference@endConferenceOnExit"];
-        empty_is_doubtful("<Enqueue method=''>a</Enqueue>") => ["warning 14201 Response/Enqueue@method"];
-        bad_method("<Enqueue method='PUT'>a</Enqueue>") => ["error 14201 Response/Enqueue@method"];
+        empty_value("<Enqueue method=''>a</Enqueue>") => ["warning 14201 Response/Enqueue@method"];
+        bad_method("<Enqueue method='PUT'>a</Enqueue>") => ["warning 14201 Response/Enqueue@method"];
         list("<Record recordingStatusCallbackEvent='in-progress  completed'/>") => [];
         list_with_commas("<Record recordingStatusCallbackEvent='in-progress,completed'/>")
             => ["warning 13621 Response/Record@recordingStatusCallbackEvent"];
         list_of_others("<Record recordingStatusCallbackEvent='ringing'/>")
-            => ["error 13621 Response/Record@recordingStatusCallbackEvent"];
+            => ["warning 13621 Response/Record@recordingStatusCallbackEvent"];
         empty_urls("<Dial><Conference waitUrl=''>a</Conference></Dial><Gather finishOnKey=''/>") => [];
         url_with_reference("<Enqueue waitUrl='/x?a=1&amp;b=2'>a</Enqueue>") => [];
         url_of_another_scheme("<Enqueue waitUrl='ftp://x/y'>a</Enqueue>") => ["error 14202 Response/Enqueue@waitUrl"];
+        url_of_an_unknown_scheme("<Play>store://x/y</Play>") => ["warning 11100 Response/Play"];
         url_without_host("<Enqueue action='https:///y'>a</Enqueue>") => ["error 14203 Response/Enqueue@action"];
         url_with_space("<Enqueue action='/a b'>a</Enqueue>") => ["warning 14203 Response/Enqueue@action"];
         plain_socket("<Start><Stream url='ws://x'/></Start>") => ["warning 31922 Response/Start/Stream@url"];
+        relative_socket("<Start><Stream url='/media?a=b'/></Start>") => [];
+        track_of_a_stream_in_one_direction("<Start><Stream url='wss://x' track='both_tracks'/></Start>") => [];
+        track_of_a_stream_in_both_directions("<Connect><Stream url='wss://x' track='both_tracks'/></Connect>")
+            => ["error 31941 Response/Connect/Stream@track"];
+        unknown_track("<Connect><Stream url='wss://x' track='left_track'/></Connect>")
+            => ["warning 31941 Response/Connect/Stream@track"];
+        only_track("<Connect><Stream url='wss://x' track='inbound_track'/></Connect>") => [];
+        refused_by_the_live_schema("<Connect><ConversationRelay url='wss://x' interruptByDtmf='true'/></Connect>")
+            => ["warning 12200 Response/Connect/ConversationRelay@interruptByDtmf"];
+        of_xml_schema("<Say xsi:nil='true' xmlns:xsi='http://www.w3.org/2001/XMLSchema-instance'>x</Say>") => [];
+        namespace("<Say xmlns='http://x'>x</Say>") => ["warning 12200 Response/Say@xmlns"];
         long_label(format!("<Dial><Conference participantLabel='{}'>a</Conference></Dial>", "x".repeat(129)))
             => ["error 16023 Response/Dial/Conference@participantLabel"];
     }
@@ -100,6 +123,10 @@ mod attributes {
         assert_eq!(
             findings(Kind::Voice, "<Response version='2010-04-01'/>"),
             [""; 0]
+        );
+        assert_eq!(
+            findings(Kind::Voice, "<Response version='2027-01-31'/>"),
+            ["warning 12101 Response@version"]
         );
         assert_eq!(
             findings(Kind::Messaging, "<Response version='banana'/>"),
@@ -133,6 +160,11 @@ mod text {
         long_queue(format!("<Enqueue>{}</Enqueue>", "x".repeat(65))) => ["error 14205 Response/Enqueue"];
         broken_task("<Enqueue><Task>{\"a\":}</Task></Enqueue>") => ["error 14221 Response/Enqueue/Task"];
         task_in_loose_json("<Enqueue><Task>{'a': [1,], b: 2}</Task></Enqueue>") => ["warning 14221 Response/Enqueue/Task"];
+        task_with_a_line_break("<Enqueue><Task>{\"a\":\"b\nc\"}</Task></Enqueue>") => ["warning 14221 Response/Enqueue/Task"];
+        task_with_nan("<Enqueue><Task>{\"a\":NaN}</Task></Enqueue>") => ["warning 14221 Response/Enqueue/Task"];
+        task_with_a_comment("<Enqueue><Task>{/*a*/\"a\":1}</Task></Enqueue>") => ["warning 14221 Response/Enqueue/Task"];
+        task_of_a_new_format("<Enqueue><Task format='yaml'>{\"a\":}</Task></Enqueue>")
+            => ["warning 12200 Response/Enqueue/Task@format", "warning 14221 Response/Enqueue/Task"];
         task_of_words("<Enqueue><Task>foo</Task></Enqueue>") => ["warning 14221 Response/Enqueue/Task"];
         escaped_task("<Enqueue><Task>{&quot;a&quot;: &#49;}</Task></Enqueue>") => [];
         task_in_cdata("<Enqueue><Task><![CDATA[{\"a\": \"&\"}]]></Task></Enqueue>") => [];
@@ -161,7 +193,7 @@ mod messages {
 
     #[test]
     fn plain_text_sends_nothing_and_warns() {
-        for page in ["OK", "Created", "\n{\"success\": true}"] {
+        for page in ["OK", "Created", " \n", "\n{\"success\": true}"] {
             assert_eq!(
                 findings(Kind::Messaging, page),
                 ["warning 12200 "],
@@ -169,7 +201,7 @@ mod messages {
             );
             assert_eq!(findings(Kind::Voice, page), ["error 12100 "], "{page}");
         }
-        for page in ["", " ", "OK <b>", "x<Response/>"] {
+        for page in ["", "OK <b>", "x<Response/>"] {
             assert_eq!(findings(Kind::Messaging, page), ["error 12100 "], "{page}");
         }
     }
@@ -207,7 +239,7 @@ mod verdicts {
 
     #[test]
     fn an_error_decides_before_a_warning() {
-        let page = "<Response><say>x</say><Start><X/></Start></Response>";
+        let page = "<Response><say>x</say><Start><Say/></Start></Response>";
         assert_eq!(
             parse(page, Strictness::Twilio),
             Err((Reason::Schema, 14300))
@@ -233,13 +265,13 @@ mod verdicts {
     #[test]
     fn no_error_is_lost_among_many_warnings() {
         let page = format!(
-            "<Response>{}<Start><X/></Start><y/></Response>",
+            "<Response>{}<Start><Say/></Start><y/></Response>",
             "<x/>".repeat(2 * MAX_FINDINGS)
         );
         let findings = findings(Kind::Voice, &page);
         assert_eq!(
             (findings.len(), &*findings[MAX_FINDINGS]),
-            (MAX_FINDINGS + 1, "error 14300 Response/Start/X")
+            (MAX_FINDINGS + 1, "error 14300 Response/Start/Say")
         );
     }
 }
@@ -360,6 +392,49 @@ fn the_kind_is_guessed_by_the_verbs() {
     );
     assert_eq!(guess("<Response><Redirect/></Response>"), None);
     assert_eq!(guess("<Response>"), None);
+}
+
+/// A set that Twilio may add to tomorrow is no reason to reject a document.
+#[test]
+fn only_what_can_be_known_not_to_fit_is_an_error() {
+    use super::grammar::Value;
+    for kind in [Kind::Voice, Kind::Messaging] {
+        let grammar = Grammar::of(kind);
+        for id in (0..).take(grammar.tags().count()) {
+            for name in grammar.definition(id).attributes() {
+                let rule = grammar.attribute(id, name.as_bytes()).expect("is taken");
+                let can_be_known = matches!(
+                    rule.value,
+                    Value::Url
+                        | Value::Json
+                        | Value::Label(_)
+                        | Value::OneOfNot(..)
+                        | Value::Version
+                );
+                assert!(rule.code.level == Level::Warning || can_be_known, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_name_that_is_right_elsewhere_is_not_taken_for_a_misspelt_one() {
+    let help = |page: &str| {
+        let rules = Rules::new(Kind::Voice, Strictness::Twilio);
+        judge(page.as_bytes(), None, &rules).findings()[0].help()
+    };
+    for attribute in ["muted", "statusCallback", "ttsLanguage"] {
+        let page = format!("<Response><Say {attribute}='x'>x</Say></Response>");
+        assert_eq!(help(&page), None, "{attribute}");
+    }
+    assert_eq!(
+        help("<Response><Connect><Stream languag='x' tracks='x'/></Connect></Response>"),
+        None
+    );
+    assert_eq!(
+        help("<Response><Gather finishOnkey='x'/></Response>").as_deref(),
+        Some("did you mean `finishOnKey`?")
+    );
 }
 
 /// Every attribute in the table stands once, and every name that one definition gives another is defined (or compiling the

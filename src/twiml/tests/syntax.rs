@@ -34,7 +34,7 @@ mod document {
         end_tag_after("<Response/></Response>") => Syntax::AfterRoot, at 11;
         second_root("<Response/>\n<Response/>") => Syntax::SecondRoot(name("Response")), at 12;
         doctype("<!DOCTYPE Response><Response/>") => Syntax::Doctype, at 0;
-        doctype_of_html("<!doctype html><html></html>") => Syntax::Doctype, at 0;
+        doctype_of_html("<!doctype html><html></html>") => Syntax::HtmlDoctype, at 0;
         doctype_after_declaration("<?xml version='1.0'?>\n<!DOCTYPE r [<!ENTITY a 'b'>]><r/>") => Syntax::Doctype, at 22;
         php_source("<?php\nrequire \"Services/Twilio.php\";\n") => Syntax::Unclosed(Construct::Pi), at 0;
     }
@@ -192,8 +192,92 @@ mod root {
     }
 
     #[test]
-    fn matters_less_than_form() {
-        assert_eq!(fault("<response>").reason(), Reason::Malformed);
+    fn is_named_first_whatever_is_malformed_later() {
+        for page in [
+            "<response>",
+            "<head/><Response/>",
+            "<html><body><br></body></html>",
+            "<soap:Envelope a=b>",
+        ] {
+            let fault = fault(page);
+            assert_eq!(
+                (fault.reason(), fault.code(), fault.place().byte),
+                (Reason::Root, 12102, 1),
+                "{page}"
+            );
+        }
+    }
+}
+
+mod culprits {
+    use super::*;
+
+    fn words(page: &str) -> String {
+        let fault = fault(page);
+        let help = fault.finding().help().unwrap_or_default();
+        format!("{} {fault}: {help}", fault.code())
+    }
+
+    #[test]
+    fn an_html_page_is_named_as_one() {
+        let help = "this may be an error page of the app's framework or of a web server before it";
+        for (page, root) in [
+            ("<html>\n<head><title>502</title></head><hr></html>", "html"),
+            ("<!-- nginx --><HTML><BODY>x</BODY></HTML>", "HTML"),
+        ] {
+            let root = format!(
+                "an HTML page, not TwiML: the root element is `<{root}>`, not `<Response>`"
+            );
+            assert_eq!(words(page), format!("12102 {root}: {help}"));
+        }
+        for page in [
+            "<!DOCTYPE html>\n<html></html>",
+            "\n<!doctype HTML PUBLIC \"-//W3C//DTD HTML 4.01//EN\"><html>",
+        ] {
+            let doctype = "an HTML page, not TwiML: it begins with its DOCTYPE";
+            assert_eq!(words(page), format!("12100 {doctype}: {help}"), "{page}");
+        }
+        assert_eq!(
+            words("<!DOCTYPE Response><Response/>"),
+            "12100 a DOCTYPE: TwiML has no DOCTYPE: leave it out"
+        );
+    }
+
+    #[test]
+    fn a_message_of_phps_is_named_as_one() {
+        let document = "<?xml version=\"1.0\"?><Response/>";
+        let bold = "<br />\n<b>Warning</b>:  Undefined variable $a in <b>/a.php</b> on line <b>3</b><br />\n";
+        for page in [
+            format!("{bold}{document}"),
+            format!("<Response/>{bold}"),
+            format!("\nNotice: Undefined index: From in /a.php on line 3\n{document}"),
+            format!("PHP Deprecated:  Function a() is deprecated\n{document}"),
+            "<br />\n<b>Fatal error</b>:  Uncaught Error".to_owned(),
+            format!("<br />\n<font size='1'><table class='xdebug-error xe-warning'>{document}"),
+        ] {
+            assert_eq!(
+                words(&page),
+                "12100 a message printed by PHP, outside the TwiML document: \
+                 let PHP write its messages to its log: `display_errors = Off` in php.ini",
+                "{page}"
+            );
+        }
+        assert!(words("Warnings <Response/>").contains("text before the root element"));
+        assert!(words("<br/><Response/>").contains("the root element is `<br>`"));
+    }
+
+    #[test]
+    fn a_charset_is_named_as_it_was_written() {
+        let page = b"<?xml version='1.0' encoding='latin1'?><Response>\x81</Response>";
+        assert!(well_formed(page, None).is_ok(), "every byte is a character");
+        let page = b"<?xml version='1.0' encoding='us-ascii'?><Response/>";
+        let fault = well_formed(&[b"\xEF\xBB\xBF", &page[..]].concat(), None).unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "declared as us-ascii, but the bytes are UTF-8"
+        );
+        let fault = well_formed(b"<Response>\xFF</Response>", Some("Utf8")).unwrap_err();
+        assert_eq!(fault.to_string(), "bytes that are not valid Utf8");
     }
 }
 

@@ -10,13 +10,7 @@ use serde_json::Value;
 use understudy::signature::{Fault, Tokens, Verifier};
 
 use super::{PUBLIC_URL, checks};
-use crate::support::{App, Script, Sidecar, shared, sign};
-
-/// A document that is shared beside a checkout, if it is there.
-fn json(file: &str) -> Option<Value> {
-    let text = fs::read(shared(file)?).expect("a file");
-    Some(serde_json::from_slice(&text).expect("JSON"))
-}
+use crate::support::{App, Script, Sidecar, fixture, json_fixture, sign};
 
 /// What comes of a vector: the request is made as the proxy would get it, its user's name as a field.
 fn verified(vector: &Value) -> Result<(), Fault> {
@@ -61,9 +55,7 @@ fn form_of(vector: &Value) -> String {
 
 #[test]
 fn every_vector_of_twilios_own_libraries_is_judged_as_they_judge_it() {
-    let Some(vectors) = json("facts/signature-vectors.json") else {
-        return;
-    };
+    let vectors = json_fixture("signature-vectors.json");
     let vectors = vectors["vectors"].as_array().expect("a list");
     assert!(vectors.len() >= 15);
     for vector in vectors {
@@ -76,9 +68,7 @@ fn every_vector_of_twilios_own_libraries_is_judged_as_they_judge_it() {
 
 #[test]
 fn no_vector_holds_with_another_token_or_another_path() {
-    let Some(vectors) = json("facts/signature-vectors.json") else {
-        return;
-    };
+    let vectors = json_fixture("signature-vectors.json");
     for vector in vectors["vectors"].as_array().expect("a list") {
         if vector["signature"].is_null() {
             continue;
@@ -112,9 +102,7 @@ kind = "auto"
 
 #[tokio::test]
 async fn every_recorded_request_passes_but_the_forged_one() {
-    let Some(manifest) = json("requests/manifest.json") else {
-        return;
-    };
+    let manifest = json_fixture("requests/manifest.json");
     let text = |key: &str| manifest[key].as_str().expect("text").to_owned();
     assert_eq!(text("public_base"), PUBLIC_URL);
     let app = App::start(|request| {
@@ -141,7 +129,7 @@ async fn every_recorded_request_passes_but_the_forged_one() {
     let (mut valid, mut invalid) = (0, 0);
     for request in requests {
         let name = request["file"].as_str().expect("a name");
-        let path = shared(&format!("requests/{name}")).expect("it is there");
+        let path = fixture(&format!("requests/{name}"));
         let bytes = fs::read(path).expect("a request");
         let is_valid = request["signature_valid"] == true;
         let mut client = sidecar.connect().await;

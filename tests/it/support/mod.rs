@@ -15,6 +15,10 @@ mod sidecar;
 mod twilio;
 mod wire;
 
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::time::Duration;
 
 pub(crate) use app::{App, Request, Script, Step, answer};
@@ -43,15 +47,31 @@ pub(crate) fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// What is shared beside a checkout, if it is there; if not, that is said.
-pub(crate) fn shared(path: &str) -> Option<std::path::PathBuf> {
-    let shared = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    if !shared.is_dir() {
-        eprintln!(
-            "SKIPPED: no folder {}, so {path} proves nothing here",
-            shared.display()
-        );
+/// A file of `tests/fixtures`.
+pub(crate) fn fixture(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(path)
+}
+
+/// A JSON document of `tests/fixtures`.
+pub(crate) fn json_fixture(path: &str) -> serde_json::Value {
+    let text = fs::read(fixture(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
+    serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+/// A file of other people's documents, which may lie beside a checkout and are never part of it. Where they are missing, that is
+/// said once.
+pub(crate) fn corpus(file: &str) -> Option<PathBuf> {
+    static SKIPPED: Once = Once::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
+    if !folder.is_dir() {
+        SKIPPED.call_once(|| {
+            // To the process's own stream: what `eprintln!` writes is shown for a failed test only.
+            let line = "SKIPPED: tests on other people's TwiML and the W3C's XML suite, because they are not beside this checkout";
+            let _ = writeln!(io::stderr(), "{line}");
+        });
         return None;
     }
-    Some(shared.join(path))
+    Some(folder.join(file))
 }

@@ -108,7 +108,20 @@ impl Webhook {
 
     /// As Twilio signs it for this public URL with this token, by what it has now.
     #[must_use]
-    pub(crate) fn signed(mut self, public_url: &str, token: &str) -> Self {
+    pub(crate) fn signed(self, public_url: &str, token: &str) -> Self {
+        let signature = sign(token, &self.message(public_url));
+        self.signature(&signature)
+    }
+
+    /// With this signature.
+    #[must_use]
+    pub(crate) fn signature(mut self, signature: &str) -> Self {
+        self.signature = Some(signature.to_owned());
+        self
+    }
+
+    /// What is signed of it, by what it has now.
+    pub(crate) fn message(&self, public_url: &str) -> String {
         let mut message = format!("{public_url}{}", self.target());
         if self.method != "GET" {
             let mut parameters = self.parameters.clone();
@@ -118,8 +131,7 @@ impl Webhook {
                 message.push_str(value);
             });
         }
-        self.signature = Some(sign(token, &message));
-        self
+        message
     }
 
     /// Its target, with the parameters if they stand there.

@@ -3,8 +3,8 @@
 // The tests put understudy before it. It keeps its connections open, sends ETags, streams one page in pieces, and
 // refuses whatever `twilio.webhook()` refuses.
 //
-// Usage: TWILIO_AUTH_TOKEN=… node express_app.js PORT [USER:PASSWORD]; port 0 takes any. With a login, every call must
-// carry it.
+// Usage: TWILIO_AUTH_TOKEN=… TWILIO_SHARED_KEY_SECRET=… node express_app.js PORT [USER:PASSWORD]; port 0 takes any. With a
+// login, every call must carry it.
 
 "use strict";
 
@@ -21,7 +21,7 @@ app.set("trust proxy", "loopback");
 app.use(askForTheLogin);
 app.post("/voice/fatal", (request, response) => response.send(undefined.textOfTheDay));
 app.use(express.urlencoded({ extended: false }));
-app.use(twilio.webhook());
+app.use(twilio.webhook({ sharedKeySecret: process.env.TWILIO_SHARED_KEY_SECRET }));
 
 app.all("/voice/incoming", (request, response) => {
   const answer = new VoiceResponse();

@@ -3,7 +3,7 @@
 The tests put understudy before it. It refuses whatever Twilio's RequestValidator refuses, so that an answer other than
 403 proves that URL, parameters, Host and X-Forwarded-Proto crossed as Twilio sent them.
 
-Usage: TWILIO_AUTH_TOKEN=… flask_app.py PORT [USER:PASSWORD]; port 0 takes any. With a login, every call must carry it.
+Usage: TWILIO_AUTH_TOKEN=… TWILIO_SHARED_KEY_SECRET=… flask_app.py PORT [USER:PASSWORD]; port 0 takes any. With a login, every call must carry it.
 """
 
 import os
@@ -11,7 +11,7 @@ import sys
 
 from flask import Flask, Response, abort, request
 from flask_sock import Sock
-from twilio.request_validator import RequestValidator
+from twilio.request_validator import RequestValidator, get_signature_algorithm
 from twilio.twiml.messaging_response import MessagingResponse
 from twilio.twiml.voice_response import Gather, VoiceResponse
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -20,7 +20,8 @@ from werkzeug.serving import make_server
 app = Flask(__name__)
 app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1)
 sock = Sock(app)
-validator = RequestValidator(os.environ["TWILIO_AUTH_TOKEN"])
+token_validator = RequestValidator(os.environ["TWILIO_AUTH_TOKEN"])
+shared_key_validator = RequestValidator(os.environ["TWILIO_SHARED_KEY_SECRET"])
 login = sys.argv[2] if len(sys.argv) > 2 else None
 
 
@@ -34,7 +35,10 @@ def ask_for_the_login():
 @app.before_request
 def refuse_strangers():
     signature = request.headers.get("X-Twilio-Signature", "")
-    if request.path != "/voice/fatal" and not validator.validate(signed_url(), request.form, signature):
+    settings = request.headers.get("X-Twilio-Webhooks-Signature-Settings", "")
+    validator = shared_key_validator if settings else token_validator
+    algorithm = get_signature_algorithm(settings)
+    if request.path != "/voice/fatal" and not validator.validate(signed_url(), request.form, signature, algorithm):
         abort(403)
 
 

@@ -33,6 +33,7 @@ fn with_fields(status: &str, fields: &[(&str, &str)], body: impl AsRef<[u8]>) ->
 
 fn statuses() -> Vec<Fault> {
     let elsewhere = [("Location", "/elsewhere"), ("Content-Type", "text/html")];
+    let silence = Ending::warned("11770");
     let unsaid = "HTTP/1.1 204 No Content\r\n\r\n";
     vec![
         fault("400", with_status("400 Bad Request"), "status_4xx"),
@@ -100,12 +101,20 @@ fn statuses() -> Vec<Fault> {
             "200 without a body",
             with_fields("200 OK", &[("Content-Type", "text/xml")], ""),
             "empty",
-        ),
+        )
+        .on_messaging(silence),
         fault(
             "200 without a body and type",
             with_fields("200 OK", &[], ""),
             "empty",
-        ),
+        )
+        .on_messaging(silence),
+        fault(
+            "201 without a body that says it is JSON",
+            with_fields("201 Created", &[("Content-Type", "application/json")], ""),
+            "empty",
+        )
+        .on_messaging(silence),
         fault(
             "200 with an empty chunked body",
             {
@@ -113,12 +122,14 @@ fn statuses() -> Vec<Fault> {
                 Script::new().send(format!("{head}0\r\n\r\n"))
             },
             "empty",
-        ),
+        )
+        .on_messaging(silence),
         fault(
             "200 that ends at once",
             Script::new().send("HTTP/1.1 200 OK\r\n\r\n").close(),
             "empty",
-        ),
+        )
+        .on_messaging(silence),
     ]
 }
 
@@ -166,6 +177,12 @@ fn types() -> Vec<Fault> {
         fault(
             "\"OK\" as HTML",
             Script::page("200 OK", "text/html", "OK"),
+            "malformed",
+        )
+        .on_messaging(Ending::warned("12200")),
+        fault(
+            "blanks as HTML",
+            Script::page("200 OK", "text/html", "\n"),
             "malformed",
         )
         .on_messaging(Ending::warned("12200")),
