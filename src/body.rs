@@ -10,6 +10,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -23,6 +24,45 @@ pub const REMEMBERED: usize = 64 * 1024;
 /// Into how many pieces a body may fall that is remembered: more than on any network, and few enough that what each costs
 /// beside its bytes is little.
 const PIECES: usize = 256;
+
+/// How much memory is taken by bodies whose senders aren't known yet and that are still arriving, over all connections. One that
+/// comes at once takes nothing of it.
+#[derive(Debug)]
+pub struct Budget {
+    limit: usize,
+    taken: AtomicUsize,
+}
+
+impl Budget {
+    /// So many bytes.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            taken: AtomicUsize::new(0),
+        }
+    }
+}
+
+/// What one body has taken of a [`Budget`]; given back when dropped.
+struct Share<'b> {
+    budget: &'b Budget,
+    bytes: usize,
+}
+
+impl Share<'_> {
+    /// Takes as much more as a body of so many bytes needs; false if there isn't as much left.
+    fn grow_to(&mut self, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        self.bytes += more;
+        more == 0 || self.budget.taken.fetch_add(more, Relaxed) + more <= self.budget.limit
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        self.budget.taken.fetch_sub(self.bytes, Relaxed);
+    }
+}
 
 /// A request body on its way from the client. What has arrived is remembered, so that it can be sent a second time,
 /// and read for parameters.
@@ -58,6 +98,8 @@ pub enum Failure {
     Malformed,
     /// The client left in its midst.
     Left,
+    /// The [`Budget`] is used up.
+    OverBudget,
 }
 
 impl fmt::Display for Failure {
@@ -66,6 +108,9 @@ impl fmt::Display for Failure {
             Self::TooLarge { limit } => write!(f, "the request body is over {limit} bytes"),
             Self::Malformed => f.write_str("the request body's framing is broken"),
             Self::Left => f.write_str("the client left before its request was whole"),
+            Self::OverBudget => f.write_str(
+                "too many bytes of requests whose signatures are not checked yet are held",
+            ),
         }
     }
 }
@@ -153,15 +198,26 @@ impl Upload {
     }
 
     /// All of it, once it has arrived; from then on it is held, and can be sent however long it is. To be asked for before any of
-    /// it is sent, and only of a body whose limit is one of memory.
+    /// it is sent, and only of a body whose limit is one of memory. While it arrives it takes from the budget.
     ///
     /// # Errors
     ///
     /// Why it can't be had.
-    pub async fn whole(&self) -> Result<Bytes, Failure> {
+    pub async fn whole(&self, budget: &Budget) -> Result<Bytes, Failure> {
         let mut whole = BytesMut::new();
         let mut first = Bytes::new();
-        while let Some(bytes) = poll_fn(|cx| self.0.borrow_mut().poll_arrival(cx)).await {
+        let mut share = Share { budget, bytes: 0 };
+        loop {
+            let held = first.len().max(whole.capacity());
+            let next = poll_fn(|cx| {
+                let next = self.0.borrow_mut().poll_arrival(cx);
+                if next.is_pending() && !share.grow_to(held) {
+                    let failure = self.0.borrow_mut().fail(Failure::OverBudget);
+                    return Poll::Ready(Some(Err(failure)));
+                }
+                next
+            });
+            let Some(bytes) = next.await else { break };
             let bytes = bytes?;
             if first.is_empty() {
                 first = bytes;

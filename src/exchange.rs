@@ -77,8 +77,9 @@ impl Exchange {
         let (mut head, body) = request.into_parts();
         let plain = request::made_plain(&mut head);
         let route = site.route(&head);
+        let policy = site.policy(route, &head).clone();
         let deadline = Deadline::after(route.budget());
-        let mut run = Run::new(Arc::clone(route), &head, body);
+        let mut run = Run::new(Arc::clone(route), policy, &head, body);
         let attempted = match plain {
             Ok(()) => {
                 self.in_time(
@@ -116,7 +117,10 @@ impl Exchange {
                 }
             }
             Err(cause) => {
-                run.read_rest(deadline).await;
+                // Whoever did wrong is told at once, however much is still to come.
+                if !cause.is_refusal() {
+                    run.read_rest(deadline).await;
+                }
                 // Boxed like all that few calls come to: no other call is to carry it about.
                 let elsewhere = Box::pin(run.elsewhere(&cause, deadline, &site)).await;
                 let (outcome, response) = run.answer_for(&cause, elsewhere, &site.shared);
@@ -174,8 +178,8 @@ impl Exchange {
         run: &mut Run,
     ) -> Result<Attempted, Cause> {
         let upload = run.upload.clone();
-        let patient = !run.may_be_twiml() && !run.route.settings.signature.checks();
-        let mut attempt = pin!(unwound(self.attempt(site, head, peer, run)));
+        let patient = !run.may_be_twiml() && !run.policy.checks();
+        let mut attempt = pin!(unwound(self.attempt(site, head, peer, run, deadline)));
         let mut moved = deadline;
         loop {
             if let Ok(attempted) = moved.bound(attempt.as_mut()).await {
@@ -197,14 +201,15 @@ impl Exchange {
         mut head: http::request::Parts,
         peer: &Peer,
         run: &mut Run,
+        deadline: Deadline,
     ) -> Result<Attempted, Cause> {
         fields::toward_app(&mut head.headers, peer, run.may_be_twiml(), run.websocket);
         run.keep(&head.headers);
-        let mut slot = run.route.admit(&site.upstream)?;
-        run.upload.announced()?;
-        rehearsal::play(run, &mut slot).await?;
-        let call = run.admitted(head).await?;
+        // Before any answer but a refusal, and before any place is taken.
+        let call = run.verify(head, deadline, site).await?;
+        rehearsal::play(run).await?;
         run.permit = run.route.permit()?;
+        let slot = run.route.admit(&site.upstream)?;
         let answer = site
             .upstream
             .forward(&self.pool, call, &mut run.in_flight, &mut run.retried)

@@ -180,6 +180,8 @@ pub enum Cause {
     SlowClient,
     /// The request isn't known to be Twilio's.
     Signature(signature::Fault),
+    /// Whether the request is Twilio's couldn't be found out.
+    Unchecked,
     /// As many calls as allowed are under way.
     Overload,
     /// The app is known to be down.
@@ -252,7 +254,11 @@ impl Cause {
             Self::Request(body::Failure::Malformed | body::Failure::Left) => {
                 Verdict::Refuse(StatusCode::BAD_REQUEST)
             }
+            Self::Request(body::Failure::OverBudget) => {
+                Verdict::Refuse(StatusCode::SERVICE_UNAVAILABLE)
+            }
             Self::SlowClient => Verdict::Refuse(StatusCode::REQUEST_TIMEOUT),
+            Self::Unchecked => Verdict::Refuse(StatusCode::INTERNAL_SERVER_ERROR),
             Self::Signature(_) => Verdict::Refuse(StatusCode::FORBIDDEN),
             Self::Overload => fall_back(Reason::Overload, StatusCode::BAD_GATEWAY),
             Self::BreakerOpen => fall_back(Reason::BreakerOpen, StatusCode::BAD_GATEWAY),
@@ -276,10 +282,26 @@ impl Cause {
             | Self::Request(_)
             | Self::SlowClient
             | Self::Signature(_)
+            | Self::Unchecked
             | Self::Overload
             | Self::BreakerOpen
             | Self::Drill(_)
             | Self::Panic => self,
+        }
+    }
+
+    /// Whether the request is refused: it is its sender's fault.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.verdict(), Verdict::Refuse(_))
+    }
+
+    /// The same, of a request that isn't known to be Twilio's where it must be: its sender gets no fallback.
+    #[must_use]
+    pub fn unverified(self) -> Self {
+        match (self.verdict(), self) {
+            (Verdict::Refuse(_), cause) => cause,
+            (Verdict::FallBack { .. }, Self::Deadline) => Self::SlowClient,
+            (Verdict::FallBack { .. }, _) => Self::Unchecked,
         }
     }
 
@@ -301,6 +323,7 @@ impl Cause {
             | Self::Request(_)
             | Self::SlowClient
             | Self::Signature(_)
+            | Self::Unchecked
             | Self::Overload
             | Self::BreakerOpen
             | Self::Drill(_)
@@ -337,6 +360,7 @@ impl Cause {
             | Self::Request(_)
             | Self::SlowClient
             | Self::Signature(_)
+            | Self::Unchecked
             | Self::Overload
             | Self::BreakerOpen
             | Self::Drill(_)
@@ -358,6 +382,7 @@ impl Cause {
             | Self::Request(_)
             | Self::SlowClient
             | Self::Signature(_)
+            | Self::Unchecked
             | Self::Overload
             | Self::BreakerOpen
             | Self::Deadline

@@ -4,11 +4,15 @@
 //! for the same path one that names the host before one that doesn't, then one that names methods. A look-up costs
 //! the same whether there is one route or ten thousand.
 
+mod readings;
+
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
 
 use http::Method;
+
+pub use readings::readings;
 
 /// What a request is for, and so what an answer must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

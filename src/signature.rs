@@ -6,6 +6,7 @@
 //! bounded. There is no I/O here: who asks has read the body.
 
 mod form;
+mod json;
 mod spelling;
 mod tokens;
 
@@ -58,6 +59,17 @@ pub enum Policy {
     Report(Arc<Verifier>),
     /// Only what Twilio has signed goes on.
     Enforce(Arc<Verifier>),
+}
+
+/// From the most lenient to the strictest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Nothing is checked.
+    Off,
+    /// What is found changes nothing.
+    Report,
+    /// Only what Twilio has signed goes on.
+    Enforce,
 }
 
 /// What a policy makes of a request whose body isn't read yet.
@@ -144,9 +156,23 @@ impl Policy {
         Some(secrets)
     }
 
+    /// How strict it is.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::Off => Severity::Off,
+            Self::Report(_) => Severity::Report,
+            Self::Enforce(_) => Severity::Enforce,
+        }
+    }
+
     /// Whether a request's body must be whole before it can become a call.
     pub fn checks(&self) -> bool {
-        !matches!(self, Self::Off)
+        self.severity() > Severity::Off
+    }
+
+    /// Whether only what Twilio has signed goes on.
+    pub fn enforces(&self) -> bool {
+        self.severity() == Severity::Enforce
     }
 
     /// The call, if nothing is asked of the request.
@@ -166,12 +192,40 @@ impl Policy {
 }
 
 impl<B> Unchecked<'_, B> {
-    /// What is found with this for the whole of its body, and the call if that is good enough.
-    pub fn check(self, whole: &[u8]) -> (Result<(), Fault>, Result<Call<B>, Fault>) {
-        let found = self.verifier.verify(&self.head, whole);
-        let enough = if self.enforce { found } else { Ok(()) };
-        let Self { head, body, .. } = self;
-        (found, enough.map(|()| Call { head, body }))
+    /// What the head alone shows: that there is a signature at all, and one that Twilio can have made.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault`].
+    pub fn check_head(&self) -> Result<(), Fault> {
+        Claim::of(&self.head.headers).map(drop)
+    }
+
+    /// What is found with this for the whole of its body.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault`].
+    pub fn verify(&self, whole: &[u8]) -> Result<(), Fault> {
+        self.verifier.verify(&self.head, whole)
+    }
+
+    /// The call, if what was found is good enough for the policy.
+    ///
+    /// # Errors
+    ///
+    /// What was found.
+    pub fn conclude(self, found: Result<(), Fault>) -> Result<Call<B>, Fault> {
+        let Self {
+            enforce,
+            head,
+            body,
+            ..
+        } = self;
+        match found {
+            Err(fault) if enforce => Err(fault),
+            Err(_) | Ok(()) => Ok(Call { head, body }),
+        }
     }
 }
 
@@ -197,19 +251,20 @@ impl Verifier {
     ///
     /// [`Fault`].
     pub fn verify(&self, head: &request::Parts, body: &[u8]) -> Result<(), Fault> {
-        let Some(signature) = one(&head.headers, FIELD)? else {
-            return Err(Fault::Missing);
-        };
+        let Claim {
+            signature,
+            algorithm,
+            key,
+        } = Claim::of(&head.headers)?;
         let query = head.uri.query().unwrap_or_default().as_bytes();
         let form = if is_form(&head.headers) { body } else { b"" };
         let signed = Signed::of(form).ok_or(Fault::Invalid)?;
-        let account = account(form, query);
-        let settings = one(&head.headers, SETTINGS_FIELD)?.unwrap_or_default();
-        let (algorithm, signer) = match settings_of(settings)? {
-            (Algorithm::HmacSha1, _) => (Algorithm::HmacSha1, Signer::Account(account.as_deref())),
-            (Algorithm::HmacSha256, key) => (Algorithm::HmacSha256, Signer::SharedKey(key)),
+        let json = if form.is_empty() { body } else { b"" };
+        let account = account(query, form, json)?;
+        let signer = match algorithm {
+            Algorithm::HmacSha1 => Signer::Account(account.as_deref()),
+            Algorithm::HmacSha256 => Signer::SharedKey(key),
         };
-        let signature = Signature::decode(signature, algorithm)?;
         let token = self.token_of(head, &signed, signer, &signature);
         let token = token.filter(|_| is_body_of(query, body, form.is_empty()));
         let token = token.ok_or(Fault::Invalid)?;
@@ -258,6 +313,28 @@ pub fn sign(algorithm: Algorithm, secret: &Secret, url: &str, form: &[u8]) -> St
     let form = form.as_ref().map(Signed::as_bytes).unwrap_or_default();
     let secret = secret.reveal().as_bytes();
     STANDARD.encode(tokens::mac(algorithm, secret, &[url.as_bytes(), form]))
+}
+
+/// What a request says of its signature.
+struct Claim<'h> {
+    signature: Signature,
+    algorithm: Algorithm,
+    /// The id of the SharedKey; empty if none is named.
+    key: &'h [u8],
+}
+
+impl<'h> Claim<'h> {
+    fn of(headers: &'h HeaderMap) -> Result<Self, Fault> {
+        let signature = one(headers, FIELD)?.ok_or(Fault::Missing)?;
+        let settings = one(headers, SETTINGS_FIELD)?.unwrap_or_default();
+        let (algorithm, key) = settings_of(settings)?;
+        let signature = Signature::decode(signature, algorithm)?;
+        Ok(Self {
+            signature,
+            algorithm,
+            key,
+        })
+    }
 }
 
 /// The value of a field that a request has at most once: of several, the app may read another than we.
@@ -332,11 +409,27 @@ fn is_form(headers: &HeaderMap) -> bool {
     types.next().is_some_and(essence) && types.next().is_none()
 }
 
-/// The account that the request says it is of.
-fn account(form: &[u8], query: &[u8]) -> Option<Vec<u8>> {
-    let named = |part| Parameters::of(part).value(b"AccountSid");
-    named(form).or_else(|| named(query))
+/// The account that the request says it is of, in its query, its form or its JSON.
+///
+/// # Errors
+///
+/// [`Fault::Invalid`] if it names several: the token of one must not open what the app reads as another's.
+fn account(query: &[u8], form: &[u8], json: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+    let named = |part| Parameters::of(part).values(ACCOUNT);
+    let all = named(query).chain(named(form)).chain(json::accounts(json));
+    let mut account = None;
+    for value in all {
+        match &account {
+            None => account = Some(value),
+            Some(known) if *known == value => {}
+            Some(_) => return Err(Fault::Invalid),
+        }
+    }
+    Ok(account)
 }
+
+/// In any letters: some frameworks don't tell them apart.
+const ACCOUNT: &str = "AccountSid";
 
 /// Whether this is the body whose hash the query holds. Only a form, or nothing, needs none: a form is signed itself.
 fn is_body_of(query: &[u8], body: &[u8], is_no_form: bool) -> bool {

@@ -103,6 +103,7 @@ impl Config {
                 upstream,
                 trusted_proxies: server::trusted_proxies(),
                 public_url: None,
+                unverified_timeout: server::defaults().header_timeout,
                 grammar: exchange::Grammar::default(),
                 unmatched: route::unmatched(&Inherited::default()),
             },
@@ -152,6 +153,7 @@ fn build(path: &Path, report: &Report<'_>, files: &mut Files) -> Option<Config> 
         upstream: upstream?.settings,
         trusted_proxies,
         public_url,
+        unverified_timeout: server.header_timeout,
         grammar,
     };
     Some(Config {

@@ -18,15 +18,19 @@ use crate::answer::{Plan, Unfit};
 use crate::deadline::Deadline;
 use crate::fallback::Elsewhere;
 use crate::outcome::{Cause, Verdict};
+use crate::signature;
 use crate::twiml::Kind;
 
-/// What crosses. Not the signature, which covers another URL; not credentials and cookies, which are the first app's.
-static CROSSING: [HeaderName; 5] = [
+/// What crosses. Twilio's signature is that of the URL which failed, as `ErrorUrl` has it. Not credentials and cookies, which are
+/// the first app's.
+static CROSSING: [HeaderName; 7] = [
     ACCEPT,
     CONTENT_TYPE,
     USER_AGENT,
     HeaderName::from_static("i-twilio-idempotency-token"),
     HeaderName::from_static("x-home-region"),
+    HeaderName::from_static(signature::FIELD),
+    HeaderName::from_static(signature::SETTINGS_FIELD),
 ];
 
 /// The code for a call that was not tried, as Twilio has none for that: its retrieval failed.

@@ -39,13 +39,13 @@ pub enum NotRehearsed {
     BadPage(Kind, Box<twiml::Fault>),
 }
 
-/// Lets a drill strike the call, if one is on. A struck call takes no place of those who go to the app.
-pub(super) async fn play(run: &mut Run, slot: &mut Slot) -> Result<(), Cause> {
+/// Lets a drill strike the call, if one is on. A struck call takes a place on its route, but none at the app.
+pub(super) async fn play(run: &mut Run) -> Result<(), Cause> {
     let Some(fault) = run.route.strike() else {
         return Ok(());
     };
     run.struck = Some(fault);
-    slot.leave_app();
+    let _slot = Slot::on_route(&run.route);
     let kind = run.twiml_kind().await?;
     Err(match (fault, kind) {
         (drill::Fault::Deadline, _) => silence(&run.upload).await,

@@ -19,6 +19,7 @@ use crate::fallback;
 use crate::log::TraceContext;
 use crate::metrics::Tally;
 use crate::outcome::{AppIs, Cause, Outcome, Reason, Verdict};
+use crate::signature::Policy;
 use crate::twiml::Kind;
 use crate::upstream::{self, Download, InFlight, fields};
 use crate::webhook::{self, Parameters};
@@ -32,6 +33,10 @@ const AFTERMATH_LIMIT: usize = 4 * PAGE_LIMIT;
 /// One call under way. Dropped with a request still in flight, it lets the app finish, if the route says so.
 pub(super) struct Run {
     pub(super) route: Arc<Route>,
+    /// What is asked of its signature.
+    pub(super) policy: Policy,
+    /// It must be Twilio's, and isn't known to be yet.
+    pub(super) is_unverified: bool,
     pub(super) upload: Upload,
     /// Counts the call, until it has.
     tally: Option<Tally>,
@@ -71,7 +76,12 @@ enum Expects {
 }
 
 impl Run {
-    pub(super) fn new(route: Arc<Route>, head: &request::Parts, body: Incoming) -> Self {
+    pub(super) fn new(
+        route: Arc<Route>,
+        policy: Policy,
+        head: &request::Parts,
+        body: Incoming,
+    ) -> Self {
         let tally = route.metrics.begin();
         let websocket = fields::asks_for_websocket(head);
         let form = webhook::is_form(&head.headers);
@@ -85,13 +95,15 @@ impl Run {
             ),
         };
         let limit = match expects {
-            Expects::Anything if !route.settings.signature.checks() => u64::MAX,
+            Expects::Anything if !policy.checks() => u64::MAX,
             Expects::Anything | Expects::Twiml(_) | Expects::Untold => {
                 route.settings.max_request_body
             }
         };
         Self {
             route,
+            is_unverified: policy.enforces(),
+            policy,
             upload: Upload::new(body, limit),
             in_flight: None,
             retried: false,
@@ -299,9 +311,10 @@ impl Run {
         }
     }
 
-    /// The cause, by its proper name if a drill brought it about.
+    /// The cause, by its proper name if a drill brought it about, or if the sender isn't known.
     pub(super) fn rehearsed(&self, cause: Cause) -> Cause {
         match self.struck {
+            _ if self.is_unverified => cause.unverified(),
             Some(fault) => cause.rehearsed(fault),
             None => cause,
         }

@@ -1,39 +1,80 @@
-//! The step before the app: a request becomes a [`Call`], by its signature or unchecked.
+//! The step before everything that could answer a request: it becomes a [`Call`], by its signature or unchecked.
 
 use http::request::Parts;
 use tracing::info;
 
 use super::run::Run;
+use super::site::Site;
 use crate::body::Upload;
+use crate::deadline::Deadline;
 use crate::outcome::Cause;
-use crate::signature::{Admission, Call, Unchecked};
+use crate::signature::{Admission, Call, Fault, Unchecked};
 
 impl Run {
     /// The call, if the route takes the request. One that is checked has its body read first, and held.
-    pub(super) async fn admitted(&self, head: Parts) -> Result<Call<Upload>, Cause> {
-        let signature = &self.route.settings.signature;
-        match signature.admit(head, self.upload.clone()) {
-            Admission::Call(call) => Ok(call),
+    ///
+    /// # Errors
+    ///
+    /// Why it is refused. A request without a signature is where one must be, as soon as its head is here.
+    pub(super) async fn verify(
+        &mut self,
+        head: Parts,
+        deadline: Deadline,
+        site: &Site,
+    ) -> Result<Call<Upload>, Cause> {
+        match self.policy.clone().admit(head, self.upload.clone()) {
+            Admission::Call(call) => {
+                self.upload.announced()?;
+                Ok(call)
+            }
             // In a box, so that calls which aren't checked don't carry what these need.
-            Admission::ToCheck(unchecked) => Box::pin(self.checked(unchecked)).await,
+            Admission::ToCheck(unchecked) => Box::pin(self.check(unchecked, deadline, site)).await,
         }
     }
 
-    async fn checked(&self, unchecked: Unchecked<'_, Upload>) -> Result<Call<Upload>, Cause> {
-        // An open breaker answers before anything is read. The one trial of a breaker that is half-open is not for strangers: leave
-        // to try the app is taken after this.
-        self.route.is_tried()?;
-        let whole = self.upload.whole().await?;
-        let (found, call) = unchecked.check(&whole);
+    async fn check(
+        &mut self,
+        unchecked: Unchecked<'_, Upload>,
+        deadline: Deadline,
+        site: &Site,
+    ) -> Result<Call<Upload>, Cause> {
+        let found = match unchecked.check_head() {
+            Ok(()) => {
+                let whole = self.read_unverified(deadline, site).await?;
+                unchecked.verify(&whole)
+            }
+            Err(fault) => Err(fault),
+        };
         self.route.metrics.checked(found);
-        if let (Err(fault), Ok(_)) = (found, &call) {
-            info!(
-                target: "understudy::call",
-                route = self.route.settings.name,
-                detail = %fault,
-                "a request would be refused if signatures were enforced"
-            );
+        let call = unchecked.conclude(found)?;
+        self.is_unverified = false;
+        if let Err(fault) = found {
+            self.upload.announced()?;
+            self.note_unsigned(fault);
         }
-        Ok(call?)
+        Ok(call)
+    }
+
+    /// The whole body of a request that may be anybody's. Its sender has as long as for a head.
+    async fn read_unverified(
+        &self,
+        deadline: Deadline,
+        site: &Site,
+    ) -> Result<bytes::Bytes, Cause> {
+        self.upload.announced()?;
+        let whole = self.upload.whole(&site.shared.unverified);
+        match deadline.within(site.unverified_timeout).bound(whole).await {
+            Ok(whole) => Ok(whole?),
+            Err(_) => Err(Cause::SlowClient),
+        }
+    }
+
+    fn note_unsigned(&self, fault: Fault) {
+        info!(
+            target: "understudy::call",
+            route = self.route.settings.name,
+            detail = %fault,
+            "a request would be refused if signatures were enforced"
+        );
     }
 }

@@ -12,19 +12,23 @@ use tracing::warn;
 
 use super::grammar::Grammar;
 use super::request;
+use crate::body::Budget;
 use crate::breaker::{self, Breaker, Permit};
 use crate::drill::Drill;
 use crate::failures::Failures;
 use crate::fallback::Fallback;
 use crate::metrics::{Metrics, RouteMetrics};
 use crate::outcome::Cause;
-use crate::route::{Kind, Pattern, Table};
+use crate::route::{Kind, Pattern, Table, readings};
 use crate::signature::Policy;
 use crate::twiml::{self, Rules, Strictness};
 use crate::upstream::{self, Census, Upstream};
 
 /// After so long Twilio gives up (error 11205).
 const TWILIO_WAITS: Duration = Duration::from_secs(15);
+
+/// What bodies of requests may take together, in bytes, while their signatures aren't checked yet.
+const UNVERIFIED_BYTES: usize = 16 << 20;
 
 /// How calls are answered: the routes and the app.
 #[derive(Clone, Debug)]
@@ -39,6 +43,8 @@ pub struct Settings {
     pub grammar: Grammar,
     /// How Twilio addresses us: scheme, host and port, without a slash behind.
     pub public_url: Option<String>,
+    /// How long the body of a request may take whose signature is to be checked.
+    pub unverified_timeout: Duration,
     /// What holds for a request that no route matches (it is `pass`).
     pub unmatched: RouteSettings,
 }
@@ -112,6 +118,8 @@ pub struct Shared {
     pub failures: Failures,
     /// The connections to the app, counted.
     pub census: Arc<Census>,
+    /// What requests take whose signatures aren't checked yet.
+    pub(super) unverified: Budget,
     breakers: Mutex<HashMap<String, Arc<Breaker>>>,
     drills: Mutex<HashMap<String, Arc<Drill>>>,
 }
@@ -125,6 +133,7 @@ impl Shared {
             metrics,
             failures: Failures::default(),
             census,
+            unverified: Budget::new(UNVERIFIED_BYTES),
             breakers: Mutex::default(),
             drills: Mutex::default(),
         })
@@ -158,6 +167,10 @@ pub struct Site {
     pub trusted_proxies: Vec<IpNet>,
     /// How Twilio addresses us.
     pub public_url: Option<String>,
+    /// How long the body of a request may take whose signature is to be checked.
+    pub(super) unverified_timeout: Duration,
+    /// Whether routes ask different things of signatures.
+    policies_differ: bool,
     /// What outlives it.
     pub shared: Arc<Shared>,
 }
@@ -176,10 +189,16 @@ impl Site {
             }
             _ => Arc::new(Upstream::new(settings.upstream, Arc::clone(&shared.census))),
         };
+        let unmatched = route(settings.unmatched);
+        let severity = |route: &Arc<Route>| route.settings.signature.severity();
         let site = Self {
             table: Table::new(placed),
+            policies_differ: routes
+                .iter()
+                .any(|route| severity(route) != severity(&unmatched)),
             routes,
-            unmatched: route(settings.unmatched),
+            unmatched,
+            unverified_timeout: settings.unverified_timeout,
             upstream,
             trusted_proxies: settings.trusted_proxies,
             public_url: settings.public_url,
@@ -245,10 +264,28 @@ impl Site {
         self.shared.metrics.text()
     }
 
-    /// The route of a request.
+    /// The route of a request, by its path as it stands.
     pub(super) fn route(&self, head: &Parts) -> &Arc<Route> {
+        self.route_of(head, head.uri.path())
+    }
+
+    /// What is asked of a request's signature: what its route asks, or a stricter one to which the app may lead the same path.
+    pub(super) fn policy<'s>(&'s self, route: &'s Route, head: &Parts) -> &'s Policy {
+        let own = &route.settings.signature;
+        if !self.policies_differ {
+            return own;
+        }
+        let others = readings(head.uri.path()).into_iter();
+        others
+            .map(|path| &self.route_of(head, &path).settings.signature)
+            .chain([own])
+            .max_by_key(|policy| policy.severity())
+            .unwrap_or(own)
+    }
+
+    fn route_of(&self, head: &Parts, path: &str) -> &Arc<Route> {
         let host = request::host(&head.headers);
-        let found = self.table.find(&head.method, host, head.uri.path());
+        let found = self.table.find(&head.method, host, path);
         found.unwrap_or(&self.unmatched)
     }
 }
@@ -296,15 +333,6 @@ impl Route {
         }
     }
 
-    /// Whether any call may try the app now.
-    pub(super) fn is_tried(&self) -> Result<(), Cause> {
-        let is_open = self.breaker.state() == breaker::State::Open;
-        match self.settings.mode {
-            Mode::Enforce if is_open => Err(Cause::BreakerOpen),
-            Mode::Enforce | Mode::Observe => Ok(()),
-        }
-    }
-
     /// Leave to try the app; none is needed where nothing is ever replaced.
     pub(super) fn permit(&self) -> Result<Option<Permit>, Cause> {
         match self.settings.mode {
@@ -323,7 +351,8 @@ impl Route {
     }
 }
 
-/// A place among the calls under way, on a route and at the app; free again when dropped.
+/// A place among the calls under way, on a route and at the app; free again when dropped. Only a request that was checked, if its
+/// route checks any, takes one.
 pub(super) struct Slot {
     metrics: Arc<RouteMetrics>,
     /// None for a call that won't go there.
@@ -344,10 +373,12 @@ impl Slot {
         (slot, fits)
     }
 
-    /// Frees the place at the app.
-    pub(super) fn leave_app(&mut self) {
-        if let Some(upstream) = self.upstream.take() {
-            upstream.in_flight.fetch_sub(1, Relaxed);
+    /// A place on the route alone, whether or not one is left.
+    pub(super) fn on_route(route: &Route) -> Self {
+        route.metrics.in_flight.fetch_add(1, Relaxed);
+        Self {
+            metrics: Arc::clone(&route.metrics),
+            upstream: None,
         }
     }
 }
@@ -355,6 +386,8 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.metrics.in_flight.fetch_sub(1, Relaxed);
-        self.leave_app();
+        if let Some(upstream) = &self.upstream {
+            upstream.in_flight.fetch_sub(1, Relaxed);
+        }
     }
 }

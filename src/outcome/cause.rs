@@ -18,7 +18,8 @@ impl fmt::Display for Cause {
             Self::Head(HeadFault::Method) => f.write_str("CONNECT is for forward proxies"),
             Self::Request(failure) => failure.fmt(f),
             Self::Signature(fault) => fault.fmt(f),
-            Self::SlowClient => f.write_str("the deadline passed before the request was whole"),
+            Self::Unchecked => f.write_str("the request's signature could not be checked"),
+            Self::SlowClient => f.write_str("the request was not whole in time"),
             Self::Overload => f.write_str("as many calls as allowed are under way"),
             Self::BreakerOpen => f.write_str("the app is known to be down: no try was made"),
             Self::Deadline => f.write_str("the deadline passed"),
@@ -40,6 +41,7 @@ impl StdError for Cause {
             Self::Answer(unfit) => unfit.source(),
             Self::Page(fault) => fault.source(),
             Self::Head(_)
+            | Self::Unchecked
             | Self::SlowClient
             | Self::Overload
             | Self::BreakerOpen

@@ -23,6 +23,13 @@ impl<'a> Parameters<'a> {
         named.next().map(|(_, value)| value.into_owned())
     }
 
+    /// The values of all parameters of this name, in any letters.
+    pub(super) fn values(self, name: &str) -> impl Iterator<Item = Vec<u8>> {
+        self.iter()
+            .filter(|(own, _)| own.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value.into_owned())
+    }
+
     /// Each, decoded.
     fn iter(self) -> impl Iterator<Item = (Cow<'a, [u8]>, Cow<'a, [u8]>)> {
         let pieces = self.0.split(|byte| *byte == b'&');

@@ -47,11 +47,7 @@ async fn a_hanging_app_is_stood_in_for_at_the_deadline() {
         app.thaw();
 
         assert_is_fallback(&answer, "deadline");
-        assert!(
-            answer.took >= DEADLINE && answer.took < DEADLINE * 2,
-            "{kind}: {:?}",
-            answer.took
-        );
+        assert!(answer.took >= DEADLINE, "{kind}: {:?}", answer.took);
         let direct = directly(&app, &call).await;
         assert_same(&behind(&sidecar, &call).await, &direct, &kind.to_string());
     }

@@ -95,7 +95,7 @@ async fn a_body_that_drips_is_timed_out_on_every_route_that_checks() {
         let mut client = sidecar.connect().await;
         client
             .send(format!(
-                "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\na="
+                "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\nX-Twilio-Signature: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\nContent-Length: 1000\r\n\r\na="
             ))
             .await;
         for _ in 0..10 {

@@ -78,6 +78,13 @@ impl Webhook {
         self
     }
 
+    /// With this parameter behind the others, whether or not there is one of that name.
+    #[must_use]
+    pub(crate) fn also(mut self, name: &str, value: &str) -> Self {
+        self.parameters.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// With one more header field.
     #[must_use]
     pub(crate) fn field(mut self, name: &str, value: &str) -> Self {
@@ -126,6 +133,7 @@ impl Webhook {
         if self.method != "GET" {
             let mut parameters = self.parameters.clone();
             parameters.sort();
+            parameters.dedup();
             parameters.iter().for_each(|(name, value)| {
                 message.push_str(name);
                 message.push_str(value);
