@@ -1,19 +1,21 @@
-//! A text that is never printed, and compared in a time that doesn't depend on where it differs.
+//! A text that is never printed, is compared in a time that doesn't depend on where it differs, and is overwritten in memory when
+//! it is no longer needed.
 
 use std::fmt;
 
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 /// A secret.
 #[derive(Clone)]
-pub struct Secret(Box<str>);
+pub struct Secret(Zeroizing<Box<str>>);
 
 impl Secret {
     /// This text, without the blanks around it; none if it is empty or has blanks within.
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
         let good = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-        good.then(|| Self(text.into()))
+        good.then(|| Self(Zeroizing::new(text.into())))
     }
 
     /// Whether this is it.

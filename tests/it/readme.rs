@@ -1,4 +1,4 @@
-//! What the README says is so.
+//! What the README says is so, and what `docs/` says of reasons and metrics.
 
 use std::fs;
 
@@ -42,20 +42,31 @@ fn its_configurations_are_good() {
     }
 }
 
+fn page(name: &str) -> String {
+    let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/docs");
+    fs::read_to_string(format!("{docs}/{name}")).expect("a page")
+}
+
 #[test]
-fn it_names_every_reason_and_every_outcome() {
-    let readme = readme();
+fn it_is_short_enough_for_five_minutes() {
+    let words = readme().split_whitespace().count();
+    assert!(words <= 1000, "{words} words");
+}
+
+#[test]
+fn the_page_of_reasons_names_every_reason_and_every_outcome() {
+    let reasons = page("reasons.md");
     for word in Reason::ALL
         .map(Reason::label)
         .iter()
         .chain(&Outcome::ALL.map(Outcome::label))
     {
-        assert!(readme.contains(&format!("`{word}`")), "{word}");
+        assert!(reasons.contains(&format!("`{word}`")), "{word}");
     }
 }
 
 #[tokio::test]
-async fn its_table_of_metrics_is_the_one_that_is_served() {
+async fn the_page_of_metrics_has_what_is_served() {
     let app = App::with_page("<Response/>");
     let sidecar = Sidecar::before(&app).start().await;
     let served = sidecar.admin_get("/metrics").await.text();
@@ -67,8 +78,8 @@ async fn its_table_of_metrics_is_the_one_that_is_served() {
     let certificate = "tls_certificate_not_after_timestamp_seconds";
     let after = served.partition_point(|name| *name < certificate);
     served.insert(after, certificate);
-    let readme = readme();
-    let rows = readme
+    let metrics = page("metrics.md");
+    let rows = metrics
         .lines()
         .filter_map(|line| line.strip_prefix("| `understudy_")?.split('`').next());
     let mut rows: Vec<_> = rows.collect();

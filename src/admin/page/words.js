@@ -1,6 +1,6 @@
 // What is said, and how times and numbers are written.
 
-// What happened, and what to do about it; the README's section "Reasons, and what to do" says more.
+// What happened, and what to do about it; docs/reasons.md says more.
 const REASONS = {
   connect: ["the app refused the connection, or its name has no address", "Is the app running, and on that port?"],
   connect_timeout: ["no connection to the app in time, twice", "Look at the app's backlog, and for a firewall between."],
@@ -39,7 +39,7 @@ const now = () => Date.now() / 1000 + ahead;
 
 const inWords = (reason) => (REASONS[reason] ?? [reason])[0];
 
-const toDo = (reason) => (REASONS[reason] ?? ["", "See the README."])[1];
+const toDo = (reason) => (REASONS[reason] ?? ["", "See docs/reasons.md."])[1];
 
 // "deadline", "breaker open": a reason in a word or two.
 const inShort = (reason) => reason.replace("_", " ");

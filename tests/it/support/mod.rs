@@ -28,7 +28,7 @@ pub(crate) use twilio::{CALL, Webhook, sign};
 pub(crate) use wire::{Answer, Client};
 
 /// How long a test waits for what must happen: long enough for a machine that is busy with something else.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What the future gives.
 ///

@@ -74,6 +74,7 @@ fn what_is_installed_is_all_there_and_as_it_was_packed() {
             "/usr/share/zsh/vendor-completions/_understudy",
             "/usr/share/fish/vendor_completions.d/understudy.fish",
             "/usr/share/doc/understudy/copyright",
+            "/usr/share/doc/understudy/docs/reasons.md",
             "/usr/share/doc/understudy/examples/prometheus/understudy.rules.yml",
             "/usr/share/doc/understudy/examples/grafana/understudy.json",
         ] {

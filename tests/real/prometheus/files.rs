@@ -1,7 +1,6 @@
 //! The files that are given to Prometheus and Grafana, as far as a test reads them. They are read as text where they are YAML:
 //! each is written in one way, and a rule stands between two lines that begin one.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -22,15 +21,18 @@ pub(super) fn readme() -> String {
     read("../README.md")
 }
 
-/// The sections of the README, as a link names them.
-pub(super) fn sections_of_readme() -> BTreeSet<String> {
-    let readme = readme();
-    let titles = readme.lines().filter_map(|line| line.strip_prefix("## "));
-    let links = titles.map(|title| {
+/// Whether a page of `docs/` exists, and has the section that a link names, if it names one.
+pub(super) fn has_section(link: &str) -> bool {
+    let (page, section) = link.split_once('#').unwrap_or((link, ""));
+    let Ok(text) = fs::read_to_string(path("..").join(page)) else {
+        return false;
+    };
+    let mut titles = text.lines().filter_map(|line| line.strip_prefix("## "));
+    let name = |title: &str| {
         let kept = title.chars().filter(|c| c.is_alphanumeric() || *c == ' ');
         kept.collect::<String>().to_lowercase().replace(' ', "-")
-    });
-    links.collect()
+    };
+    page.starts_with("docs/") && (section.is_empty() || titles.any(|title| name(title) == section))
 }
 
 /// The example of how Prometheus is configured.
