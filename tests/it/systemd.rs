@@ -132,6 +132,7 @@ fn the_units_name_files_that_there_are() {
     for line in [
         "Type=notify",
         "RestartPreventExitStatus=78",
+        "LimitCORE=0",
         "ExecStart=/usr/bin/understudy run --config /etc/understudy/understudy.toml",
         "  --setgid $(stat -c %%g /proc/$MAINPID) /usr/bin/understudy check --config /etc/understudy/understudy.toml\"",
     ] {
