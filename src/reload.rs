@@ -6,13 +6,14 @@
 mod watch;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use tracing::{error, info, warn};
 
-use crate::config::{Config, Errors, SourceFile};
+use crate::config::{AdminExposed, Config, Errors, SourceFile, check_admin_socket};
 use crate::exchange::{Shared, Site};
 use crate::failures::now;
 use crate::server::Settings;
@@ -27,6 +28,8 @@ pub struct Reloader {
     site: Arc<ArcSwap<Site>>,
     settings: Arc<ArcSwap<Settings>>,
     shared: Arc<Shared>,
+    /// Where the admin listener is in fact.
+    admin_address: SocketAddr,
     /// Held through a reload, so that two never mix.
     state: Mutex<State>,
 }
@@ -56,6 +59,8 @@ pub enum Refused {
     Wrong(Errors),
     /// These keys can't change while we run.
     Restart(Vec<&'static str>),
+    /// The admin listener would lose the token that it needs.
+    Exposed(AdminExposed),
 }
 
 impl fmt::Display for Refused {
@@ -65,6 +70,7 @@ impl fmt::Display for Refused {
                 f.write_str("there is no file to reload; start with `run --config FILE`")
             }
             Self::Wrong(errors) => errors.fmt(f),
+            Self::Exposed(exposed) => exposed.fmt(f),
             Self::Restart(keys) => {
                 write!(
                     f,
@@ -86,6 +92,7 @@ impl Reloader {
         site: Arc<ArcSwap<Site>>,
         settings: Arc<ArcSwap<Settings>>,
         shared: Arc<Shared>,
+        admin_address: SocketAddr,
     ) -> Arc<Self> {
         let last = Last {
             loaded_at_seconds: now(),
@@ -101,6 +108,7 @@ impl Reloader {
             site,
             settings,
             shared,
+            admin_address,
             state,
         };
         reloader.count_certificates();
@@ -208,6 +216,8 @@ impl Reloader {
         if !fixed.is_empty() {
             return Err(Refused::Restart(fixed));
         }
+        check_admin_socket(self.admin_address, config.server.admin_token.as_ref())
+            .map_err(Refused::Exposed)?;
         for note in &config.notes {
             warn!(note = %note, "the configuration may not be meant so");
         }

@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 
 use super::EX_CONFIG;
 use crate::admin::Admin;
-use crate::config::{Config, Errors};
+use crate::config::{Config, Errors, check_admin_socket};
 use crate::exchange::{Shared, Site};
 use crate::log;
 use crate::notify;
@@ -76,7 +76,7 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// If an address, a thread or a runtime can't be had.
+    /// If an address, a thread or a runtime can't be had, or the admin listener would be open to others.
     pub fn start(
         config: Config,
         path: Option<PathBuf>,
@@ -97,6 +97,8 @@ impl Instance {
             Listeners::shared(&passed.public, server.workers)?
         };
         let admin = passed.admin.map_or_else(|| bind_one(server.admin), Ok)?;
+        let admin_address = admin.local_addr()?;
+        check_admin_socket(admin_address, server.admin_token.as_ref())?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build_local(Default::default())?;
@@ -110,11 +112,11 @@ impl Instance {
             Arc::clone(&site),
             Arc::clone(&settings),
             Arc::clone(&shared),
+            admin_address,
         );
         let ready = Arc::new(AtomicBool::new(true));
 
         let addresses = listeners.addresses.clone();
-        let admin_address = admin.local_addr()?;
         let server = Server::start(listeners, Arc::clone(&settings), Arc::clone(&site))?;
         let instance = Self {
             addresses,

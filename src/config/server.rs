@@ -1,5 +1,6 @@
 //! `[server]`: how we listen, and whose word about the client we take.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -113,7 +114,7 @@ pub(super) fn of_arguments(
     if let Some(address) = admin.and_then(|text| address("--admin", text)) {
         settings.admin = address;
     }
-    if !settings.admin.ip().is_loopback() {
+    if is_exposed(settings.admin) {
         report.argument::<()>("--admin", Err(Problem::AdminInTheOpen(settings.admin)));
     }
     if clash(settings.listen[0], settings.admin) {
@@ -127,6 +128,42 @@ pub(super) fn of_arguments(
     settings
 }
 
+/// Whether others than the processes of this machine can reach an admin listener at this address: then it needs a token.
+fn is_exposed(admin: SocketAddr) -> bool {
+    !admin.ip().is_loopback()
+}
+
+/// An admin listener that others can reach and that no token protects. The configuration can't be blamed: systemd passes the
+/// socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdminExposed(SocketAddr);
+
+/// Checks the socket that the admin listener has in fact, whatever the configuration says of its address.
+///
+/// # Errors
+///
+/// If it is not on loopback and there is no token.
+pub fn check_admin_socket(address: SocketAddr, token: Option<&Secret>) -> Result<(), AdminExposed> {
+    if is_exposed(address) && token.is_none() {
+        return Err(AdminExposed(address));
+    }
+    Ok(())
+}
+
+impl fmt::Display for AdminExposed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the admin socket that systemd passes is bound to {}, which is not on loopback, and no token protects it; \
+             name a file with a token under [server]: admin_token_file = \"admin.token\", \
+             or write ListenStream=127.0.0.1:9464 into the socket's unit",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for AdminExposed {}
+
 /// Whether two listeners would want the same address. Port 0 is a new port each time.
 fn clash(one: SocketAddr, other: SocketAddr) -> bool {
     let covers = |wide: IpAddr, narrow: IpAddr| {
@@ -138,7 +175,7 @@ fn clash(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 fn check(settings: &Settings, server: &Reader<'_>) {
-    if !settings.admin.ip().is_loopback() && !server.has("admin_token_file") {
+    if is_exposed(settings.admin) && !server.has("admin_token_file") {
         server.report(
             server.spot("admin"),
             Problem::AdminInTheOpen(settings.admin),
