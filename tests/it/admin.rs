@@ -113,6 +113,62 @@ fn beyond_loopback_it_is_refused_without_a_token() {
 }
 
 #[tokio::test]
+async fn a_request_that_does_not_name_one_host_is_not_valid() {
+    let app = App::with_page("<Response/>");
+    let sidecar = Sidecar::before(&app).start().await;
+    let own = sidecar.admin;
+    for path in ["/metrics", "/api/status", "/", "/healthz", "/readyz"] {
+        for hosts in [
+            format!("Host: {own}\r\nHost: attacker.example\r\n"),
+            format!("Host: attacker.example\r\nHost: {own}\r\n"),
+            format!("Host: {own}\r\nhost: {own}\r\n"),
+        ] {
+            for version in ["1.0", "1.1"] {
+                let request = format!("GET {path} HTTP/{version}\r\n{hosts}\r\n");
+                assert_eq!(asked(&sidecar, &request).await, 400, "{request}");
+            }
+        }
+    }
+    for (request, wanted) in [
+        ("GET /metrics HTTP/1.1\r\n\r\n", 400),
+        ("GET /metrics HTTP/1.1\r\nHost:\r\n\r\n", 421),
+        ("GET /metrics HTTP/1.0\r\n\r\n", 421),
+        // Probes often name no host.
+        ("GET /healthz HTTP/1.1\r\n\r\n", 200),
+        ("GET /readyz HTTP/1.0\r\n\r\n", 200),
+    ] {
+        assert_eq!(asked(&sidecar, request).await, wanted, "{request}");
+    }
+    let change = format!(
+        "POST /api/reload HTTP/1.1\r\nHost: {own}\r\nHost: {own}\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n"
+    );
+    assert_eq!(asked(&sidecar, &change).await, 400);
+}
+
+#[tokio::test]
+async fn beyond_loopback_two_hosts_are_not_valid_even_with_the_token() {
+    let app = App::with_page("<Response/>");
+    let sidecar = Sidecar::before(&app)
+        .server("admin = \"0.0.0.0:0\"")
+        .server("admin_token_file = \"admin.token\"")
+        .file("admin.token", "the-first-token-of-it\n")
+        .start()
+        .await;
+    let request = |hosts: &str| {
+        format!(
+            "GET /metrics HTTP/1.1\r\n{hosts}Authorization: Bearer the-first-token-of-it\r\n\r\n"
+        )
+    };
+    for (hosts, wanted) in [
+        ("Host: proxy.example\r\n", 200),
+        ("Host: proxy.example\r\nHost: proxy.example\r\n", 400),
+        ("", 400),
+    ] {
+        assert_eq!(asked(&sidecar, &request(hosts)).await, wanted, "{hosts}");
+    }
+}
+
+#[tokio::test]
 async fn a_scrape_of_many_series_keeps_nobody_waiting() {
     let app = App::with_page("<Response/>");
     let route = |at| format!("[[route]]\nname = \"r{at}\"\npath = \"/r/{at}\"\nkind = \"voice\"\n");
