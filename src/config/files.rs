@@ -1,13 +1,16 @@
 //! The files that a configuration is made of: each read once, and remembered, so that a change can be noticed later.
 
 use std::collections::HashMap;
+use std::env;
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+use super::problem::Problem;
 use super::tls::TlsProblem;
 use crate::tls::{Trust, Unfit};
 
@@ -120,6 +123,21 @@ impl Files {
     }
 }
 
+/// The note on a file of secrets, if others than its owner can read it. Root may let a group: a service's own, or that of a pod,
+/// in which all files are root's. systemd sees to the permissions of credentials.
+pub(super) fn open_to_others(file: &Path) -> Option<Problem> {
+    let is_credential = env::var_os("CREDENTIALS_DIRECTORY")
+        .is_some_and(|folder| !folder.is_empty() && file.starts_with(folder));
+    let metadata = fs::metadata(file).ok()?;
+    let mode = metadata.permissions().mode() & 0o777;
+    let others = if metadata.uid() == 0 { 0o004 } else { 0o044 };
+    let is_open = !is_credential && mode & others != 0;
+    is_open.then(|| Problem::OpenToOthers {
+        file: file.to_owned(),
+        mode,
+    })
+}
+
 fn read(path: &Path) -> Result<Bytes, Unreadable> {
     let mut content = Vec::new();
     File::open(path)?
@@ -134,7 +152,6 @@ fn read(path: &Path) -> Result<Bytes, Unreadable> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     #[test]
     fn a_file_is_read_once_and_its_changes_are_noticed() {

@@ -3,14 +3,11 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use ipnet::IpNet;
-use toml::de::DeValue;
-
-use super::files::Files;
+use super::files::{Files, open_to_others};
 use super::host;
 use super::problem::Problem;
 use super::reader::Reader;
@@ -19,9 +16,12 @@ use super::tls::Found;
 use super::value;
 use crate::secret::Secret;
 use crate::server::Settings;
+use ipnet::IpNet;
 
 /// More threads than any machine has cores are a slip of the pen.
 const MOST_WORKERS: usize = 1024;
+/// A shorter token could be guessed. Its characters are ASCII.
+pub(super) const SHORTEST_TOKEN: usize = 16;
 /// Beyond what one machine's ports and memory carry.
 const MOST_CONNECTIONS: usize = 10_000_000;
 
@@ -71,7 +71,7 @@ pub(super) fn read(
         admin: server
             .read("admin", value::address)
             .unwrap_or(defaults.admin),
-        admin_token: server.read("admin_token_file", |value| token(value, folder, files)),
+        admin_token: admin_token(&mut server, folder, files),
         workers: workers(&mut server).unwrap_or(defaults.workers),
         shutdown_delay: server
             .read("shutdown_delay", value::pause)
@@ -175,7 +175,7 @@ fn clash(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 fn check(settings: &Settings, server: &Reader<'_>) {
-    if is_exposed(settings.admin) && !server.has("admin_token_file") {
+    if is_exposed(settings.admin) && !server.has(TOKEN_FILE) {
         server.report(
             server.spot("admin"),
             Problem::AdminInTheOpen(settings.admin),
@@ -200,16 +200,29 @@ fn check(settings: &Settings, server: &Reader<'_>) {
     }
 }
 
-/// A file that holds a token and nothing else.
-fn token(value: &DeValue<'_>, folder: &Path, files: &mut Files) -> Result<Secret, Problem> {
-    let file = folder.join(value::text(value)?);
-    let content = files.read(&file).map_err(|why| Problem::TokenUnreadable {
-        file: file.clone(),
-        why,
-    })?;
-    let text = str::from_utf8(&content).ok().and_then(Secret::new);
-    text.ok_or(Problem::NoToken { file })
+/// Reads the file that holds the admin listener's token and nothing else.
+fn admin_token(server: &mut Reader<'_>, folder: &Path, files: &mut Files) -> Option<Secret> {
+    let file = server.read(TOKEN_FILE, |value| Ok(folder.join(value::text(value)?)))?;
+    if let Some(note) = open_to_others(&file) {
+        server.note(server.spot(TOKEN_FILE), note);
+    }
+    server.take(token(file, files), || server.spot(TOKEN_FILE))
 }
+
+fn token(file: PathBuf, files: &mut Files) -> Result<Secret, Problem> {
+    let content = match files.read(&file) {
+        Ok(content) => content,
+        Err(why) => return Err(Problem::TokenUnreadable { file, why }),
+    };
+    let text = str::from_utf8(&content).ok();
+    match text.and_then(Secret::new) {
+        None => Err(Problem::NoToken { file }),
+        Some(token) if token.reveal().len() < SHORTEST_TOKEN => Err(Problem::ShortToken { file }),
+        Some(token) => Ok(token),
+    }
+}
+
+const TOKEN_FILE: &str = "admin_token_file";
 
 fn workers(server: &mut Reader<'_>) -> Option<NonZeroUsize> {
     let workers = server.read("workers", value::count(0, MOST_WORKERS))?;
