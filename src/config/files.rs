@@ -5,7 +5,7 @@ use std::env;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::tls::TlsProblem;
 use crate::tls::{Trust, Unfit};
 
-/// A longer file is no configuration and no page: it is not read to its end.
+/// The longest file that is read: ten thousand routes take a few megabytes, every other file is far shorter.
 const LARGEST: u64 = 16 << 20;
 
 /// A file as it was when it was read. It may be a key: what stands in it is never printed.
@@ -60,6 +60,8 @@ pub enum Unreadable {
     Denied,
     /// It is a directory.
     Directory,
+    /// It is a named pipe, a device or a socket, so reading it could wait for ever.
+    NotRegular,
     /// It is longer than anything that could be meant.
     TooLong,
     /// The system says so.
@@ -68,6 +70,10 @@ pub enum Unreadable {
 
 impl From<io::Error> for Unreadable {
     fn from(error: io::Error) -> Self {
+        // What opening a socket fails with, or a device without a driver.
+        if error.raw_os_error() == Some(libc::ENXIO) {
+            return Self::NotRegular;
+        }
         let known = [
             (ErrorKind::NotFound, Self::Missing),
             (ErrorKind::PermissionDenied, Self::Denied),
@@ -86,6 +92,7 @@ impl fmt::Display for Unreadable {
                 "may not be read: permission denied; let the user that understudy runs as read it",
             ),
             Self::Directory => f.write_str("is a directory; name a file in it"),
+            Self::NotRegular => f.write_str("is not a regular file; name one that is"),
             Self::TooLong => write!(f, "is longer than {} MiB; name another file", LARGEST >> 20),
             Self::Other(kind) => write!(f, "can't be read: {kind}"),
         }
@@ -138,11 +145,23 @@ pub(super) fn open_to_others(file: &Path) -> Option<Problem> {
     })
 }
 
+/// Reads a file that the configuration names; every such file is read here. Waits for the disk, but never for a writer.
 fn read(path: &Path) -> Result<Bytes, Unreadable> {
+    let file = File::options()
+        .read(true)
+        // Without O_NONBLOCK opening a named pipe waits for a writer; without O_NOCTTY a terminal could become our own.
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(Unreadable::Directory);
+    }
+    if !metadata.is_file() {
+        return Err(Unreadable::NotRegular);
+    }
     let mut content = Vec::new();
-    File::open(path)?
-        .take(LARGEST + 1)
-        .read_to_end(&mut content)?;
+    // The file may grow meanwhile.
+    file.take(LARGEST + 1).read_to_end(&mut content)?;
     if content.len() as u64 > LARGEST {
         return Err(Unreadable::TooLong);
     }
@@ -176,7 +195,7 @@ mod tests {
     fn what_is_no_file_says_so() {
         let folder = tempfile::tempdir().expect("a folder");
         assert_eq!(read(folder.path()), Err(Unreadable::Directory));
-        assert_eq!(read(Path::new("/dev/zero")), Err(Unreadable::TooLong));
+        assert_eq!(read(Path::new("/dev/zero")), Err(Unreadable::NotRegular));
         assert_eq!(
             read(Path::new("/dev/null/x")),
             Err(Unreadable::Other(ErrorKind::NotADirectory))
