@@ -38,6 +38,8 @@ pub enum SignatureProblem {
         /// Why not.
         fault: TokensFault,
     },
+    /// Routes enforce signatures, and requests that match no route are let through without one. Not an error: it is noted.
+    UnmatchedNotEnforced,
 }
 
 /// What a route that asks for a check is given.
@@ -173,6 +175,11 @@ impl fmt::Display for SignatureProblem {
             ),
             Self::Unreadable { file, why } => write!(f, "{}: {why}", file.display()),
             Self::Tokens { file, fault } => write!(f, "{}: {fault}", file.display()),
+            Self::UnmatchedNotEnforced => f.write_str(
+                "requests that match no route reach the app even if Twilio has not signed them, \
+                 and the app may answer /Voice or /voice/ as it answers /voice; \
+                 write signature = \"enforce\" in [defaults], and signature = \"off\" on the routes that need it",
+            ),
         }
     }
 }
