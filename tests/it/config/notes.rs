@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use super::{loads, notes_of};
+use super::{APP, loads, loads_text, notes_of};
 
 #[test]
 fn routes_that_enforce_while_unmatched_requests_are_not_checked_are_noted() {
@@ -47,5 +47,50 @@ fn routes_that_enforce_while_unmatched_requests_are_not_checked_are_noted() {
             usize::from(is_noted),
             "{defaults} {routes}: {notes:?}"
         );
+    }
+}
+
+#[test]
+fn only_what_a_caller_chooses_is_noted_and_only_where_it_acts() {
+    for (document, is_noted) in [
+        ("<Dial>{{Digits}}</Dial>", true),
+        ("<Dial><Number>+1555{{BodyText}}</Number></Dial>", true),
+        (
+            "<Dial><Sip>sip:{{SipHeader_X-To}}@example.com</Sip></Dial>",
+            true,
+        ),
+        ("<Dial><Client>{{Body}}</Client></Dial>", true),
+        (
+            "<Dial><Client><Identity>{{Body}}</Identity></Client></Dial>",
+            true,
+        ),
+        ("<Redirect>{{Body}}</Redirect>", true),
+        ("<Play>{{Body}}</Play>", true),
+        ("<Gather action='/x?{{Digits}}'/>", true),
+        (
+            "<Dial><Number url='/x?{{Digits}}'>+15550100</Number></Dial>",
+            true,
+        ),
+        ("<Enqueue waitUrl='/x?{{Digits}}'>q</Enqueue>", true),
+        ("<Record recordingStatusCallback='/x?{{Digits}}'/>", true),
+        ("<Sms to='{{Body}}' from='+15550100'>x</Sms>", true),
+        ("<Say>{{Body}}</Say>", false),
+        ("<Gather hints='{{SpeechResult}}' input='speech'/>", false),
+        ("<Dial>{{From}}</Dial>", false),
+        ("<Redirect>/x?{{To}}&amp;{{body}}</Redirect>", false),
+        (
+            "<Gather action='/x?{{CallSid}}'><Say>{{Digits}}</Say></Gather>",
+            false,
+        ),
+        (
+            "<Dial><Client><Identity>x</Identity><Parameter name='x' value='{{Body}}'/></Client></Dial>",
+            false,
+        ),
+    ] {
+        let text = format!(
+            "{APP}[[route]]\nname = \"x\"\npath = \"/x\"\nkind = \"voice\"\nfallback = {{ inline = \"<Response>{document}</Response>\" }}\n"
+        );
+        let notes = notes_of(&loads_text(&text));
+        assert_eq!(notes.len(), usize::from(is_noted), "{document}: {notes:?}");
     }
 }
