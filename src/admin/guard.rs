@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, StatusCode, Version, header};
 
 use super::{Answer, JSON, refused};
 use crate::secret::Secret;
@@ -20,7 +20,14 @@ pub(super) struct Guard<'a> {
 impl Guard<'_> {
     /// Why a request gets no answer, if so. Whether it is alive and ready may be asked by everybody.
     pub(super) fn refusal<B>(&self, request: &Request<B>) -> Option<Answer> {
-        if matches!(request.uri().path(), "/healthz" | "/readyz") {
+        let is_probe = matches!(request.uri().path(), "/healthz" | "/readyz");
+        let hosts = request.headers().get_all(header::HOST).iter().count();
+        // RFC 9112 §3.2. Of two, somebody before us may have looked at the other one; probes often send none.
+        if hosts > 1 || hosts == 0 && !is_probe && request.version() >= Version::HTTP_11 {
+            let words = "send one Host header";
+            return Some(refused(StatusCode::BAD_REQUEST, words));
+        }
+        if is_probe {
             return None;
         }
         if self.address.ip().is_loopback() && !self.is_local(request.headers()) {
@@ -124,14 +131,16 @@ fn is_json(headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
 
+    /// A request with these headers, and with a `Host` if it isn't among them.
     fn asked(path: &str, fields: &[(&str, &str)]) -> Request<()> {
-        let request = Request::builder().uri(path);
+        let host = [("host", "proxy.example")];
+        let has_host = fields.iter().any(|(name, _)| *name == "host");
+        let host = host.iter().filter(|_| !has_host);
         let with = |request: http::request::Builder, (name, value): &(&str, &str)| {
             request.header(*name, *value)
         };
-        fields
-            .iter()
-            .fold(request, with)
+        host.chain(fields)
+            .fold(Request::builder().uri(path), with)
             .body(())
             .expect("a request")
     }

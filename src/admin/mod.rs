@@ -44,7 +44,7 @@ use tracing::debug;
 
 use crate::exchange::Site;
 use crate::failures::now;
-use crate::reload::Reloader;
+use crate::reload::{Refused, Reloader};
 use crate::server::Settings;
 use guard::Guard;
 use history::History;
@@ -209,25 +209,17 @@ impl Admin {
         if let Some(refusal) = self.refusal(request) {
             return refusal;
         }
-        let reloader = Arc::clone(&self.reloader);
-        let reloaded = tokio::task::spawn_blocking(move || reloader.reload()).await;
-        match reloaded {
-            Ok(Ok(())) => json_answer(StatusCode::OK, &json!({ "reloaded": true })),
-            Ok(Err(refused)) => {
-                let errors: Vec<_> = refused.to_string().lines().map(str::to_owned).collect();
-                json_answer(
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    &json!({ "reloaded": false, "errors": errors }),
-                )
+        let Err(refused) = self.reloader.reload().await else {
+            return json_answer(StatusCode::OK, &json!({ "reloaded": true }));
+        };
+        let status = match refused {
+            Refused::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
+            Refused::NoFile | Refused::Wrong(_) | Refused::Restart(_) | Refused::Exposed(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
             }
-            Err(error) => {
-                let errors = [error.to_string()];
-                json_answer(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    &json!({ "reloaded": false, "errors": errors }),
-                )
-            }
-        }
+        };
+        let errors: Vec<_> = refused.to_string().lines().map(str::to_owned).collect();
+        json_answer(status, &json!({ "reloaded": false, "errors": errors }))
     }
 
     /// Why this request may change nothing, if so.

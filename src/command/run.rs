@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 
 use super::EX_CONFIG;
 use crate::admin::Admin;
-use crate::config::{Config, Errors};
+use crate::config::{Config, Errors, check_admin_socket};
 use crate::exchange::{Shared, Site};
 use crate::log;
 use crate::notify;
@@ -76,7 +76,7 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// If an address, a thread or a runtime can't be had.
+    /// If an address, a thread or a runtime can't be had, or the admin listener would be open to others.
     pub fn start(
         config: Config,
         path: Option<PathBuf>,
@@ -97,6 +97,8 @@ impl Instance {
             Listeners::shared(&passed.public, server.workers)?
         };
         let admin = passed.admin.map_or_else(|| bind_one(server.admin), Ok)?;
+        let admin_address = admin.local_addr()?;
+        check_admin_socket(admin_address, server.admin_token.as_ref())?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build_local(Default::default())?;
@@ -104,17 +106,17 @@ impl Instance {
         let shared = Shared::new();
         let site = Arc::new(ArcSwap::from_pointee(Site::new(site, &shared, None)));
         let settings = Arc::new(ArcSwap::from_pointee(server));
-        let reloader = Reloader::new(
+        let reloader = Reloader::start(
             path,
             files,
             Arc::clone(&site),
             Arc::clone(&settings),
             Arc::clone(&shared),
-        );
+            admin_address,
+        )?;
         let ready = Arc::new(AtomicBool::new(true));
 
         let addresses = listeners.addresses.clone();
-        let admin_address = admin.local_addr()?;
         let server = Server::start(listeners, Arc::clone(&settings), Arc::clone(&site))?;
         let instance = Self {
             addresses,
@@ -266,62 +268,47 @@ struct Attention {
     changes: Option<Changes>,
 }
 
-/// What there is to be done.
-enum Asked {
-    End,
-    Reload,
-    LookForChanges,
-}
-
 impl Attention {
-    /// From now on nothing is missed. To be called within a runtime.
+    /// From now on no signal is missed. To be called within a runtime.
     fn begin(reloader: &Arc<Reloader>) -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
-            changes: reloader.watch(),
+            changes: None,
             reloader: Arc::clone(reloader),
         })
     }
 
-    /// Does what is asked for until it is time to stop.
+    /// Does what is asked for until it is time to stop, which waits for no reload.
     async fn until_end(&mut self) {
-        // A file may have changed between being read and being watched.
-        let mut asked = Asked::LookForChanges;
-        loop {
-            let reloader = Arc::clone(&self.reloader);
-            let done = match asked {
-                Asked::End => return,
-                Asked::Reload => tokio::task::spawn_blocking(move || {
-                    notify::reloading();
-                    // What goes wrong is logged and counted there, too.
-                    let reloaded = reloader.reload();
-                    notify::ready(match reloaded {
-                        Ok(()) => "the configuration was reloaded",
-                        Err(_) => {
-                            "the configuration is wrong: the old one stays, and the log says why"
-                        }
-                    });
-                }),
-                Asked::LookForChanges => {
-                    tokio::task::spawn_blocking(move || reloader.reload_if_changed())
-                }
-            };
-            // A panic there leaves the old configuration in place.
-            let _ = done.await;
-            asked = self.next().await;
-        }
-    }
-
-    async fn next(&mut self) -> Asked {
         let Self {
+            reloader,
             terminate,
             interrupt,
             hang_up,
             changes,
-            ..
         } = self;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            never = keep_loaded(reloader, hang_up, changes) => match never {},
+        }
+    }
+}
+
+/// Reloads at SIGHUP and when a file has changed, for ever.
+async fn keep_loaded(
+    reloader: &Reloader,
+    hang_up: &mut Signal,
+    changes: &mut Option<Changes>,
+) -> Infallible {
+    if changes.is_none() {
+        *changes = reloader.watch().await;
+    }
+    // A file may have changed between being read and being watched.
+    reloader.reload_if_changed().await;
+    loop {
         let changed = async {
             match changes {
                 Some(changes) => changes.settled().await,
@@ -329,10 +316,19 @@ impl Attention {
             }
         };
         tokio::select! {
-            _ = terminate.recv() => Asked::End,
-            _ = interrupt.recv() => Asked::End,
-            _ = hang_up.recv() => Asked::Reload,
-            () = changed => Asked::LookForChanges,
+            _ = hang_up.recv() => reload_and_notify(reloader).await,
+            () = changed => reloader.reload_if_changed().await,
         }
     }
+}
+
+/// Reloads, and tells systemd so.
+async fn reload_and_notify(reloader: &Reloader) {
+    notify::reloading();
+    // What goes wrong is logged and counted there, too.
+    let reloaded = reloader.reload().await;
+    notify::ready(match reloaded {
+        Ok(()) => "the configuration was reloaded",
+        Err(_) => "the configuration is wrong: the old one stays, and the log says why",
+    });
 }

@@ -1,17 +1,20 @@
 //! The files that a configuration is made of: each read once, and remembered, so that a change can be noticed later.
 
 use std::collections::HashMap;
+use std::env;
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+use super::problem::Problem;
 use super::tls::TlsProblem;
 use crate::tls::{Trust, Unfit};
 
-/// A longer file is no configuration and no page: it is not read to its end.
+/// The longest file that is read: ten thousand routes take a few megabytes, every other file is far shorter.
 const LARGEST: u64 = 16 << 20;
 
 /// A file as it was when it was read. It may be a key: what stands in it is never printed.
@@ -57,6 +60,8 @@ pub enum Unreadable {
     Denied,
     /// It is a directory.
     Directory,
+    /// It is a named pipe, a device or a socket, so reading it could wait for ever.
+    NotRegular,
     /// It is longer than anything that could be meant.
     TooLong,
     /// The system says so.
@@ -65,6 +70,10 @@ pub enum Unreadable {
 
 impl From<io::Error> for Unreadable {
     fn from(error: io::Error) -> Self {
+        // What opening a socket fails with, or a device without a driver.
+        if error.raw_os_error() == Some(libc::ENXIO) {
+            return Self::NotRegular;
+        }
         let known = [
             (ErrorKind::NotFound, Self::Missing),
             (ErrorKind::PermissionDenied, Self::Denied),
@@ -83,6 +92,7 @@ impl fmt::Display for Unreadable {
                 "may not be read: permission denied; let the user that understudy runs as read it",
             ),
             Self::Directory => f.write_str("is a directory; name a file in it"),
+            Self::NotRegular => f.write_str("is not a regular file; name one that is"),
             Self::TooLong => write!(f, "is longer than {} MiB; name another file", LARGEST >> 20),
             Self::Other(kind) => write!(f, "can't be read: {kind}"),
         }
@@ -120,11 +130,38 @@ impl Files {
     }
 }
 
+/// The note on a file of secrets, if others than its owner can read it. Root may let a group: a service's own, or that of a pod,
+/// in which all files are root's. systemd sees to the permissions of credentials.
+pub(super) fn open_to_others(file: &Path) -> Option<Problem> {
+    let is_credential = env::var_os("CREDENTIALS_DIRECTORY")
+        .is_some_and(|folder| !folder.is_empty() && file.starts_with(folder));
+    let metadata = fs::metadata(file).ok()?;
+    let mode = metadata.permissions().mode() & 0o777;
+    let others = if metadata.uid() == 0 { 0o004 } else { 0o044 };
+    let is_open = !is_credential && mode & others != 0;
+    is_open.then(|| Problem::OpenToOthers {
+        file: file.to_owned(),
+        mode,
+    })
+}
+
+/// Reads a file that the configuration names; every such file is read here. Waits for the disk, but never for a writer.
 fn read(path: &Path) -> Result<Bytes, Unreadable> {
+    let file = File::options()
+        .read(true)
+        // Without O_NONBLOCK opening a named pipe waits for a writer; without O_NOCTTY a terminal could become our own.
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(Unreadable::Directory);
+    }
+    if !metadata.is_file() {
+        return Err(Unreadable::NotRegular);
+    }
     let mut content = Vec::new();
-    File::open(path)?
-        .take(LARGEST + 1)
-        .read_to_end(&mut content)?;
+    // The file may grow meanwhile.
+    file.take(LARGEST + 1).read_to_end(&mut content)?;
     if content.len() as u64 > LARGEST {
         return Err(Unreadable::TooLong);
     }
@@ -134,7 +171,6 @@ fn read(path: &Path) -> Result<Bytes, Unreadable> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     #[test]
     fn a_file_is_read_once_and_its_changes_are_noticed() {
@@ -159,7 +195,7 @@ mod tests {
     fn what_is_no_file_says_so() {
         let folder = tempfile::tempdir().expect("a folder");
         assert_eq!(read(folder.path()), Err(Unreadable::Directory));
-        assert_eq!(read(Path::new("/dev/zero")), Err(Unreadable::TooLong));
+        assert_eq!(read(Path::new("/dev/zero")), Err(Unreadable::NotRegular));
         assert_eq!(
             read(Path::new("/dev/null/x")),
             Err(Unreadable::Other(ErrorKind::NotADirectory))

@@ -28,6 +28,7 @@ pub use grammar::GrammarProblem;
 pub use host::{HostProblem, UrlProblem};
 pub use page::{PageFault, PageProblem};
 pub use problem::Problem;
+pub use server::{AdminExposed, check_admin_socket};
 pub use signature::SignatureProblem;
 pub use tls::TlsProblem;
 pub use variant::VariantProblem;

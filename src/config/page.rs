@@ -1,6 +1,6 @@
 //! Fallback pages: found, read, and judged strictly for the callers who would hear or read them. The judge is [`Page::parse`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,6 +41,8 @@ pub enum PageFault {
     Unreadable(Unreadable),
     /// It is no good page.
     Bad(fallback::Fault),
+    /// A caller could choose what Twilio does. Not an error: it is noted.
+    Injection(fallback::Injection),
 }
 
 /// The pages of all routes. Each file is judged once for each kind, however many routes name it.
@@ -49,6 +51,10 @@ pub(super) struct Pages<'f> {
     files: &'f mut Files,
     grammar: &'f Grammar,
     judged: HashMap<(PathBuf, Kind), Result<Page, PageFault>>,
+    /// What there is to note of the document that was read last.
+    notes: Vec<PageProblem>,
+    /// The files of which everything was noted.
+    noted: HashSet<PathBuf>,
 }
 
 /// What is answered where nothing is said.
@@ -74,6 +80,8 @@ impl<'f> Pages<'f> {
             files,
             grammar,
             judged: HashMap::new(),
+            notes: Vec::new(),
+            noted: HashSet::new(),
         }
     }
 
@@ -137,6 +145,7 @@ impl<'f> Pages<'f> {
         match reader.text_or_table(key)? {
             Form::Text(file) => {
                 let page = self.file(file, kind);
+                self.write_notes(reader, key);
                 reader.take(page, || reader.spot(key)).map(Choice::from)
             }
             Form::Table(table) => self.choice(table, kind),
@@ -170,7 +179,9 @@ impl<'f> Pages<'f> {
     pub(super) fn page_of_table(&mut self, table: &mut Reader<'_>, kind: Kind) -> Option<Page> {
         let is_both = table.has("file") && table.has("inline");
         let file = table.read("file", |value| self.file(value::text(value)?, kind));
+        self.write_notes(table, "file");
         let inline = table.read("inline", |value| self.inline(value::text(value)?, kind));
+        self.write_notes(table, "inline");
         if is_both {
             table.report(table.here(), Problem::TwoPages);
         }
@@ -205,16 +216,39 @@ impl<'f> Pages<'f> {
             let page = files.read(&path).map_err(PageFault::Unreadable);
             page.and_then(|page| Page::parse(page, &rules).map_err(PageFault::Bad))
         });
-        let file = Some(path);
-        (judged.clone()).map_err(|fault| PageProblem { file, fault }.into())
+        let page = judged.clone().map_err(|fault| {
+            let file = Some(path.clone());
+            Problem::from(PageProblem { file, fault })
+        })?;
+        if self.noted.insert(path.clone()) {
+            self.note(&page, Some(&path));
+        }
+        Ok(page)
     }
 
-    fn inline(&self, page: &str, kind: Kind) -> Result<Page, Problem> {
+    fn inline(&mut self, page: &str, kind: Kind) -> Result<Page, Problem> {
         let page = Bytes::copy_from_slice(page.as_bytes());
-        Page::parse(page, &self.rules(kind)).map_err(|fault| {
+        let page = Page::parse(page, &self.rules(kind)).map_err(|fault| {
             let (file, fault) = (None, PageFault::Bad(fault));
-            PageProblem { file, fault }.into()
-        })
+            Problem::from(PageProblem { file, fault })
+        })?;
+        self.note(&page, None);
+        Ok(page)
+    }
+
+    fn note(&mut self, page: &Page, file: Option<&Path>) {
+        let notes = page.injections().iter().map(|injection| PageProblem {
+            file: file.map(Path::to_owned),
+            fault: PageFault::Injection(injection.clone()),
+        });
+        self.notes.extend(notes);
+    }
+
+    /// Adds the notes on the document that this key names.
+    fn write_notes(&mut self, table: &Reader<'_>, key: &str) {
+        for note in self.notes.drain(..) {
+            table.note(table.spot(key), note.into());
+        }
     }
 
     fn rules(&self, kind: Kind) -> Rules {
@@ -236,6 +270,7 @@ impl PageFault {
         let place = match self {
             Self::Unreadable(_) => None,
             Self::Bad(fault) => fault.place(),
+            Self::Injection(injection) => Some(injection.place),
         };
         place.map(|place| Place {
             line: place.line as usize,
@@ -267,6 +302,7 @@ impl fmt::Display for PageFault {
         match self {
             Self::Unreadable(why) => why.fmt(f),
             Self::Bad(fault) => fault.fmt(f),
+            Self::Injection(injection) => injection.fmt(f),
         }
     }
 }

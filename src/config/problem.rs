@@ -15,6 +15,7 @@ use super::grammar::GrammarProblem;
 use super::host::{HostProblem, UrlProblem};
 use super::page::PageProblem;
 use super::route::LONGEST_DEADLINE;
+use super::server::SHORTEST_TOKEN;
 use super::signature::SignatureProblem;
 use super::tls::TlsProblem;
 use super::variant::VariantProblem;
@@ -184,6 +185,18 @@ pub enum Problem {
     NoToken {
         /// The file.
         file: PathBuf,
+    },
+    /// A token that could be guessed.
+    ShortToken {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A file of secrets that others than its owner can read. Not an error: it is noted.
+    OpenToOthers {
+        /// The file.
+        file: PathBuf,
+        /// Who may do what with it.
+        mode: u32,
     },
     /// A fallback URL that would leave the app no time.
     Budget {
@@ -399,6 +412,18 @@ impl fmt::Display for Problem {
             Self::NoToken { file } => write!(
                 f,
                 "{} holds no token; write one word without blanks into it, and nothing else",
+                file.display()
+            ),
+            Self::ShortToken { file } => write!(
+                f,
+                "{}: the token has fewer than {SHORTEST_TOKEN} characters, so it could be guessed; \
+                 write a longer one, such as `openssl rand -hex 32` makes",
+                file.display()
+            ),
+            Self::OpenToOthers { file, mode } => write!(
+                f,
+                "{}: others than its owner may read it (mode {mode:03o}); \
+                 give it to the user that understudy runs as, with mode 600, or to root and that user's group, with mode 640",
                 file.display()
             ),
             Self::Budget { found, deadline } => write!(

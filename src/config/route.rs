@@ -12,7 +12,7 @@ use super::page::{self, Pages};
 use super::problem::Problem;
 use super::reader::Reader;
 use super::report::{Report, Spot};
-use super::signature::Signatures;
+use super::signature::{SignatureProblem, Signatures};
 use super::upstream::Upstream;
 use super::value;
 use super::words::Text;
@@ -152,6 +152,7 @@ pub(super) struct Route {
     pattern: Option<Pattern>,
     path_spot: Spot,
     fallback_spot: Spot,
+    signature_spot: Spot,
     deadline: Duration,
     /// The whole, if nothing is wrong with it.
     pub(super) settings: Option<RouteSettings>,
@@ -216,6 +217,7 @@ impl Route {
         let own = Inherited::read(&mut table, inherited, signatures);
         let (name_spot, path_spot) = (table.spot("name"), table.spot("path"));
         let fallback_spot = table.spot("fallback");
+        let signature_spot = table.spot("signature");
         table.finish();
 
         let parts = (name.clone(), kind, pattern.clone(), fallback);
@@ -231,9 +233,21 @@ impl Route {
             pattern,
             path_spot,
             fallback_spot,
+            signature_spot,
             deadline: own.deadline,
             settings,
         }
+    }
+
+    /// Whether it takes only requests that Twilio has signed.
+    fn enforces(&self) -> bool {
+        let settings = self.settings.as_ref();
+        settings.is_some_and(|settings| is_enforced(&settings.signature))
+    }
+
+    /// Whether every request matches it, so that none is left that matches no route.
+    fn matches_everything(&self) -> bool {
+        self.pattern.as_ref() == Some(&everything())
     }
 
     /// Its name, for those who speak of it.
@@ -268,6 +282,7 @@ pub(super) fn check(
     check_names(routes, report);
     check_patterns(routes, report);
     check_elsewhere(routes, listen, report);
+    note_unmatched(routes, inherited, report);
     if let Some(upstream) = upstream {
         check_connect_timeout(routes, inherited, upstream, report);
     }
@@ -300,6 +315,24 @@ fn check_patterns(routes: &[Route], report: &Report<'_>) {
         }
         earlier.push((pattern, route));
     }
+}
+
+/// An app may take `/Voice` for `/voice`, and then a route that enforces signatures is gone round where what matches no route
+/// isn't held to them.
+fn note_unmatched(routes: &[Route], inherited: &Inherited, report: &Report<'_>) {
+    let is_closed = is_enforced(&inherited.signature)
+        || routes
+            .iter()
+            .any(|route| route.matches_everything() && route.enforces());
+    let enforcing = routes.iter().find(|route| route.enforces());
+    if let Some(route) = enforcing.filter(|_| !is_closed) {
+        let note = SignatureProblem::UnmatchedNotEnforced;
+        report.note(route.signature_spot.clone(), note.into());
+    }
+}
+
+fn is_enforced(policy: &Policy) -> bool {
+    matches!(policy, Policy::Enforce(_))
 }
 
 /// A fallback URL leaves the app some time, and doesn't lead back to us.

@@ -1,15 +1,13 @@
 //! `[server]`: how we listen, and whose word about the client we take.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use ipnet::IpNet;
-use toml::de::DeValue;
-
-use super::files::Files;
+use super::files::{Files, open_to_others};
 use super::host;
 use super::problem::Problem;
 use super::reader::Reader;
@@ -18,9 +16,12 @@ use super::tls::Found;
 use super::value;
 use crate::secret::Secret;
 use crate::server::Settings;
+use ipnet::IpNet;
 
 /// More threads than any machine has cores are a slip of the pen.
 const MOST_WORKERS: usize = 1024;
+/// A shorter token could be guessed. Its characters are ASCII.
+pub(super) const SHORTEST_TOKEN: usize = 16;
 /// Beyond what one machine's ports and memory carry.
 const MOST_CONNECTIONS: usize = 10_000_000;
 
@@ -70,7 +71,7 @@ pub(super) fn read(
         admin: server
             .read("admin", value::address)
             .unwrap_or(defaults.admin),
-        admin_token: server.read("admin_token_file", |value| token(value, folder, files)),
+        admin_token: admin_token(&mut server, folder, files),
         workers: workers(&mut server).unwrap_or(defaults.workers),
         shutdown_delay: server
             .read("shutdown_delay", value::pause)
@@ -113,7 +114,7 @@ pub(super) fn of_arguments(
     if let Some(address) = admin.and_then(|text| address("--admin", text)) {
         settings.admin = address;
     }
-    if !settings.admin.ip().is_loopback() {
+    if is_exposed(settings.admin) {
         report.argument::<()>("--admin", Err(Problem::AdminInTheOpen(settings.admin)));
     }
     if clash(settings.listen[0], settings.admin) {
@@ -127,6 +128,42 @@ pub(super) fn of_arguments(
     settings
 }
 
+/// Whether others than the processes of this machine can reach an admin listener at this address: then it needs a token.
+fn is_exposed(admin: SocketAddr) -> bool {
+    !admin.ip().is_loopback()
+}
+
+/// An admin listener that others can reach and that no token protects. The configuration can't be blamed: systemd passes the
+/// socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdminExposed(SocketAddr);
+
+/// Checks the socket that the admin listener has in fact, whatever the configuration says of its address.
+///
+/// # Errors
+///
+/// If it is not on loopback and there is no token.
+pub fn check_admin_socket(address: SocketAddr, token: Option<&Secret>) -> Result<(), AdminExposed> {
+    if is_exposed(address) && token.is_none() {
+        return Err(AdminExposed(address));
+    }
+    Ok(())
+}
+
+impl fmt::Display for AdminExposed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the admin socket that systemd passes is bound to {}, which is not on loopback, and no token protects it; \
+             name a file with a token under [server]: admin_token_file = \"admin.token\", \
+             or write ListenStream=127.0.0.1:9464 into the socket's unit",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for AdminExposed {}
+
 /// Whether two listeners would want the same address. Port 0 is a new port each time.
 fn clash(one: SocketAddr, other: SocketAddr) -> bool {
     let covers = |wide: IpAddr, narrow: IpAddr| {
@@ -138,7 +175,7 @@ fn clash(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 fn check(settings: &Settings, server: &Reader<'_>) {
-    if !settings.admin.ip().is_loopback() && !server.has("admin_token_file") {
+    if is_exposed(settings.admin) && !server.has(TOKEN_FILE) {
         server.report(
             server.spot("admin"),
             Problem::AdminInTheOpen(settings.admin),
@@ -163,16 +200,29 @@ fn check(settings: &Settings, server: &Reader<'_>) {
     }
 }
 
-/// A file that holds a token and nothing else.
-fn token(value: &DeValue<'_>, folder: &Path, files: &mut Files) -> Result<Secret, Problem> {
-    let file = folder.join(value::text(value)?);
-    let content = files.read(&file).map_err(|why| Problem::TokenUnreadable {
-        file: file.clone(),
-        why,
-    })?;
-    let text = str::from_utf8(&content).ok().and_then(Secret::new);
-    text.ok_or(Problem::NoToken { file })
+/// Reads the file that holds the admin listener's token and nothing else.
+fn admin_token(server: &mut Reader<'_>, folder: &Path, files: &mut Files) -> Option<Secret> {
+    let file = server.read(TOKEN_FILE, |value| Ok(folder.join(value::text(value)?)))?;
+    if let Some(note) = open_to_others(&file) {
+        server.note(server.spot(TOKEN_FILE), note);
+    }
+    server.take(token(file, files), || server.spot(TOKEN_FILE))
 }
+
+fn token(file: PathBuf, files: &mut Files) -> Result<Secret, Problem> {
+    let content = match files.read(&file) {
+        Ok(content) => content,
+        Err(why) => return Err(Problem::TokenUnreadable { file, why }),
+    };
+    let text = str::from_utf8(&content).ok();
+    match text.and_then(Secret::new) {
+        None => Err(Problem::NoToken { file }),
+        Some(token) if token.reveal().len() < SHORTEST_TOKEN => Err(Problem::ShortToken { file }),
+        Some(token) => Ok(token),
+    }
+}
+
+const TOKEN_FILE: &str = "admin_token_file";
 
 fn workers(server: &mut Reader<'_>) -> Option<NonZeroUsize> {
     let workers = server.read("workers", value::count(0, MOST_WORKERS))?;

@@ -2,12 +2,10 @@
 
 use std::env;
 use std::fmt;
-use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::files::{Files, Unreadable};
+use super::files::{Files, Unreadable, open_to_others};
 use super::problem::Problem;
 use super::reader::Reader;
 use super::report::Report;
@@ -40,13 +38,8 @@ pub enum SignatureProblem {
         /// Why not.
         fault: TokensFault,
     },
-    /// Others than its owner may read the tokens.
-    Open {
-        /// Their file.
-        file: PathBuf,
-        /// Who may do what with it.
-        mode: u32,
-    },
+    /// Routes enforce signatures, and requests that match no route are let through without one. Not an error: it is noted.
+    UnmatchedNotEnforced,
 }
 
 /// What a route that asks for a check is given.
@@ -146,9 +139,8 @@ fn tokens(
             return None;
         }
     };
-    if let Some(mode) = open_to_others(file) {
-        let note = SignatureProblem::Open { file: at, mode };
-        report.note(table.spot(KEY), Problem::Signature(note));
+    if let Some(note) = open_to_others(file) {
+        report.note(table.spot(KEY), note);
     }
     let parsed = Tokens::parse(&content);
     let good = parsed.map_err(|faults| {
@@ -158,17 +150,6 @@ fn tokens(
         }
     });
     good.ok()
-}
-
-/// A file's permissions, if others than its owner may read it. Root may let a group: a service's own, or that of a pod, in which
-/// all files are root's. Those of credentials are systemd's matter.
-fn open_to_others(file: &Path) -> Option<u32> {
-    let is_credential = env::var_os("CREDENTIALS_DIRECTORY")
-        .is_some_and(|folder| !folder.is_empty() && file.starts_with(folder));
-    let metadata = fs::metadata(file).ok()?;
-    let mode = metadata.permissions().mode() & 0o777;
-    let others = if metadata.uid() == 0 { 0o004 } else { 0o044 };
-    (!is_credential && mode & others != 0).then_some(mode)
 }
 
 impl From<SignatureProblem> for Problem {
@@ -194,11 +175,10 @@ impl fmt::Display for SignatureProblem {
             ),
             Self::Unreadable { file, why } => write!(f, "{}: {why}", file.display()),
             Self::Tokens { file, fault } => write!(f, "{}: {fault}", file.display()),
-            Self::Open { file, mode } => write!(
-                f,
-                "{}: others than its owner may read it (mode {mode:03o}); \
-                 give it to the user that understudy runs as, with mode 600, or to root and that user's group, with mode 640",
-                file.display()
+            Self::UnmatchedNotEnforced => f.write_str(
+                "requests that match no route reach the app even if Twilio has not signed them, \
+                 and the app may answer /Voice or /voice/ as it answers /voice; \
+                 write signature = \"enforce\" in [defaults], and signature = \"off\" on the routes that need it",
             ),
         }
     }

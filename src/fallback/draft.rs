@@ -45,11 +45,21 @@ impl<'p> Draft<'p> {
         &self.parts
     }
 
+    /// The whole, as it was written.
+    pub(super) fn page(&self) -> &'p str {
+        self.page
+    }
+
     /// The name in each placeholder.
     pub(super) fn names(&self) -> impl Iterator<Item = &'p str> {
-        self.parts.iter().filter_map(|part| match part {
+        self.values().map(|(_, name)| name)
+    }
+
+    /// Where each placeholder begins, and the name in it.
+    pub(super) fn values(&self) -> impl Iterator<Item = (usize, &'p str)> {
+        self.parts.iter().filter_map(|part| match *part {
             Part::Literal(..) => None,
-            Part::Value(_, name) => Some(*name),
+            Part::Value(at, name) => Some((at, name)),
         })
     }
 

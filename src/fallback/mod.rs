@@ -8,6 +8,7 @@ mod choice;
 mod draft;
 mod elsewhere;
 mod fault;
+mod injection;
 mod names;
 mod page;
 mod template;
@@ -21,6 +22,7 @@ use bytes::Bytes;
 pub use choice::{Choice, Is, StarWithin, Variant};
 pub use elsewhere::Elsewhere;
 pub use fault::{Fault, PlaceholderFault, Sample};
+pub use injection::Injection;
 pub use page::{LARGEST, Page};
 
 use crate::twiml::Kind;

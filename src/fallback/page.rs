@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::draft::Draft;
 use super::fault::{Fault, place};
+use super::injection::Injection;
 use super::template::Template;
 use crate::twiml::{Kind, Rules, Strictness, Twiml};
 use crate::webhook::Parameters;
@@ -57,6 +58,14 @@ impl Page {
         match &self.form {
             Form::Fixed(page) => page.bytes().clone(),
             Form::Template(template) => template.fill(parameters).into_bytes(),
+        }
+    }
+
+    /// Its placeholders by which a caller could choose what Twilio does.
+    pub fn injections(&self) -> &[Injection] {
+        match &self.form {
+            Form::Fixed(_) => &[],
+            Form::Template(template) => &template.injections,
         }
     }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::draft::{Draft, Part};
 use super::fault::{Fault, Sample};
+use super::injection::Injection;
 use super::names::Names;
 use super::page::{CHARSET, LARGEST};
 use crate::twiml::{Rules, Strictness, Twiml};
@@ -22,6 +23,7 @@ pub(super) struct Template {
     /// With every value empty.
     bare: Twiml,
     rules: Rules,
+    pub(super) injections: Box<[Injection]>,
 }
 
 #[derive(Debug)]
@@ -43,6 +45,7 @@ impl Template {
             names: Names::new(draft.names()),
             bare,
             rules,
+            injections: Injection::find(draft),
         })
     }
 

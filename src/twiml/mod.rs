@@ -20,6 +20,7 @@
 mod addition;
 mod chars;
 mod charset;
+mod context;
 mod declaration;
 mod excerpt;
 mod fault;
@@ -46,6 +47,7 @@ use grammar::Grammar;
 
 pub use addition::{Addition, AdditionError};
 pub use charset::{Encoding, decoded};
+pub use context::Context;
 pub use excerpt::Excerpt;
 pub use fault::{Fact, Fault, Finding, Level, Reason};
 pub use grammar::Expected;

@@ -1,6 +1,7 @@
 //! Who may ask the admin listener what.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use crate::support::{App, Client, Sidecar, understudy};
 
@@ -34,7 +35,7 @@ async fn beyond_loopback_the_token_opens_it_and_can_be_changed_while_it_runs() {
     let sidecar = Sidecar::before(&app)
         .server("admin = \"0.0.0.0:0\"")
         .server("admin_token_file = \"admin.token\"")
-        .file("admin.token", "t0ken-one\n")
+        .file("admin.token", "the-first-token-of-it\n")
         .start()
         .await;
     let get = |path: &str, token: &str| {
@@ -50,13 +51,19 @@ async fn beyond_loopback_the_token_opens_it_and_can_be_changed_while_it_runs() {
         .await,
         401
     );
-    assert_eq!(asked(&sidecar, &get("/metrics", "t0ken-two")).await, 401);
-    assert_eq!(asked(&sidecar, &get("/metrics", "t0ken-one")).await, 200);
+    assert_eq!(
+        asked(&sidecar, &get("/metrics", "the-second-token-of-it")).await,
+        401
+    );
+    assert_eq!(
+        asked(&sidecar, &get("/metrics", "the-first-token-of-it")).await,
+        200
+    );
     assert_eq!(
         asked(&sidecar, "GET /readyz HTTP/1.1\r\nHost: probe\r\n\r\n").await,
         200
     );
-    let reload = "POST /api/reload HTTP/1.1\r\nHost: proxy.example\r\nContent-Type: application/json\r\nContent-Length: 0\r\nAuthorization: Bearer t0ken-one\r\n\r\n";
+    let reload = "POST /api/reload HTTP/1.1\r\nHost: proxy.example\r\nContent-Type: application/json\r\nContent-Length: 0\r\nAuthorization: Bearer the-first-token-of-it\r\n\r\n";
     assert_eq!(asked(&sidecar, reload).await, 200);
 
     let token = sidecar.config_path().with_file_name("admin.token");
@@ -71,17 +78,20 @@ async fn beyond_loopback_the_token_opens_it_and_can_be_changed_while_it_runs() {
     );
     assert_eq!(listed(&[]), Some(2));
 
-    sidecar.rewrite("admin.token", "t0ken-two\n");
+    sidecar.rewrite("admin.token", "the-second-token-of-it\n");
     crate::support::soon("the new token", async {
-        while asked(&sidecar, &get("/metrics", "t0ken-two")).await != 200 {}
+        while asked(&sidecar, &get("/metrics", "the-second-token-of-it")).await != 200 {}
     })
     .await;
-    assert_eq!(asked(&sidecar, &get("/metrics", "t0ken-one")).await, 401);
+    assert_eq!(
+        asked(&sidecar, &get("/metrics", "the-first-token-of-it")).await,
+        401
+    );
     assert!(
         sidecar
             .log_lines()
             .iter()
-            .all(|line| !line.contains("t0ken"))
+            .all(|line| !line.contains("-token-of-it"))
     );
 }
 
@@ -90,6 +100,7 @@ fn beyond_loopback_it_is_refused_without_a_token() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("understudy.toml");
     fs::write(folder.path().join("empty.token"), "\n").expect("a file");
+    fs::write(folder.path().join("short.token"), "fifteen-letters\n").expect("a file");
     for (token, wanted) in [
         ("", "server.admin: 0.0.0.0:9464 is not on loopback"),
         (
@@ -100,6 +111,10 @@ fn beyond_loopback_it_is_refused_without_a_token() {
             "admin_token_file = \"empty.token\"",
             "empty.token holds no token",
         ),
+        (
+            "admin_token_file = \"short.token\"",
+            "short.token: the token has fewer than 16 characters",
+        ),
     ] {
         let text = format!(
             "[server]\nadmin = \"0.0.0.0:9464\"\n{token}\n[upstream]\nurl = \"http://127.0.0.1:3000\"\n"
@@ -109,6 +124,95 @@ fn beyond_loopback_it_is_refused_without_a_token() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(78), "{said}");
         assert!(said.contains(wanted), "{wanted} is not in {said}");
+        assert!(!said.contains("fifteen-letters"), "{said}");
+    }
+}
+
+#[test]
+fn a_token_of_sixteen_characters_is_taken_and_one_that_others_may_read_is_noted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("understudy.toml");
+    let text = "[server]\nadmin = \"0.0.0.0:9464\"\nadmin_token_file = \"admin.token\"\n[upstream]\nurl = \"http://127.0.0.1:3000\"\n";
+    fs::write(&path, text).expect("a file");
+    let token = folder.path().join("admin.token");
+    fs::write(&token, "sixteen-letters.\n").expect("a file");
+    let is_roots = fs::metadata(&token).expect("a file").uid() == 0;
+    for (mode, is_noted) in [
+        (0o600, false),
+        (0o640, !is_roots),
+        (0o604, true),
+        (0o400, false),
+    ] {
+        fs::set_permissions(&token, fs::Permissions::from_mode(mode)).expect("our own file");
+        let output = understudy(&["check", "--config", &path.to_string_lossy()]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        if is_noted {
+            let noted = format!("others than its owner may read it (mode {mode:o})");
+            assert!(
+                said.contains("understudy.toml:3:20: server.admin_token_file: ")
+                    && said.contains(&noted),
+                "{said}"
+            );
+        } else {
+            assert_eq!(said, "", "{mode:o}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_name_one_host_is_not_valid() {
+    let app = App::with_page("<Response/>");
+    let sidecar = Sidecar::before(&app).start().await;
+    let own = sidecar.admin;
+    for path in ["/metrics", "/api/status", "/", "/healthz", "/readyz"] {
+        for hosts in [
+            format!("Host: {own}\r\nHost: attacker.example\r\n"),
+            format!("Host: attacker.example\r\nHost: {own}\r\n"),
+            format!("Host: {own}\r\nhost: {own}\r\n"),
+        ] {
+            for version in ["1.0", "1.1"] {
+                let request = format!("GET {path} HTTP/{version}\r\n{hosts}\r\n");
+                assert_eq!(asked(&sidecar, &request).await, 400, "{request}");
+            }
+        }
+    }
+    for (request, wanted) in [
+        ("GET /metrics HTTP/1.1\r\n\r\n", 400),
+        ("GET /metrics HTTP/1.1\r\nHost:\r\n\r\n", 421),
+        ("GET /metrics HTTP/1.0\r\n\r\n", 421),
+        // Probes often name no host.
+        ("GET /healthz HTTP/1.1\r\n\r\n", 200),
+        ("GET /readyz HTTP/1.0\r\n\r\n", 200),
+    ] {
+        assert_eq!(asked(&sidecar, request).await, wanted, "{request}");
+    }
+    let change = format!(
+        "POST /api/reload HTTP/1.1\r\nHost: {own}\r\nHost: {own}\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n"
+    );
+    assert_eq!(asked(&sidecar, &change).await, 400);
+}
+
+#[tokio::test]
+async fn beyond_loopback_two_hosts_are_not_valid_even_with_the_token() {
+    let app = App::with_page("<Response/>");
+    let sidecar = Sidecar::before(&app)
+        .server("admin = \"0.0.0.0:0\"")
+        .server("admin_token_file = \"admin.token\"")
+        .file("admin.token", "the-first-token-of-it\n")
+        .start()
+        .await;
+    let request = |hosts: &str| {
+        format!(
+            "GET /metrics HTTP/1.1\r\n{hosts}Authorization: Bearer the-first-token-of-it\r\n\r\n"
+        )
+    };
+    for (hosts, wanted) in [
+        ("Host: proxy.example\r\n", 200),
+        ("Host: proxy.example\r\nHost: proxy.example\r\n", 400),
+        ("", 400),
+    ] {
+        assert_eq!(asked(&sidecar, &request(hosts)).await, wanted, "{hosts}");
     }
 }
 

@@ -3,6 +3,7 @@
 mod check;
 mod examples;
 mod grammar;
+mod notes;
 mod pages;
 
 use std::fmt::Debug;
@@ -64,6 +65,13 @@ fn each_valid_file_loads() {
             config.files.len()
         );
         assert_eq!(Some(found.as_str()), expected, "{}", file.display());
+        let named = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# note: "));
+        let named: Vec<_> = named
+            .map(|note| format!("{}:{note}", file.display()))
+            .collect();
+        assert_eq!(notes_of(&config), named, "{}", file.display());
     }
 }
 
@@ -324,7 +332,7 @@ fn what_is_no_text_file_says_so() {
     assert!(
         fails(Path::new("/dev/zero"))
             .to_string()
-            .starts_with("/dev/zero: is longer than 16 MiB")
+            .starts_with("/dev/zero: is not a regular file")
     );
     assert!(
         fails(Path::new("tests/it/config.rs"))
@@ -478,6 +486,14 @@ fn fails(path: &Path) -> Errors {
         Ok(_) => panic!("{} loads", path.display()),
         Err(errors) => errors,
     }
+}
+
+/// What is noted, permissions of files aside: in a checkout they are what its umask makes of them.
+fn notes_of(config: &Config) -> Vec<String> {
+    let notes = config.notes.iter().map(ToString::to_string);
+    notes
+        .filter(|note| !note.contains("others than its owner may read it"))
+        .collect()
 }
 
 fn lines_of(errors: &Errors) -> Vec<String> {

@@ -16,6 +16,7 @@ mod elsewhere;
 mod exhaustion;
 mod fallback;
 mod faults;
+mod files;
 mod generate;
 mod lint;
 mod log;

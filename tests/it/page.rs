@@ -122,12 +122,12 @@ async fn beyond_loopback_the_page_is_open_and_holds_nothing_and_what_it_shows_ne
     let sidecar = Sidecar::before(&app)
         .server("admin = \"0.0.0.0:0\"")
         .server("admin_token_file = \"admin.token\"")
-        .file("admin.token", "t0ken\n")
+        .file("admin.token", "a-token-of-the-page\n")
         .start()
         .await;
     let open = page(&sidecar).await;
     let port = app.address().port().to_string();
-    for told in ["messaging/*", "t0ken", port.as_str()] {
+    for told in ["messaging/*", "a-token-of-the-page", port.as_str()] {
         assert!(!open.text().contains(told), "{told}");
     }
     assert_eq!(asked(&sidecar, "HEAD", "/", "").await.status, 200);
@@ -144,7 +144,7 @@ async fn beyond_loopback_the_page_is_open_and_holds_nothing_and_what_it_shows_ne
     }
     // As the page's own script asks, with what a browser adds.
     let own = format!(
-        "Authorization: Bearer t0ken\r\nOrigin: http://{}\r\nSec-Fetch-Site: same-origin\r\nContent-Type: application/json\r\nContent-Length: 0\r\n",
+        "Authorization: Bearer a-token-of-the-page\r\nOrigin: http://{}\r\nSec-Fetch-Site: same-origin\r\nContent-Type: application/json\r\nContent-Length: 0\r\n",
         sidecar.admin
     );
     assert_eq!(

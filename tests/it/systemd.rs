@@ -1,13 +1,17 @@
 //! What systemd is told, and when.
 
 use std::fs;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UnixDatagram;
 use tokio::process::{Child, Command};
 
-use crate::support::{App, soon};
+use crate::support::{App, Client, soon};
 
 /// A service manager that listens, and the proxy that talks to it.
 struct Service {
@@ -122,6 +126,138 @@ async fn a_watchdog_that_nobody_can_feed_is_said_and_exits_78() {
     );
 }
 
+const ADMIN_TOKEN: &str = "a-token-of-the-tests";
+
+/// The proxy with this socket, passed as systemd passes it, for its admin listener.
+fn with_admin_socket(socket: TcpListener, arguments: &[&str]) -> Command {
+    // The shell's process id is the proxy's too, and systemd's first socket is file descriptor 3.
+    let script =
+        "export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=admin; exec \"$@\" 3<&0 </dev/null";
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", script, "sh", env!("CARGO_BIN_EXE_understudy"), "run"])
+        .args(arguments)
+        .env_remove("NOTIFY_SOCKET")
+        .env_remove("WATCHDOG_USEC")
+        .stdin(OwnedFd::from(socket))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// Sockets that others than this machine's own processes can reach, as far as the machine has such addresses.
+fn sockets_off_loopback() -> Vec<TcpListener> {
+    // Nothing is sent: this only asks which address of this machine would be used.
+    let own = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
+        socket.connect("192.0.2.1:9")?;
+        socket.local_addr()
+    });
+    let own = own.ok().map(|own| SocketAddr::new(own.ip(), 0));
+    let any = ["0.0.0.0:0", "[::]:0"].map(|address| address.parse().expect("an address"));
+    let addresses = any.into_iter().chain(own);
+    let sockets: Vec<_> = addresses
+        .filter_map(|address: SocketAddr| TcpListener::bind(address).ok())
+        .collect();
+    assert!(!sockets.is_empty(), "no address can be listened on");
+    sockets
+}
+
+fn write_config(folder: &Path, server: &str) -> String {
+    let path = folder.join("understudy.toml");
+    let text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[upstream]\nurl = \"http://127.0.0.1:1\"\n"
+    );
+    fs::write(&path, text).expect("a file");
+    path.to_string_lossy().into_owned()
+}
+
+#[tokio::test]
+async fn a_passed_admin_socket_off_loopback_without_a_token_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = write_config(folder.path(), "");
+    for arguments in [
+        &["--config", &config][..],
+        &[
+            "--upstream",
+            "http://127.0.0.1:1",
+            "--listen",
+            "127.0.0.1:0",
+        ],
+    ] {
+        for socket in sockets_off_loopback() {
+            let address = socket.local_addr().expect("an address").to_string();
+            let output = with_admin_socket(socket, arguments).output();
+            let output = soon("the end", output).await.expect("the binary runs");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(78), "{address}: {said}");
+            for words in [
+                &address,
+                "is not on loopback",
+                "admin_token_file = \"admin.token\"",
+                "ListenStream=127.0.0.1:9464",
+            ] {
+                assert!(said.contains(words), "{words} is not in {said}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_passed_admin_socket_needs_its_token_for_as_long_as_it_is_off_loopback() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("admin.token"), ADMIN_TOKEN).expect("a file");
+    let config = write_config(folder.path(), "admin_token_file = \"admin.token\"");
+    let socket = TcpListener::bind("0.0.0.0:0").expect("a port");
+    let port = socket.local_addr().expect("an address").port();
+    let mut child = with_admin_socket(socket, &["--config", &config])
+        .spawn()
+        .expect("the binary runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut said = async |wanted: &str| {
+        soon(wanted, async {
+            loop {
+                let line = lines.next_line().await.expect("a pipe").expect("a line");
+                if line.contains(wanted) {
+                    return line;
+                }
+            }
+        })
+        .await
+    };
+    said("understudy takes calls").await;
+    let status = async |token: &str| {
+        let request = format!(
+            "GET /metrics HTTP/1.1\r\nHost: proxy.example\r\nAuthorization: Bearer {token}\r\n\r\n"
+        );
+        let admin = SocketAddr::from(([127, 0, 0, 1], port));
+        Client::connect(admin).await.ask(request).await.status
+    };
+    assert_eq!(status("another-token-of-theirs").await, 401);
+    assert_eq!(status(ADMIN_TOKEN).await, 200);
+
+    // A reload that would take the token away changes nothing.
+    write_config(folder.path(), "");
+    let refused = said("is not on loopback").await;
+    assert!(refused.contains("the old one stays"), "{refused}");
+    assert_eq!(status("another-token-of-theirs").await, 401);
+    assert_eq!(status(ADMIN_TOKEN).await, 200);
+}
+
+#[tokio::test]
+async fn a_passed_admin_socket_on_loopback_needs_no_token() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = write_config(folder.path(), "");
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let admin = socket.local_addr().expect("an address");
+    let _child = with_admin_socket(socket, &["--config", &config])
+        .spawn()
+        .expect("the binary runs");
+    // The kernel keeps the connection until the proxy has started.
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: {admin}\r\n\r\n");
+    assert_eq!(Client::connect(admin).await.ask(request).await.status, 200);
+}
+
 #[test]
 fn the_units_name_files_that_there_are() {
     let read = |name: &str| {
@@ -132,6 +268,7 @@ fn the_units_name_files_that_there_are() {
     for line in [
         "Type=notify",
         "RestartPreventExitStatus=78",
+        "LimitCORE=0",
         "ExecStart=/usr/bin/understudy run --config /etc/understudy/understudy.toml",
         "  --setgid $(stat -c %%g /proc/$MAINPID) /usr/bin/understudy check --config /etc/understudy/understudy.toml\"",
     ] {

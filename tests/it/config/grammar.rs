@@ -42,21 +42,6 @@ fn each_kind_of_page_gets_its_own_additions() {
 }
 
 #[test]
-fn what_twilio_has_already_is_noted() {
-    let needless =
-        "Twilio's grammar has all of this by now, and its own rules hold; it can be left out";
-    let config = loads(Path::new(FIXTURE));
-    let notes: Vec<_> = config.notes.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        notes,
-        [
-            format!("{FIXTURE}:42:1: grammar.attribute[2]: {needless}"),
-            format!("{FIXTURE}:46:1: grammar.element[5]: {needless}"),
-        ]
-    );
-}
-
-#[test]
 fn what_adds_anything_is_not_needless() {
     let element = |more: &str| {
         let text = format!("{APP}[[grammar.element]]\nkind = \"voice\"\n{more}");

@@ -215,6 +215,11 @@ impl Sidecar {
         assert!(status.expect("a shell runs").success(), "{signal:?}");
     }
 
+    /// The id of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for its end.
     pub(crate) async fn wait(&mut self) -> ExitStatus {
         let end = async {
@@ -258,7 +263,10 @@ impl Drop for Sidecar {
         let _ = self.child.wait();
         self.log.held.store(false, Relaxed);
         if thread::panicking() {
-            eprintln!("--- configuration ---\n{}", self.config());
+            // A test may have put something else in the file's place, which would never come to an end.
+            if self.config_path().is_file() {
+                eprintln!("--- configuration ---\n{}", self.config());
+            }
             eprintln!("--- log ---\n{}", self.log_lines().join("\n"));
         }
     }

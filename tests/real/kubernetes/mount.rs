@@ -23,7 +23,7 @@ pub(super) fn config_map() -> Value {
 /// What this test has in the Secret, under the keys that the manifests say to give it.
 pub(super) fn secret(key: &str) -> &'static str {
     match key {
-        "admin-token" => "0dd5ec8e7a",
+        "admin-token" => "0dd5ec8e7a0dd5ec8e7a",
         "tokens" => "*=0123456789abcdef0123456789abcdef\n",
         _ => panic!("nobody is told to make a secret {key}"),
     }

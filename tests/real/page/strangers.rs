@@ -71,7 +71,7 @@ async fn beyond_loopback_it_asks_for_the_token_and_keeps_it_to_itself() {
     let sidecar = before(&app)
         .server("admin = \"0.0.0.0:0\"")
         .server("admin_token_file = \"admin.token\"")
-        .file("admin.token", "t0ken\n")
+        .file("admin.token", "a-token-of-the-page\n")
         .start()
         .await;
     let browser = Browser::on(&sidecar).await;
@@ -80,12 +80,12 @@ async fn beyond_loopback_it_asks_for_the_token_and_keeps_it_to_itself() {
         .await;
     browser.sees("document.activeElement.id === 'token'").await;
     browser.expect_accessible("asking for the token").await;
-    browser.type_into("#token", "t0ke").await;
+    browser.type_into("#token", "a-token-of-the-pag").await;
     browser.press(&[Key::Enter.into()]).await;
     browser
         .reads("#entrance-error", &["This is not the token."])
         .await;
-    browser.type_into("#token", "t0ken").await;
+    browser.type_into("#token", "a-token-of-the-page").await;
     browser.press(&[Key::Enter.into()]).await;
     browser.reads("#headline", &[CALM]).await;
     browser.click(&row("incoming-call")).await;
@@ -97,7 +97,7 @@ async fn beyond_loopback_it_asks_for_the_token_and_keeps_it_to_itself() {
         .value("[localStorage.length, sessionStorage.length, document.cookie]")
         .await;
     assert_eq!(kept, json!([0, 0, ""]));
-    sidecar.rewrite("admin.token", "other\n");
+    sidecar.rewrite("admin.token", "another-token-of-the-page\n");
     browser
         .reads("#headline", &["This understudy asks for its token"])
         .await;
