@@ -1,4 +1,5 @@
-//! The files that a configuration is made of: each read once, and remembered, so that a change can be noticed later.
+//! The files that a configuration is made of: each read once. Its hash is remembered, so that a change can be noticed later; what
+//! stands in it is overwritten in memory as soon as the configuration is built, since it may be a secret.
 
 use std::collections::HashMap;
 use std::env;
@@ -9,6 +10,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use super::problem::Problem;
 use super::tls::TlsProblem;
@@ -17,38 +20,35 @@ use crate::tls::{Trust, Unfit};
 /// The longest file that is read: ten thousand routes take a few megabytes, every other file is far shorter.
 const LARGEST: u64 = 16 << 20;
 
-/// A file as it was when it was read. It may be a key: what stands in it is never printed.
-#[derive(Clone, PartialEq, Eq)]
+/// A file as it was when it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
     /// Its path: as given, or put after the configuration's folder.
     pub path: PathBuf,
-    /// What stood in it, or why it couldn't be read.
-    pub content: Result<Bytes, Unreadable>,
+    /// The hash of what stood in it, or why it couldn't be read.
+    hash: Result<Hash, Unreadable>,
 }
+
+/// SHA-256.
+type Hash = [u8; 32];
 
 impl SourceFile {
     /// Reads a file as it is now. Blocks on the disk.
-    pub fn read(path: &Path) -> Self {
-        Self {
-            path: path.to_owned(),
-            content: read(path),
-        }
+    fn read(path: &Path) -> (Self, Result<Bytes, Unreadable>) {
+        let content = read(path);
+        let hash = content.as_ref().map(hash_of).map_err(|why| *why);
+        let path = path.to_owned();
+        (Self { path, hash }, content)
     }
 
     /// Whether another look at the file would find something else. Blocks on the disk.
     pub fn has_changed(&self) -> bool {
-        read(&self.path) != self.content
+        Self::read(&self.path).0 != *self
     }
 }
 
-impl fmt::Debug for SourceFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let length = self.content.as_ref().map(Bytes::len);
-        f.debug_struct("SourceFile")
-            .field("path", &self.path)
-            .field("length", &length)
-            .finish()
-    }
+fn hash_of(content: &Bytes) -> Hash {
+    Sha256::digest(content).into()
 }
 
 /// Why a file couldn't be read.
@@ -103,7 +103,7 @@ impl fmt::Display for Unreadable {
 #[derive(Default)]
 pub(super) struct Files {
     list: Vec<SourceFile>,
-    places: HashMap<PathBuf, usize>,
+    contents: HashMap<PathBuf, Result<Bytes, Unreadable>>,
     /// The machine's own roots, once somebody has asked.
     roots: Option<Result<Trust, Unfit>>,
 }
@@ -111,12 +111,13 @@ pub(super) struct Files {
 impl Files {
     /// What stands in a file; the disk is asked once, however often this is.
     pub(super) fn read(&mut self, path: &Path) -> Result<Bytes, Unreadable> {
-        let place = self.places.get(path).copied().unwrap_or_else(|| {
-            self.list.push(SourceFile::read(path));
-            self.places.insert(path.to_owned(), self.list.len() - 1);
-            self.list.len() - 1
-        });
-        self.list[place].content.clone()
+        if let Some(content) = self.contents.get(path) {
+            return content.clone();
+        }
+        let (file, content) = SourceFile::read(path);
+        self.list.push(file);
+        self.contents.insert(path.to_owned(), content.clone());
+        content
     }
 
     /// The roots that the machine trusts; it is asked once, however often this is.
@@ -159,13 +160,14 @@ fn read(path: &Path) -> Result<Bytes, Unreadable> {
     if !metadata.is_file() {
         return Err(Unreadable::NotRegular);
     }
-    let mut content = Vec::new();
-    // The file may grow meanwhile.
+    // The file may grow meanwhile, but a buffer that grows leaves copies of a secret behind.
+    let length = metadata.len().min(LARGEST) as usize;
+    let mut content = Zeroizing::new(Vec::with_capacity(length + 1));
     file.take(LARGEST + 1).read_to_end(&mut content)?;
     if content.len() as u64 > LARGEST {
         return Err(Unreadable::TooLong);
     }
-    Ok(content.into())
+    Ok(Bytes::from_owner(content))
 }
 
 #[cfg(test)]
@@ -185,7 +187,7 @@ mod tests {
         let list = files.into_list();
         assert_eq!(list.len(), 1);
         assert!(list[0].has_changed(), "it is there now");
-        let now = SourceFile::read(&path);
+        let (now, _) = SourceFile::read(&path);
         assert!(!now.has_changed());
         fs::write(&path, "two").expect("written");
         assert!(now.has_changed());
