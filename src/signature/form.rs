@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
 use percent_encoding::percent_decode;
 
 /// Twilio's own forms have under a hundred parameters. More would be costly to sort, and no one else's are signed.
@@ -25,18 +26,29 @@ impl<'a> Parameters<'a> {
 
     /// The values of all parameters of this name, in any letters.
     pub(super) fn values(self, name: &str) -> impl Iterator<Item = Vec<u8>> {
-        self.iter()
-            .filter(|(own, _)| own.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, value)| value.into_owned())
+        // Only these can be it; to decode all of them is most of the work.
+        let can_be = move |own: &[u8]| {
+            own.len() == name.len() || own.len() > name.len() && memchr(b'%', own).is_some()
+        };
+        let named = self.pieces().filter(move |(own, _)| can_be(own));
+        named
+            .filter(|(own, _)| decoded(own).eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| decoded(value).into_owned())
     }
 
     /// Each, decoded.
     fn iter(self) -> impl Iterator<Item = (Cow<'a, [u8]>, Cow<'a, [u8]>)> {
+        self.pieces()
+            .map(|(name, value)| (decoded(name), decoded(value)))
+    }
+
+    /// Each, as it is written.
+    fn pieces(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         let pieces = self.0.split(|byte| *byte == b'&');
         pieces.filter(|piece| !piece.is_empty()).map(|piece| {
-            let equals = piece.iter().position(|byte| *byte == b'=');
+            let equals = memchr(b'=', piece);
             let (name, value) = piece.split_at(equals.unwrap_or(piece.len()));
-            (decoded(name), decoded(value.get(1..).unwrap_or_default()))
+            (name, value.get(1..).unwrap_or_default())
         })
     }
 }
