@@ -17,6 +17,7 @@ use super::site::Site;
 use crate::answer::{Plan, Unfit};
 use crate::deadline::Deadline;
 use crate::fallback::Elsewhere;
+use crate::log::describe_error;
 use crate::outcome::{Cause, Verdict};
 use crate::twiml::Kind;
 
@@ -51,7 +52,11 @@ impl Run {
             .await;
         let answer = asked.unwrap_or(Err(Cause::Deadline));
         if let Err(cause) = &answer {
-            info!(route = self.route.settings.name, detail = %cause, "the fallback URL gave no good answer");
+            info!(
+                route = self.route.settings.name,
+                detail = describe_error(cause),
+                "the fallback URL gave no good answer"
+            );
         }
         answer.ok()
     }

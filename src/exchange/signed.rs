@@ -5,6 +5,7 @@ use tracing::info;
 
 use super::run::Run;
 use crate::body::Upload;
+use crate::log::describe_error;
 use crate::outcome::Cause;
 use crate::signature::{Admission, Call, Unchecked};
 
@@ -30,7 +31,7 @@ impl Run {
             info!(
                 target: "understudy::call",
                 route = self.route.settings.name,
-                detail = %fault,
+                detail = describe_error(&fault),
                 "a request would be refused if signatures were enforced"
             );
         }

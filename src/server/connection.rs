@@ -25,6 +25,7 @@ use super::wire::Wire;
 use super::worker::{Drain, Drained};
 use super::{Settings, handshake, http2};
 use crate::exchange::{Exchange, Page};
+use crate::log::describe_error;
 use crate::tls::{Protocol, Stream};
 use crate::upstream::fields::Peer;
 use crate::upstream::{Failure, Tunnel};
@@ -106,7 +107,7 @@ async fn http1(
             }
         }
         End::Closed(Err(error)) => {
-            debug!(%error, "a client connection broke");
+            debug!(error = describe_error(&error), "a client connection broke");
             if error.is_parse() {
                 exchange.refused();
             }
@@ -245,7 +246,7 @@ where
     async fn join(self, tunnel: Tunnel) {
         let parts = self.connection.into_parts();
         if let Err(error) = tunnel.join(parts.io.into_inner(), parts.read_buf).await {
-            debug!(%error, "a tunnel broke");
+            debug!(error = describe_error(&error), "a tunnel broke");
         }
     }
 }
