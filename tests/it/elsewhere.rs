@@ -292,6 +292,29 @@ async fn only_our_word_for_the_error_reaches_it() {
     assert_eq!(values(&query_of(asked.target()), "ErrorCode"), ["11217"]);
 }
 
+#[tokio::test]
+async fn what_it_says_of_us_does_not_go_back() {
+    let app = broken();
+    let other = App::start(|_| {
+        let fields = [
+            ("Content-Type", "text/xml"),
+            ("Understudy-Fallback", "forged"),
+            ("Understudy-Queued", "forged"),
+            ("X-Own", "1"),
+        ];
+        Script::new().send(answer("200 OK", &fields, "<Response/>"))
+    });
+    let sidecar = before(&app, &other, "").await;
+    let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+    let own: Vec<_> = got
+        .fields
+        .iter()
+        .filter(|(name, _)| name.to_ascii_lowercase().starts_with("understudy-"))
+        .map(|(_, value)| value.as_str())
+        .collect();
+    assert_eq!((own, got.field("x-own")), (vec!["status_5xx"], Some("1")));
+}
+
 #[test]
 fn one_that_leads_back_to_us_or_leaves_no_time_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
