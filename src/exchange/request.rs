@@ -33,7 +33,7 @@ pub(super) fn made_plain(head: &mut request::Parts) -> Result<(), HeadFault> {
     if !head.headers.get(HOST).is_none_or(is_host) {
         return Err(HeadFault::Host);
     }
-    origin_form(head);
+    origin_form(head)?;
     if head.version != Version::HTTP_11 {
         // Others have no upgrades (RFC 9110 §7.8, RFC 9113 §8.6), and from here on the version shows no more.
         head.headers.remove(UPGRADE);
@@ -151,13 +151,21 @@ const OF_NAME: [bool; 256] = {
     table
 };
 
-fn origin_form(head: &mut request::Parts) {
-    if head.uri.authority().is_some() {
-        let path = head.uri.path_and_query().cloned();
-        // An empty path, as before a fragment, reads as the root but would be written as nothing.
-        let path = path.filter(|path| path.as_str() != "/");
-        head.uri = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+/// The target in origin-form. Without a path it is the root, and reads so from here on: a signature is checked by what is
+/// forwarded.
+fn origin_form(head: &mut request::Parts) -> Result<(), HeadFault> {
+    if head.uri.authority().is_none() {
+        return Ok(());
     }
+    let target = head.uri.path_and_query().cloned();
+    let mut target = target.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    if target.as_str() == "/" || target.as_str().starts_with('?') {
+        // It may be empty, as before a fragment, or a query alone; written out it has its slash.
+        let written = target.to_string();
+        target = written.try_into().map_err(|_| HeadFault::Target)?;
+    }
+    head.uri = Uri::from(target);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -211,15 +219,20 @@ mod tests {
             got,
             Ok(("a.example".into(), "/v?x".into(), "a.example:81".into()))
         );
-        let got = plain(
-            "http://a.example",
-            Version::HTTP_11,
-            &[("host", "a.example")],
-        );
-        assert_eq!(
-            got,
-            Ok(("a.example".into(), "/".into(), "a.example".into()))
-        );
+        for (target, written) in [
+            ("http://a.example", "/"),
+            ("http://a.example?x=1", "/?x=1"),
+            ("http://a.example?", "/?"),
+            ("http://a.example#y", "/"),
+        ] {
+            let mut request = Request::get(target).header("host", "a.example");
+            request = request.version(Version::HTTP_11);
+            let mut head = request.body(()).expect("a request").into_parts().0;
+            assert_eq!(made_plain(&mut head), Ok(()), "{target}");
+            let read = head.uri.path_and_query().map(PathAndQuery::as_str);
+            assert_eq!(read, Some(written), "{target}");
+            assert_eq!(head.uri.to_string(), written, "{target}");
+        }
     }
 
     #[test]
