@@ -27,6 +27,7 @@ pub(super) fn made_plain(head: &mut request::Parts) -> Result<(), HeadFault> {
         return Err(HeadFault::TransferCoding);
     }
     if head.version == Version::HTTP_2 {
+        check_http2(head)?;
         join_cookies(&mut head.headers);
     }
     settle_host(head)?;
@@ -39,6 +40,7 @@ pub(super) fn made_plain(head: &mut request::Parts) -> Result<(), HeadFault> {
         head.headers.remove(UPGRADE);
     }
     head.version = Version::HTTP_11;
+    single_length(&mut head.headers)?;
     plain_length(&mut head.headers);
     // hyper's own notes on the connection end here.
     head.extensions.clear();
@@ -48,6 +50,46 @@ pub(super) fn made_plain(head: &mut request::Parts) -> Result<(), HeadFault> {
 /// Whether an absolute target is of a kind that is served here.
 fn is_ours(scheme: Option<&Scheme>) -> bool {
     scheme.is_some_and(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS)
+}
+
+/// Checks what makes a request of HTTP/2 malformed and h2 lets pass (RFC 9113 §8.2.1 and §8.3.1).
+fn check_http2(head: &request::Parts) -> Result<(), HeadFault> {
+    let target = head.uri.path_and_query().ok_or(HeadFault::Target)?;
+    let is_path = match target.as_str() {
+        // What is left of a fragment alone reads as the root as well.
+        "/" => *target == PathAndQuery::from_static("/"),
+        other => other == "*" || other.starts_with('/'),
+    };
+    if !is_path {
+        return Err(HeadFault::Target);
+    }
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let has_blank_at_end = |value: &HeaderValue| {
+        let value = value.as_bytes();
+        value.first().is_some_and(is_blank) || value.last().is_some_and(is_blank)
+    };
+    if head.headers.values().any(has_blank_at_end) {
+        return Err(HeadFault::FieldValue);
+    }
+    Ok(())
+}
+
+/// One line for the length. A length that is said several times is one length, if it is the same (RFC 9110 §8.6): hyper does this
+/// for HTTP/1.1, h2 only compares them.
+fn single_length(headers: &mut HeaderMap) -> Result<(), HeadFault> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let (Some(first), Some(_)) = (lengths.next(), lengths.next()) else {
+        return Ok(());
+    };
+    let number = |value: &HeaderValue| value.to_str().ok()?.parse::<u64>().ok();
+    let first = first.clone();
+    let length = number(&first).ok_or(HeadFault::ContentLength)?;
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    if lengths.any(|other| number(other) != Some(length)) {
+        return Err(HeadFault::ContentLength);
+    }
+    headers.insert(CONTENT_LENGTH, first);
+    Ok(())
 }
 
 /// A length without leading zeros, which make it octal to some.
@@ -316,6 +358,50 @@ mod tests {
         join_cookies(&mut headers);
         let joined: Vec<_> = headers.get_all(COOKIE).iter().collect();
         assert_eq!(joined, ["a=1; b=2; c=3; d=4"]);
+    }
+
+    #[test]
+    fn several_lengths_are_one_if_they_are_the_same() {
+        for (lengths, single) in [
+            (&[][..], Ok(&[][..])),
+            (&["3"], Ok(&["3"])),
+            (&["3", "3"], Ok(&["3"])),
+            (&["03", "3", "3"], Ok(&["03"])),
+            (&["3", "4"], Err(HeadFault::ContentLength)),
+            (&["3", "3", "4"], Err(HeadFault::ContentLength)),
+            (&["3", ""], Err(HeadFault::ContentLength)),
+            (&["3, 3", "3, 3"], Err(HeadFault::ContentLength)),
+        ] {
+            let mut headers = HeaderMap::new();
+            for length in lengths {
+                headers.append(CONTENT_LENGTH, HeaderValue::from_static(length));
+            }
+            let got = single_length(&mut headers);
+            let left: Vec<_> = headers.get_all(CONTENT_LENGTH).iter().collect();
+            match single {
+                Ok(single) => assert_eq!(left, single, "{lengths:?}"),
+                Err(fault) => assert_eq!(got, Err(fault), "{lengths:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_request_of_http_2_has_a_path_and_no_blank_at_the_ends_of_a_value() {
+        let of = |target, fields: &[(&str, &str)]| plain(target, Version::HTTP_2, fields);
+        for target in [
+            "https://a.example?x",
+            "https://a.example#x",
+            "https://a.example?",
+        ] {
+            assert_eq!(of(target, &[]), Err(HeadFault::Target), "{target}");
+        }
+        for value in [" b", "b ", "\tb", "b\t", " ", "\t"] {
+            let got = of("https://a.example/v", &[("x-a", value)]);
+            assert_eq!(got, Err(HeadFault::FieldValue), "{value:?}");
+        }
+        for value in ["", "b c", "b\tc"] {
+            assert!(of("https://a.example/v", &[("x-a", value)]).is_ok());
+        }
     }
 
     #[test]

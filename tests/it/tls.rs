@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod frames;
 mod http2;
 mod in_front;
+mod malformed;
 pub(crate) mod pki;
 mod renewal;
 mod terminator;

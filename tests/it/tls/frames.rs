@@ -12,6 +12,7 @@ use crate::support::{Sidecar, soon};
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The types of frames.
+pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
 pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
@@ -67,6 +68,17 @@ pub(crate) enum End {
     Reset(u32),
     /// `GOAWAY` with this code, or the end of the connection.
     Closed(u32),
+}
+
+impl End {
+    /// The server has refused the request as malformed, in one of the ways that there are.
+    pub(crate) fn is_refusal(self) -> bool {
+        // PROTOCOL_ERROR, and COMPRESSION_ERROR for what isn't even a field.
+        matches!(
+            self,
+            Self::Status(400) | Self::Reset(1) | Self::Closed(1 | 9)
+        )
+    }
 }
 
 /// A connection on which frames are written and read.
