@@ -6,6 +6,7 @@ use http::header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, request};
 
+use crate::body::FramingBytes;
 use crate::outcome::HeadFault;
 
 /// Brings a head to origin-form, HTTP/1.1 and one good `Host`.
@@ -43,7 +44,11 @@ pub(super) fn made_plain(head: &mut request::Parts) -> Result<(), HeadFault> {
     single_length(&mut head.headers)?;
     plain_length(&mut head.headers);
     // hyper's own notes on the connection end here.
+    let framing = head.extensions.remove::<FramingBytes>();
     head.extensions.clear();
+    if let Some(framing) = framing {
+        head.extensions.insert(framing);
+    }
     Ok(())
 }
 

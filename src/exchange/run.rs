@@ -92,7 +92,7 @@ impl Run {
         };
         Self {
             route,
-            upload: Upload::new(body, limit),
+            upload: Upload::new(body, limit).counting(head.extensions.get().cloned()),
             in_flight: None,
             retried: false,
             began: tally.began(),

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::TRANSFER_ENCODING;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -125,13 +126,16 @@ async fn http1(
 
 /// Answers one request, and tells the connection's watch what it is at.
 async fn answer(
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     exchange: &Exchange,
     peer: &Peer,
     watch: &Rc<Watch>,
     tunnel: &RefCell<Option<Tunnel>>,
 ) -> Result<Response<Answering>, Infallible> {
     watch.call_begins();
+    if request.headers().contains_key(TRANSFER_ENCODING) {
+        request.extensions_mut().insert(watch.count_framing());
+    }
     let answered = exchange.answer(request, peer).await;
     if answered.leaves_unread {
         watch.leaves_unread();

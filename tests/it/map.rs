@@ -58,7 +58,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "webhook",
         ],
     ),
-    ("server", &["exchange", "log", "secret", "tls", "upstream"]),
+    (
+        "server",
+        &["body", "exchange", "log", "secret", "tls", "upstream"],
+    ),
     (
         "config",
         &[
