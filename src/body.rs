@@ -3,6 +3,8 @@
 //! Nothing here knows what a body means. Trailers are dropped: no one on this road reads them, and what isn't forwarded
 //! can't be smuggled (RFC 9110 §6.5.1).
 
+mod framing;
+
 use std::cell::RefCell;
 use std::error::Error as StdError;
 use std::fmt;
@@ -17,6 +19,8 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
+
+pub use framing::FramingBytes;
 
 /// How much of a request body is remembered, in bytes: for the request's parameters and a safe second try.
 pub const REMEMBERED: usize = 64 * 1024;
@@ -71,6 +75,8 @@ pub struct Upload(Rc<RefCell<State>>);
 
 struct State {
     incoming: Incoming,
+    /// Told of the content that was taken, if the body is chunked.
+    framing: Option<FramingBytes>,
     limit: u64,
     /// How many bytes have arrived.
     arrived: u64,
@@ -123,6 +129,7 @@ impl Upload {
         let whole = incoming.is_end_stream();
         Self(Rc::new(RefCell::new(State {
             incoming,
+            framing: None,
             limit,
             arrived: 0,
             last_arrival: None,
@@ -132,6 +139,13 @@ impl Upload {
             waiting: false,
             failure: None,
         })))
+    }
+
+    /// The same, telling this count of the content that was taken.
+    #[must_use]
+    pub fn counting(self, framing: Option<FramingBytes>) -> Self {
+        self.0.borrow_mut().framing = framing;
+        self
     }
 
     /// Whether the client has announced more than the limit.
@@ -287,6 +301,9 @@ impl State {
     }
 
     fn arrive(&mut self, bytes: Bytes) -> Result<Bytes, Failure> {
+        if let Some(framing) = &self.framing {
+            framing.add_content(bytes.len());
+        }
         if self.arrived > 0 {
             self.last_arrival = Some(Instant::now());
         }

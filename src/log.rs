@@ -2,18 +2,23 @@
 //! systemd's journal begin with their priority, which the journal takes off.
 
 mod access;
+mod describe;
 mod journal;
 mod trace;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 
-use tracing::{error, warn};
+use tracing::{Metadata, error, warn};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 pub use access::Access;
+pub use describe::describe_error;
 pub use trace::TraceContext;
 
 /// How many lines may wait for whoever takes them: some megabytes. More are dropped, and counted.
@@ -50,13 +55,16 @@ pub fn begin() -> WorkerGuard {
         .with_writer(writer);
     // A second beginning, in a test of several instances, keeps the first.
     let _ = if stdout.is_terminal() {
-        log.with_ansi(true).try_init()
+        let log = log.with_ansi(true).finish();
+        log.with(filter_fn(is_ours)).try_init()
     } else {
-        log.json()
+        let log = log
+            .json()
             .flatten_event(true)
             .with_current_span(false)
             .with_span_list(false)
-            .try_init()
+            .finish();
+        log.with(filter_fn(is_ours)).try_init()
     };
     if let Some(error) = misread {
         warn!(%error, "RUST_LOG can't be read, so the level is {USUAL}; write debug, or info,understudy::access=off");
@@ -67,6 +75,12 @@ pub fn begin() -> WorkerGuard {
         error!(place, "a panic: please report it");
     }));
     guard
+}
+
+/// Whether a line is our own. Others are not logged, whatever `RUST_LOG` asks for: libraries write out what they were sent, a
+/// request's path for one, and h2 warns of every frame that it didn't expect.
+fn is_ours(line: &Metadata<'_>) -> bool {
+    line.target().starts_with("understudy")
 }
 
 /// What is said, by `RUST_LOG`, and what is wrong with that.

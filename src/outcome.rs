@@ -207,6 +207,10 @@ pub enum HeadFault {
     Host,
     /// A target that names no resource here (§3.2).
     Target,
+    /// Several lengths that differ (RFC 9110 §8.6).
+    ContentLength,
+    /// HTTP/2 with a field value that begins or ends with a blank (RFC 9113 §8.2.1).
+    FieldValue,
     /// A transfer coding other than `chunked` alone (§6.1).
     TransferCoding,
     /// A method that a gateway doesn't serve.
@@ -242,9 +246,12 @@ impl Cause {
     /// What it means for the caller.
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Head(HeadFault::Host | HeadFault::Target) => {
-                Verdict::Refuse(StatusCode::BAD_REQUEST)
-            }
+            Self::Head(
+                HeadFault::Host
+                | HeadFault::Target
+                | HeadFault::ContentLength
+                | HeadFault::FieldValue,
+            ) => Verdict::Refuse(StatusCode::BAD_REQUEST),
             Self::Head(HeadFault::TransferCoding | HeadFault::Method) => {
                 Verdict::Refuse(StatusCode::NOT_IMPLEMENTED)
             }

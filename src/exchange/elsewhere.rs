@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use form_urlencoded::Serializer;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::Full;
 use tracing::info;
 
@@ -17,21 +17,26 @@ use super::site::Site;
 use crate::answer::{Plan, Unfit};
 use crate::deadline::Deadline;
 use crate::fallback::Elsewhere;
+use crate::log::describe_error;
 use crate::outcome::{Cause, Verdict};
 use crate::signature;
 use crate::twiml::Kind;
+use crate::webhook::is_form;
 
-/// What crosses. Twilio's signature is that of the URL which failed, as `ErrorUrl` has it. Not credentials and cookies, which are
-/// the first app's.
-static CROSSING: [HeaderName; 7] = [
+/// The headers of the request that the fallback URL gets too. Twilio's signature is that of the URL which failed, as `ErrorUrl`
+/// has it. Not credentials and cookies, which are the first app's.
+static FORWARDED_HEADERS: [HeaderName; 6] = [
     ACCEPT,
-    CONTENT_TYPE,
     USER_AGENT,
     HeaderName::from_static("i-twilio-idempotency-token"),
     HeaderName::from_static("x-home-region"),
     HeaderName::from_static(signature::FIELD),
     HeaderName::from_static(signature::SETTINGS_FIELD),
 ];
+
+/// The parameters that say what went wrong.
+const ERROR_CODE: &str = "ErrorCode";
+const ERROR_URL: &str = "ErrorUrl";
 
 /// The code for a call that was not tried, as Twilio has none for that: its retrieval failed.
 const RETRIEVAL_FAILURE: u32 = 11200;
@@ -55,7 +60,11 @@ impl Run {
             .await;
         let answer = asked.unwrap_or(Err(Cause::Deadline));
         if let Err(cause) = &answer {
-            info!(route = self.route.settings.name, detail = %cause, "the fallback URL gave no good answer");
+            info!(
+                route = self.route.settings.name,
+                detail = describe_error(cause),
+                "the fallback URL gave no good answer"
+            );
         }
         answer.ok()
     }
@@ -68,7 +77,7 @@ impl Run {
         site: &Site,
     ) -> Result<Response<Page>, Cause> {
         let code = cause.twilio_code().unwrap_or(RETRIEVAL_FAILURE);
-        let request = self.told(elsewhere, code, &self.error_url(site));
+        let request = self.build_request(elsewhere, code, site);
         let (mut head, page) = elsewhere.upstream.ask(request, PAGE_LIMIT).await?;
         let plan = match judged::planned(&head, kind, self) {
             // What has no body needs no type.
@@ -79,66 +88,117 @@ impl Run {
         Ok(Response::from_parts(head, Page::whole(page)))
     }
 
-    /// The request, told what went wrong.
-    fn told(&self, elsewhere: &Elsewhere, code: u32, url: &str) -> Request<Full<Bytes>> {
-        let mut parameters = Serializer::new(String::new());
-        parameters
-            .append_pair("ErrorCode", &code.to_string())
-            .append_pair("ErrorUrl", url);
-        let told = parameters.finish();
-        let (target, body) = match self.method {
-            Method::POST => {
-                let body = joined(&self.form(), b"&", told.as_bytes());
-                (elsewhere.target.to_string(), body)
-            }
-            _ => {
-                let query = self.uri.query().unwrap_or_default();
-                let query = joined(query.as_bytes(), b"&", told.as_bytes());
-                let mark = if elsewhere.target.query().is_some() {
-                    "&"
-                } else {
-                    "?"
-                };
-                let query = String::from_utf8_lossy(&query).into_owned();
-                (format!("{}{mark}{query}", elsewhere.target), Bytes::new())
-            }
+    /// The request for the fallback URL: the parameters of the failed one, and what went wrong.
+    fn build_request(&self, elsewhere: &Elsewhere, code: u32, site: &Site) -> Request<Full<Bytes>> {
+        let base = self.base_url(site);
+        let mut headers = forwarded_headers(&self.fields);
+        let (target, body) = if self.method == Method::POST {
+            let content_type = self
+                .fields
+                .get(CONTENT_TYPE)
+                .filter(|_| is_form(&self.fields));
+            let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+            headers.insert(CONTENT_TYPE, content_type.cloned().unwrap_or(form));
+            let failed = format!("{base}{}", self.target());
+            let error = error_parameters(code, &failed);
+            let body = join_parameters(&self.form_to_send(), error.as_bytes());
+            (Uri::from(elsewhere.target.clone()), Bytes::from(body))
+        } else {
+            (self.query_target(elsewhere, code, &base), Bytes::new())
         };
         let mut request = Request::new(Full::new(body));
-        // A target that can't be one is left as `/`; it was read from a URL and a URL's query.
-        *request.uri_mut() = target.parse().unwrap_or_default();
+        *request.uri_mut() = target;
         *request.method_mut() = self.method.clone();
-        *request.headers_mut() = crossing(&self.fields);
+        *request.headers_mut() = headers;
         request
     }
 
-    /// The URL that failed, as Twilio had addressed it.
-    fn error_url(&self, site: &Site) -> String {
-        let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
+    /// The fallback URL's target with the parameters in its query. A target can't be longer than 64 KiB; if it would be, the
+    /// request's own parameters are left out, then the end of `ErrorUrl`.
+    fn query_target(&self, elsewhere: &Elsewhere, code: u32, base: &str) -> Uri {
+        let own = without_error_parameters(self.uri.query().unwrap_or_default().as_bytes());
+        let candidates = [
+            (&own[..], self.target()),
+            (b"", self.target()),
+            (b"", self.uri.path()),
+            (b"", ""),
+        ];
+        let target = elsewhere.target.to_string();
+        let mark = if elsewhere.target.query().is_some() {
+            b"&"
+        } else {
+            b"?"
+        };
+        let fitting = candidates.into_iter().find_map(|(own, failed)| {
+            let error = error_parameters(code, &format!("{base}{failed}"));
+            let query = join_parameters(own, error.as_bytes());
+            Uri::try_from([target.as_bytes(), mark, &query].concat()).ok()
+        });
+        fitting.unwrap_or_else(|| elsewhere.target.clone().into())
+    }
+
+    /// The parameters of the request's form, if it has one and all of it has come: one that is cut off may end within a number.
+    fn form_to_send(&self) -> Vec<u8> {
+        if self.upload.is_whole() {
+            without_error_parameters(&self.form())
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// The path and query of the request.
+    fn target(&self) -> &str {
+        self.uri.path_and_query().map_or("/", |path| path.as_str())
+    }
+
+    /// What stands before the path in the URL that failed, as Twilio had addressed it.
+    fn base_url(&self, site: &Site) -> String {
         if let Some(base) = &site.public_url {
-            return format!("{base}{path}");
+            return base.clone();
         }
         let field = |name: &str| self.fields.get(name).and_then(|value| value.to_str().ok());
         let scheme = field("x-forwarded-proto").unwrap_or("http");
         let host = field("x-forwarded-host")
             .or_else(|| field(HOST.as_str()))
             .unwrap_or_default();
-        format!("{scheme}://{host}{path}")
+        format!("{scheme}://{host}")
     }
 }
 
-/// Both, with this between them where both are something.
-fn joined(one: &[u8], between: &[u8], other: &[u8]) -> Bytes {
-    let between = if one.is_empty() || other.is_empty() {
-        b""
-    } else {
-        between
-    };
-    [one, between, other].concat().into()
+/// The parameters that say what went wrong, and with which URL.
+fn error_parameters(code: u32, url: &str) -> String {
+    let mut parameters = Serializer::new(String::new());
+    parameters
+        .append_pair(ERROR_CODE, &code.to_string())
+        .append_pair(ERROR_URL, url);
+    parameters.finish()
 }
 
-fn crossing(fields: &HeaderMap<HeaderValue>) -> HeaderMap {
-    let crossing = CROSSING
+/// The parameters of a query or a form without those that are named like ours: they stand before ours, and an app that reads the
+/// first of a name would take a caller's word for the error. The others stay as they were written.
+fn without_error_parameters(parameters: &[u8]) -> Vec<u8> {
+    let is_other = |parameter: &&[u8]| {
+        let mut named = form_urlencoded::parse(parameter).map(|(name, _)| name);
+        named.next().is_none_or(|name| {
+            ![ERROR_CODE, ERROR_URL]
+                .iter()
+                .any(|ours| name.eq_ignore_ascii_case(ours))
+        })
+    };
+    let parameters = parameters.split(|byte| *byte == b'&');
+    let others: Vec<&[u8]> = parameters.filter(is_other).collect();
+    others.join(&b'&')
+}
+
+/// Two lists of parameters as one.
+fn join_parameters(first: &[u8], second: &[u8]) -> Vec<u8> {
+    let between: &[u8] = if first.is_empty() { b"" } else { b"&" };
+    [first, between, second].concat()
+}
+
+fn forwarded_headers(fields: &HeaderMap<HeaderValue>) -> HeaderMap {
+    let forwarded = FORWARDED_HEADERS
         .iter()
         .filter_map(|name| Some((name.clone(), fields.get(name)?.clone())));
-    crossing.collect()
+    forwarded.collect()
 }

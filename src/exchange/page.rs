@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use tracing::warn;
 
 use super::site::{Route, Slot};
+use crate::log::describe_error;
 use crate::metrics::Tally;
 use crate::outcome::{Cause, Outcome, Reason};
 use crate::upstream::{Download, Failure};
@@ -102,7 +103,7 @@ impl Stream {
             target: "understudy::call",
             route = self.route.settings.name,
             outcome = Outcome::Error.label(),
-            detail = %failure,
+            detail = describe_error(failure),
             "an answer was broken off"
         );
         self.finish(Outcome::Error);

@@ -6,7 +6,7 @@ use tracing::{info, warn};
 use super::run::Run;
 use super::site::Shared;
 use crate::failures::{self, Failure};
-use crate::log::Access;
+use crate::log::{Access, describe_error};
 use crate::outcome::{Cause, Outcome, Verdict};
 use crate::twiml;
 
@@ -71,7 +71,7 @@ impl Run {
                 .fault()
                 .and_then(|fault| fault.finding().help())
                 .map(|help| twiml::redacted(&help)),
-            detail: in_words(cause),
+            detail: describe_error(cause),
         }
     }
 
@@ -87,15 +87,4 @@ impl Run {
             trace: self.trace.clone(),
         }
     }
-}
-
-/// An error with all that caused it, in one line; of the app's page it repeats nothing but names of Twilio's.
-fn in_words(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        words = format!("{words}: {inner}");
-        source = inner.source();
-    }
-    twiml::redacted(&words)
 }

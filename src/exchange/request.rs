@@ -6,6 +6,7 @@ use http::header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, request};
 
+use crate::body::FramingBytes;
 use crate::outcome::HeadFault;
 
 /// Brings a head to origin-form, HTTP/1.1 and one good `Host`.
@@ -27,27 +28,73 @@ pub(super) fn made_plain(head: &mut request::Parts) -> Result<(), HeadFault> {
         return Err(HeadFault::TransferCoding);
     }
     if head.version == Version::HTTP_2 {
+        check_http2(head)?;
         join_cookies(&mut head.headers);
     }
     settle_host(head)?;
     if !head.headers.get(HOST).is_none_or(is_host) {
         return Err(HeadFault::Host);
     }
-    origin_form(head);
+    origin_form(head)?;
     if head.version != Version::HTTP_11 {
         // Others have no upgrades (RFC 9110 §7.8, RFC 9113 §8.6), and from here on the version shows no more.
         head.headers.remove(UPGRADE);
     }
     head.version = Version::HTTP_11;
+    single_length(&mut head.headers)?;
     plain_length(&mut head.headers);
     // hyper's own notes on the connection end here.
+    let framing = head.extensions.remove::<FramingBytes>();
     head.extensions.clear();
+    if let Some(framing) = framing {
+        head.extensions.insert(framing);
+    }
     Ok(())
 }
 
 /// Whether an absolute target is of a kind that is served here.
 fn is_ours(scheme: Option<&Scheme>) -> bool {
     scheme.is_some_and(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS)
+}
+
+/// Checks what makes a request of HTTP/2 malformed and h2 lets pass (RFC 9113 §8.2.1 and §8.3.1).
+fn check_http2(head: &request::Parts) -> Result<(), HeadFault> {
+    let target = head.uri.path_and_query().ok_or(HeadFault::Target)?;
+    let is_path = match target.as_str() {
+        // What is left of a fragment alone reads as the root as well.
+        "/" => *target == PathAndQuery::from_static("/"),
+        other => other == "*" || other.starts_with('/'),
+    };
+    if !is_path {
+        return Err(HeadFault::Target);
+    }
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let has_blank_at_end = |value: &HeaderValue| {
+        let value = value.as_bytes();
+        value.first().is_some_and(is_blank) || value.last().is_some_and(is_blank)
+    };
+    if head.headers.values().any(has_blank_at_end) {
+        return Err(HeadFault::FieldValue);
+    }
+    Ok(())
+}
+
+/// One line for the length. A length that is said several times is one length, if it is the same (RFC 9110 §8.6): hyper does this
+/// for HTTP/1.1, h2 only compares them.
+fn single_length(headers: &mut HeaderMap) -> Result<(), HeadFault> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let (Some(first), Some(_)) = (lengths.next(), lengths.next()) else {
+        return Ok(());
+    };
+    let number = |value: &HeaderValue| value.to_str().ok()?.parse::<u64>().ok();
+    let first = first.clone();
+    let length = number(&first).ok_or(HeadFault::ContentLength)?;
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    if lengths.any(|other| number(other) != Some(length)) {
+        return Err(HeadFault::ContentLength);
+    }
+    headers.insert(CONTENT_LENGTH, first);
+    Ok(())
 }
 
 /// A length without leading zeros, which make it octal to some.
@@ -151,13 +198,21 @@ const OF_NAME: [bool; 256] = {
     table
 };
 
-fn origin_form(head: &mut request::Parts) {
-    if head.uri.authority().is_some() {
-        let path = head.uri.path_and_query().cloned();
-        // An empty path, as before a fragment, reads as the root but would be written as nothing.
-        let path = path.filter(|path| path.as_str() != "/");
-        head.uri = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+/// The target in origin-form. Without a path it is the root, and reads so from here on: a signature is checked by what is
+/// forwarded.
+fn origin_form(head: &mut request::Parts) -> Result<(), HeadFault> {
+    if head.uri.authority().is_none() {
+        return Ok(());
     }
+    let target = head.uri.path_and_query().cloned();
+    let mut target = target.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    if target.as_str() == "/" || target.as_str().starts_with('?') {
+        // It may be empty, as before a fragment, or a query alone; written out it has its slash.
+        let written = target.to_string();
+        target = written.try_into().map_err(|_| HeadFault::Target)?;
+    }
+    head.uri = Uri::from(target);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -211,15 +266,20 @@ mod tests {
             got,
             Ok(("a.example".into(), "/v?x".into(), "a.example:81".into()))
         );
-        let got = plain(
-            "http://a.example",
-            Version::HTTP_11,
-            &[("host", "a.example")],
-        );
-        assert_eq!(
-            got,
-            Ok(("a.example".into(), "/".into(), "a.example".into()))
-        );
+        for (target, written) in [
+            ("http://a.example", "/"),
+            ("http://a.example?x=1", "/?x=1"),
+            ("http://a.example?", "/?"),
+            ("http://a.example#y", "/"),
+        ] {
+            let mut request = Request::get(target).header("host", "a.example");
+            request = request.version(Version::HTTP_11);
+            let mut head = request.body(()).expect("a request").into_parts().0;
+            assert_eq!(made_plain(&mut head), Ok(()), "{target}");
+            let read = head.uri.path_and_query().map(PathAndQuery::as_str);
+            assert_eq!(read, Some(written), "{target}");
+            assert_eq!(head.uri.to_string(), written, "{target}");
+        }
     }
 
     #[test]
@@ -303,6 +363,50 @@ mod tests {
         join_cookies(&mut headers);
         let joined: Vec<_> = headers.get_all(COOKIE).iter().collect();
         assert_eq!(joined, ["a=1; b=2; c=3; d=4"]);
+    }
+
+    #[test]
+    fn several_lengths_are_one_if_they_are_the_same() {
+        for (lengths, single) in [
+            (&[][..], Ok(&[][..])),
+            (&["3"], Ok(&["3"])),
+            (&["3", "3"], Ok(&["3"])),
+            (&["03", "3", "3"], Ok(&["03"])),
+            (&["3", "4"], Err(HeadFault::ContentLength)),
+            (&["3", "3", "4"], Err(HeadFault::ContentLength)),
+            (&["3", ""], Err(HeadFault::ContentLength)),
+            (&["3, 3", "3, 3"], Err(HeadFault::ContentLength)),
+        ] {
+            let mut headers = HeaderMap::new();
+            for length in lengths {
+                headers.append(CONTENT_LENGTH, HeaderValue::from_static(length));
+            }
+            let got = single_length(&mut headers);
+            let left: Vec<_> = headers.get_all(CONTENT_LENGTH).iter().collect();
+            match single {
+                Ok(single) => assert_eq!(left, single, "{lengths:?}"),
+                Err(fault) => assert_eq!(got, Err(fault), "{lengths:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_request_of_http_2_has_a_path_and_no_blank_at_the_ends_of_a_value() {
+        let of = |target, fields: &[(&str, &str)]| plain(target, Version::HTTP_2, fields);
+        for target in [
+            "https://a.example?x",
+            "https://a.example#x",
+            "https://a.example?",
+        ] {
+            assert_eq!(of(target, &[]), Err(HeadFault::Target), "{target}");
+        }
+        for value in [" b", "b ", "\tb", "b\t", " ", "\t"] {
+            let got = of("https://a.example/v", &[("x-a", value)]);
+            assert_eq!(got, Err(HeadFault::FieldValue), "{value:?}");
+        }
+        for value in ["", "b c", "b\tc"] {
+            assert!(of("https://a.example/v", &[("x-a", value)]).is_ok());
+        }
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl Run {
             route,
             is_unverified: policy.enforces(),
             policy,
-            upload: Upload::new(body, limit),
+            upload: Upload::new(body, limit).counting(head.extensions.get().cloned()),
             in_flight: None,
             retried: false,
             began: tally.began(),

@@ -7,6 +7,7 @@ use super::run::Run;
 use super::site::Site;
 use crate::body::Upload;
 use crate::deadline::Deadline;
+use crate::log::describe_error;
 use crate::outcome::Cause;
 use crate::signature::{Admission, Call, Fault, Unchecked};
 
@@ -73,7 +74,7 @@ impl Run {
         info!(
             target: "understudy::call",
             route = self.route.settings.name,
-            detail = %fault,
+            detail = describe_error(&fault),
             "a request would be refused if signatures were enforced"
         );
     }

@@ -12,6 +12,12 @@ impl fmt::Display for Cause {
         match self {
             Self::Head(HeadFault::Host) => f.write_str("the request needs exactly one Host field"),
             Self::Head(HeadFault::Target) => f.write_str("the request's target names nothing here"),
+            Self::Head(HeadFault::ContentLength) => {
+                f.write_str("the request has several Content-Length fields that differ")
+            }
+            Self::Head(HeadFault::FieldValue) => {
+                f.write_str("a header field's value begins or ends with a blank")
+            }
             Self::Head(HeadFault::TransferCoding) => {
                 f.write_str("the only transfer coding is chunked")
             }

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::TRANSFER_ENCODING;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -25,6 +26,7 @@ use super::wire::Wire;
 use super::worker::{Drain, Drained};
 use super::{Settings, handshake, http2};
 use crate::exchange::{Exchange, Page};
+use crate::log::describe_error;
 use crate::tls::{Protocol, Stream};
 use crate::upstream::fields::Peer;
 use crate::upstream::{Failure, Tunnel};
@@ -106,7 +108,7 @@ async fn http1(
             }
         }
         End::Closed(Err(error)) => {
-            debug!(%error, "a client connection broke");
+            debug!(error = describe_error(&error), "a client connection broke");
             if error.is_parse() {
                 exchange.refused();
             }
@@ -124,13 +126,16 @@ async fn http1(
 
 /// Answers one request, and tells the connection's watch what it is at.
 async fn answer(
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     exchange: &Exchange,
     peer: &Peer,
     watch: &Rc<Watch>,
     tunnel: &RefCell<Option<Tunnel>>,
 ) -> Result<Response<Answering>, Infallible> {
     watch.call_begins();
+    if request.headers().contains_key(TRANSFER_ENCODING) {
+        request.extensions_mut().insert(watch.count_framing());
+    }
     let answered = exchange.answer(request, peer).await;
     if answered.leaves_unread {
         watch.leaves_unread();
@@ -245,7 +250,7 @@ where
     async fn join(self, tunnel: Tunnel) {
         let parts = self.connection.into_parts();
         if let Err(error) = tunnel.join(parts.io.into_inner(), parts.read_buf).await {
-            debug!(%error, "a tunnel broke");
+            debug!(error = describe_error(&error), "a tunnel broke");
         }
     }
 }

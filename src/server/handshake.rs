@@ -7,6 +7,7 @@ use tracing::debug;
 use super::Settings;
 use super::connection::LAST_REQUEST;
 use super::worker::Drain;
+use crate::log::describe_error;
 use crate::tls::{Protocol, Server, Stream};
 
 /// The stream inside, and what is spoken there; none if the client made no good handshake in time.
@@ -24,7 +25,12 @@ pub(super) async fn shaken(
         }
     };
     shaken
-        .inspect_err(|error| debug!(%error, "a client made no good handshake"))
+        .inspect_err(|error| {
+            debug!(
+                error = describe_error(error),
+                "a client made no good handshake"
+            )
+        })
         .ok()
 }
 

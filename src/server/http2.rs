@@ -28,6 +28,7 @@ use super::watch::Watch;
 use super::wire::Wire;
 use super::worker::{Drain, Drained};
 use crate::exchange::{Exchange, Page};
+use crate::log::describe_error;
 use crate::tls::Stream;
 use crate::upstream::Failure;
 use crate::upstream::fields::Peer;
@@ -75,7 +76,7 @@ pub(super) async fn serve(
         tokio::select! {
             ended = &mut connection => {
                 if let Err(error) = ended {
-                    debug!(%error, "a client connection broke");
+                    debug!(error = describe_error(&error), "a client connection broke");
                 }
                 return;
             }

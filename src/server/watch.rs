@@ -1,9 +1,11 @@
 //! What a client connection is at: hyper tells nobody, but the socket and the service see it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::body::FramingBytes;
 
 /// Where a connection is between its requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub(super) struct Watch {
     unread: Cell<bool>,
     /// Since when the client takes nothing of what is written to it, if it doesn't.
     stuck: Cell<Option<Instant>>,
+    /// Counts the bytes of the last request's body that weren't content, if it was chunked.
+    framing: RefCell<Option<FramingBytes>>,
 }
 
 impl Watch {
@@ -34,6 +38,7 @@ impl Watch {
             since: Cell::new(Instant::now()),
             unread: Cell::new(false),
             stuck: Cell::new(None),
+            framing: RefCell::new(None),
         }
     }
 
@@ -46,16 +51,28 @@ impl Watch {
         self.since.set(Instant::now());
     }
 
-    /// Bytes came.
-    pub(super) fn bytes_came(&self) {
+    /// So many bytes came: whether the framing of a chunked body is still within bounds.
+    pub(super) fn bytes_came(&self, many: usize) -> bool {
         if self.phase.get() == Phase::Idle {
             self.enter(Phase::Head);
         }
+        let framing = self.framing.borrow();
+        framing.as_ref().is_none_or(|count| count.add_read(many))
     }
 
     /// A head is whole.
     pub(super) fn call_begins(&self) {
         self.phase.set(Phase::Call);
+        self.framing.take();
+    }
+
+    /// Counts the bytes of the request's body that aren't content, until the next request: hyper may go on reading behind the
+    /// answer.
+    pub(super) fn count_framing(&self) -> FramingBytes {
+        self.framing
+            .borrow_mut()
+            .insert(FramingBytes::default())
+            .clone()
     }
 
     /// An answer has been handed to the kernel or to hyper's buffer.

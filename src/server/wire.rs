@@ -81,8 +81,10 @@ impl AsyncRead for Wire {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
-            self.watch.bytes_came();
+        let many = buf.filled().len() - before;
+        if many > 0 && !self.watch.bytes_came(many) {
+            let error = "a body's framing without end";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
         }
         Poll::Ready(Ok(()))
     }

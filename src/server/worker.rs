@@ -17,6 +17,7 @@ use tracing::{error, warn};
 
 use super::{Common, connection};
 use crate::exchange::Exchange;
+use crate::log::describe_error;
 use crate::upstream::Pool;
 use crate::upstream::fields::Peer;
 
@@ -108,7 +109,7 @@ pub(super) fn run(listeners: Vec<Listener>, common: Common) -> usize {
     match runtime {
         Ok(runtime) => serve(&runtime, listeners, common),
         Err(error) => {
-            error!(%error, "a worker has no runtime");
+            error!(error = describe_error(&error), "a worker has no runtime");
             0
         }
     }
@@ -153,8 +154,8 @@ impl Worker {
 
     /// Takes connections from one listener until the drain begins, then those that already wait in its backlog.
     async fn accept(self: Rc<Self>, (listener, rounds): Listener) {
-        let Ok(listener) =
-            TcpListener::from_std(listener).inspect_err(|error| error!(%error, "no listener"))
+        let Ok(listener) = TcpListener::from_std(listener)
+            .inspect_err(|error| error!(error = describe_error(error), "no listener"))
         else {
             return;
         };
@@ -199,7 +200,10 @@ impl Worker {
             Err(error) if is_clients(&error) => exhausted,
             Err(error) => {
                 if !exhausted {
-                    warn!(%error, "no connection can be accepted; trying on");
+                    warn!(
+                        error = describe_error(&error),
+                        "no connection can be accepted; trying on"
+                    );
                 }
                 sleep(REST).await;
                 true

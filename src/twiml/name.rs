@@ -1,5 +1,5 @@
-//! A name found in a page, fit to be shown in a log: bounded in length, and with its longer numbers struck out, because a
-//! page that went wrong may have a phone number where a name should be.
+//! A name found in a page, fit to be quoted in backticks: bounded in length, without a backtick of its own, and with its longer
+//! numbers struck out, because a page that went wrong may have a phone number where a name should be.
 
 use std::fmt;
 
@@ -21,7 +21,12 @@ impl Name {
             .take(SHOWN)
         {
             digits = if c.is_numeric() { digits + 1 } else { 0 };
-            shown.push(if digits > DIGITS { '#' } else { c });
+            shown.push(match c {
+                _ if digits > DIGITS => '#',
+                // It would end the quotation in which a name is shown, and what follows would not be taken for a name.
+                '`' => '\'',
+                c => c,
+            });
         }
         Self(shown.into())
     }

@@ -165,6 +165,7 @@ pub(super) fn toward_client(head: &mut response::Parts) -> Result<(), Failure> {
     }
     let switching = head.status == http::StatusCode::SWITCHING_PROTOCOLS;
     drop_hop_by_hop(headers);
+    remove_own_fields(headers);
     if switching {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -172,6 +173,18 @@ pub(super) fn toward_client(head: &mut response::Parts) -> Result<(), Failure> {
     // The app's version says nothing about ours.
     head.version = Version::HTTP_11;
     Ok(())
+}
+
+/// Removes the fields in which we say what we did: an app's own would be taken for ours.
+fn remove_own_fields(headers: &mut HeaderMap) {
+    let is_own = |name: &&HeaderName| name.as_str().starts_with("understudy-");
+    if !headers.keys().any(|name| is_own(&name)) {
+        return;
+    }
+    let own: Vec<HeaderName> = headers.keys().filter(is_own).cloned().collect();
+    for name in own {
+        headers.remove(name);
+    }
 }
 
 fn drop_hop_by_hop(headers: &mut HeaderMap) {

@@ -195,6 +195,7 @@ impl InFlight {
                 }
                 Poll::Ready(Some(Ok(frame))) => {
                     if let Ok(bytes) = frame.into_data() {
+                        self.connection.traffic.content_taken(bytes.len());
                         return Poll::Ready(Some(Ok(bytes)));
                     }
                 }

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::body::FramingBytes;
 use crate::tls::{self, Client, Fault};
 
 /// The most that an answer's head may take, in bytes.
@@ -22,6 +23,8 @@ pub(super) struct Traffic {
     received: AtomicU64,
     /// The answer's head isn't whole yet.
     in_head: AtomicBool,
+    /// Counts what came behind the head and wasn't content.
+    framing: FramingBytes,
 }
 
 impl Traffic {
@@ -35,6 +38,17 @@ impl Traffic {
     /// The answer's head is whole.
     pub(super) fn head_done(&self) {
         self.in_head.store(false, Relaxed);
+        self.framing.reset();
+    }
+
+    /// So many bytes of the answer's body were taken.
+    pub(super) fn content_taken(&self, many: usize) {
+        self.framing.add_content(many);
+    }
+
+    /// So many bytes came: whether that is still within bounds.
+    fn add_read(&self, many: usize) -> bool {
+        self.in_head.load(Relaxed) || self.framing.add_read(many)
     }
 
     /// Whether the kernel took any byte of the request.
@@ -106,7 +120,14 @@ impl AsyncRead for Wire {
             let error = "an answer's head without end";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
         }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let many = buf.filled().len() - before;
+        if !self.raw && !self.traffic.add_read(many) {
+            let error = "an answer's framing without end";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

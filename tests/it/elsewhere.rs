@@ -13,6 +13,7 @@ async fn before(app: &App, other: &App, more: &str) -> Sidecar {
     );
     Sidecar::before(app)
         .server(more)
+        .defaults("breaker = { failures = 0 }")
         .routes(&route)
         .start()
         .await
@@ -141,6 +142,177 @@ async fn it_is_asked_for_nothing_while_the_app_is_well() {
             .contains("app")
     );
     assert_eq!(other.connections(), 0);
+}
+
+/// The form that the other app was sent, in its order.
+fn form_of(request: &crate::support::Request) -> Vec<(String, String)> {
+    form_urlencoded::parse(&request.payload())
+        .into_owned()
+        .collect()
+}
+
+/// The values of a parameter, in their order.
+fn values<'p>(parameters: &'p [(String, String)], name: &str) -> Vec<&'p str> {
+    let named = parameters
+        .iter()
+        .filter(|(own, _)| own.eq_ignore_ascii_case(name));
+    named.map(|(_, value)| value.as_str()).collect()
+}
+
+#[tokio::test]
+async fn its_content_type_says_what_its_body_is() {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let (app, other) = (broken(), says("elsewhere"));
+    let sidecar = before(&app, &other, "").await;
+    let request = |method: &str, content_type: &str, body: &str| {
+        let length = body.len();
+        format!(
+            "{method} /voice/x HTTP/1.1\r\nHost: a\r\n{content_type}Content-Length: {length}\r\n\r\n{body}"
+        )
+    };
+    let json = r#"{"ErrorCode":1,"CallSid":"CA1"}"#;
+    let charset = "application/x-www-form-urlencoded; charset=UTF-8";
+    for (method, content_type, body, expected) in [
+        ("POST", "application/json", json, Some(FORM)),
+        (
+            "POST",
+            "multipart/form-data; boundary=x",
+            "--x--\r\n",
+            Some(FORM),
+        ),
+        ("POST", "", "", Some(FORM)),
+        ("POST", charset, "CallSid=CA1", Some(charset)),
+        ("PUT", "application/json", json, None),
+        ("GET", "application/json", json, None),
+        ("GET", charset, "CallSid=CA1", None),
+    ] {
+        let line = match content_type {
+            "" => String::new(),
+            _ => format!("Content-Type: {content_type}\r\n"),
+        };
+        let got = sidecar.ask(request(method, &line, body)).await;
+        assert!(
+            got.text().contains("elsewhere"),
+            "{method} {content_type}: {got:?}"
+        );
+        let asked = other.requests().pop().expect("it was asked");
+        assert_eq!(
+            asked.field("content-type"),
+            expected,
+            "{method} {content_type}"
+        );
+        let parameters = match method {
+            "POST" => form_of(&asked),
+            _ => query_of(asked.target()),
+        };
+        assert_eq!(values(&parameters, "ErrorCode"), ["11217"]);
+        let is_form = content_type == charset && method == "POST";
+        assert_eq!(values(&parameters, "CallSid").len(), usize::from(is_form));
+    }
+}
+
+/// The parameters of a target's query, in their order.
+fn query_of(target: &str) -> Vec<(String, String)> {
+    let (_, query) = target.split_once('?').expect("a query");
+    form_urlencoded::parse(query.as_bytes())
+        .into_owned()
+        .collect()
+}
+
+#[tokio::test]
+async fn a_query_that_is_too_long_to_be_carried_is_left_out_and_nothing_else() {
+    let (app, other) = (broken(), says("elsewhere"));
+    let sidecar = before(&app, &other, "").await;
+    let url = "http://a/voice/x";
+    for (query, has_own, error_url) in [
+        ("q=".to_owned() + &"z".repeat(20_000), true, None),
+        ("q=".to_owned() + &"z".repeat(40_000), false, None),
+        // Each of these is three characters in a form.
+        ("q=".to_owned() + &"/".repeat(30_000), false, Some(url)),
+        ("q=".to_owned() + &"/".repeat(60_000), false, Some(url)),
+    ] {
+        let got = sidecar
+            .ask(format!("GET /voice/x?{query} HTTP/1.1\r\nHost: a\r\n\r\n"))
+            .await;
+        assert!(got.text().contains("elsewhere"), "{}: {got:?}", query.len());
+        let asked = other.requests().pop().expect("it was asked");
+        let parameters = query_of(asked.target());
+        assert_eq!(asked.path(), "/backup", "{}", query.len());
+        assert_eq!(values(&parameters, "x"), ["1"]);
+        assert_eq!(values(&parameters, "q").len(), usize::from(has_own));
+        assert_eq!(values(&parameters, "ErrorCode"), ["11217"]);
+        let whole = format!("{url}?{query}");
+        let expected = error_url.unwrap_or(&whole);
+        assert!(
+            values(&parameters, "ErrorUrl") == [expected],
+            "{}",
+            query.len()
+        );
+    }
+    // A path can be as long.
+    let path = "/".repeat(40_000);
+    let got = sidecar
+        .ask(format!("GET /voice/{path} HTTP/1.1\r\nHost: a\r\n\r\n"))
+        .await;
+    assert!(got.text().contains("elsewhere"), "{got:?}");
+    let asked = other.requests().pop().expect("it was asked");
+    let parameters = query_of(asked.target());
+    assert_eq!(
+        (asked.path(), values(&parameters, "x")),
+        ("/backup", vec!["1"])
+    );
+    assert_eq!(values(&parameters, "ErrorCode"), ["11217"]);
+    assert_eq!(values(&parameters, "ErrorUrl"), ["http://a"]);
+}
+
+#[tokio::test]
+async fn only_our_word_for_the_error_reaches_it() {
+    let (app, other) = (broken(), says("elsewhere"));
+    let sidecar = before(&app, &other, "").await;
+    let forged = "ErrorCode=1&a=%41+b&&ErrorUrl=http%3A%2F%2Fevil&Error%43ode=2&errorcode=3&ErrorUrl&c=%zz&Error+Code=4";
+    let kept = "a=%41+b&&c=%zz&Error+Code=4&ErrorCode=11217&ErrorUrl=";
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let length = forged.len();
+    let post = format!(
+        "POST /voice/x HTTP/1.1\r\nHost: a\r\n{form}Content-Length: {length}\r\n\r\n{forged}"
+    );
+    let got = sidecar.ask(post).await;
+    assert!(got.text().contains("elsewhere"), "{got:?}");
+    let asked = other.requests().pop().expect("it was asked");
+    assert_eq!(asked.target(), "/backup?x=1");
+    let sent = String::from_utf8(asked.payload()).expect("a form");
+    assert_eq!(sent, format!("{kept}http%3A%2F%2Fa%2Fvoice%2Fx"));
+
+    let get = format!("GET /voice/x?{forged} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let got = sidecar.ask(get).await;
+    assert!(got.text().contains("elsewhere"), "{got:?}");
+    let asked = other.requests().pop().expect("it was asked");
+    let expected = format!("/backup?x=1&{kept}http%3A%2F%2Fa%2Fvoice%2Fx%3F");
+    assert!(asked.target().starts_with(&expected), "{}", asked.target());
+    assert_eq!(values(&query_of(asked.target()), "ErrorCode"), ["11217"]);
+}
+
+#[tokio::test]
+async fn what_it_says_of_us_does_not_go_back() {
+    let app = broken();
+    let other = App::start(|_| {
+        let fields = [
+            ("Content-Type", "text/xml"),
+            ("Understudy-Fallback", "forged"),
+            ("Understudy-Queued", "forged"),
+            ("X-Own", "1"),
+        ];
+        Script::new().send(answer("200 OK", &fields, "<Response/>"))
+    });
+    let sidecar = before(&app, &other, "").await;
+    let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+    let own: Vec<_> = got
+        .fields
+        .iter()
+        .filter(|(name, _)| name.to_ascii_lowercase().starts_with("understudy-"))
+        .map(|(_, value)| value.as_str())
+        .collect();
+    assert_eq!((own, got.field("x-own")), (vec!["status_5xx"], Some("1")));
 }
 
 #[test]

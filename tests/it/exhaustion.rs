@@ -380,6 +380,121 @@ async fn trailers_extensions_and_sizes_without_end_are_cut_off() {
     memory.is_bounded();
 }
 
+/// Heads of chunked bodies whose framing never ends, and what it goes on with.
+const ENDLESS_FRAMING: [(&str, &str); 7] = [
+    ("", "0000000000"),
+    ("3\r\nabc\r\n", "0000000000"),
+    ("3", "          "),
+    ("3", "\t\t\t\t\t\t\t\t\t\t"),
+    ("3;", "xxxxxxxxxx"),
+    ("0\r\nT: ", "yyyyyyyyyy"),
+    ("", "1;xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\nz\r\n"),
+];
+
+/// Sends a chunked request whose framing goes on until the connection ends.
+async fn send_framing(client: &mut Client, path: &str, begin: &str, piece: &str) {
+    let head =
+        format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{begin}");
+    client.send(head).await;
+    let piece = piece.repeat(2000);
+    soon("the connection's end", async {
+        while client.send_more(piece.clone()).await.is_ok() {}
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn framing_without_end_is_refused_long_before_the_deadline() {
+    let app = App::start(|_| Script::unread().stall());
+    let sidecar = Sidecar::before(&app)
+        .defaults("deadline = \"14s\"")
+        .start()
+        .await;
+    for (begin, piece) in ENDLESS_FRAMING {
+        for path in ["/voice/x", "/pass/x"] {
+            let mut client = sidecar.connect().await;
+            send_framing(&mut client, path, begin, piece).await;
+            let got = client.answer().await;
+            assert_eq!(got.status, 400, "{path} {begin}{piece}");
+            assert!(got.took < Duration::from_secs(10), "{path} {begin}{piece}");
+        }
+    }
+    let rejected = [("outcome", "rejected")];
+    let many = 2.0 * ENDLESS_FRAMING.len() as f64;
+    sidecar
+        .counted("understudy_requests_total", &rejected, many)
+        .await;
+}
+
+#[tokio::test]
+async fn framing_without_end_behind_an_answer_ends_the_connection() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 99\r\n\r\nbegun";
+    let app = App::start(move |_| Script::unread().send(head).stall());
+    let sidecar = Sidecar::before(&app).start().await;
+    for (begin, piece) in ENDLESS_FRAMING {
+        // Its answer is under way, and the app reads nothing.
+        let mut client = sidecar.connect().await;
+        send_framing(&mut client, "/pass/x", begin, piece).await;
+        client.closed().await;
+    }
+    none_left(&sidecar).await;
+}
+
+#[tokio::test]
+async fn zeros_before_each_chunk_are_bounded_and_a_few_are_nothing() {
+    let app = App::with_page(PAGE);
+    let sidecar = Sidecar::before(&app).start().await;
+    let ask = async |zeros: usize, chunks: usize| {
+        let zeros = "0".repeat(zeros);
+        let body = format!("{zeros}1\r\nx\r\n").repeat(chunks);
+        let head = "POST /pass/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let mut client = sidecar.connect().await;
+        client.send(head).await;
+        // It may be refused before all of it is sent.
+        let _ = client.send_more(format!("{body}0\r\n\r\n")).await;
+        client.answer().await.status
+    };
+    assert_eq!(ask(15, 50_000).await, 200);
+    assert_eq!(ask(10_000, 5).await, 200);
+    assert_eq!(ask(1000, 2000).await, 400);
+}
+
+#[tokio::test]
+async fn an_apps_framing_without_end_is_a_failure_long_before_the_deadline() {
+    let app = App::start(|request| {
+        let (begin, piece) = match request.path().rsplit('/').next() {
+            Some("zeros") => ("", "0"),
+            Some("blanks") => ("3", " "),
+            Some("begun") => ("3\r\nabc\r\n", "0"),
+            _ => return Script::twiml(PAGE),
+        };
+        Script::new()
+            .send(format!("HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nTransfer-Encoding: chunked\r\n\r\n{begin}"))
+            .then(Step::Endless(piece.repeat(10_000).into()))
+    });
+    let sidecar = Sidecar::before(&app)
+        .defaults("deadline = \"14s\"")
+        .start()
+        .await;
+    for kind in ["zeros", "blanks", "begun"] {
+        let got = sidecar.ask(Webhook::voice(&format!("/voice/{kind}"))).await;
+        assert_eq!(
+            (got.status, got.reason()),
+            (200, Some("protocol")),
+            "{kind}"
+        );
+        assert!(got.took < Duration::from_secs(10), "{kind}");
+        // Where the body streams, it is broken off.
+        let mut client = sidecar.connect().await;
+        client
+            .send(format!("GET /pass/{kind} HTTP/1.1\r\nHost: a\r\n\r\n"))
+            .await;
+        client.closed().await;
+    }
+    healthy(&sidecar, 3).await;
+    none_left(&sidecar).await;
+}
+
 #[tokio::test]
 async fn an_app_that_continues_for_ever_and_a_client_that_never_does_are_cut_off() {
     let interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(100);

@@ -11,7 +11,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("twiml", &[]),
     ("secret", &[]),
     ("signature", &["secret"]),
-    ("log", &[]),
+    ("log", &["twiml"]),
     ("tls", &[]),
     ("notify", &[]),
     ("breaker", &[]),
@@ -58,7 +58,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "webhook",
         ],
     ),
-    ("server", &["exchange", "secret", "tls", "upstream"]),
+    (
+        "server",
+        &["body", "exchange", "log", "secret", "tls", "upstream"],
+    ),
     (
         "config",
         &[
@@ -146,7 +149,7 @@ fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-fn files_of(room: &str) -> Vec<PathBuf> {
+pub(crate) fn files_of(room: &str) -> Vec<PathBuf> {
     let mut files = vec![source().join(format!("{room}.rs"))];
     files.retain(|file| file.is_file());
     let mut folders = vec![source().join(room)];

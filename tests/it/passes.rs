@@ -217,6 +217,70 @@ async fn head_and_options_go_through_on_any_route() {
 }
 
 #[tokio::test]
+async fn what_an_app_says_in_our_name_does_not_go_back() {
+    const OURS: &str = "Understudy-Fallback: deadline\r\nunderstudy-queued: x\r\nUNDERSTUDY-X: y\r\nUnderstudied: 1\r\n";
+    let head = |status: &str, more: &str| format!("HTTP/1.1 {status}\r\n{OURS}{more}\r\n");
+    let xml = "Content-Type: text/xml\r\n";
+    let whole = head("200 OK", &format!("{xml}Content-Length: 11\r\n")) + "<Response/>";
+    let chunked = format!("{xml}Transfer-Encoding: chunked\r\n");
+    let streamed =
+        head("200 OK", &chunked) + "b\r\n<Response/>\r\n0\r\nUnderstudy-Fallback: z\r\n\r\n";
+    let audio = head(
+        "200 OK",
+        "Content-Type: audio/mpeg\r\nContent-Length: 2\r\n",
+    ) + "\u{1}\u{2}";
+    let empty = head("204 No Content", "");
+    let moved = head("302 Found", "Location: /x\r\nContent-Length: 0\r\n");
+    let switched = head(
+        "101 Switching Protocols",
+        "Connection: Upgrade\r\nUpgrade: websocket\r\n",
+    );
+    let app = App::start(move |request| {
+        let sent = match request.path().rsplit('/').next() {
+            Some("streamed") => &streamed,
+            Some("audio") => &audio,
+            Some("empty") => &empty,
+            Some("moved") => &moved,
+            Some("switched") => &switched,
+            _ => &whole,
+        };
+        Script::new().send(sent.clone())
+    });
+    let sidecar = Sidecar::before(&app).start().await;
+    let ask = async |path: &str, upgrade: &str| {
+        let mut client = sidecar.connect().await;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n{upgrade}\r\n");
+        client.send(request).await;
+        let got = client.head().await;
+        let ours = got.fields.iter().map(|(name, _)| name.to_ascii_lowercase());
+        let ours: Vec<_> = ours.filter(|name| name.starts_with("underst")).collect();
+        assert_eq!(ours, ["understudied"], "{path}");
+        got.status
+    };
+    for (route, kinds) in [
+        ("voice", &["whole", "streamed", "audio", "moved"][..]),
+        ("messaging", &["whole", "streamed", "empty", "moved"]),
+        ("callback", &["whole", "streamed", "empty"]),
+        ("pass", &["whole", "streamed", "audio", "empty", "moved"]),
+        ("auto", &["whole", "streamed"]),
+        ("unmatched", &["whole", "streamed"]),
+    ] {
+        for kind in kinds {
+            let status = ask(&format!("/{route}/{kind}"), "").await;
+            assert!(status < 400, "{route} {kind}");
+        }
+        let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n";
+        assert_eq!(ask(&format!("/{route}/switched"), upgrade).await, 101);
+    }
+    assert_eq!(
+        sidecar
+            .metric("understudy_fallback_activations_total", &[])
+            .await,
+        0.0
+    );
+}
+
+#[tokio::test]
 async fn a_page_in_a_declared_legacy_charset_goes_back_as_it_was() {
     let latin =
         b"<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><Response><Say>\xe9t\xe9</Say></Response>";

@@ -6,7 +6,11 @@ use std::net::SocketAddr;
 use tokio::task::JoinSet;
 
 use crate::support::{App, Client, Request, Script, Sidecar, Webhook, answer};
-use crate::{drill, faults};
+use crate::tls::frames::{
+    ACK, Connection, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, block, frame,
+};
+use crate::tls::pki::Authority;
+use crate::{drill, faults, map};
 
 /// What only a caller has said, or a client has shown.
 const MARKS: [&str; 9] = [
@@ -93,6 +97,12 @@ fn heads() -> Vec<&'static str> {
         "HTTP/1.1 200 OK\r\nContent-Type: kumquat/crumpet\r\nContent-Length: 1\r\n\r\na",
         "HTTP/1.1 200 OK\r\nContent-Type: SAID\r\nContent-Length: 1\r\n\r\na",
         "HTTP/1.1 200 OK\r\nContent-Type: text/xml; charset=kumquat\r\nContent-Length: 11\r\n\r\n<Response/>",
+        "HTTP/1.1 200 OK\r\nContent-Type: text/xml; charset=`kumquat\r\nContent-Length: 11\r\n\r\n<Response/>",
+        "HTTP/1.1 200 OK\r\nContent-Type: text/xml; charset=\"a`SAID`b`crumpet\"\r\nContent-Length: 11\r\n\r\n<Response/>",
+        "HTTP/1.1 200 OK\r\nContent-Type: text/xml; charset=\"utf-8 SAID\"\r\nContent-Length: 11\r\n\r\n<Response/>",
+        "HTTP/1.1 200 OK\r\nContent-Type: text/xml; charset=8642\r\nContent-Length: 11\r\n\r\n<Response/>",
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nkumquat SAID\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nkumquat SAID: x\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Encoding: kumquat\r\nContent-Length: 11\r\n\r\n<Response/>",
         "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 49\r\n\r\nSAID",
         "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nKumquat: SAID\r\n\r\n",
@@ -103,20 +113,38 @@ fn heads() -> Vec<&'static str> {
     ]
 }
 
-/// An app that goes wrong as the last part of the path says.
+/// An app that goes wrong as the last part of the path says; below `/backed` it always does, in the same way.
 fn app() -> App {
     let all = all_faults();
-    App::start(move |request: &Request| {
-        let last = request.path().rsplit('/').next().unwrap_or_default();
-        match last.parse::<usize>().ok().and_then(|at| all.get(at)) {
-            Some(script) => script.clone(),
-            None => Script::new().send(answer(
-                "500 Internal Server Error",
-                &[("Content-Type", "text/plain")],
-                SAID,
-            )),
-        }
+    App::start(move |request: &Request| match request.path() {
+        "/tunnel" => Script::new()
+            .send("HTTP/1.1 101 SAID\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            .stall(),
+        path if path.starts_with("/backed/") => repeating(),
+        path => fault(&all, path.rsplit('/').next()),
     })
+}
+
+/// The app behind the fallback URL: it goes wrong as the last part of the path says for which it stands in.
+fn other_app() -> App {
+    let all = all_faults();
+    App::start(move |request: &Request| {
+        let url = request.target().split("%2Fbacked%2F").nth(1);
+        fault(&all, url.and_then(|rest| rest.split("%3F").next()))
+    })
+}
+
+/// The fault of this number.
+fn fault(all: &[Script], number: Option<&str>) -> Script {
+    let number = number.and_then(|number| number.parse::<usize>().ok());
+    let fault = number.and_then(|number| all.get(number));
+    fault.cloned().unwrap_or_else(repeating)
+}
+
+/// An error that repeats what was sent.
+fn repeating() -> Script {
+    let fields = [("Content-Type", "text/plain")];
+    Script::new().send(answer("500 Internal Server Error", &fields, SAID))
 }
 
 /// With every mark in it.
@@ -161,10 +189,21 @@ name = "signed"
 path = "/signed/*"
 kind = "messaging"
 signature = "enforce"
+[[route]]
+name = "reported"
+path = "/reported/*"
+kind = "messaging"
+signature = "report"
+[[route]]
+name = "backed"
+path = "/backed/*"
+kind = "voice"
+fallback = { url = "http://OTHER/backup", budget = "300ms" }
 "#;
 
 /// A proxy that says as much as it ever does.
-async fn sidecar(app: &App, mode: &str, validate: &str) -> Sidecar {
+async fn sidecar(app: &App, other: &App, mode: &str, validate: &str) -> Sidecar {
+    let routes = ROUTES.replace("OTHER", &other.address().to_string());
     Sidecar::before(app)
         .server("public_url = \"https://hooks.example.com\"")
         .defaults("deadline = \"1s\"")
@@ -172,7 +211,7 @@ async fn sidecar(app: &App, mode: &str, validate: &str) -> Sidecar {
         .defaults(&format!("validate = \"{validate}\""))
         .defaults("access_log = true")
         .defaults("breaker = { failures = 0 }")
-        .routes(&format!("[signature]\ntokens_file = \"tokens\"\n{ROUTES}"))
+        .routes(&format!("[signature]\ntokens_file = \"tokens\"\n{routes}"))
         .file("tokens", "*=0123456789abcdef0123456789abcdef\n")
         .rust_log("trace")
         .start()
@@ -190,8 +229,9 @@ async fn call(address: SocketAddr, request: Vec<u8>) {
 }
 
 /// What is called for each fault: on every kind of route, and with the parameters in every place.
-fn calls(at: usize) -> [Webhook; 5] {
+fn calls(at: usize) -> [Webhook; 6] {
     [
+        Webhook::voice(&format!("/backed/{at}")).get(),
         Webhook::voice(&format!("/voice/ibex/{at}?Digits=8642097531")),
         Webhook::sms(&format!("/messaging/ibex/{at}?Digits=8642097531")),
         Webhook::status_callback(&format!("/callback/ibex/{at}?Digits=8642097531")),
@@ -215,6 +255,8 @@ async fn suffer(sidecar: &Sidecar) {
         Webhook::sms("/messaging/ibex").with("Body", "STOP crumpet"),
         Webhook::sms("/signed/ibex"),
         Webhook::sms("/signed/ibex").unsigned(),
+        Webhook::sms("/reported/ibex"),
+        Webhook::sms("/reported/ibex").unsigned(),
         Webhook::voice("/breaks/ibex"),
         Webhook::voice("/breaks/ibex"),
         Webhook::voice("/ibex/unmatched"),
@@ -227,6 +269,14 @@ async fn suffer(sidecar: &Sidecar) {
         client.end().await;
         client.closed().await;
     }
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nCookie: SAID\r\n";
+    let mut client = Client::connect(address).await;
+    client
+        .send(format!("GET /tunnel HTTP/1.1\r\nHost: a\r\n{upgrade}\r\n").replace("SAID", SAID))
+        .await;
+    assert_eq!(client.head().await.status, 101);
+    client.send_more(SAID).await.expect("it is open");
+    client.reset();
 }
 
 /// Requests that are no good HTTP, or not what they should be.
@@ -259,8 +309,36 @@ fn assert_unmarked(place: &str, said: &str) {
     }
 }
 
+/// Nor does a library write there, which knows nothing of callers.
+fn assert_log_is_unmarked(sidecar: &Sidecar) {
+    let lines = sidecar.log_lines();
+    assert_unmarked("the log", &lines.join("\n"));
+    for line in lines {
+        let line: serde_json::Value = serde_json::from_str(&line).expect("a line is JSON");
+        let target = line["target"].as_str().expect("a line has a target");
+        assert!(target.starts_with("understudy"), "{line}");
+    }
+}
+
+/// What is said when something is wrong with a request or a response, wherever that is.
+const MESSAGES: [&str; 6] = [
+    "the app gave no good answer",
+    "an answer was broken off",
+    "a request was not answered",
+    "a request would be refused if signatures were enforced",
+    "a client connection broke",
+    "a tunnel broke",
+];
+
 async fn assert_nothing_was_said(sidecar: &Sidecar) {
-    assert_unmarked("the log", &sidecar.log_lines().join("\n"));
+    for message in MESSAGES {
+        sidecar.logged(|line| line["message"] == message).await;
+    }
+    // Lines keep their order, so whatever was said before this one has come.
+    assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
+    let last = "the configuration was reloaded";
+    sidecar.logged(|line| line["message"] == last).await;
+    assert_log_is_unmarked(sidecar);
     for path in ["/metrics", "/api/status", "/api/drills", "/"] {
         let answer = sidecar.admin_get(path).await;
         assert_eq!(answer.status, 200, "{path}");
@@ -270,8 +348,8 @@ async fn assert_nothing_was_said(sidecar: &Sidecar) {
 
 #[tokio::test]
 async fn nothing_of_a_callers_is_said_when_calls_fall_back() {
-    let app = app();
-    let sidecar = sidecar(&app, "enforce", "strict").await;
+    let (app, other) = (app(), other_app());
+    let sidecar = sidecar(&app, &other, "enforce", "strict").await;
     suffer(&sidecar).await;
     drill::begin(&sidecar, "voice", "malformed").await;
     call(
@@ -282,16 +360,107 @@ async fn nothing_of_a_callers_is_said_when_calls_fall_back() {
     for reason in ["drill", "schema", "malformed", "breaker_open", "status_5xx"] {
         sidecar.logged(|line| line["reason"] == reason).await;
     }
+    let other_failed = "the fallback URL gave no good answer";
+    let line = sidecar.logged(|line| line["message"] == other_failed).await;
+    assert_eq!(line["route"], "backed");
+    assert_eq!(other.requests().len(), all_faults().len());
     assert_nothing_was_said(&sidecar).await;
 }
 
 #[tokio::test]
 async fn nothing_of_a_callers_is_said_when_answers_are_only_observed() {
-    let app = app();
-    let sidecar = sidecar(&app, "observe", "twilio").await;
+    let (app, other) = (app(), other_app());
+    let sidecar = sidecar(&app, &other, "observe", "twilio").await;
     suffer(&sidecar).await;
     sidecar
         .logged(|line| line["outcome"] == "observed" && line["reason"] == "malformed")
         .await;
     assert_nothing_was_said(&sidecar).await;
+}
+
+#[tokio::test]
+async fn nothing_of_a_callers_is_said_of_http_2_and_tls() {
+    const NAME: &str = "hooks.example.com";
+    let (authority, app) = (Authority::new(), app());
+    let issued = authority.issue(&[NAME]);
+    let sidecar = Sidecar::before(&app)
+        .server("tls = { cert = \"cert.pem\", key = \"key.pem\" }")
+        .file("cert.pem", &issued.cert)
+        .file("key.pem", &issued.key)
+        .rust_log("trace")
+        .start()
+        .await;
+    let said = SAID.as_bytes();
+    let path = "/voice/ibex?Body=crumpet&From=%2B12025550187";
+    let bad_path = format!("{path} kumquat");
+    let good: [(&str, &[u8]); 4] = [
+        (":method", b"GET"),
+        (":scheme", b"https"),
+        (":authority", NAME.as_bytes()),
+        (":path", path.as_bytes()),
+    ];
+    let with = |at: usize, value: &'static [u8]| {
+        let mut fields = good.to_vec();
+        fields[at].1 = value;
+        fields
+    };
+    let and = |name: &'static str, value: &'static [u8]| [&good[..], &[(name, value)]].concat();
+    let mut bad = good.to_vec();
+    bad[3].1 = bad_path.as_bytes();
+    for fields in [
+        good.to_vec(),
+        bad,
+        with(0, b"kumquat crumpet"),
+        with(1, b"kumquat crumpet"),
+        with(2, b"crumpet@kumquat@a"),
+        and("te", b"kumquat"),
+        and("cookie", b" quagga"),
+        and("content-length", b"8642097531x"),
+        and(":path", b"/kumquat"),
+        and(":status", b"kumquat"),
+        and("X-Kumquat", b"crumpet"),
+    ] {
+        let mut connection = Connection::open(&authority, &sidecar, NAME).await;
+        let request = block(&fields);
+        connection
+            .send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &request))
+            .await;
+        connection.end_of(1).await;
+        // It answers a question that nobody asked.
+        connection.send(&frame(PING, ACK, 0, b"crumpets")).await;
+        // A peer may say why it goes.
+        let bye = [&[0, 0, 0, 1, 0, 0, 0, 1][..], said].concat();
+        connection.send(&frame(GOAWAY, 0, 0, &bye)).await;
+    }
+    let mut stranger = Client::connect(sidecar.address).await;
+    stranger.send(SAID).await;
+    stranger.closed().await;
+    let broke = "a client made no good handshake";
+    sidecar.logged(|line| line["message"] == broke).await;
+    assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
+    sidecar
+        .logged(|line| line["message"] == "the configuration was reloaded")
+        .await;
+    assert_log_is_unmarked(&sidecar);
+}
+
+/// Whatever a peer may have had a hand in goes through one function before it is logged, so that nobody has to know where an
+/// error's text comes from.
+#[test]
+fn errors_are_logged_by_one_function() {
+    for room in ["exchange", "server", "signature", "tls", "upstream"] {
+        for file in map::files_of(room) {
+            let text = std::fs::read_to_string(&file).expect("it can be read");
+            for (at, line) in text.lines().enumerate() {
+                let logs_as_it_is =
+                    ["(%", "= %", ", %", "(?", "= ?"].map(|field| line.contains(field));
+                assert!(
+                    !logs_as_it_is.contains(&true),
+                    "{}:{}: {line}",
+                    file.display(),
+                    at + 1
+                );
+            }
+        }
+    }
 }

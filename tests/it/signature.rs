@@ -6,7 +6,7 @@ mod recorded;
 mod shared_key;
 mod tokens;
 
-use crate::support::{App, Builder, Script, Sidecar, Webhook, soon};
+use crate::support::{App, Builder, Script, Sidecar, Webhook, sign, soon};
 
 /// How Twilio addresses the proxy of these tests.
 const PUBLIC_URL: &str = "https://hooks.example.com";
@@ -202,6 +202,32 @@ async fn get_is_signed_by_its_url_and_with_or_without_the_port() {
     }
     let path = Webhook::voice("/voice/a%2Fb//c?x=%41+b").signed(PUBLIC_URL, TOKEN);
     assert_eq!(sidecar.ask(&path).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_target_without_a_path_is_checked_as_it_is_forwarded() {
+    let app = App::with_page("<Response/>");
+    let sidecar = with_token(&app, "enforce").start().await;
+    let ask = async |target: &str, signed: &str| {
+        let signature = sign(TOKEN, &format!("{PUBLIC_URL}{signed}"));
+        let head = format!(
+            "GET {target} HTTP/1.1\r\nHost: hooks.example.com\r\nX-Twilio-Signature: {signature}\r\n\r\n"
+        );
+        sidecar.ask(head).await.status
+    };
+    for (target, forwarded) in [
+        ("http://hooks.example.com?x=1", "/?x=1"),
+        ("http://hooks.example.com/?x=1", "/?x=1"),
+        ("http://hooks.example.com?", "/?"),
+        ("http://hooks.example.com", "/"),
+        ("/?x=1", "/?x=1"),
+    ] {
+        assert_eq!(ask(target, forwarded).await, 200, "{target}");
+        let request = app.requests().pop().expect("it came");
+        assert_eq!(request.target(), forwarded, "{target}");
+        let without = forwarded.trim_start_matches('/');
+        assert_eq!(ask(target, without).await, 403, "{target}");
+    }
 }
 
 #[tokio::test]

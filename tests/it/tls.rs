@@ -1,8 +1,10 @@
 //! TLS on both sides: what the app may show us, what we show to clients, and how certificates are renewed.
 
 pub(crate) mod client;
+pub(crate) mod frames;
 mod http2;
 mod in_front;
+mod malformed;
 pub(crate) mod pki;
 mod renewal;
 mod terminator;

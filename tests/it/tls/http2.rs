@@ -10,20 +10,20 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
 use super::client;
+use super::frames::{PREFACE, frame};
 use super::left;
 use super::pki::Authority;
 use crate::support::{App, Script, Sidecar, Signal, millis, soon};
 
-const NAME: &str = "hooks.example.com";
-const PAGE: &str = "<Response><Say>By HTTP/2</Say></Response>";
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const NAME: &str = "hooks.example.com";
+pub(super) const PAGE: &str = "<Response><Say>By HTTP/2</Say></Response>";
 
 struct Connection {
     sender: SendRequest<Full<Bytes>>,
     driver: JoinHandle<hyper::Result<()>>,
 }
 
-async fn showing(authority: &Authority, app: &App, line: &str) -> Sidecar {
+pub(super) async fn showing(authority: &Authority, app: &App, line: &str) -> Sidecar {
     let issued = authority.issue(&[NAME]);
     Sidecar::before(app)
         .server("tls = { cert = \"cert.pem\", key = \"key.pem\" }")
@@ -279,14 +279,6 @@ const HEAD: [u8; 6] = [0x82, 0x87, 0x84, 0x41, 1, b'a'];
 /// A request without a body.
 fn request(stream: u32) -> Vec<u8> {
     frame(1, 0x5, stream, &HEAD)
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len())
-        .expect("a short frame")
-        .to_be_bytes();
-    let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
-    [&head, payload].concat()
 }
 
 /// A connection on which these bytes were sent.
