@@ -1,7 +1,7 @@
-//! Why a call may be answered without a try: a rehearsal of the fallback on a live route.
+//! Why a request may be answered without asking the app: a drill of the fallback on a live route.
 //!
 //! While a drill is on, the calls that chance picks meet the fault that was asked for. A [`Plan`] can't be made without an end,
-//! and the end comes by the clock, whoever forgets it. How a fault comes about on the road, and what a struck call gets for an
+//! and the end comes by the clock, whoever forgets it. How a fault comes about on the road, and what such a request gets for an
 //! answer, is not decided here.
 
 use std::collections::hash_map::RandomState;
@@ -35,17 +35,17 @@ struct Current {
     ends: Instant,
     calls: u64,
     /// `<= calls`
-    struck: u64,
-    /// Random keys, by which a call's number decides whether it is struck.
+    injected: u64,
+    /// Random keys, by which a call's number decides whether the fault is injected.
     chance: RandomState,
 }
 
 /// How a drill goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// What struck calls meet.
+    /// What is injected.
     pub fault: Fault,
-    /// How many calls are struck.
+    /// In how many requests it is injected.
     pub percent: Percent,
     /// After so long it ends.
     pub length: Length,
@@ -60,11 +60,11 @@ pub struct Progress {
     pub left: Duration,
     /// How many calls came.
     pub calls: u64,
-    /// How many of them were struck.
-    pub struck: u64,
+    /// In how many of them the fault was injected.
+    pub injected: u64,
 }
 
-/// What a struck call meets.
+/// What is injected in a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fault {
     /// Silence until the deadline.
@@ -130,12 +130,12 @@ impl Drill {
         on.map(Current::progress)
     }
 
-    /// What a call meets, if a drill is on and strikes it.
-    pub fn strike(&self) -> Option<Fault> {
+    /// The fault for the next request, if a drill is on and chooses it.
+    pub fn next_fault(&self) -> Option<Fault> {
         if !self.set.load(Relaxed) {
             return None;
         }
-        self.current().as_mut()?.strike()
+        self.current().as_mut()?.next_fault()
     }
 
     /// Waits until the drill has ended by itself, and clears it away. None if something else has ended it.
@@ -167,12 +167,12 @@ impl Current {
             plan,
             ends: Instant::now() + plan.length.0,
             calls: 0,
-            struck: 0,
+            injected: 0,
             chance: RandomState::new(),
         }
     }
 
-    fn strike(&mut self) -> Option<Fault> {
+    fn next_fault(&mut self) -> Option<Fault> {
         if self.is_over() {
             return None;
         }
@@ -181,7 +181,7 @@ impl Current {
         if drawn >= u64::from(self.plan.percent.0) {
             return None;
         }
-        self.struck += 1;
+        self.injected += 1;
         Some(self.plan.fault)
     }
 
@@ -194,7 +194,7 @@ impl Current {
             plan: self.plan,
             left: self.ends.saturating_duration_since(Instant::now()),
             calls: self.calls,
-            struck: self.struck,
+            injected: self.injected,
         }
     }
 }
@@ -340,15 +340,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_strikes_until_its_end_though_nobody_clears_it_away() {
         let drill = Drill::default();
-        assert_eq!((drill.strike(), drill.progress()), (None, None));
+        assert_eq!((drill.next_fault(), drill.progress()), (None, None));
         assert_eq!(drill.begin(plan(100, MINUTES)), None);
         advance(MINUTES - Duration::from_millis(1)).await;
-        assert_eq!(drill.strike(), Some(Fault::Root));
+        assert_eq!(drill.next_fault(), Some(Fault::Root));
         let progress = drill.progress().expect("it is on");
-        assert_eq!((progress.calls, progress.struck), (1, 1));
+        assert_eq!((progress.calls, progress.injected), (1, 1));
         assert_eq!(progress.left, Duration::from_millis(1));
         advance(Duration::from_millis(1)).await;
-        assert_eq!((drill.strike(), drill.progress()), (None, None));
+        assert_eq!((drill.next_fault(), drill.progress()), (None, None));
         assert_eq!(drill.stop(), None);
     }
 
@@ -356,10 +356,10 @@ mod tests {
     async fn who_waits_for_its_end_learns_how_it_went() {
         let drill = Drill::default();
         drill.begin(plan(100, MINUTES));
-        drill.strike();
+        drill.next_fault();
         let began = Instant::now();
         let over = drill.over().await.expect("nobody stopped it");
-        assert_eq!((over.calls, over.struck), (1, 1));
+        assert_eq!((over.calls, over.injected), (1, 1));
         assert_eq!(began.elapsed(), MINUTES);
         assert!(!drill.set.load(Relaxed), "calls take the lock no more");
     }
@@ -383,7 +383,7 @@ mod tests {
         advance(Duration::from_secs(1)).await;
         let stopped = drill.stop().expect("it is on");
         assert_eq!(stopped.left, MINUTES - Duration::from_secs(1));
-        assert_eq!((drill.strike(), drill.stop()), (None, None));
+        assert_eq!((drill.next_fault(), drill.stop()), (None, None));
         let told = waiting.await.expect("no panic");
         assert_eq!(told, (Duration::from_secs(1), None));
     }
@@ -405,27 +405,27 @@ mod tests {
 
     #[test]
     fn a_percent_of_the_calls_is_struck_and_not_always_the_same_ones() {
-        let struck = |percent| {
+        let injected = |percent| {
             let drill = Drill::default();
             drill.begin(plan(percent, MINUTES));
-            let struck: Vec<bool> = (0..10_000).map(|_| drill.strike().is_some()).collect();
+            let injected: Vec<bool> = (0..10_000).map(|_| drill.next_fault().is_some()).collect();
             let progress = drill.progress().expect("it is on");
-            let many = struck.iter().filter(|struck| **struck).count();
-            assert_eq!((progress.calls, progress.struck), (10_000, many as u64));
-            (many, struck)
+            let many = injected.iter().filter(|injected| **injected).count();
+            assert_eq!((progress.calls, progress.injected), (10_000, many as u64));
+            (many, injected)
         };
         // Further from the mean than this by chance: once in 10^13.
         for percent in [1, 10, 50, 99] {
             let mean = f64::from(percent) * 100.0;
             let deviation = (mean * (1.0 - mean / 10_000.0)).sqrt();
-            let (many, _) = struck(percent);
+            let (many, _) = injected(percent);
             assert!(
                 (many as f64 - mean).abs() < 7.5 * deviation,
                 "{percent}: {many}"
             );
         }
-        assert_eq!(struck(100).0, 10_000);
-        assert_ne!(struck(50).1, struck(50).1);
+        assert_eq!(injected(100).0, 10_000);
+        assert_ne!(injected(50).1, injected(50).1);
     }
 
     #[test]

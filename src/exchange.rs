@@ -4,9 +4,9 @@
 
 mod elsewhere;
 mod grammar;
+mod inject;
 mod judged;
 mod page;
-mod rehearsal;
 mod report;
 mod request;
 mod run;
@@ -25,8 +25,8 @@ use hyper::body::Incoming;
 use tracing::{info, warn};
 
 pub use grammar::Grammar;
+pub use inject::DrillRefused;
 pub use page::Page;
-pub use rehearsal::NotRehearsed;
 pub use site::{AfterDeadline, Mode, Route, RouteSettings, Settings, Shared, Site};
 
 use crate::breaker::Opened;
@@ -93,7 +93,7 @@ impl Exchange {
             }
             Err(fault) => Err(fault.into()),
         };
-        let attempted = attempted.map_err(|cause| run.rehearsed(cause));
+        let attempted = attempted.map_err(|cause| run.attribute(cause));
         if let Some(opened) = run.tell_breaker(&attempted) {
             self.probe(opened, route);
         }
@@ -135,7 +135,7 @@ impl Exchange {
         let (site, route) = (Arc::clone(&self.site), Arc::clone(route));
         warn!(
             route = route.settings.name,
-            "the breaker has opened: calls get the fallback at once"
+            "breaker opened: requests get the fallback at once"
         );
         tokio::task::spawn_local(async move {
             let settings = &route.settings.breaker;
@@ -147,7 +147,7 @@ impl Exchange {
             route.breaker.probe_until_there(settings, probe).await;
             info!(
                 route = route.settings.name,
-                "the app is there again: one call may try it"
+                "breaker half-open: one request may try the app"
             );
         });
     }
@@ -207,7 +207,7 @@ impl Exchange {
         run.keep(&head.headers);
         // Before any answer but a refusal, and before any place is taken.
         let call = run.verify(head, deadline, site).await?;
-        rehearsal::play(run).await?;
+        inject::inject_fault(run).await?;
         run.permit = run.route.permit()?;
         let slot = run.route.admit(&site.upstream)?;
         let answer = site

@@ -72,7 +72,7 @@ pub fn begin() -> WorkerGuard {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         // The message may hold what was being worked on; the place is enough to find it.
-        error!(place, "a panic: please report it");
+        error!(place, "panic: please report it");
     }));
     guard
 }

@@ -1,4 +1,4 @@
-//! What is said to systemd (`sd_notify(3)`): ready, reloading, stopping, what is on stage, and that we are alive. Where nobody
+//! Notifications to systemd (`sd_notify(3)`): ready, reloading, stopping, a status text, and the watchdog. Where nobody
 //! listens nothing is said.
 
 use std::fmt;
@@ -77,6 +77,6 @@ pub fn is_heard() -> bool {
 
 fn say(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        warn!(%error, "systemd can't be told");
+        warn!(%error, "systemd not notified");
     }
 }

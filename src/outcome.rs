@@ -98,7 +98,7 @@ pub enum Reason {
     BreakerOpen,
     /// Too many calls at once.
     Overload,
-    /// A rehearsal.
+    /// A drill.
     Drill,
     /// A bug of ours.
     Internal,
@@ -280,7 +280,7 @@ impl Cause {
 
     /// The same, brought about by a drill. What the sender did wrong, or we, is none.
     #[must_use]
-    pub fn rehearsed(self, fault: drill::Fault) -> Self {
+    pub fn injected(self, fault: drill::Fault) -> Self {
         match self {
             Self::Deadline | Self::Upstream(_) | Self::Answer(_) | Self::Page(_) => {
                 Self::Drill(fault)
@@ -445,7 +445,7 @@ fn of_answer(unfit: &answer::Unfit) -> Reason {
     }
 }
 
-/// For a route without TwiML: the status of what was rehearsed.
+/// For a route without TwiML: the status of the injected fault.
 fn of_drill(fault: drill::Fault) -> StatusCode {
     match fault {
         drill::Fault::Deadline => StatusCode::GATEWAY_TIMEOUT,

@@ -227,7 +227,7 @@ impl Reloading {
                     loaded_at_seconds: now(),
                     error: None,
                 }));
-                info!("the configuration was reloaded");
+                info!("configuration reloaded");
             }
             Err(refused) => {
                 self.last.store(Arc::new(Last {
@@ -237,7 +237,7 @@ impl Reloading {
                 for line in refused.to_string().lines() {
                     error!(
                         problem = line,
-                        "the configuration was not reloaded: the old one stays"
+                        "configuration not reloaded: the old one stays"
                     );
                 }
             }
@@ -263,7 +263,7 @@ impl Reloading {
         check_admin_socket(self.admin_address, config.server.admin_token.as_ref())
             .map_err(Refused::Exposed)?;
         for note in &config.notes {
-            warn!(note = %note, "the configuration may not be meant so");
+            warn!(note = %note, "configuration note");
         }
         let site = Site::new(config.site, &self.shared, Some(&self.site.load()));
         self.site.store(Arc::new(site));

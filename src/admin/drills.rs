@@ -23,7 +23,7 @@ use tracing::info;
 
 use super::{Admin, Answer, json_answer, not_allowed, refused};
 use crate::drill::{Invalid, Plan, Progress};
-use crate::exchange::{NotRehearsed, Route, Site};
+use crate::exchange::{DrillRefused, Route, Site};
 use crate::failures::now;
 
 /// Below it stands each route's drill.
@@ -63,7 +63,7 @@ fn document(route: &Route, progress: &Progress) -> Value {
         "ends_at_seconds": now() + left,
         "ends_in_seconds": left,
         "calls": progress.calls,
-        "struck": progress.struck,
+        "injected": progress.injected,
     })
 }
 
@@ -113,13 +113,13 @@ fn route(site: &Site, name: String) -> Result<&Arc<Route>, Refused> {
 fn begin(route: &Arc<Route>, plan: Plan) -> Result<(StatusCode, Value), Refused> {
     let name = &route.settings.name;
     let begun = route.begin_drill(plan);
-    let before = begun.map_err(|why| Refused::not_rehearsed(route, why))?;
+    let before = begun.map_err(|why| Refused::drill_refused(route, why))?;
     info!(
         route = name,
         fault = plan.fault.as_str(),
         percent = plan.percent.get(),
         length = %plan.length,
-        "a drill has begun"
+        "drill started"
     );
     if before.is_some() {
         // Who waits for the end of that one waits for the end of this one.
@@ -132,11 +132,8 @@ fn begin(route: &Arc<Route>, plan: Plan) -> Result<(StatusCode, Value), Refused>
 /// Says that a drill has ended by itself, if it does.
 async fn tell_end(route: Arc<Route>) {
     if let Some(over) = route.drill.over().await {
-        let (calls, struck) = (over.calls, over.struck);
-        info!(
-            route = route.settings.name,
-            calls, struck, "a drill is over"
-        );
+        let (calls, injected) = (over.calls, over.injected);
+        info!(route = route.settings.name, calls, injected, "drill ended");
     }
 }
 
@@ -146,14 +143,14 @@ fn stop(route: &Route) -> Result<(StatusCode, Value), Refused> {
     let stopped = stopped.ok_or_else(|| Refused::NoDrill {
         route: name.clone(),
     })?;
-    let (calls, struck) = (stopped.calls, stopped.struck);
-    info!(route = name, calls, struck, "a drill was stopped");
+    let (calls, injected) = (stopped.calls, stopped.injected);
+    info!(route = name, calls, injected, "drill stopped");
     Ok((StatusCode::OK, document(route, &stopped)))
 }
 
 fn judge(route: &Route) -> Result<(StatusCode, Value), Refused> {
     let judged = route.judge_fallback();
-    let kinds = judged.map_err(|why| Refused::not_rehearsed(route, why))?;
+    let kinds = judged.map_err(|why| Refused::drill_refused(route, why))?;
     route.metrics.drill_succeeded();
     let kinds: Vec<_> = kinds.iter().map(ToString::to_string).collect();
     let document = json!({ "route": route.settings.name, "dry": true, "valid": kinds });
@@ -244,16 +241,16 @@ enum Refused {
     NoDrill {
         route: String,
     },
-    NotRehearsed {
+    OnRoute {
         route: String,
-        why: NotRehearsed,
+        why: DrillRefused,
     },
 }
 
 impl Refused {
-    fn not_rehearsed(route: &Route, why: NotRehearsed) -> Self {
+    fn drill_refused(route: &Route, why: DrillRefused) -> Self {
         let route = route.settings.name.clone();
-        Self::NotRehearsed { route, why }
+        Self::OnRoute { route, why }
     }
 
     fn status(&self) -> StatusCode {
@@ -264,9 +261,9 @@ impl Refused {
                 StatusCode::BAD_REQUEST
             }
             Self::UnknownRoute { .. } | Self::NoDrill { .. } => StatusCode::NOT_FOUND,
-            Self::NotRehearsed { why, .. } => match why {
-                NotRehearsed::Observed | NotRehearsed::NotJudged => StatusCode::CONFLICT,
-                NotRehearsed::NoPage | NotRehearsed::BadPage(..) => {
+            Self::OnRoute { why, .. } => match why {
+                DrillRefused::Observed | DrillRefused::NotJudged => StatusCode::CONFLICT,
+                DrillRefused::NoPage | DrillRefused::BadPage(..) => {
                     StatusCode::UNPROCESSABLE_ENTITY
                 }
             },
@@ -284,7 +281,7 @@ impl fmt::Display for Refused {
                 "the request was not whole after {} s",
                 PATIENCE.as_secs()
             ),
-            Self::Broken => f.write_str("the request is no good HTTP"),
+            Self::Broken => f.write_str("the request is not valid HTTP"),
             Self::Unreadable(error) => write!(f, "not a drill: {error}; send {EXAMPLE}"),
             Self::NoEnd => f.write_str(r#"a drill needs an end; add "for":"5m""#),
             Self::Value { key, written, why } => write!(f, "{key} is {written:?}: {why}"),
@@ -293,7 +290,7 @@ impl fmt::Display for Refused {
                 names(known, f)
             }
             Self::NoDrill { route } => write!(f, "no drill is on for the route {route:?}"),
-            Self::NotRehearsed { route, why } => write!(f, "the route {route:?}: {why}"),
+            Self::OnRoute { route, why } => write!(f, "the route {route:?}: {why}"),
         }
     }
 }

@@ -6,7 +6,7 @@
 //! - `GET /`: the status page for a browser; for a program these lines.
 //! - `GET /api/status`: routes, their counts and drills, the last failures, the configuration's state, as JSON; with
 //!   `?routes=N`, `match=TEXT` and `history=yes` only some of the routes, and their last ten minutes.
-//! - `GET /api/drills`, `PUT` and `DELETE /api/drills/ROUTE`: rehearsals on live routes.
+//! - `GET /api/drills`, `PUT` and `DELETE /api/drills/ROUTE`: drills on live routes.
 //! - `POST /api/reload`: reads the configuration again.
 //!
 //! What changes something needs `Content-Type: application/json`, which no web page can send here unasked, and a listener on
@@ -102,7 +102,7 @@ impl Admin {
                     tokio::task::spawn_local(Rc::clone(&desk).connection(stream));
                 }
                 Err(error) => {
-                    debug!(%error, "no admin connection");
+                    debug!(%error, "admin accept failed");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -148,7 +148,7 @@ impl Desk {
             .header_read_timeout(Duration::from_secs(10))
             .serve_connection(TokioIo::new(stream), service);
         if let Err(error) = served.await {
-            debug!(%error, "an admin connection broke");
+            debug!(%error, "admin connection failed");
         }
     }
 

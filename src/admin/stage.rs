@@ -1,4 +1,4 @@
-//! What is on stage: on each route, and on all of them in a few numbers. Trouble first.
+//! What callers get now: on each route, and on all of them in a few numbers. Routes in trouble first.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ pub(super) enum Stage {
     Fallback,
     /// An error, as the app is known to be down and the route has no fallback.
     Down,
-    /// The fallback, for a rehearsal.
+    /// The fallback, for a drill.
     Drill,
     /// The app.
     App,
@@ -36,9 +36,9 @@ pub(super) struct Standing<'s> {
 /// What puts one route before another where not all can be shown: the greatest trouble first, the quiet ones last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    OffStage(Stage),
+    NotFromApp(Stage),
     Probing,
-    Rehearsing,
+    Drilling,
     Failing,
     Busy,
     Quiet,
@@ -58,9 +58,9 @@ impl<'s> Standing<'s> {
     fn rank(&self) -> Rank {
         let fails = self.minutes.as_ref().map(Minutes::have_failures);
         match (self.stage, fails) {
-            (Stage::Fallback | Stage::Down, _) => Rank::OffStage(self.stage),
+            (Stage::Fallback | Stage::Down, _) => Rank::NotFromApp(self.stage),
             _ if self.route.breaker.state() != State::Closed => Rank::Probing,
-            (Stage::Drill, _) => Rank::Rehearsing,
+            (Stage::Drill, _) => Rank::Drilling,
             (Stage::App, Some(true)) => Rank::Failing,
             (Stage::App, Some(false)) => Rank::Busy,
             (Stage::App, None) => Rank::Quiet,

@@ -8,7 +8,7 @@
 //! - `upstream`, `client_connections`: the app, and connections on both sides.
 //! - `signature`: the secrets that signatures are checked with, each by its name and when it last signed a valid request, the
 //!   latest first; null if no route checks signatures.
-//! - `stage`: how many routes are on the fallback, down without one, rehearsed, observed; the first of those in trouble.
+//! - `stage`: how many routes are on the fallback, down without one, in a drill, observed; the first of those in trouble.
 //! - `routes`, `routes_matching`: each route's settings, what is on its stage, counts, drill, last failure, and, if asked for,
 //!   its `history`: calls that ended, and those without a good answer, in each of its last slots; null if none did.
 //! - `history`: how many slots there are, how long each is, and for how long the last one has been running.

@@ -1,5 +1,5 @@
-//! `understudy drill`: begins, stops and lists rehearsals of a running proxy, by its admin listener. What a drill is and where
-//! it may be played, the proxy knows.
+//! `understudy drill`: starts, stops and lists drills of a running proxy, by its admin listener. Which drills a route can have
+//! is decided there.
 
 mod client;
 
@@ -120,7 +120,7 @@ struct Progress {
     percent: u8,
     ends_in_seconds: f64,
     calls: u64,
-    struck: u64,
+    injected: u64,
 }
 
 /// Asks the proxy, says on `out` what has come of it, and on `err` why nothing has.
@@ -207,9 +207,11 @@ fn kinds(told: &Told) -> Option<String> {
 
 async fn stopped(route: &str, client: &Client<'_>) -> Result<String, Failure> {
     let told = client.of_route(Method::DELETE, route, None).await?;
-    let Progress { struck, calls, .. } = client.read(&told)?;
+    let Progress {
+        injected, calls, ..
+    } = client.read(&told)?;
     Ok(format!(
-        "{route}: stopped; {struck} of {calls} calls were struck"
+        "{route}: stopped; {injected} of {calls} requests were made to fail"
     ))
 }
 
@@ -235,12 +237,14 @@ fn line(drill: &Progress) -> String {
         route,
         fault,
         percent,
-        struck,
+        injected,
         calls,
         ..
     } = drill;
     let left = left(drill);
-    format!("{route}: {fault}, {percent} %, {left} left, {struck} of {calls} calls were struck")
+    format!(
+        "{route}: {fault}, {percent} %, {left} left, {injected} of {calls} requests were made to fail"
+    )
 }
 
 /// How long it still lasts, to the second once that is enough.

@@ -62,7 +62,7 @@ enum Command {
         #[arg(long)]
         stay: bool,
     },
-    /// Rehearses: calls on a live route fail in a chosen way for a while, and their callers get its fallback.
+    /// Makes requests on a live route fail in a chosen way for a while; their callers get its fallback.
     #[command(
         after_help = "Examples:\n  understudy drill start incoming-call --for 5m\n  understudy drill list\n  understudy drill stop incoming-call"
     )]

@@ -88,7 +88,7 @@ impl Instance {
             notes,
         } = config;
         for note in &notes {
-            warn!(note = %note, "the configuration may not be meant so");
+            warn!(note = %note, "configuration note");
         }
         let passed = Passed::take()?;
         let listeners = if passed.public.is_empty() {
@@ -156,13 +156,13 @@ impl Instance {
         let mut attention = match watched {
             Ok(attention) => attention,
             Err(error) => {
-                error!(%error, "signals can't be heard");
+                error!(%error, "signals can't be received");
                 return ExitCode::FAILURE;
             }
         };
         // Whoever reads this line may signal, or change a file, at once.
         let listen: Vec<_> = self.addresses.iter().map(ToString::to_string).collect();
-        info!(listen = listen.join(" "), admin = %self.admin_address, "understudy takes calls");
+        info!(listen = listen.join(" "), admin = %self.admin_address, "listening");
         notify::ready(&on_stage(&self.site.load()));
         self.runtime.block_on(async {
             tokio::select! {
@@ -173,11 +173,11 @@ impl Instance {
         notify::stopping();
         self.linger(&mut attention);
         let cut_off = self.stop();
-        info!(cut_off, "understudy has stopped");
+        info!(cut_off, "stopped");
         ExitCode::SUCCESS
     }
 
-    /// Tells systemd what is on stage, and that we are alive: while every accept loop goes round, and no longer.
+    /// Sends systemd the status text, and the watchdog notification while every worker responds.
     async fn tell_systemd(&self) -> Infallible {
         if !notify::is_heard() {
             return std::future::pending().await;
@@ -194,7 +194,7 @@ impl Instance {
             if before.iter().zip(&now).all(|(before, now)| before != now) {
                 notify::alive();
             } else {
-                error!("an accept loop stands still: systemd is not told that all is well");
+                error!("a worker does not respond; watchdog not notified");
             }
             before = now;
             notify::status(&on_stage(&self.site.load()));
@@ -211,7 +211,7 @@ impl Instance {
         }
         info!(
             ?delay,
-            "understudy is about to stop; it takes calls until then"
+            "stopping after shutdown_delay; requests are accepted until then"
         );
         self.runtime.block_on(async {
             tokio::select! {
@@ -239,13 +239,13 @@ impl Instance {
     }
 }
 
-/// How often systemd is told what is on stage, at least.
+/// How often systemd gets the status text, at least.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
 
 /// Within this every accept loop has gone round.
 const LEAST_PAUSE: Duration = Duration::from_millis(1500);
 
-/// What is on stage, in one line.
+/// What callers get now, in one line.
 fn on_stage(site: &Site) -> String {
     let fallen: Vec<_> = site
         .all_routes()
@@ -253,9 +253,9 @@ fn on_stage(site: &Site) -> String {
         .map(|route| route.settings.name.as_str())
         .collect();
     match fallen.as_slice() {
-        [] if site.routes.len() == 1 => "1 route: the app is on stage".to_owned(),
-        [] => format!("{} routes: the app is on stage", site.routes.len()),
-        fallen => format!("the fallback is on stage for {}", fallen.join(", ")),
+        [] if site.routes.len() == 1 => "1 route, serving from app".to_owned(),
+        [] => format!("{} routes, serving from app", site.routes.len()),
+        fallen => format!("serving from fallback: {}", fallen.join(", ")),
     }
 }
 
@@ -328,7 +328,7 @@ async fn reload_and_notify(reloader: &Reloader) {
     // What goes wrong is logged and counted there, too.
     let reloaded = reloader.reload().await;
     notify::ready(match reloaded {
-        Ok(()) => "the configuration was reloaded",
+        Ok(()) => "configuration reloaded",
         Err(_) => "the configuration is wrong: the old one stays, and the log says why",
     });
 }

@@ -220,7 +220,7 @@ impl fmt::Display for GrammarProblem {
         match self {
             Self::Name { found } => write!(
                 f,
-                "{found} is no name that XML allows; write it as it stands on a page"
+                "{found} is not a name that XML allows; write it as it stands on a page"
             ),
             Self::NoElement {
                 found,
@@ -228,7 +228,7 @@ impl fmt::Display for GrammarProblem {
                 nearest,
             } => {
                 let kind = kind.map(|kind| format!("{kind} ")).unwrap_or_default();
-                write!(f, "{found} is no element of {kind}TwiML")?;
+                write!(f, "{found} is not an element of {kind}TwiML")?;
                 match nearest {
                     Some(name) => write!(f, "; did you mean {name}?"),
                     None => f.write_str("; add it as a [[grammar.element]] of its own"),

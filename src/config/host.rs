@@ -216,9 +216,9 @@ impl fmt::Display for HostProblem {
                     "lacks the brackets that a `Host` field has; write {right}"
                 )
             }
-            Self::NoName => {
-                f.write_str("is no host name; write \"hooks.example.com\", without any `*`")
-            }
+            Self::NoName => f.write_str(
+                "is not a valid host name; write \"hooks.example.com\", without any `*`",
+            ),
         }
     }
 }

@@ -316,7 +316,7 @@ impl fmt::Display for Problem {
             }
             Self::Word { found, words } => {
                 let right = Nearest(found.as_str(), words, '"');
-                write!(f, "{found} is no choice here; {right}")
+                write!(f, "{found} is not a valid choice here; {right}")
             }
             Self::EmptyList => {
                 f.write_str("an empty list; name at least one, or leave the key out")
@@ -326,9 +326,14 @@ impl fmt::Display for Problem {
                 write!(f, "{number} has no unit; write {right}")
             }
             Self::Duration { found } => {
-                write!(f, "{found} is no duration; write \"8s\" or \"250ms\"")
+                write!(
+                    f,
+                    "{found} is not a valid duration; write \"8s\" or \"250ms\""
+                )
             }
-            Self::NoTime => f.write_str("this is no time at all; write \"8s\" or \"250ms\""),
+            Self::NoTime => {
+                f.write_str("a duration must be longer than zero; write \"8s\" or \"250ms\"")
+            }
             Self::TooLong { found, limit } => {
                 let (found, limit) = (format_duration(*found), format_duration(*limit));
                 write!(
@@ -338,7 +343,7 @@ impl fmt::Display for Problem {
             }
             Self::Size { found } => write!(
                 f,
-                "{found} is no size; write a number of bytes, or one with its unit: \"256KiB\""
+                "{found} is not a valid size; write a number of bytes, or one with its unit: \"256KiB\""
             ),
             Self::Count { found, least, most } => {
                 write!(
@@ -349,22 +354,25 @@ impl fmt::Display for Problem {
             Self::Status { found } => {
                 write!(
                     f,
-                    "{found} is no status of a failure; write one from 400 to 599"
+                    "{found} is not an error status; write one from 400 to 599"
                 )
             }
             Self::Address { found } => {
                 let right = Text::from(address_for(found.as_str()));
-                write!(f, "{found} is no IP address with a port; write {right}")
+                write!(f, "{found} is not an IP address with a port; write {right}")
             }
             Self::Network { found } => write!(
                 f,
-                "{found} is no block of addresses; \
+                "{found} is not a valid block of addresses; \
                  write \"10.0.0.0/8\", or one address: \"::1\""
             ),
-            Self::Path { found, why } => write!(f, "{found} is no path: {why}"),
+            Self::Path { found, why } => write!(f, "{found} is not a valid path: {why}"),
             Self::Method { found } => match found.as_str().to_ascii_uppercase() {
                 upper if upper == found.as_str() => {
-                    write!(f, "{found} is no method; write \"GET\" or \"POST\"")
+                    write!(
+                        f,
+                        "{found} is not a valid method; write \"GET\" or \"POST\""
+                    )
                 }
                 upper => {
                     let right = Text::from(upper);

@@ -379,10 +379,10 @@ mod tests {
         assert_eq!(
             said.lines().collect::<Vec<_>>(),
             [
-                "u:1:5: a: \"x\" is no size; write a number of bytes, or one with its unit: \"256KiB\"",
+                "u:1:5: a: \"x\" is not a valid size; write a number of bytes, or one with its unit: \"256KiB\"",
                 "u:2:12: b[1]: 2 has no unit; write \"2s\"",
-                "u:2:15: b[2]: \"3\" is no duration; write \"8s\" or \"250ms\"",
-                "u:3:5: c: \"red\" is no choice here; write \"blue\" or \"green\"",
+                "u:2:15: b[2]: \"3\" is not a valid duration; write \"8s\" or \"250ms\"",
+                "u:3:5: c: \"red\" is not a valid choice here; write \"blue\" or \"green\"",
             ]
         );
     }

@@ -251,7 +251,7 @@ impl fmt::Display for TlsProblem {
             ),
             Self::Name { found } => write!(
                 f,
-                "{found} is no name that a certificate is for; write \"app.example.com\""
+                "{found} is not a name that a certificate can be for; write \"app.example.com\""
             ),
             Self::Half { missing } => write!(
                 f,

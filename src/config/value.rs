@@ -196,11 +196,17 @@ mod tests {
             ("8", "8 has no unit; write \"8s\""),
             ("0x8", "0x8 has no unit; write \"8s\""),
             ("nan", "nan has no unit; write \"8s\""),
-            ("'-8s'", "\"-8s\" is no duration; write \"8s\" or \"250ms\""),
-            ("'0ms'", "this is no time at all; write \"8s\" or \"250ms\""),
+            (
+                "'-8s'",
+                "\"-8s\" is not a valid duration; write \"8s\" or \"250ms\"",
+            ),
+            (
+                "'0ms'",
+                "a duration must be longer than zero; write \"8s\" or \"250ms\"",
+            ),
             (
                 "'99999999999999999y'",
-                "\"99999999999999999y\" is no duration; write \"8s\" or \"250ms\"",
+                "\"99999999999999999y\" is not a valid duration; write \"8s\" or \"250ms\"",
             ),
         ] {
             assert_eq!(read(duration, text), expected, "{text}");
@@ -220,7 +226,7 @@ mod tests {
             assert_eq!(read(size, text), expected.to_string(), "{text}");
         }
         for text in ["0", "'0KiB'", "-1", "''", "'many'", "'1 2'"] {
-            assert!(read(size, text).contains("is no size"), "{text}");
+            assert!(read(size, text).contains("is not a valid size"), "{text}");
         }
         assert!(read(size, "1.5").starts_with("this is a float"));
     }

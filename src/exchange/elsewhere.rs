@@ -63,7 +63,7 @@ impl Run {
             info!(
                 route = self.route.settings.name,
                 detail = describe_error(cause),
-                "the fallback URL gave no good answer"
+                "fallback URL response rejected"
             );
         }
         answer.ok()

@@ -104,7 +104,7 @@ impl Stream {
             route = self.route.settings.name,
             outcome = Outcome::Error.label(),
             detail = describe_error(failure),
-            "an answer was broken off"
+            "upstream response broke off"
         );
         self.finish(Outcome::Error);
     }

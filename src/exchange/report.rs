@@ -16,9 +16,9 @@ impl Run {
         let failure = self.failure(cause, outcome);
         self.reason = Some(failure.reason);
         let message = if matches!(cause, Cause::Drill(_)) {
-            "a drill struck a call: the app was not asked"
+            "request failed on purpose, by a drill"
         } else {
-            "the app gave no good answer"
+            "upstream response rejected"
         };
         match outcome {
             Outcome::Fallback | Outcome::Error | Outcome::Observed => {
@@ -45,7 +45,7 @@ impl Run {
                 route = failure.route,
                 outcome = failure.outcome,
                 detail = failure.detail,
-                "a request was not answered"
+                "request refused"
             ),
         }
     }

@@ -44,8 +44,8 @@ pub(super) struct Run {
     pub(super) retried: bool,
     /// Leave to try the app, until it is told what became of it.
     pub(super) permit: Option<Permit>,
-    /// What a drill has struck it with.
-    pub(super) struck: Option<drill::Fault>,
+    /// The fault that a drill has injected.
+    pub(super) injected: Option<drill::Fault>,
     /// Why enforcing would have replaced the answer that goes back.
     pub(super) observed: Option<Cause>,
     /// Why the app's own answer doesn't go back, or would not, once that is known.
@@ -112,7 +112,7 @@ impl Run {
             reason: None,
             trace: TraceContext::of(&head.headers),
             permit: None,
-            struck: None,
+            injected: None,
             observed: None,
             status: None,
             websocket,
@@ -312,10 +312,10 @@ impl Run {
     }
 
     /// The cause, by its proper name if a drill brought it about, or if the sender isn't known.
-    pub(super) fn rehearsed(&self, cause: Cause) -> Cause {
-        match self.struck {
+    pub(super) fn attribute(&self, cause: Cause) -> Cause {
+        match self.injected {
             _ if self.is_unverified => cause.unverified(),
-            Some(fault) => cause.rehearsed(fault),
+            Some(fault) => cause.injected(fault),
             None => cause,
         }
     }
@@ -362,7 +362,7 @@ impl Run {
             (Verdict::FallBack { reason, .. }, Some(kind)) => {
                 self.route.metrics.fell_back(reason);
                 if reason == Reason::Drill {
-                    self.has_rehearsed(kind, elsewhere.is_some());
+                    self.record_drill_success(kind, elsewhere.is_some());
                 }
                 (
                     Outcome::Fallback,

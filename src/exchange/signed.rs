@@ -75,7 +75,7 @@ impl Run {
             target: "understudy::call",
             route = self.route.settings.name,
             detail = describe_error(&fault),
-            "a request would be refused if signatures were enforced"
+            "signature not valid; it would be refused if signatures were enforced"
         );
     }
 }

@@ -208,7 +208,7 @@ impl Site {
         site
     }
 
-    /// Ends the drills that would rehearse nothing any more: a route may have gone, or have changed.
+    /// Ends the drills that would show nothing any more: a route may have gone, or have changed.
     fn end_lost_drills(&self) {
         let drills = &self.shared.drills;
         for (name, drill) in drills.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -218,11 +218,11 @@ impl Site {
             let fault = progress.plan.fault;
             let stays = self
                 .named(name)
-                .is_some_and(|route| route.can_rehearse(fault).is_ok());
+                .is_some_and(|route| route.can_drill(fault).is_ok());
             if !stays {
                 drill.stop();
                 self.shared.metrics.route(name).drill_active.set(0);
-                warn!(route = name, "the configuration ended a drill");
+                warn!(route = name, "drill ended by the new configuration");
             }
         }
     }
@@ -298,7 +298,7 @@ pub struct Route {
     pub metrics: Arc<RouteMetrics>,
     /// Whether its calls are tried.
     pub breaker: Arc<Breaker>,
-    /// What is rehearsed on it.
+    /// Its drill.
     pub drill: Arc<Drill>,
     voice: Rules,
     messaging: Rules,

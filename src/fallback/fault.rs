@@ -122,10 +122,10 @@ impl fmt::Display for PlaceholderFault {
                 "no `}}` closes this `{{`; write `{{From}}`, or `{&#123;` for the two braces themselves"
             }
             Self::Unescaped => {
-                "`{{{` is no placeholder: what comes from a request is always escaped; write `{{From}}`"
+                "`{{{` is not a valid placeholder: what comes from a request is always escaped; write `{{From}}`"
             }
             Self::NoName => {
-                "this is no placeholder: a page has no logic, only parameters of the request; \
+                "this is not a valid placeholder: a fallback document has no logic, only parameters of the request; \
                  write the name of one, `{{From}}`"
             }
             Self::Misplaced => {

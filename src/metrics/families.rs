@@ -77,7 +77,7 @@ impl Families {
                 registry,
                 timestamps(
                     ON_FALLBACK,
-                    "Since when the fallback has been on stage; 0: it isn't.",
+                    "Since when the route has been serving from fallback; 0: it is not.",
                     &["route"],
                 ),
             ),

@@ -33,7 +33,7 @@ impl fmt::Display for Cause {
             Self::Answer(unfit) => unfit.fmt(f),
             Self::Page(fault) => fault.fmt(f),
             Self::Drill(fault) => write!(f, "a drill: {fault}"),
-            Self::Panic => f.write_str("a panic: please report it"),
+            Self::Panic => f.write_str("panic: please report it"),
         }
     }
 }

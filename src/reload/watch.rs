@@ -46,19 +46,17 @@ impl Watch {
                 let _ = happened.try_send(());
             }
         };
-        let watcher: Box<dyn Watcher + Send> = match RecommendedWatcher::new(
-            tell.clone(),
-            Config::default(),
-        ) {
-            Ok(watcher) => Box::new(watcher),
-            Err(error) => {
-                warn!(%error, "the kernel can't tell of changed files; they are looked at every two seconds");
-                let config = Config::default()
-                    .with_poll_interval(POLL)
-                    .with_compare_contents(true);
-                Box::new(PollWatcher::new(tell, config)?)
-            }
-        };
+        let watcher: Box<dyn Watcher + Send> =
+            match RecommendedWatcher::new(tell.clone(), Config::default()) {
+                Ok(watcher) => Box::new(watcher),
+                Err(error) => {
+                    warn!(%error, "files can't be watched; they are checked every two seconds");
+                    let config = Config::default()
+                        .with_poll_interval(POLL)
+                        .with_compare_contents(true);
+                    Box::new(PollWatcher::new(tell, config)?)
+                }
+            };
         Ok((
             Self {
                 watcher,

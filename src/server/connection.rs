@@ -108,7 +108,7 @@ async fn http1(
             }
         }
         End::Closed(Err(error)) => {
-            debug!(error = describe_error(&error), "a client connection broke");
+            debug!(error = describe_error(&error), "client connection failed");
             if error.is_parse() {
                 exchange.refused();
             }
@@ -250,7 +250,7 @@ where
     async fn join(self, tunnel: Tunnel) {
         let parts = self.connection.into_parts();
         if let Err(error) = tunnel.join(parts.io.into_inner(), parts.read_buf).await {
-            debug!(error = describe_error(&error), "a tunnel broke");
+            debug!(error = describe_error(&error), "tunnel failed");
         }
     }
 }

@@ -20,17 +20,12 @@ pub(super) async fn shaken(
     let shaken = tokio::select! {
         shaken = tls.accept(stream) => shaken,
         () = patience(settings, drain) => {
-            debug!("a client took too long for its handshake");
+            debug!("TLS handshake timed out");
             return None;
         }
     };
     shaken
-        .inspect_err(|error| {
-            debug!(
-                error = describe_error(error),
-                "a client made no good handshake"
-            )
-        })
+        .inspect_err(|error| debug!(error = describe_error(error), "TLS handshake failed"))
         .ok()
 }
 

@@ -76,7 +76,7 @@ pub(super) async fn serve(
         tokio::select! {
             ended = &mut connection => {
                 if let Err(error) = ended {
-                    debug!(error = describe_error(&error), "a client connection broke");
+                    debug!(error = describe_error(&error), "client connection failed");
                 }
                 return;
             }

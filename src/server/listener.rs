@@ -41,7 +41,7 @@ impl fmt::Display for BindError {
         } else if kind == io::ErrorKind::AddrNotAvailable {
             write!(
                 f,
-                "{address} is no address of this machine; `ip address` lists them"
+                "{address} is not an address of this machine; `ip address` lists them"
             )
         } else {
             write!(f, "{address} can't be listened on: {source}")

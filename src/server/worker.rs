@@ -109,7 +109,7 @@ pub(super) fn run(listeners: Vec<Listener>, common: Common) -> usize {
     match runtime {
         Ok(runtime) => serve(&runtime, listeners, common),
         Err(error) => {
-            error!(error = describe_error(&error), "a worker has no runtime");
+            error!(error = describe_error(&error), "worker could not start");
             0
         }
     }
@@ -155,7 +155,7 @@ impl Worker {
     /// Takes connections from one listener until the drain begins, then those that already wait in its backlog.
     async fn accept(self: Rc<Self>, (listener, rounds): Listener) {
         let Ok(listener) = TcpListener::from_std(listener)
-            .inspect_err(|error| error!(error = describe_error(error), "no listener"))
+            .inspect_err(|error| error!(error = describe_error(error), "listener could not start"))
         else {
             return;
         };
@@ -202,7 +202,7 @@ impl Worker {
                 if !exhausted {
                     warn!(
                         error = describe_error(&error),
-                        "no connection can be accepted; trying on"
+                        "accept failed; trying again"
                     );
                 }
                 sleep(REST).await;

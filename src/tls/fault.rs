@@ -1,4 +1,4 @@
-//! Why there is no TLS with the app: what an operator must renew, rename or trust.
+//! Why the TLS handshake with the app failed: what an operator must renew, rename or trust.
 
 use std::error::Error as StdError;
 use std::{fmt, io};
@@ -93,9 +93,9 @@ impl fmt::Display for Fault {
             Self::NotYetValid => "the app's certificate isn't valid yet",
             Self::NameMismatch => "the app's certificate is for another name",
             Self::NoPath => "the app's certificate leads to none that is trusted",
-            Self::Certificate(_) => "the app's certificate is no good",
+            Self::Certificate(_) => "the app's certificate is not valid",
             Self::Refused(_) => "the app refused the TLS handshake",
-            Self::Handshake(_) => "there is no TLS with the app",
+            Self::Handshake(_) => "the TLS handshake with the app failed",
             Self::Broken(_) => "the connection ended within the TLS handshake",
             Self::TimedOut => "the app took too long for the TLS handshake",
         })

@@ -135,7 +135,7 @@ impl fmt::Debug for Identity {
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotPem => "is no good PEM; write each part between its BEGIN and END lines",
+            Self::NotPem => "is not valid PEM; write each part between its BEGIN and END lines",
             Self::NoCertificate => {
                 "holds no certificate; name a PEM file with the certificate first, then what leads to its root"
             }

@@ -39,7 +39,7 @@ pub enum AdditionError {
 impl fmt::Display for AdditionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAName(name) => write!(f, "`{name}` is no name that XML allows"),
+            Self::NotAName(name) => write!(f, "`{name}` is not a name that XML allows"),
             Self::NoSuchElement { element, named } => {
                 write!(
                     f,

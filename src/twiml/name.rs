@@ -1,5 +1,5 @@
 //! A name found in a page, fit to be quoted in backticks: bounded in length, without a backtick of its own, and with its longer
-//! numbers struck out, because a page that went wrong may have a phone number where a name should be.
+//! numbers masked, because a page that went wrong may have a phone number where a name should be.
 
 use std::fmt;
 

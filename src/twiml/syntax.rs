@@ -150,7 +150,7 @@ impl fmt::Display for Syntax {
             Self::TagName => f.write_str("a `<` without a name after it"),
             Self::EndTag => f.write_str("an end tag that is not `</`, a name and `>`"),
             Self::AttributeSpace => f.write_str("no space before an attribute"),
-            Self::AttributeName => f.write_str("something in a tag that is no attribute"),
+            Self::AttributeName => f.write_str("something in a tag that is not an attribute"),
             Self::AttributeEquals(name) => write!(f, "attribute `{name}` without a value"),
             Self::AttributeQuote(name) => {
                 write!(f, "the value of attribute `{name}` is not quoted")

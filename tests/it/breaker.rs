@@ -54,7 +54,7 @@ async fn it_opens_after_failures_in_a_row_and_closes_when_the_app_is_back() {
         .logged(|line| {
             line["message"]
                 .as_str()
-                .is_some_and(|text| text.contains("breaker has opened"))
+                .is_some_and(|text| text.contains("breaker opened"))
         })
         .await;
 }

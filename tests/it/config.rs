@@ -384,8 +384,8 @@ fn wrong_arguments_are_named_all_at_once() {
         lines_of(&errors),
         [
             r#"--upstream: "localhost:3000" begins with neither `http://` nor `https://`; write "http://localhost:3000""#,
-            r#"--listen: ":80" is no IP address with a port; write "0.0.0.0:80""#,
-            r#"--admin: "x" is no IP address with a port; write "127.0.0.1:8080""#,
+            r#"--listen: ":80" is not an IP address with a port; write "0.0.0.0:80""#,
+            r#"--admin: "x" is not an IP address with a port; write "127.0.0.1:8080""#,
         ]
     );
     let errors =

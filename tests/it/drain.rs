@@ -28,9 +28,7 @@ async fn calls_under_way_finish_and_their_connections_close() {
         client.closed().await;
     }
     assert_eq!(sidecar.wait().await.code(), Some(0));
-    let line = sidecar
-        .logged(|line| line["message"] == "understudy has stopped")
-        .await;
+    let line = sidecar.logged(|line| line["message"] == "stopped").await;
     assert_eq!(line["cut_off"], 0);
 }
 
@@ -50,9 +48,7 @@ async fn what_takes_longer_than_the_drain_is_cut_off_and_said() {
     }
     sidecar.signal(Signal::Interrupt);
     assert_eq!(sidecar.wait().await.code(), Some(0));
-    let line = sidecar
-        .logged(|line| line["message"] == "understudy has stopped")
-        .await;
+    let line = sidecar.logged(|line| line["message"] == "stopped").await;
     assert_eq!(line["cut_off"], 3);
 }
 

@@ -1,4 +1,4 @@
-//! A rehearsal on a live route serves the route's real fallback, always ends, and is counted apart.
+//! A drill on a live route serves the route's real fallback, always ends, and is counted apart.
 
 mod command;
 mod refused;
@@ -148,23 +148,23 @@ async fn of_a_percent_of_the_calls_the_app_hears_nothing_and_of_the_others_it_do
     let sidecar = before(&app).await;
     put(&sidecar, "voice", r#"{"for":"5m","percent":50}"#).await;
     let mut client = sidecar.connect().await;
-    let mut struck = 0;
+    let mut injected = 0;
     for _ in 0..200 {
         let got = client.ask(Webhook::voice("/voice/x")).await;
         match got.reason() {
             Some(reason) => {
                 assert_eq!((reason, got.text().as_str()), ("drill", FALLBACK));
-                struck += 1;
+                injected += 1;
             }
             None => assert_eq!(got.text(), PAGE),
         }
     }
-    assert!((1..200).contains(&struck), "{struck}");
-    assert_eq!(app.requests().len(), 200 - struck);
+    assert!((1..200).contains(&injected), "{injected}");
+    assert_eq!(app.requests().len(), 200 - injected);
     let drill = &drills(&sidecar).await[0];
     assert_eq!(
-        (&drill["calls"], &drill["struck"]),
-        (&200.into(), &struck.into())
+        (&drill["calls"], &drill["injected"]),
+        (&200.into(), &injected.into())
     );
 }
 
@@ -175,7 +175,7 @@ async fn it_ends_by_itself() {
     let got = put(&sidecar, "voice", r#"{"for":"1s"}"#).await;
     assert_eq!(got.status, 201);
     sidecar
-        .logged(|line| line["message"] == "a drill is over")
+        .logged(|line| line["message"] == "drill ended")
         .await;
     assert!(drills(&sidecar).await.is_empty());
     assert_eq!(of_voice(&sidecar, "drill_active").await, 0.0);
@@ -208,7 +208,7 @@ async fn it_can_be_seen_replaced_and_stopped() {
     call(&sidecar).await;
 
     let got = delete(&sidecar, "voice").await;
-    assert_eq!((got.status, &json(&got)["struck"]), (200, &1.into()));
+    assert_eq!((got.status, &json(&got)["injected"]), (200, &1.into()));
     assert_eq!(of_voice(&sidecar, "drill_active").await, 0.0);
     assert!(drills(&sidecar).await.is_empty());
     assert_eq!(call(&sidecar).await.reason(), None);
@@ -227,13 +227,13 @@ async fn a_reload_leaves_it_on() {
     })
     .await;
     let drill = &drills(&sidecar).await[0];
-    assert_eq!(drill["calls"], drill["struck"]);
+    assert_eq!(drill["calls"], drill["injected"]);
     assert_eq!(of_voice(&sidecar, "drill_active").await, 1.0);
     assert!(app.requests().is_empty());
 }
 
 #[tokio::test]
-async fn a_reload_ends_it_where_there_is_nothing_left_to_rehearse() {
+async fn a_reload_ends_it_where_there_is_nothing_left_to_drill() {
     let app = App::with_page(PAGE);
     for (change, fault) in [
         (("name = \"voice\"", "name = \"other\""), "deadline"),
@@ -263,7 +263,7 @@ async fn a_reload_ends_it_where_there_is_nothing_left_to_rehearse() {
         assert_eq!(of_voice(&sidecar, "drill_active").await, 0.0);
         assert_eq!(call(&sidecar).await.reason(), None);
         sidecar
-            .logged(|line| line["message"] == "the configuration ended a drill")
+            .logged(|line| line["message"] == "drill ended by the new configuration")
             .await;
     }
 }
@@ -367,7 +367,7 @@ async fn a_struck_call_takes_no_place_of_another_routes_calls_at_the_app() {
 }
 
 #[tokio::test]
-async fn a_fallback_url_is_rehearsed_too_and_only_its_own_answer_is_a_success() {
+async fn a_fallback_url_is_drilled_too_and_only_its_own_answer_is_a_success() {
     let (app, other) = (App::with_page(PAGE), App::with_page(FALLBACK));
     let url = format!(
         "{{ url = \"http://{}/backup\", file = \"page.xml\" }}",

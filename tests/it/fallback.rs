@@ -280,7 +280,7 @@ async fn a_reload_swaps_templates_and_a_bad_one_leaves_the_old() {
         sidecar
             .log_lines()
             .iter()
-            .any(|line| line.contains("en.xml:2:1: this is no placeholder"))
+            .any(|line| line.contains("en.xml:2:1: this is not a valid placeholder"))
     );
     until("<Response><Say>now to +14155550123</Say></Response>").await;
 
@@ -334,12 +334,12 @@ fn check_says_where_a_template_is_wrong() {
     assert_eq!(
         wrong,
         [
-            "u.toml:8:8: route[0].fallback.file: if.xml:2:8: this is no placeholder: a page has no logic, only parameters of the request",
+            "u.toml:8:8: route[0].fallback.file: if.xml:2:8: this is not a valid placeholder: a fallback document has no logic, only parameters of the request",
             "u.toml:10:34: route[0].fallback.when[0].file: open.xml:2:11: no `}}` closes this `{{`",
             "u.toml:11:34: route[0].fallback.when[1].file: comment.xml:2:8: a value can't stand here, only in text or in an attribute's value: not in a name, a comment or CDATA",
             "u.toml:12:34: route[0].fallback.when[2].file: method.xml:1:41: not valid Voice TwiML with `1` for each value: bad value for `method` on `<Dial>`: expected `GET` or `POST`",
             "u.toml:13:22: route[0].fallback.when[3].is: \"4*4\" has a `*` before its end",
-            "u.toml:13:38: route[0].fallback.when[3].inline: line 1, column 11 of the page: `{{{` is no placeholder: what comes from a request is always escaped",
+            "u.toml:13:38: route[0].fallback.when[3].inline: line 1, column 11 of the page: `{{{` is not a valid placeholder: what comes from a request is always escaped",
         ]
     );
 }

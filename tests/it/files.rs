@@ -15,7 +15,7 @@ use crate::tls::client::{self, BOTH};
 use crate::tls::pki::Authority;
 
 const NAME: &str = "hooks.example.com";
-const RELOADED: &str = "the configuration was reloaded";
+const RELOADED: &str = "configuration reloaded";
 
 /// Every kind of file that a configuration names, and what a test has in each.
 struct Files {
@@ -225,9 +225,7 @@ async fn a_reload_that_hangs_holds_up_neither_the_admin_listener_nor_the_end() {
     assert_eq!(sidecar.ask(Webhook::voice("/voice/x")).await.status, 200);
 
     sidecar.signal(Signal::Terminate);
-    sidecar
-        .logged(|line| line["message"] == "understudy has stopped")
-        .await;
+    sidecar.logged(|line| line["message"] == "stopped").await;
     release_ended(held).await;
     assert_eq!(sidecar.wait().await.code(), Some(0));
 }

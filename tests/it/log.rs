@@ -197,7 +197,7 @@ fn in_the_journal_every_line_has_its_priority() {
     let (mut child, reader) = in_journal(&path);
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(reader));
     let mut next = || lines.next().expect("a line").expect("it is text");
-    let ready = std::iter::repeat_with(&mut next).find(|line| line.contains("takes calls"));
+    let ready = std::iter::repeat_with(&mut next).find(|line| line.contains("listening"));
     assert!(ready.expect("a line").starts_with("<6>{\""));
     std::fs::write(&path, "[server]\nlissen = 1\n").expect("a file");
     let refused = std::iter::repeat_with(&mut next).find(|line| line.contains("lissen"));

@@ -322,12 +322,12 @@ fn assert_log_is_unmarked(sidecar: &Sidecar) {
 
 /// What is said when something is wrong with a request or a response, wherever that is.
 const MESSAGES: [&str; 6] = [
-    "the app gave no good answer",
-    "an answer was broken off",
-    "a request was not answered",
-    "a request would be refused if signatures were enforced",
-    "a client connection broke",
-    "a tunnel broke",
+    "upstream response rejected",
+    "upstream response broke off",
+    "request refused",
+    "signature not valid; it would be refused if signatures were enforced",
+    "client connection failed",
+    "tunnel failed",
 ];
 
 async fn assert_nothing_was_said(sidecar: &Sidecar) {
@@ -336,7 +336,7 @@ async fn assert_nothing_was_said(sidecar: &Sidecar) {
     }
     // Lines keep their order, so whatever was said before this one has come.
     assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
-    let last = "the configuration was reloaded";
+    let last = "configuration reloaded";
     sidecar.logged(|line| line["message"] == last).await;
     assert_log_is_unmarked(sidecar);
     for path in ["/metrics", "/api/status", "/api/drills", "/"] {
@@ -360,7 +360,7 @@ async fn nothing_of_a_callers_is_said_when_calls_fall_back() {
     for reason in ["drill", "schema", "malformed", "breaker_open", "status_5xx"] {
         sidecar.logged(|line| line["reason"] == reason).await;
     }
-    let other_failed = "the fallback URL gave no good answer";
+    let other_failed = "fallback URL response rejected";
     let line = sidecar.logged(|line| line["message"] == other_failed).await;
     assert_eq!(line["route"], "backed");
     assert_eq!(other.requests().len(), all_faults().len());
@@ -435,11 +435,11 @@ async fn nothing_of_a_callers_is_said_of_http_2_and_tls() {
     let mut stranger = Client::connect(sidecar.address).await;
     stranger.send(SAID).await;
     stranger.closed().await;
-    let broke = "a client made no good handshake";
+    let broke = "TLS handshake failed";
     sidecar.logged(|line| line["message"] == broke).await;
     assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
     sidecar
-        .logged(|line| line["message"] == "the configuration was reloaded")
+        .logged(|line| line["message"] == "configuration reloaded")
         .await;
     assert_log_is_unmarked(&sidecar);
 }

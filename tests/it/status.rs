@@ -1,4 +1,4 @@
-//! The status document: what is on stage, and what it shows of a failure.
+//! The status document: what callers get now, and what it shows of a failure.
 
 use serde_json::{Value, json};
 
@@ -146,7 +146,7 @@ async fn while_the_breaker_is_open_the_reason_is_told_that_opened_it() {
     assert_eq!(names(&status), ["voice", "callback"]);
     assert_eq!(status["routes"][0]["last_failure"]["reason"], "connect");
     assert_eq!(status["failures"][2]["reason"], "breaker_open");
-    // A route without TwiML has no fallback that could be on stage.
+    // A route without TwiML has no fallback to serve from.
     assert_eq!(
         (&status["routes"][1]["stage"], &status["stage"]["down"]),
         (&json!("down"), &json!(1))

@@ -75,7 +75,7 @@ async fn it_is_told_of_readiness_reloads_and_the_end() {
     let mut service = Service::start(&app, &[]);
     let ready = service.hears("READY=1").await;
     assert!(
-        ready.contains("STATUS=0 routes: the app is on stage"),
+        ready.contains("STATUS=0 routes, serving from app"),
         "{ready}"
     );
 
@@ -225,7 +225,7 @@ async fn a_passed_admin_socket_needs_its_token_for_as_long_as_it_is_off_loopback
         })
         .await
     };
-    said("understudy takes calls").await;
+    said("listening").await;
     let status = async |token: &str| {
         let request = format!(
             "GET /metrics HTTP/1.1\r\nHost: proxy.example\r\nAuthorization: Bearer {token}\r\n\r\n"

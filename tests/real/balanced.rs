@@ -161,7 +161,7 @@ async fn an_instance_that_stops_loses_no_call() {
         stopped.signal(Signal::Terminate);
         haproxy.sees(name, "DOWN").await;
         assert_eq!(stopped.wait().await.code(), Some(0));
-        let line = stopped.logged(|line| line["message"] == "understudy has stopped");
+        let line = stopped.logged(|line| line["message"] == "stopped");
         assert_eq!(line.await["cut_off"], 0);
         *stopped = instance(&app, place, PORTS).await;
         haproxy.sees(name, "UP").await;

@@ -1,4 +1,4 @@
-//! An app that crashes, hangs or is gone: the fallback is on stage, and steps back as soon as the app is well again.
+//! An app that crashes, hangs or is gone: the route serves from fallback, and from the app again as soon as it responds.
 
 use std::net::TcpListener;
 use std::time::Duration;

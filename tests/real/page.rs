@@ -2,8 +2,8 @@
 //! by anybody: without a mouse, in the dark, on a phone, by a screen reader.
 
 mod browser;
+mod drills;
 mod people;
-mod rehearsals;
 mod strangers;
 
 use crate::support::{App, Builder, Request, Script, Sidecar, Webhook};
@@ -35,11 +35,11 @@ kind = "voice"
 mode = "observe"
 "#;
 
-const CALM: &str = "The app is on stage on all 4 routes";
+const CALM: &str = "Serving from app on all 4 routes";
 
 /// The row of a route.
 fn row(name: &str) -> String {
-    format!("#routes button.begin[aria-label=\"Rehearse the fallback on \u{2068}{name}\u{2069}\"]")
+    format!("#routes button.begin[aria-label=\"Start a drill on \u{2068}{name}\u{2069}\"]")
 }
 
 fn before(app: &App) -> Builder {
@@ -65,7 +65,7 @@ async fn the_headline_tells_the_fallback_and_its_end_without_a_reload() {
     let browser = Browser::on(&sidecar).await;
     browser.reads("#headline", &[CALM]).await;
     browser
-        .sees("document.title === '● The app is on stage on all 4 routes – understudy'")
+        .sees("document.title === '● Serving from app on all 4 routes – understudy'")
         .await;
     let calm = browser.value("document.querySelector('#icon').href").await;
     browser.value("window.isSame = true").await;
@@ -75,15 +75,19 @@ async fn the_headline_tells_the_fallback_and_its_end_without_a_reload() {
         .reads(
             "#headline",
             &[
-                "The fallback is on stage on incoming-call since ",
+                "Serving from fallback on incoming-call since ",
                 ": malformed",
             ],
         )
         .await;
     browser
-        .sees("document.title.startsWith('▲ The fallback is on stage on ')")
+        .sees("document.title.startsWith('▲ Serving from fallback on ')")
         .await;
-    browser.sees("document.querySelector('#spoken').textContent.startsWith('The fallback is on stage on ')").await;
+    browser
+        .sees(
+            "document.querySelector('#spoken').textContent.startsWith('Serving from fallback on ')",
+        )
+        .await;
     let plotted = browser
         .value("document.querySelector('#routes tr .plot.failed').getAttribute('aria-label')")
         .await;
@@ -125,7 +129,7 @@ async fn a_failure_shows_its_line_with_a_caret_and_nothing_that_was_said() {
         .reads(
             "#failures tr",
             &[
-                "the page is no well-formed XML",
+                "the document is not well-formed XML",
                 "Twilio 12100",
                 "Line 3, column 52.",
                 "2 more like it",

@@ -337,7 +337,7 @@ async fn showing_a_certificate(app: &App) -> Sidecar {
         .await
 }
 
-/// Everything that the dashboard can show; at the end the app is gone, and a rehearsal is on.
+/// Everything that the dashboard can show; at the end the app is gone, and a drill is on.
 async fn play_everything(app: &App, proxy: &Sidecar) {
     let drill = r#"{"for":"5m","fault":"status_5xx"}"#;
     let drill = format!(
@@ -353,8 +353,8 @@ async fn play_everything(app: &App, proxy: &Sidecar) {
         proxy.ask(Webhook::voice("/voice/late")).await.reason(),
         Some("deadline")
     );
-    let rehearsed = proxy.ask(Webhook::sms("/messaging/x")).await;
-    assert_eq!(rehearsed.reason(), Some("drill"));
+    let drilled = proxy.ask(Webhook::sms("/messaging/x")).await;
+    assert_eq!(drilled.reason(), Some("drill"));
     assert_eq!(proxy.ask(Webhook::voice("/tried/broken")).await.status, 500);
     let late = [("route", "voice")];
     proxy

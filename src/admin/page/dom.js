@@ -84,7 +84,7 @@ function inOrder(parent, children) {
   }
 }
 
-// What is on stage, as a shape: a tab, and an eye that doesn't tell colours apart, know them by it.
+// What callers get now, as a shape, for browser tabs and for eyes that don't tell colours apart.
 const SHAPES = {
   app: "M16 3a13 13 0 1 0 0 26a13 13 0 1 0 0-26z",
   fallback: "M16 2L31 29H1z",

@@ -1,4 +1,4 @@
-// Rehearsals: a dialog says what one would do to real callers before it is begun.
+// Drills: a dialog says what one would do to real callers before it is begun.
 
 const drill = {
   dialog: byId("drill"),
@@ -16,7 +16,7 @@ const isOfTwiml = (route) => !["callback", "pass"].includes(route.kind);
 
 function askForDrill(route, opener) {
   Object.assign(drill, { route, opener });
-  sayWithNames(byId("drill-title"), ["Rehearse the fallback on ", [route.name]]);
+  sayWithNames(byId("drill-title"), ["Start a drill on ", [route.name]]);
   say(drill.result, "");
   say(drill.error, "");
   show(byId("drill-dry"), isOfTwiml(route));

@@ -102,12 +102,12 @@ function headline() {
   const more = since ? ` (${lasting(now() - since)})` : "";
   if (fallback === 1) {
     const reason = first[0].last_failure ? `: ${inShort(first[0].last_failure.reason)}` : "";
-    return { stage: "fallback", words: ["The fallback is on stage on ", [first[0].name], ` since ${clock(since)}`], more, end: reason };
+    return { stage: "fallback", words: ["Serving from fallback on ", [first[0].name], ` since ${clock(since)}`], more, end: reason };
   }
-  if (fallback) return { stage: "fallback", words: ["The fallback is on stage on ", ...listed(fallback, first), ` since ${clock(since)}`], more };
+  if (fallback) return { stage: "fallback", words: ["Serving from fallback on ", ...listed(fallback, first), ` since ${clock(since)}`], more };
   if (down) return { stage: "down", words: ["The app is down, and there is no fallback on ", ...listed(down, first)] };
-  if (drills) return { stage: "drill", words: ["A rehearsal is on stage on ", ...listed(drills, first)] };
-  return { stage: "app", words: [`The app is on stage${routes > 1 ? ` on all ${number(routes)} routes` : ""}`] };
+  if (drills) return { stage: "drill", words: ["A drill runs on ", ...listed(drills, first)] };
+  return { stage: "app", words: [`Serving from app${routes > 1 ? ` on all ${number(routes)} routes` : ""}`] };
 }
 
 // So many routes, by the names of the first ones.
@@ -125,7 +125,7 @@ function besides(stage) {
   return [
     !told.ready && "understudy is stopping: calls under way may finish",
     stage !== "down" && down && `the app is down on ${many(down, "route")} without a fallback`,
-    stage !== "drill" && drills && `${drills === 1 ? "a rehearsal runs" : "rehearsals run"} on ${many(drills, "route")}`,
+    stage !== "drill" && drills && `${drills === 1 ? "a drill runs" : "drills run"} on ${many(drills, "route")}`,
     observed && `${many(observed, "route is", "routes are")} only observed: nothing is replaced there`,
   ].filter(Boolean);
 }

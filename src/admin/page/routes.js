@@ -15,14 +15,14 @@ function makeRoute(route) {
     failed: plot("failed"),
     inFlight: cell("number in-flight"),
     last: cell("last"),
-    begin: el("button", { type: "button", class: "begin" }, "Rehearse…"),
+    begin: el("button", { type: "button", class: "begin" }, "Drill…"),
     end: el("button", { type: "button", class: "end" }, "Stop"),
     drill: part("span", "countdown dim"),
   });
   at.begin.addEventListener("click", () => askForDrill(row.route, at.begin));
   at.end.addEventListener("click", () => stopDrill(row.route, at));
-  at.begin.setAttribute("aria-label", plain(["Rehearse the fallback on ", [route.name]]));
-  at.end.setAttribute("aria-label", plain(["Stop the rehearsal on ", [route.name]]));
+  at.begin.setAttribute("aria-label", plain(["Start a drill on ", [route.name]]));
+  at.end.setAttribute("aria-label", plain(["Stop the drill on ", [route.name]]));
   row.append(
     el("th", { role: "rowheader", scope: "row", class: "route" }, name(route.name), at.about),
     cell("stage", at.mark, at.stage, at.since, at.drill),
@@ -30,7 +30,7 @@ function makeRoute(route) {
     cell("plotted", at.ratio, at.failed),
     at.inFlight,
     at.last,
-    cell("rehearsal", el("span", { class: "buttons" }, at.end, at.begin)),
+    cell("drill-buttons", el("span", { class: "buttons" }, at.end, at.begin)),
   );
   return row;
 }
@@ -65,7 +65,7 @@ function stageOf(route) {
     app: "app",
     fallback: "fallback",
     down: "app is down",
-    drill: route.drill?.percent === 100 ? "rehearsal" : "app, and a rehearsal",
+    drill: route.drill?.percent === 100 ? "drill" : "app, and a drill",
   }[route.stage];
   return breaker ? `${words}, ${breaker}` : words;
 }
@@ -97,8 +97,8 @@ function patchTimes(row) {
   show(at.drill, Boolean(drill));
   show(at.end, Boolean(drill));
   if (drill) {
-    const struck = `${number(drill.struck)} of ${many(drill.calls, "call")} struck`;
-    say(at.drill, `${left(drill.ends_at_seconds - now())} left; the app ${FAULTS[drill.fault]}, ${drill.percent} %; ${struck}`);
+    const injected = `${number(drill.injected)} of ${many(drill.calls, "request")} failed on purpose`;
+    say(at.drill, `${left(drill.ends_at_seconds - now())} left; the app ${FAULTS[drill.fault]}, ${drill.percent} %; ${injected}`);
   }
 }
 

@@ -16,12 +16,12 @@ const REASONS = {
   too_large: ["the page is over 64 KiB", "Make the page shorter: Twilio takes no longer one."],
   content_type: ["no content type, or none that Twilio takes", "Answer text/xml."],
   encoding: ["bytes that aren't text in the page's charset", "Write the page in the charset that it declares."],
-  malformed: ["the page is no well-formed XML", "Mend the page at the place shown."],
+  malformed: ["the document is not well-formed XML", "Mend the page at the place shown."],
   root: ["the page's root isn't Response", "Write <Response>, in this very spelling."],
   schema: ["the page breaks TwiML's grammar", "Mend the page at the place shown."],
   breaker_open: ["the app failed too often, so no try was made", "Look at the failures before these. It is probed, and tried again when it is there."],
   overload: ["more calls at once than max_in_flight", "Why is the app slow? See its response times."],
-  drill: ["a rehearsal", "Nothing: it ends by itself."],
+  drill: ["a drill", "Nothing: it ends by itself."],
   internal: ["a bug of understudy's own", "Please report it."],
 };
 

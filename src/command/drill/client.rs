@@ -167,7 +167,7 @@ impl fmt::Display for Failure {
             ),
             Self::Stranger { admin, status } => write!(
                 f,
-                "what answers at {admin} ({}) is no admin listener of this understudy; \
+                "what answers at {admin} ({}) is not the admin listener of this understudy; \
                  name it with --admin ADDR",
                 status.as_u16()
             ),

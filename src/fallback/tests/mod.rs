@@ -144,7 +144,7 @@ fn values_that_would_spoil_a_page_are_left_out_of_it() {
 
 #[test]
 fn what_is_no_placeholder_is_refused_where_it_stands() {
-    let no_name = "this is no placeholder: a page has no logic, only parameters of the request; write the name of one, `{{From}}`";
+    let no_name = "this is not a valid placeholder: a fallback document has no logic, only parameters of the request; write the name of one, `{{From}}`";
     for (wrong, said) in [
         ("{{#if From}}x{{/if}}", no_name),
         ("{{> footer}}", no_name),
@@ -158,7 +158,7 @@ fn what_is_no_placeholder_is_refused_where_it_stands() {
         ("{{a{{b}}", no_name),
         (
             "{{{a}}}",
-            "`{{{` is no placeholder: what comes from a request is always escaped; write `{{From}}`",
+            "`{{{` is not a valid placeholder: what comes from a request is always escaped; write `{{From}}`",
         ),
         (
             "{{a",

@@ -80,8 +80,8 @@ fn every_error_is_told_at_once() {
     assert_eq!(
         words,
         [
-            "`Tele port` is no name that XML allows",
-            "`a=b` is no name that XML allows",
+            "`Tele port` is not a name that XML allows",
+            "`a=b` is not a name that XML allows",
             "`Tele port` names an element that is not known, `Gahter`",
             "`Tele port` names an element that is not known, `Sey`",
         ]

@@ -38,13 +38,22 @@ async fn a_drill_is_started_listed_and_stopped() {
     let (code, list) = drill(&sidecar, &["list"]);
     assert_eq!(code, 0);
     assert!(list.starts_with("voice: deadline, 1 %, "), "{list}");
-    assert!(list.ends_with(" left, 0 of 0 calls were struck"), "{list}");
+    assert!(
+        list.ends_with(" left, 0 of 0 requests were made to fail"),
+        "{list}"
+    );
     let (code, list) = drill(&sidecar, &["list", "--format", "json"]);
     let list: serde_json::Value = serde_json::from_str(&list).expect("JSON");
     assert_eq!((code, &list["drills"][0]["fault"]), (0, &"deadline".into()));
 
     let got = drill(&sidecar, &["stop", "voice"]);
-    assert_eq!(got, (0, "voice: stopped; 0 of 0 calls were struck".into()));
+    assert_eq!(
+        got,
+        (
+            0,
+            "voice: stopped; 0 of 0 requests were made to fail".into()
+        )
+    );
     assert_eq!(call(&sidecar).await.reason(), None);
 }
 
@@ -58,7 +67,7 @@ async fn a_dry_one_says_whether_the_fallback_is_good() {
     assert!(drills(&sidecar).await.is_empty());
     let (code, words) = drill(&sidecar, &["start", "callback", "--dry"]);
     assert_eq!(code, 1);
-    assert!(words.contains("no fallback page"), "{words}");
+    assert!(words.contains("no fallback document"), "{words}");
 }
 
 #[tokio::test]
@@ -142,7 +151,7 @@ async fn a_listener_that_is_not_the_admins_is_noticed() {
     let public = sidecar.address.to_string();
     let (code, words) = said(&["list", "--admin", &public]);
     assert_eq!(code, 2);
-    assert!(words.contains("is no admin listener"), "{words}");
+    assert!(words.contains("is not the admin listener"), "{words}");
 }
 
 #[test]

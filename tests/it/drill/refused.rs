@@ -73,8 +73,8 @@ async fn where_nothing_would_be_replaced_it_is_refused() {
         ("observed", GOOD, 409, "mode enforce"),
         ("unjudged", root, 409, "deadline or status_5xx"),
         ("callback", root, 409, "deadline or status_5xx"),
-        ("callback", dry, 422, "no fallback page"),
-        ("unmatched", dry, 422, "no fallback page"),
+        ("callback", dry, 422, "no fallback document"),
+        ("unmatched", dry, 422, "no fallback document"),
     ] {
         let got = put(&sidecar, route, body).await;
         assert_eq!(got.status, status, "{route} {body}: {got:?}");

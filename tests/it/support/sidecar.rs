@@ -347,7 +347,7 @@ impl Builder {
 
         let mut child = spawn(&config, self.rust_log.as_deref());
         let log = Log::of(&mut child);
-        let ready = log.line(|line| line["message"] == "understudy takes calls");
+        let ready = log.line(|line| line["message"] == "listening");
         let ready = soon("the proxy to take calls", ready).await;
         let Some(ready) = ready else {
             let said = log.lines.lock().expect("no poison").join("\n");
@@ -486,8 +486,6 @@ async fn it_ends_in_good_order_when_it_is_told() {
     let mut sidecar = Sidecar::before(&app).start().await;
     sidecar.signal(Signal::Terminate);
     assert_eq!(sidecar.wait().await.code(), Some(0));
-    let last = sidecar
-        .logged(|line| line["message"] == "understudy has stopped")
-        .await;
+    let last = sidecar.logged(|line| line["message"] == "stopped").await;
     assert_eq!(last["cut_off"], 0);
 }

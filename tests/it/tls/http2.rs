@@ -188,9 +188,7 @@ async fn a_drain_says_so_and_lets_the_calls_under_way_finish() {
     let ended = soon("the connection's end", connection.driver).await;
     ended.expect("no panic").expect("it is told before");
     assert!(sidecar.wait().await.success());
-    let last = sidecar
-        .logged(|line| line["message"] == "understudy has stopped")
-        .await;
+    let last = sidecar.logged(|line| line["message"] == "stopped").await;
     assert_eq!(last["cut_off"], 0);
 }
 

@@ -203,9 +203,7 @@ async fn a_drain_lets_the_call_under_way_finish() {
     );
     assert_eq!(client::ask(&mut idle, []).await, "");
     assert!(sidecar.wait().await.success());
-    let last = sidecar
-        .logged(|line| line["message"] == "understudy has stopped")
-        .await;
+    let last = sidecar.logged(|line| line["message"] == "stopped").await;
     assert_eq!(last["cut_off"], 0);
 }
 

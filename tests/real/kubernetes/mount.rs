@@ -134,7 +134,7 @@ impl Volumes {
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let line = soon("a line", lines.next_line()).await.expect("a pipe");
         let line = line.unwrap_or_default();
-        assert!(line.contains("understudy takes calls"), "{line}");
+        assert!(line.contains("listening"), "{line}");
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Running {
             child,

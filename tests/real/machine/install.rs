@@ -14,7 +14,7 @@ fn a_fresh_installation_runs_and_has_a_fallback_on_stage_until_there_is_an_app()
         assert_eq!(enabled, "enabled\nenabled\n");
         let status = machine.run("systemctl status understudy").await;
         assert!(
-            status.contains("Status: \"1 route: the app is on stage\""),
+            status.contains("Status: \"1 route, serving from app\""),
             "{status}"
         );
 
@@ -23,7 +23,7 @@ fn a_fresh_installation_runs_and_has_a_fallback_on_stage_until_there_is_an_app()
         let page = machine.read("/etc/understudy/fallback/voice.en.xml");
         assert_eq!(answer.text(), page);
         machine
-            .becomes("StatusText", "the fallback is on stage for webhooks")
+            .becomes("StatusText", "serving from fallback: webhooks")
             .await;
 
         let app = App::with_page(PAGE);
@@ -43,10 +43,10 @@ fn the_journal_knows_what_is_grave() {
             .run("journalctl --no-pager --output=cat --priority=warning -u understudy.service")
             .await;
         assert!(
-            warnings.contains("the app gave no good answer"),
+            warnings.contains("upstream response rejected"),
             "{warnings}"
         );
-        assert!(!warnings.contains("understudy takes calls"), "{warnings}");
+        assert!(!warnings.contains("listening"), "{warnings}");
         // The journal takes the priorities off.
         assert!(warnings.starts_with('{'), "{warnings}");
     });

@@ -19,7 +19,7 @@ fn a_reload_takes_up_a_good_configuration() {
         })
         .await;
         machine
-            .becomes("StatusText", "the fallback is on stage for all-there-is")
+            .becomes("StatusText", "serving from fallback: all-there-is")
             .await;
         assert_eq!(
             machine.property("MainPID").await,

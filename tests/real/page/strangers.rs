@@ -31,10 +31,7 @@ async fn hostile_names_do_no_harm() {
     }
     let browser = Browser::on(&sidecar).await;
     browser
-        .reads(
-            "#headline",
-            &["The fallback is on stage on 5 routes since "],
-        )
+        .reads("#headline", &["Serving from fallback on 5 routes since "])
         .await;
     let shown = browser
         .value("[...document.querySelectorAll('#routes th bdi')].map((name) => name.textContent)")
@@ -91,7 +88,7 @@ async fn beyond_loopback_it_asks_for_the_token_and_keeps_it_to_itself() {
     browser.click(&row("incoming-call")).await;
     browser.click("#drill button[type=submit]").await;
     browser
-        .reads("#headline", &["A rehearsal is on stage on incoming-call"])
+        .reads("#headline", &["A drill runs on incoming-call"])
         .await;
     let kept = browser
         .value("[localStorage.length, sessionStorage.length, document.cookie]")
@@ -117,10 +114,7 @@ async fn of_ten_thousand_routes_it_shows_those_in_trouble_and_finds_any() {
     sidecar.ask(Webhook::voice("/9876/x")).await;
     let browser = Browser::on(&sidecar).await;
     browser
-        .reads(
-            "#headline",
-            &["The fallback is on stage on route-9876 since "],
-        )
+        .reads("#headline", &["Serving from fallback on route-9876 since "])
         .await;
     browser
         .reads("#routes-shown", &["Showing 200 of 10,001; trouble first"])

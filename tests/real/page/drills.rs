@@ -1,4 +1,4 @@
-//! Rehearsals, begun and stopped on the page.
+//! Drills, started and stopped on the page.
 
 use fantoccini::key::Key;
 
@@ -7,7 +7,7 @@ use super::{CALM, PAGE, before, row};
 use crate::support::App;
 
 #[tokio::test]
-async fn a_rehearsal_is_started_and_stopped_by_the_keyboard_alone() {
+async fn a_drill_is_started_and_stopped_by_the_keyboard_alone() {
     if !installed() {
         return;
     }
@@ -35,17 +35,14 @@ async fn a_rehearsal_is_started_and_stopped_by_the_keyboard_alone() {
     browser.press(&[Key::Enter.into()]).await;
 
     browser
-        .reads(
-            "#headline",
-            &["A rehearsal is on stage on incoming-message"],
-        )
+        .reads("#headline", &["A drill runs on incoming-message"])
         .await;
     browser.sees("!document.querySelector('#drill').open").await;
     assert!(browser.has_focus(&row("incoming-message")).await);
     browser
         .reads(
             "#routes tr.drill .countdown",
-            &["4:", " left", "50 %", "0 of 0 calls struck"],
+            &["4:", " left", "50 %", "0 of 0 requests failed on purpose"],
         )
         .await;
     let on = [("route", "incoming-message")];
@@ -61,7 +58,7 @@ async fn a_rehearsal_is_started_and_stopped_by_the_keyboard_alone() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_rehearsal_is_shown_and_judging_touches_no_call() {
+async fn what_is_wrong_with_a_drill_is_shown_and_judging_touches_no_call() {
     if !installed() {
         return;
     }

@@ -1,5 +1,5 @@
-//! A drill on the road: a struck call never reaches the app, and is refused by what would refuse the app's own failure. And
-//! what can be rehearsed where.
+//! Drills: a request in which a drill injects a fault never reaches the app, and fails as it would by the app's own failure. And
+//! which drills a route can have.
 
 use std::fmt;
 use std::future::pending;
@@ -26,9 +26,9 @@ const BROKEN_OFF: &[u8] =
 const LOWER_CASE: &[u8] =
     br#"<?xml version="1.0" encoding="UTF-8"?><response><say>Thank you for calling.</say></response>"#;
 
-/// Why there is no rehearsal.
+/// Why a drill can't be started.
 #[derive(Clone, Debug)]
-pub enum NotRehearsed {
+pub enum DrillRefused {
     /// The route is only observed: nothing is ever replaced.
     Observed,
     /// Answers aren't judged, so a bad page is no failure.
@@ -39,12 +39,13 @@ pub enum NotRehearsed {
     BadPage(Kind, Box<twiml::Fault>),
 }
 
-/// Lets a drill strike the call, if one is on. A struck call takes a place on its route, but none at the app.
-pub(super) async fn play(run: &mut Run) -> Result<(), Cause> {
-    let Some(fault) = run.route.strike() else {
+/// Injects the fault of the route's drill, if one is on and chooses this request. The request takes a place on its route, but none
+/// at the app.
+pub(super) async fn inject_fault(run: &mut Run) -> Result<(), Cause> {
+    let Some(fault) = run.route.next_fault() else {
         return Ok(());
     };
-    run.struck = Some(fault);
+    run.injected = Some(fault);
     let _slot = Slot::on_route(&run.route);
     let kind = run.twiml_kind().await?;
     Err(match (fault, kind) {
@@ -88,8 +89,8 @@ fn bad_page(page: &'static [u8], rules: &Rules) -> Cause {
 }
 
 impl Run {
-    /// A drill has put the fallback on stage. It was good, unless the page had to stand in for a fallback URL.
-    pub(super) fn has_rehearsed(&self, kind: Kind, from_url: bool) {
+    /// Records that a drill was answered by the fallback; not where a document was sent because the fallback URL failed.
+    pub(super) fn record_drill_success(&self, kind: Kind, from_url: bool) {
         let has_url = self.route.settings.fallback.elsewhere(kind).is_some();
         if from_url == has_url {
             self.route.metrics.drill_succeeded();
@@ -102,26 +103,26 @@ impl Route {
     ///
     /// # Errors
     ///
-    /// Why it would rehearse nothing.
-    pub fn begin_drill(&self, plan: Plan) -> Result<Option<Progress>, NotRehearsed> {
-        self.can_rehearse(plan.fault)?;
+    /// Why it would show nothing.
+    pub fn begin_drill(&self, plan: Plan) -> Result<Option<Progress>, DrillRefused> {
+        self.can_drill(plan.fault)?;
         self.judge_pages()?;
         Ok(self.drill.begin(plan))
     }
 
-    pub(super) fn can_rehearse(&self, fault: drill::Fault) -> Result<(), NotRehearsed> {
+    pub(super) fn can_drill(&self, fault: drill::Fault) -> Result<(), DrillRefused> {
         let judges = self.settings.validate.is_some() && !self.kinds().is_empty();
         match self.settings.mode {
-            Mode::Observe => Err(NotRehearsed::Observed),
-            Mode::Enforce if fault.is_of_a_page() && !judges => Err(NotRehearsed::NotJudged),
+            Mode::Observe => Err(DrillRefused::Observed),
+            Mode::Enforce if fault.is_of_a_page() && !judges => Err(DrillRefused::NotJudged),
             Mode::Enforce => Ok(()),
         }
     }
 
-    /// What a drill has in store for a call, if one is on and strikes it.
-    fn strike(&self) -> Option<drill::Fault> {
+    /// The fault that a drill injects in the next request, if one is on and chooses it.
+    fn next_fault(&self) -> Option<drill::Fault> {
         match self.settings.mode {
-            Mode::Enforce => self.drill.strike(),
+            Mode::Enforce => self.drill.next_fault(),
             Mode::Observe => None,
         }
     }
@@ -131,14 +132,14 @@ impl Route {
     /// # Errors
     ///
     /// What is wrong with it.
-    pub fn judge_fallback(&self) -> Result<&'static [Kind], NotRehearsed> {
+    pub fn judge_fallback(&self) -> Result<&'static [Kind], DrillRefused> {
         match self.kinds() {
-            [] => Err(NotRehearsed::NoPage),
+            [] => Err(DrillRefused::NoPage),
             kinds => self.judge_pages().map(|()| kinds),
         }
     }
 
-    fn judge_pages(&self) -> Result<(), NotRehearsed> {
+    fn judge_pages(&self) -> Result<(), DrillRefused> {
         for &kind in self.kinds() {
             let page = self
                 .settings
@@ -150,7 +151,7 @@ impl Route {
                 Some("utf-8"),
                 &self.rules(kind).at(Strictness::Twilio),
             )
-            .map_err(|fault| NotRehearsed::BadPage(kind, fault.into()))?;
+            .map_err(|fault| DrillRefused::BadPage(kind, fault.into()))?;
         }
         Ok(())
     }
@@ -166,7 +167,7 @@ impl Route {
     }
 }
 
-impl fmt::Display for NotRehearsed {
+impl fmt::Display for DrillRefused {
     /// Why; what would be right.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -174,11 +175,11 @@ impl fmt::Display for NotRehearsed {
                 "its mode is observe, where nothing is ever replaced; drill it in mode enforce",
             ),
             Self::NotJudged => f.write_str(
-                "its answers are not judged, so a bad page is no failure there; \
+                "its responses are not validated, so a document that is not valid is not a failure there; \
                  drill it with deadline or status_5xx",
             ),
             Self::NoPage => f.write_str(
-                "its answers are no TwiML, so it has no fallback page; \
+                "its responses are not TwiML, so it has no fallback document; \
                  judge routes of kind voice, messaging or auto",
             ),
             Self::BadPage(kind, fault) => {
@@ -193,4 +194,4 @@ impl fmt::Display for NotRehearsed {
     }
 }
 
-impl std::error::Error for NotRehearsed {}
+impl std::error::Error for DrillRefused {}
