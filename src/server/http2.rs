@@ -24,6 +24,7 @@ use tracing::debug;
 
 use super::Settings;
 use super::connection::{CLOSING, HEAD_LIMIT};
+use super::control_frames::ControlFrameBudget;
 use super::watch::Watch;
 use super::wire::Wire;
 use super::worker::{Drain, Drained};
@@ -64,7 +65,8 @@ pub(super) async fn serve(
         let call = Call::begin(&counted);
         answer(request, Rc::clone(&exchange), Rc::clone(&peer), call)
     });
-    let connection = builder().serve_connection(TokioIo::new(Wire::new(stream, watch)), service);
+    let wire = Wire::new(stream, watch).bounding(&calls.control_frames);
+    let connection = builder().serve_connection(TokioIo::new(wire), service);
     let mut connection = pin!(connection);
     let mut drained = drain.begun();
     let mut closing = None;
@@ -141,6 +143,7 @@ struct Calls {
     /// When something last happened.
     since: Cell<Instant>,
     idle: Notify,
+    control_frames: Rc<ControlFrameBudget>,
 }
 
 impl Calls {
@@ -149,6 +152,7 @@ impl Calls {
             busy: Cell::new(0),
             since: Cell::new(Instant::now()),
             idle: Notify::new(),
+            control_frames: ControlFrameBudget::new(),
         }
     }
 
@@ -232,6 +236,10 @@ impl Body for Answering {
         } else {
             Whom::Client
         };
+        if let Poll::Ready(Some(Ok(frame))) = &frame {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            self.call.calls.control_frames.add_sent(length);
+        }
         self.call.waits_for(whom);
         frame
     }

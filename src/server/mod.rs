@@ -4,6 +4,7 @@
 //! crosses threads but atomics.
 
 mod connection;
+mod control_frames;
 mod handshake;
 mod http2;
 mod listener;

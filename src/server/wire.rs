@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use super::control_frames::{ControlFrameBudget, ControlFrameCounter};
 use super::watch::Watch;
 use crate::tls::Stream;
 
@@ -23,6 +24,8 @@ const LINGER_BYTES: usize = 1024 * 1024;
 pub(super) struct Wire {
     stream: Stream<TcpStream>,
     watch: Rc<Watch>,
+    /// For HTTP/2.
+    control_frames: Option<ControlFrameCounter>,
     lingering: Option<Lingering>,
 }
 
@@ -36,7 +39,30 @@ impl Wire {
         Self {
             stream,
             watch,
+            control_frames: None,
             lingering: None,
+        }
+    }
+
+    /// The same for HTTP/2, which may have so many control frames.
+    pub(super) fn bounding(self, budget: &Rc<ControlFrameBudget>) -> Self {
+        let counter = ControlFrameCounter::new(Rc::clone(budget));
+        Self {
+            control_frames: Some(counter),
+            ..self
+        }
+    }
+
+    /// What is wrong with these bytes that have just come, if there are too many of their kind.
+    fn excess(&mut self, bytes: &[u8]) -> Option<&'static str> {
+        if bytes.is_empty() {
+            None
+        } else if !self.watch.bytes_came(bytes.len()) {
+            Some("a body's framing without end")
+        } else {
+            let counter = self.control_frames.as_mut();
+            let exceeded = counter.is_some_and(|counter| counter.is_exceeded_by(bytes));
+            exceeded.then_some("too many control frames")
         }
     }
 
@@ -81,12 +107,13 @@ impl AsyncRead for Wire {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        let many = buf.filled().len() - before;
-        if many > 0 && !self.watch.bytes_came(many) {
-            let error = "a body's framing without end";
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+        match self.excess(&buf.filled()[before..]) {
+            Some(excess) => {
+                let error = io::Error::new(io::ErrorKind::InvalidData, excess);
+                Poll::Ready(Err(error))
+            }
+            None => Poll::Ready(Ok(())),
         }
-        Poll::Ready(Ok(()))
     }
 }
 

@@ -14,10 +14,12 @@ pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The types of frames.
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
+pub(crate) const PRIORITY: u8 = 2;
 pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
 pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
 
 /// Flags, of `PING` and of `HEADERS` and `DATA`.
 pub(crate) const ACK: u8 = 1;
@@ -106,33 +108,78 @@ impl Connection {
     }
 
     async fn read_end(&mut self, stream: u32) -> End {
-        loop {
-            let mut head = [0; 9];
-            if self.0.read_exact(&mut head).await.is_err() {
-                return End::Closed(0);
-            }
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-            let mut payload = vec![0; length as usize];
-            if self.0.read_exact(&mut payload).await.is_err() {
-                return End::Closed(0);
-            }
-            let on = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        while let Some(frame) = self.read_frame().await {
             let code = |at: usize| {
-                let bytes = payload[at..at + 4].try_into().expect("four bytes");
+                let bytes = frame.payload[at..at + 4].try_into().expect("four bytes");
                 u32::from_be_bytes(bytes)
             };
-            match head[3] {
+            match frame.kind {
                 // The status comes first; these are its places in the static table (RFC 7541, Appendix A).
-                HEADERS if on == stream => {
+                HEADERS if frame.stream == stream => {
                     let known = [200, 204, 206, 304, 400, 404, 500];
-                    let at = payload[0].wrapping_sub(0x88);
+                    let at = frame.payload[0].wrapping_sub(0x88);
                     let status = known.get(usize::from(at)).copied();
                     return End::Status(status.unwrap_or_default());
                 }
-                RST_STREAM if on == stream => return End::Reset(code(0)),
+                RST_STREAM if frame.stream == stream => return End::Reset(code(0)),
                 GOAWAY if code(4) != 0 => return End::Closed(code(4)),
                 _ => {}
             }
         }
+        End::Closed(0)
     }
+
+    /// The next frame, if the connection doesn't end before.
+    async fn read_frame(&mut self) -> Option<Frame> {
+        let mut head = [0; 9];
+        self.0.read_exact(&mut head).await.ok()?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        self.0.read_exact(&mut payload).await.ok()?;
+        Some(Frame {
+            kind: head[3],
+            flags: head[4],
+            stream: u32::from_be_bytes([head[5], head[6], head[7], head[8]]),
+            payload,
+        })
+    }
+
+    /// Sends these bytes again and again and takes what comes, until the connection ends.
+    pub(crate) async fn flood(&mut self, bytes: &[u8]) {
+        let (mut reader, mut writer) = tokio::io::split(&mut self.0);
+        let write = async { while writer.write_all(bytes).await.is_ok() {} };
+        let read = async {
+            let mut scratch = vec![0; 0x10000];
+            while matches!(reader.read(&mut scratch).await, Ok(1..)) {}
+        };
+        tokio::join!(write, read);
+    }
+
+    /// How many bytes of data come on a stream. For each frame of them the client says twice how much it has taken.
+    pub(crate) async fn take_all(&mut self, stream: u32) -> usize {
+        let mut taken = 0;
+        loop {
+            let frame = self.read_frame().await.expect("the connection is open");
+            if frame.kind != DATA {
+                continue;
+            }
+            let length = frame.payload.len();
+            taken += length;
+            if frame.flags & END_STREAM != 0 {
+                return taken;
+            }
+            let many = u32::try_from(length).expect("a short frame").to_be_bytes();
+            for on in [0, stream] {
+                self.send(&self::frame(WINDOW_UPDATE, 0, on, &many)).await;
+            }
+        }
+    }
+}
+
+/// A frame that came.
+struct Frame {
+    kind: u8,
+    flags: u8,
+    stream: u32,
+    payload: Vec<u8>,
 }

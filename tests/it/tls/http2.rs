@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
 use super::client;
-use super::frames::{PREFACE, frame};
+use super::frames::{self, PREFACE, frame};
 use super::left;
 use super::pki::Authority;
 use crate::support::{App, Script, Sidecar, Signal, millis, soon};
@@ -255,6 +255,74 @@ async fn floods_end_the_connection_and_nobody_elses_call() {
         assert_eq!((status, text.as_str()), (200, PAGE));
     }
     left(&sidecar, 1.0).await;
+}
+
+#[tokio::test]
+async fn control_frames_without_end_end_the_connection_also_behind_an_answer() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 99\r\n\r\nbegun";
+    let app = App::start(move |request| match request.path() {
+        "/voice/x" => Script::twiml(PAGE),
+        _ => Script::new().send(head).stall(),
+    });
+    let authority = Authority::new();
+    let sidecar = showing(&authority, &app, "workers = 1").await;
+    let mut healthy = connect(&authority, &sidecar).await;
+    let begun: [(&str, &[u8]); 4] = [
+        (":method", b"GET"),
+        (":scheme", b"https"),
+        (":authority", NAME.as_bytes()),
+        (":path", b"/pass/begun"),
+    ];
+    for control in [
+        frame(frames::PING, 0, 0, &[7; 8]),
+        frame(frames::PING, frames::ACK, 0, &[7; 8]),
+        frame(frames::WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]),
+        frame(frames::PRIORITY, 0, 1, &[0, 0, 0, 3, 1]),
+        frame(frames::SETTINGS, 0, 0, &[]),
+        frame(frames::DATA, 0, 1, &[]),
+        frame(0x55, 0, 0, &[]),
+        frame(0x55, 0, 0, &[7; 100]),
+    ] {
+        let mut flooded = frames::Connection::open(&authority, &sidecar, NAME).await;
+        let fields = frames::block(&begun);
+        let flags = frames::END_HEADERS | frames::END_STREAM;
+        flooded
+            .send(&frame(frames::HEADERS, flags, 1, &fields))
+            .await;
+        assert_eq!(flooded.end_of(1).await, frames::End::Status(200));
+        soon(
+            "the flooded connection's end",
+            flooded.flood(&control.repeat(1000)),
+        )
+        .await;
+        let (status, text, _) = healthy.ask(webhook("/voice/x")).await;
+        assert_eq!((status, text.as_str()), (200, PAGE));
+    }
+    left(&sidecar, 1.0).await;
+}
+
+#[tokio::test]
+async fn a_client_that_opens_its_window_byte_by_byte_gets_all_of_a_long_answer() {
+    const PIECES: usize = 8000;
+    let authority = Authority::new();
+    let chunks = "1\r\nx\r\n".repeat(PIECES) + "0\r\n\r\n";
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let app = App::start(move |_| Script::new().send(head.to_owned() + &chunks));
+    let sidecar = showing(&authority, &app, "workers = 1").await;
+    let fields: [(&str, &[u8]); 4] = [
+        (":method", b"GET"),
+        (":scheme", b"https"),
+        (":authority", NAME.as_bytes()),
+        (":path", b"/pass/long"),
+    ];
+    let mut connection = frames::Connection::open(&authority, &sidecar, NAME).await;
+    // SETTINGS_INITIAL_WINDOW_SIZE, so that most of the answer waits for the window.
+    let settings = frame(frames::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 100]);
+    let flags = frames::END_HEADERS | frames::END_STREAM;
+    let request = frame(frames::HEADERS, flags, 1, &frames::block(&fields));
+    connection.send(&[settings, request].concat()).await;
+    let taken = soon("the whole answer", connection.take_all(1)).await;
+    assert_eq!(taken, PIECES);
 }
 
 #[tokio::test]
