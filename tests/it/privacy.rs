@@ -198,7 +198,8 @@ signature = "report"
 name = "backed"
 path = "/backed/*"
 kind = "voice"
-fallback = { url = "http://OTHER/backup", budget = "300ms" }
+fallback = { url = "http://OTHER/backup", budget = "5s" }
+deadline = "7s"
 "#;
 
 /// A proxy that says as much as it ever does.
