@@ -98,7 +98,8 @@ fn fault(finding: Finding, page: &[u8], charset: Option<&str>, grammar: &Grammar
 }
 
 /// A document that is not well-formed, or has another root, has no other findings: Twilio looks no further either. Where both
-/// are so the root comes first: a document of another kind is rarely well-formed XML, and what is wrong with it as XML is no help.
+/// are so the root comes first: a document of another kind is rarely well-formed XML, and to say what is wrong with it as XML does
+/// not help.
 fn findings(page: &[u8], charset: Option<&str>, rules: &Rules) -> Vec<Finding> {
     let text = match Text::read(page, charset) {
         Ok(text) => text,

@@ -87,7 +87,7 @@ impl<'t> Inspector<'_, 't> {
             .map(Name::of)
     }
 
-    /// None for a name that is right on another element: that is no spelling mistake.
+    /// None for a name that is right on another element: it is not misspelt.
     fn nearest_attribute(&self, name: &str, element: u16) -> Option<Name> {
         if self.grammar.has_attribute(name) {
             return None;

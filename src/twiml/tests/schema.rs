@@ -394,7 +394,7 @@ fn the_kind_is_guessed_by_the_verbs() {
     assert_eq!(guess("<Response>"), None);
 }
 
-/// A set that Twilio may add to tomorrow is no reason to reject a document.
+/// A value outside a set that Twilio may add to tomorrow does not make a document fail.
 #[test]
 fn only_what_can_be_known_not_to_fit_is_an_error() {
     use super::grammar::Value;
