@@ -56,7 +56,7 @@ fn one_worker_that_stands_still_is_enough() {
             waitpid(worker, Some(WaitPidFlag::__WALL)).expect("it ends")
         });
         holds.recv().expect("it stands still");
-        machine.logged(&["an accept loop stands still"]).await;
+        machine.logged(&["a worker does not respond"]).await;
         is_started_anew(machine, &before).await;
         holder.join().expect("no panic");
     });

@@ -72,7 +72,9 @@ async fn while_nothing_changes_nothing_is_touched() {
     let sidecar = before(&app).start().await;
     sidecar.ask(Webhook::voice("/voice/broken")).await;
     let browser = Browser::on(&sidecar).await;
-    browser.reads("#failures tr", &["no well-formed XML"]).await;
+    browser
+        .reads("#failures tr", &["not well-formed XML"])
+        .await;
     browser.resize(1440, 500).await;
     browser
         .value("document.querySelector('#failures pre').focus()")
