@@ -71,7 +71,7 @@ impl Drop for Share<'_> {
 /// A request body on its way from the client. What has arrived is remembered, so that it can be sent a second time,
 /// and read for parameters.
 #[derive(Clone)]
-pub struct Upload(Rc<RefCell<State>>);
+pub struct RequestBody(Rc<RefCell<State>>);
 
 struct State {
     incoming: Incoming,
@@ -89,12 +89,12 @@ struct State {
     whole: bool,
     /// The last look found nothing: it is the client that we wait for.
     waiting: bool,
-    failure: Option<Failure>,
+    failure: Option<Error>,
 }
 
 /// Why a request body can't be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum Error {
     /// It is larger than `limit` bytes.
     TooLarge {
         /// The route's `max_request_body`.
@@ -108,7 +108,7 @@ pub enum Failure {
     OverBudget,
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge { limit } => write!(f, "the request body is over {limit} bytes"),
@@ -121,9 +121,9 @@ impl fmt::Display for Failure {
     }
 }
 
-impl StdError for Failure {}
+impl StdError for Error {}
 
-impl Upload {
+impl RequestBody {
     /// A body of at most `limit` bytes.
     pub fn new(incoming: Incoming, limit: u64) -> Self {
         let whole = incoming.is_end_stream();
@@ -152,12 +152,12 @@ impl Upload {
     ///
     /// # Errors
     ///
-    /// [`Failure::TooLarge`].
-    pub fn announced(&self) -> Result<(), Failure> {
+    /// [`Error::TooLarge`].
+    pub fn announced(&self) -> Result<(), Error> {
         let state = self.0.borrow();
         let limit = state.limit;
         if state.incoming.size_hint().lower() > limit {
-            return Err(Failure::TooLarge { limit });
+            return Err(Error::TooLarge { limit });
         }
         Ok(())
     }
@@ -197,7 +197,7 @@ impl Upload {
     }
 
     /// Why it can't be had, if so.
-    pub fn failure(&self) -> Option<Failure> {
+    pub fn failure(&self) -> Option<Error> {
         self.0.borrow().failure
     }
 
@@ -217,7 +217,7 @@ impl Upload {
     /// # Errors
     ///
     /// Why it can't be had.
-    pub async fn whole(&self, budget: &Budget) -> Result<Bytes, Failure> {
+    pub async fn whole(&self, budget: &Budget) -> Result<Bytes, Error> {
         let mut whole = BytesMut::new();
         let mut first = Bytes::new();
         let mut share = Share { budget, bytes: 0 };
@@ -226,7 +226,7 @@ impl Upload {
             let next = poll_fn(|cx| {
                 let next = self.0.borrow_mut().poll_arrival(cx);
                 if next.is_pending() && !share.grow_to(held) {
-                    let failure = self.0.borrow_mut().fail(Failure::OverBudget);
+                    let failure = self.0.borrow_mut().fail(Error::OverBudget);
                     return Poll::Ready(Some(Err(failure)));
                 }
                 next
@@ -257,7 +257,7 @@ impl Upload {
     /// # Errors
     ///
     /// Why the rest can't be had.
-    pub async fn read_rest(&self) -> Result<(), Failure> {
+    pub async fn read_rest(&self) -> Result<(), Error> {
         loop {
             match poll_fn(|cx| self.0.borrow_mut().poll_arrival(cx)).await {
                 Some(Ok(_)) => {}
@@ -268,10 +268,10 @@ impl Upload {
     }
 }
 
-impl fmt::Debug for Upload {
+impl fmt::Debug for RequestBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The bytes are a caller's data.
-        f.debug_struct("Upload")
+        f.debug_struct("RequestBody")
             .field("arrived", &self.arrived())
             .finish_non_exhaustive()
     }
@@ -279,7 +279,7 @@ impl fmt::Debug for Upload {
 
 impl State {
     /// The next bytes from the client.
-    fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+    fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         if let Some(failure) = self.failure {
             return Poll::Ready(Some(Err(failure)));
         }
@@ -300,7 +300,7 @@ impl State {
         Poll::Ready(None)
     }
 
-    fn arrive(&mut self, bytes: Bytes) -> Result<Bytes, Failure> {
+    fn arrive(&mut self, bytes: Bytes) -> Result<Bytes, Error> {
         if let Some(framing) = &self.framing {
             framing.add_content(bytes.len());
         }
@@ -309,7 +309,7 @@ impl State {
         }
         self.arrived += bytes.len() as u64;
         if self.arrived > self.limit {
-            return Err(self.fail(Failure::TooLarge { limit: self.limit }));
+            return Err(self.fail(Error::TooLarge { limit: self.limit }));
         }
         self.forgotten |= self.arrived > REMEMBERED as u64 || self.frames.len() == PIECES;
         if self.forgotten {
@@ -330,17 +330,17 @@ impl State {
         };
     }
 
-    fn fail(&mut self, failure: Failure) -> Failure {
+    fn fail(&mut self, failure: Error) -> Error {
         self.failure = Some(failure);
         failure
     }
 }
 
 /// Bad framing, or a client that left.
-fn cause(error: &hyper::Error) -> Failure {
+fn cause(error: &hyper::Error) -> Error {
     match io_kind(error) {
-        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Failure::Malformed,
-        _ => Failure::Left,
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Error::Malformed,
+        _ => Error::Left,
     }
 }
 
@@ -356,21 +356,21 @@ pub fn io_kind(error: &hyper::Error) -> Option<io::ErrorKind> {
     None
 }
 
-/// One sending of an [`Upload`]: what is remembered first, then what is still to come.
+/// One sending of an [`RequestBody`]: what is remembered first, then what is still to come.
 pub struct Sending {
-    upload: Upload,
+    upload: RequestBody,
     /// How many of the remembered frames have gone out.
     sent: usize,
 }
 
 impl Body for Sending {
     type Data = Bytes;
-    type Error = Failure;
+    type Error = Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let sent = self.sent;
         let next = {
             let state = &mut *self.upload.0.borrow_mut();

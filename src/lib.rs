@@ -3,13 +3,13 @@
 //! # The life of a call
 //!
 //! 1. [`server`] accepts a connection and reads a request's head; [`deadline`] starts.
-//! 2. [`exchange`] walks the road: `answer`, which never fails, around `attempt`, which may.
+//! 2. [`proxy`] walks the road: `answer`, which never fails, around `attempt`, which may.
 //! 3. [`route`] says which route the request belongs to, [`webhook`] what its own parameters say of it.
 //! 4. [`signature`] makes it a `Call`, which alone can be forwarded.
 //! 5. [`upstream`] forwards it to the app while its [`body`] arrives.
-//! 6. [`answer`] judges the head of what comes back, [`twiml`] its page: a `Twiml`, or a fault with its place.
+//! 6. [`response`] judges the head of what comes back, [`twiml`] its page: a `Twiml`, or a fault with its place.
 //! 7. [`fallback`] has the page for every failure.
-//! 8. [`outcome`] names how the call ended and why; [`metrics`] counts it, once; [`failures`] keeps the last.
+//! 8. [`failure`] names how the call ended and why; [`metrics`] counts it, once; [`recent_failures`] keeps the last.
 //!
 //! Beside the road: [`tls`] is what both sides show and trust, [`secret`] is never printed, [`breaker`] and [`drill`] say why a
 //! call may be answered without a try, [`admin`] shows and steers, [`config`] turns a file into every room's settings,
@@ -20,7 +20,7 @@
 
 pub mod server;
 
-pub mod exchange;
+pub mod proxy;
 
 pub mod route;
 
@@ -32,17 +32,17 @@ pub mod body;
 
 pub mod upstream;
 
-pub mod answer;
+pub mod response;
 
 pub mod twiml;
 
 pub mod fallback;
 
-pub mod outcome;
+pub mod failure;
 
 pub mod metrics;
 
-pub mod failures;
+pub mod recent_failures;
 
 // Beside the road.
 

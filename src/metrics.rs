@@ -1,7 +1,7 @@
 //! What Prometheus sees. Names are constants here and nowhere else; every series of a route exists at 0 from the start, since
 //! `increase()` never sees a counter that appears at 1.
 //!
-//! [`Tally`] counts each call once, whatever becomes of it.
+//! [`RequestRecord`] counts each call once, whatever becomes of it.
 
 mod families;
 
@@ -18,11 +18,11 @@ use tokio::time::Instant;
 
 use families::{Families, GOOD, counters, gauge, gauges, kept};
 
-use crate::failures::now;
+use crate::failure::{Outcome, Reason};
 use crate::log::{self, Access};
-use crate::outcome::{Outcome, Reason};
+use crate::recent_failures::now;
 use crate::signature;
-use crate::upstream::Census;
+use crate::upstream::ConnectionStats;
 
 const REQUESTS: &str = "understudy_requests_total";
 const FALLBACKS: &str = "understudy_fallback_activations_total";
@@ -64,7 +64,7 @@ pub struct Metrics {
     registry: Registry,
     families: Families,
     routes: Mutex<HashMap<String, Arc<RouteMetrics>>>,
-    census: Arc<Census>,
+    census: Arc<ConnectionStats>,
     /// Client connections that are open.
     pub client_connections: IntGauge,
     /// What each route is for, as configured now.
@@ -109,7 +109,7 @@ pub struct RouteMetrics {
 
 impl Metrics {
     /// The series of a new process, none of any route yet.
-    pub fn new(census: Arc<Census>) -> Arc<Self> {
+    pub fn new(census: Arc<ConnectionStats>) -> Arc<Self> {
         let registry = Registry::new();
         let metrics = Self {
             families: Families::new(&registry),
@@ -300,8 +300,8 @@ impl RouteMetrics {
     }
 
     /// Begins to count a call.
-    pub fn begin(self: &Arc<Self>) -> Tally {
-        Tally {
+    pub fn begin(self: &Arc<Self>) -> RequestRecord {
+        RequestRecord {
             route: Arc::clone(self),
             began: Instant::now(),
             counted: false,
@@ -340,11 +340,11 @@ impl RouteMetrics {
     }
 
     /// A signature was checked.
-    pub fn checked(&self, found: Result<(), signature::Fault>) {
+    pub fn checked(&self, found: Result<(), signature::Error>) {
         let at = match found {
             Ok(()) => 0,
-            Err(signature::Fault::Invalid) => 1,
-            Err(signature::Fault::Missing) => 2,
+            Err(signature::Error::Invalid) => 1,
+            Err(signature::Error::Missing) => 2,
         };
         self.signatures[at].inc();
     }
@@ -363,7 +363,7 @@ impl RouteMetrics {
 /// Counts one call. Dropped before it was told an outcome, it counts the call as abandoned: hyper drops a call's future when
 /// the client leaves.
 #[must_use = "a call is counted when its tally ends"]
-pub struct Tally {
+pub struct RequestRecord {
     route: Arc<RouteMetrics>,
     began: Instant,
     counted: bool,
@@ -371,7 +371,7 @@ pub struct Tally {
     pub access: Option<Box<Access>>,
 }
 
-impl Tally {
+impl RequestRecord {
     /// The call ended so.
     pub fn finish(mut self, outcome: Outcome) {
         self.count(outcome);
@@ -396,7 +396,7 @@ impl Tally {
     }
 }
 
-impl Drop for Tally {
+impl Drop for RequestRecord {
     fn drop(&mut self) {
         if !self.counted {
             self.count(Outcome::Abandoned);

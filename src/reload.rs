@@ -19,8 +19,8 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use crate::config::{AdminExposed, Config, Errors, SourceFile, check_admin_socket};
-use crate::exchange::{Shared, Site};
-use crate::failures::now;
+use crate::proxy::{SharedState, Snapshot};
+use crate::recent_failures::now;
 use crate::server::Settings;
 use crate::tls;
 
@@ -39,9 +39,9 @@ type Request = Box<dyn FnOnce(&mut Reloading) + Send>;
 /// What can be reloaded; the thread's own.
 struct Reloading {
     path: Option<PathBuf>,
-    site: Arc<ArcSwap<Site>>,
+    site: Arc<ArcSwap<Snapshot>>,
     settings: Arc<ArcSwap<Settings>>,
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     /// Where the admin listener is in fact.
     admin_address: SocketAddr,
     /// The files as the last try found them.
@@ -107,9 +107,9 @@ impl Reloader {
     pub fn start(
         path: Option<PathBuf>,
         files: Vec<SourceFile>,
-        site: Arc<ArcSwap<Site>>,
+        site: Arc<ArcSwap<Snapshot>>,
         settings: Arc<ArcSwap<Settings>>,
-        shared: Arc<Shared>,
+        shared: Arc<SharedState>,
         admin_address: SocketAddr,
     ) -> io::Result<Arc<Self>> {
         let last = Arc::new(ArcSwap::from_pointee(Last {
@@ -265,7 +265,7 @@ impl Reloading {
         for note in &config.notes {
             warn!(note = %note, "configuration note");
         }
-        let site = Site::new(config.site, &self.shared, Some(&self.site.load()));
+        let site = Snapshot::new(config.site, &self.shared, Some(&self.site.load()));
         self.site.store(Arc::new(site));
         let now = self.settings.load_full();
         self.settings.store(Arc::new(Settings {
@@ -317,8 +317,8 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_an_error_and_later_requests_are_served() {
         let config = Config::for_upstream("http://127.0.0.1:1", None, None).expect("good");
-        let shared = Shared::new();
-        let site = ArcSwap::from_pointee(Site::new(config.site, &shared, None));
+        let shared = SharedState::new();
+        let site = ArcSwap::from_pointee(Snapshot::new(config.site, &shared, None));
         let admin = config.server.admin;
         let settings = ArcSwap::from_pointee(config.server);
         let reloader = Reloader::start(

@@ -1,4 +1,4 @@
-//! Whether a request comes from Twilio; makes the [`Call`] that alone can be forwarded.
+//! Whether a request comes from Twilio; makes the [`VerifiedRequest`] that alone can be forwarded.
 //!
 //! Twilio signs the URL that it asks for and, if it sends a form, every parameter of it; of any other body the URL holds the
 //! hash (<https://www.twilio.com/docs/usage/security#validating-requests>). Which spelling of the URL it has signed can't be
@@ -38,12 +38,12 @@ const WORK: usize = 4 << 20;
 
 /// A request that may go to the app: its sender was checked, or expressly not.
 #[derive(Debug)]
-pub struct Call<B> {
+pub struct VerifiedRequest<B> {
     head: request::Parts,
     body: B,
 }
 
-impl<B> Call<B> {
+impl<B> VerifiedRequest<B> {
     /// The request's head and body.
     pub fn into_parts(self) -> (request::Parts, B) {
         (self.head, self.body)
@@ -76,7 +76,7 @@ pub enum Severity {
 #[derive(Debug)]
 pub enum Admission<'p, B> {
     /// It may go on.
-    Call(Call<B>),
+    VerifiedRequest(VerifiedRequest<B>),
     /// It is to be checked first, and its body read for that.
     ToCheck(Unchecked<'p, B>),
 }
@@ -134,7 +134,7 @@ pub struct SecretUse {
 
 /// Why a request isn't known to be Twilio's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum Error {
     /// It has no signature.
     Missing,
     /// No token makes its signature of it.
@@ -178,7 +178,7 @@ impl Policy {
     /// The call, if nothing is asked of the request.
     pub fn admit<B>(&self, head: request::Parts, body: B) -> Admission<'_, B> {
         let (verifier, enforce) = match self {
-            Self::Off => return Admission::Call(Call { head, body }),
+            Self::Off => return Admission::VerifiedRequest(VerifiedRequest { head, body }),
             Self::Report(verifier) => (verifier, false),
             Self::Enforce(verifier) => (verifier, true),
         };
@@ -196,8 +196,8 @@ impl<B> Unchecked<'_, B> {
     ///
     /// # Errors
     ///
-    /// [`Fault`].
-    pub fn check_head(&self) -> Result<(), Fault> {
+    /// [`Error`].
+    pub fn check_head(&self) -> Result<(), Error> {
         Claim::of(&self.head.headers).map(drop)
     }
 
@@ -205,8 +205,8 @@ impl<B> Unchecked<'_, B> {
     ///
     /// # Errors
     ///
-    /// [`Fault`].
-    pub fn verify(&self, whole: &[u8]) -> Result<(), Fault> {
+    /// [`Error`].
+    pub fn verify(&self, whole: &[u8]) -> Result<(), Error> {
         self.verifier.verify(&self.head, whole)
     }
 
@@ -215,7 +215,7 @@ impl<B> Unchecked<'_, B> {
     /// # Errors
     ///
     /// What was found.
-    pub fn conclude(self, found: Result<(), Fault>) -> Result<Call<B>, Fault> {
+    pub fn conclude(self, found: Result<(), Error>) -> Result<VerifiedRequest<B>, Error> {
         let Self {
             enforce,
             head,
@@ -224,7 +224,7 @@ impl<B> Unchecked<'_, B> {
         } = self;
         match found {
             Err(fault) if enforce => Err(fault),
-            Err(_) | Ok(()) => Ok(Call { head, body }),
+            Err(_) | Ok(()) => Ok(VerifiedRequest { head, body }),
         }
     }
 }
@@ -249,8 +249,8 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// [`Fault`].
-    pub fn verify(&self, head: &request::Parts, body: &[u8]) -> Result<(), Fault> {
+    /// [`Error`].
+    pub fn verify(&self, head: &request::Parts, body: &[u8]) -> Result<(), Error> {
         let Claim {
             signature,
             algorithm,
@@ -258,7 +258,7 @@ impl Verifier {
         } = Claim::of(&head.headers)?;
         let query = head.uri.query().unwrap_or_default().as_bytes();
         let form = if is_form(&head.headers) { body } else { b"" };
-        let signed = Signed::of(form).ok_or(Fault::Invalid)?;
+        let signed = Signed::of(form).ok_or(Error::Invalid)?;
         let json = if form.is_empty() { body } else { b"" };
         let account = account(query, form, json)?;
         let signer = match algorithm {
@@ -267,7 +267,7 @@ impl Verifier {
         };
         let token = self.token_of(head, &signed, signer, &signature);
         let token = token.filter(|_| is_body_of(query, body, form.is_empty()));
-        let token = token.ok_or(Fault::Invalid)?;
+        let token = token.ok_or(Error::Invalid)?;
         if token.note_match() {
             info!(
                 secret = token.name(),
@@ -324,8 +324,8 @@ struct Claim<'h> {
 }
 
 impl<'h> Claim<'h> {
-    fn of(headers: &'h HeaderMap) -> Result<Self, Fault> {
-        let signature = one(headers, FIELD)?.ok_or(Fault::Missing)?;
+    fn of(headers: &'h HeaderMap) -> Result<Self, Error> {
+        let signature = one(headers, FIELD)?.ok_or(Error::Missing)?;
         let settings = one(headers, SETTINGS_FIELD)?.unwrap_or_default();
         let (algorithm, key) = settings_of(settings)?;
         let signature = Signature::decode(signature, algorithm)?;
@@ -338,11 +338,11 @@ impl<'h> Claim<'h> {
 }
 
 /// The value of a field that a request has at most once: of several, the app may read another than we.
-fn one<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h [u8]>, Fault> {
+fn one<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h [u8]>, Error> {
     let mut fields = headers.get_all(name).iter();
     let field = fields.next().map(http::HeaderValue::as_bytes);
     match fields.next() {
-        Some(_) => Err(Fault::Invalid),
+        Some(_) => Err(Error::Invalid),
         None => Ok(field),
     }
 }
@@ -353,8 +353,8 @@ fn one<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h [u8]>, Fault
 ///
 /// # Errors
 ///
-/// [`Fault::Invalid`] for an algorithm that isn't known.
-fn settings_of(settings: &[u8]) -> Result<(Algorithm, &[u8]), Fault> {
+/// [`Error::Invalid`] for an algorithm that isn't known.
+fn settings_of(settings: &[u8]) -> Result<(Algorithm, &[u8]), Error> {
     let value = |name: &[u8]| {
         let parts = settings.split(|byte| *byte == b',');
         let mut values = parts.filter_map(|part| {
@@ -365,7 +365,7 @@ fn settings_of(settings: &[u8]) -> Result<(Algorithm, &[u8]), Fault> {
     };
     let algorithm = match value(b"algorithm") {
         None => Algorithm::HmacSha1,
-        Some(name) => Algorithm::of(name).ok_or(Fault::Invalid)?,
+        Some(name) => Algorithm::of(name).ok_or(Error::Invalid)?,
     };
     Ok((algorithm, value(b"key").unwrap_or_default()))
 }
@@ -377,7 +377,7 @@ struct Signature {
 }
 
 impl Signature {
-    fn decode(base64: &[u8], algorithm: Algorithm) -> Result<Self, Fault> {
+    fn decode(base64: &[u8], algorithm: Algorithm) -> Result<Self, Error> {
         // One byte more than needed shows what is too long.
         let mut bytes = [0; 33];
         let length = match algorithm {
@@ -387,7 +387,7 @@ impl Signature {
         let decoded = STANDARD.decode_slice(base64, &mut bytes[..=length]);
         match decoded {
             Ok(many) if many == length => Ok(Self { bytes, length }),
-            Ok(_) | Err(_) => Err(Fault::Invalid),
+            Ok(_) | Err(_) => Err(Error::Invalid),
         }
     }
 
@@ -413,8 +413,8 @@ fn is_form(headers: &HeaderMap) -> bool {
 ///
 /// # Errors
 ///
-/// [`Fault::Invalid`] if it names several: the token of one must not open what the app reads as another's.
-fn account(query: &[u8], form: &[u8], json: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+/// [`Error::Invalid`] if it names several: the token of one must not open what the app reads as another's.
+fn account(query: &[u8], form: &[u8], json: &[u8]) -> Result<Option<Vec<u8>>, Error> {
     let named = |part| Parameters::of(part).values(ACCOUNT);
     let all = named(query).chain(named(form)).chain(json::accounts(json));
     let mut account = None;
@@ -422,7 +422,7 @@ fn account(query: &[u8], form: &[u8], json: &[u8]) -> Result<Option<Vec<u8>>, Fa
         match &account {
             None => account = Some(value),
             Some(known) if *known == value => {}
-            Some(_) => return Err(Fault::Invalid),
+            Some(_) => return Err(Error::Invalid),
         }
     }
     Ok(account)
@@ -449,7 +449,7 @@ fn is_hex_of(hex: &[u8], bytes: &[u8]) -> bool {
             .all(|(own, value)| digit(value) == Some(own.to_ascii_lowercase().into()))
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Missing => "the request has no X-Twilio-Signature",
@@ -458,7 +458,7 @@ impl fmt::Display for Fault {
     }
 }
 
-impl StdError for Fault {}
+impl StdError for Error {}
 
 #[cfg(test)]
 mod tests {
@@ -471,7 +471,7 @@ mod tests {
         "RKMOC9KuKs/YeXA7LAD4TQOY9Eg=",
     );
 
-    fn verified(target: &str, fields: &[(&str, &str)], body: &str) -> Result<(), Fault> {
+    fn verified(target: &str, fields: &[(&str, &str)], body: &str) -> Result<(), Error> {
         let tokens = Tokens::parse(b"*=12345").expect("a token");
         let verifier = Verifier::new("https://a.example", tokens);
         let request = Request::builder().method("POST").uri(target);
@@ -503,7 +503,7 @@ mod tests {
         ] {
             assert_eq!(
                 verified(target, fields, body),
-                Err(Fault::Invalid),
+                Err(Error::Invalid),
                 "{fields:?} {body}"
             );
         }
@@ -518,7 +518,7 @@ mod tests {
         for fields in [&[signed][..], &[signed, json], &[signed, form, json]] {
             assert_eq!(
                 verified("/v", fields, "a=b"),
-                Err(Fault::Invalid),
+                Err(Error::Invalid),
                 "{fields:?}"
             );
         }
@@ -526,7 +526,7 @@ mod tests {
 
     #[test]
     fn a_request_has_one_signature_of_twenty_bytes() {
-        assert_eq!(verified("/v", &[], ""), Err(Fault::Missing));
+        assert_eq!(verified("/v", &[], ""), Err(Error::Missing));
         let good = (FIELD, "sOy79tU3lO3tBWaZN59UaqyJrdY=");
         let zeros = "AAAAAAAAAAAAAAAAAAAAAAAAAAA=";
         for fields in [
@@ -540,7 +540,7 @@ mod tests {
         ] {
             assert_eq!(
                 verified("/v", fields, ""),
-                Err(Fault::Invalid),
+                Err(Error::Invalid),
                 "{fields:?}"
             );
         }
@@ -558,7 +558,7 @@ mod tests {
         let (head, ()) = request.body(()).expect("a request").into_parts();
         let form = format!("a={}", "x".repeat(1 << 20));
         let began = std::time::Instant::now();
-        assert_eq!(verifier.verify(&head, form.as_bytes()), Err(Fault::Invalid));
+        assert_eq!(verifier.verify(&head, form.as_bytes()), Err(Error::Invalid));
         // One spelling with every token: 8 MiB, not the 128 MiB of all sixteen. Even without optimisation that is quick.
         assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
     }

@@ -3,7 +3,7 @@
 //! Files are not read here and no socket is opened: bytes in PEM become an [`Identity`] or a [`Trust`], these become a [`Client`]
 //! or a [`Server`], and either makes a [`Stream`] of any stream. Keys are held in a type that can't be printed.
 
-mod fault;
+mod error;
 mod identity;
 mod server;
 mod stream;
@@ -20,7 +20,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
-pub use fault::Fault;
+pub use error::Error;
 pub use identity::{Identity, Unfit};
 pub use rustls::pki_types::ServerName;
 pub use server::{Protocol, Server};
@@ -121,13 +121,13 @@ impl Client {
     /// # Errors
     ///
     /// Why that failed.
-    pub async fn connect<S>(&self, stream: S) -> Result<Stream<S>, Fault>
+    pub async fn connect<S>(&self, stream: S) -> Result<Stream<S>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let connector = TlsConnector::from(Arc::clone(&self.config));
         let connected = connector.connect(self.name.clone(), stream).await;
-        connected.map(Stream::secure).map_err(Fault::of)
+        connected.map(Stream::secure).map_err(Error::of)
     }
 
     /// What we show of ourselves, if anything.

@@ -23,8 +23,8 @@ use tracing::info;
 
 use super::{Admin, Answer, json_answer, not_allowed, refused};
 use crate::drill::{Invalid, Plan, Progress};
-use crate::exchange::{DrillRefused, Route, Site};
-use crate::failures::now;
+use crate::proxy::{DrillRefused, Route, Snapshot};
+use crate::recent_failures::now;
 
 /// Below it stands each route's drill.
 pub(super) const PATH: &str = "/api/drills/";
@@ -42,7 +42,7 @@ const EXAMPLE: &str = r#"{"for":"5m","fault":"status_5xx","percent":10}"#;
 const NAMED: usize = 20;
 
 /// The drills that are on.
-pub(super) fn list(site: &Site) -> Value {
+pub(super) fn list(site: &Snapshot) -> Value {
     let drills = site.all_routes().map(|route| shown(route));
     let drills: Vec<_> = drills.filter(|drill| !drill.is_null()).collect();
     json!({ "drills": drills })
@@ -100,7 +100,7 @@ impl Admin {
     }
 }
 
-fn route(site: &Site, name: String) -> Result<&Arc<Route>, Refused> {
+fn route(site: &Snapshot, name: String) -> Result<&Arc<Route>, Refused> {
     site.named(&name).ok_or_else(|| {
         let known = site.all_routes().map(|route| route.settings.name.clone());
         Refused::UnknownRoute {

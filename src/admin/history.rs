@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::failure::Outcome;
 use crate::metrics::RouteMetrics;
-use crate::outcome::Outcome;
 
 /// How long a slot is.
 pub(super) const SLOT: Duration = Duration::from_secs(10);
@@ -192,7 +192,7 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use crate::exchange::Shared;
+    use crate::proxy::SharedState;
 
     /// One route of a process.
     struct Watched {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     impl Watched {
-        fn new(name: &'static str, shared: &Shared) -> Self {
+        fn new(name: &'static str, shared: &SharedState) -> Self {
             Self {
                 name,
                 metrics: shared.metrics.route(name),
@@ -211,7 +211,7 @@ mod tests {
         }
 
         /// The same history after a reload that leaves only this route.
-        fn renamed(self, name: &'static str, shared: &Shared) -> Self {
+        fn renamed(self, name: &'static str, shared: &SharedState) -> Self {
             Self {
                 history: self.history,
                 ..Self::new(name, shared)
@@ -245,7 +245,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_running_slot_is_there_at_once_and_moves_back_with_time() {
-        let mut voice = Watched::new("voice", &Shared::new());
+        let mut voice = Watched::new("voice", &SharedState::new());
         assert_eq!(voice.shown(), []);
         voice.call(Outcome::Upstream, 3);
         voice.call(Outcome::Fallback, 1);
@@ -260,7 +260,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_over_ten_minutes_old_is_forgotten_with_the_room_it_took() {
-        let mut voice = Watched::new("voice", &Shared::new());
+        let mut voice = Watched::new("voice", &SharedState::new());
         voice.call(Outcome::Observed, 5);
         voice.pass(SLOTS - 1).await;
         assert_eq!(voice.shown(), [(SLOTS - 1, 5, 5)]);
@@ -272,7 +272,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_survives_a_reload_for_a_route_of_the_same_name() {
-        let shared = Shared::new();
+        let shared = SharedState::new();
         let mut route = Watched::new("voice", &shared);
         route.call(Outcome::Upstream, 2);
         route.pass(1).await;

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::history::{History, Minutes};
 use crate::breaker::State;
-use crate::exchange::{Mode, Route, Site};
-use crate::failures::Last;
+use crate::proxy::{Mode, Route, Snapshot};
+use crate::recent_failures::Last;
 
 /// How many routes in trouble are named.
 const NAMED: usize = 3;
@@ -45,7 +45,7 @@ enum Rank {
 }
 
 impl<'s> Standing<'s> {
-    pub(super) fn of(route: &'s Route, site: &Site, history: &History) -> Self {
+    pub(super) fn of(route: &'s Route, site: &Snapshot, history: &History) -> Self {
         let name = &route.settings.name;
         Self {
             route,
@@ -101,7 +101,7 @@ pub(super) fn sort(standings: &mut [Standing<'_>]) {
 }
 
 /// All routes in a few numbers, and the first of those in trouble.
-pub(super) fn document(standings: &[Standing<'_>], site: &Site) -> Value {
+pub(super) fn document(standings: &[Standing<'_>], site: &Snapshot) -> Value {
     let many = |stage| standings.iter().filter(|one| one.stage == stage).count();
     let observed = |one: &&Standing<'_>| one.route.settings.mode == Mode::Observe;
     let off = |one: &&Standing<'_>| one.stage < Stage::App;

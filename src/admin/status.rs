@@ -22,15 +22,15 @@ use super::drills;
 use super::history::{History, Minutes};
 use super::stage::{self, Standing};
 use super::view::View;
-use crate::exchange::Site;
-use crate::failures::now;
+use crate::failure::{Outcome, Reason};
 use crate::metrics;
-use crate::outcome::{Outcome, Reason};
+use crate::proxy::Snapshot;
+use crate::recent_failures::now;
 use crate::reload::Reloader;
 
 /// What the document is made of.
 pub(super) struct Sources<'s> {
-    pub(super) site: &'s Site,
+    pub(super) site: &'s Snapshot,
     pub(super) reloader: &'s Reloader,
     pub(super) history: &'s History,
     /// Whether calls are taken.
@@ -75,7 +75,7 @@ pub(super) fn of(sources: &Sources<'_>, view: &View) -> Value {
     })
 }
 
-fn upstream(site: &Site) -> Value {
+fn upstream(site: &Snapshot) -> Value {
     let (settings, census) = (&site.upstream.settings, &site.upstream.census);
     let scheme = if settings.tls.is_some() {
         "https"
@@ -88,7 +88,7 @@ fn upstream(site: &Site) -> Value {
     })
 }
 
-fn signature(site: &Site) -> Option<Value> {
+fn signature(site: &Snapshot) -> Option<Value> {
     let secrets = site
         .all_routes()
         .find_map(|route| route.settings.signature.secrets())?;

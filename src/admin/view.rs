@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::exchange::Route;
+use crate::proxy::Route;
 
 /// What is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

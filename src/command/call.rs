@@ -1,7 +1,7 @@
 //! `understudy call`: sends one webhook as Twilio would, signed if there is a token or a SharedKey, and judges the answer as Twilio would: useful
 //! before there is any proxy.
 
-use std::error::Error;
+use std::error::Error as _;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -12,17 +12,17 @@ use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use form_urlencoded::Serializer;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderName, Request, response};
+use http::{HeaderName, Request};
 use http_body_util::Full;
 use tokio::time::{Instant, timeout};
 
-use crate::answer::{self, Plan, Terms};
 use crate::config::{Config, Errors};
-use crate::outcome::Cause;
+use crate::failure::Failure;
+use crate::response::{self, Disposition, Expectations};
 use crate::secret::Secret;
 use crate::signature::{self, Algorithm};
 use crate::twiml::{Kind, Level, Rules, Strictness, judge};
-use crate::upstream::{Census, Upstream};
+use crate::upstream::{ConnectionStats, Upstream};
 
 /// Twilio's own patience (error 11205).
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -95,13 +95,13 @@ fn parameter(text: &str) -> Result<(String, String), &'static str> {
 
 /// Why nothing could be asked.
 #[derive(Debug)]
-enum Failure {
+enum Error {
     Url(Errors),
     Target,
     Runtime(io::Error),
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             // It speaks of the argument as `run` calls it.
@@ -117,7 +117,7 @@ impl fmt::Display for Failure {
 /// What came of a call.
 struct Answered {
     took: Duration,
-    answer: Result<(response::Parts, Bytes), Cause>,
+    answer: Result<(http::response::Parts, Bytes), Failure>,
 }
 
 /// Sends the webhook; what came of it goes to `out`, why nothing could to `err`. Whether Twilio would act on it is the status.
@@ -139,13 +139,13 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> E
     }
 }
 
-fn asked(arguments: &Arguments) -> Result<Answered, Failure> {
+fn asked(arguments: &Arguments) -> Result<Answered, Error> {
     let url = arguments.url.split('#').next().unwrap_or_default();
     let path = url.find("://").map_or(0, |at| at + 3);
     let path = url[path..]
         .find(['/', '?'])
         .map_or(url.len(), |at| path + at);
-    let config = Config::for_upstream(&url[..path], None, None).map_err(Failure::Url)?;
+    let config = Config::for_upstream(&url[..path], None, None).map_err(Error::Url)?;
     let mut settings = config.site.upstream;
     settings.connect_timeout = CONNECT;
     let target = if url[path..].starts_with('/') {
@@ -153,17 +153,19 @@ fn asked(arguments: &Arguments) -> Result<Answered, Failure> {
     } else {
         format!("/{}", &url[path..])
     };
-    let request = request(arguments, url, &target).ok_or(Failure::Target)?;
+    let request = request(arguments, url, &target).ok_or(Error::Target)?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(Failure::Runtime)?;
-    let upstream = Upstream::new(settings, Arc::new(Census::default()));
+        .map_err(Error::Runtime)?;
+    let upstream = Upstream::new(settings, Arc::new(ConnectionStats::default()));
     Ok(runtime.block_on(async {
         let began = Instant::now();
         let answer = timeout(PATIENCE, upstream.ask(request, LIMIT)).await;
-        let answer = answer.map_or(Err(Cause::Deadline), |answer| answer.map_err(Cause::from));
+        let answer = answer.map_or(Err(Failure::Deadline), |answer| {
+            answer.map_err(Failure::from)
+        });
         Answered {
             took: began.elapsed(),
             answer,
@@ -272,35 +274,37 @@ fn told(answered: &Answered, kind: Kind) -> (Vec<String>, bool) {
     (lines, good)
 }
 
-fn judged(head: &response::Parts, page: &Bytes, kind: Kind) -> (Vec<String>, bool) {
-    let terms = Terms {
+fn judged(head: &http::response::Parts, page: &Bytes, kind: Kind) -> (Vec<String>, bool) {
+    let terms = Expectations {
         kind,
         strictness: Some(Strictness::Twilio),
         pass_status: &[],
         conditional: false,
     };
-    let plan = match answer::plan(head, terms) {
+    let plan = match response::plan(head, terms) {
         Ok(plan) => plan,
         // What has no body needs no type.
-        Err(answer::Unfit::ContentType) if page.is_empty() => return empty(kind),
+        Err(response::Error::ContentType) if page.is_empty() => return empty(kind),
         Err(unfit) => return (vec![error(&unfit.into())], false),
     };
-    if page.is_empty() && plan != Plan::AsItIs {
+    if page.is_empty() && plan != Disposition::AsItIs {
         return empty(kind);
     }
     match plan {
-        Plan::AsItIs => (vec!["Twilio takes it as it is".to_owned()], true),
-        Plan::Stream => (vec!["Twilio plays it".to_owned()], true),
-        Plan::Body(_) => (vec!["Twilio takes it as plain text".to_owned()], true),
-        Plan::Judge { charset, .. } => match answer::decoded(&head.headers, page.clone(), LIMIT) {
-            Ok((page, _)) => findings(&page, charset.as_deref(), kind),
-            Err(unfit) => (vec![error(&unfit.into())], false),
-        },
+        Disposition::AsItIs => (vec!["Twilio takes it as it is".to_owned()], true),
+        Disposition::Stream => (vec!["Twilio plays it".to_owned()], true),
+        Disposition::Body(_) => (vec!["Twilio takes it as plain text".to_owned()], true),
+        Disposition::Judge { charset, .. } => {
+            match response::decoded(&head.headers, page.clone(), LIMIT) {
+                Ok((page, _)) => findings(&page, charset.as_deref(), kind),
+                Err(unfit) => (vec![error(&unfit.into())], false),
+            }
+        }
     }
 }
 
 fn empty(kind: Kind) -> (Vec<String>, bool) {
-    match answer::accept_empty(kind, Some(Strictness::Twilio)) {
+    match response::accept_empty(kind, Some(Strictness::Twilio)) {
         Ok(code) => {
             let code = code.map(|code| format!("[{code}]")).unwrap_or_default();
             let line = format!("warning{code} the response has no body: Twilio sends no message");
@@ -337,7 +341,7 @@ fn findings(page: &[u8], charset: Option<&str>, kind: Kind) -> (Vec<String>, boo
 }
 
 /// A cause in one line, with Twilio's code.
-fn error(cause: &Cause) -> String {
+fn error(cause: &Failure) -> String {
     let code = cause
         .twilio_code()
         .map(|code| format!("[{code}]"))

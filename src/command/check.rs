@@ -8,7 +8,7 @@ use humantime::format_duration;
 
 use super::EX_CONFIG;
 use crate::config::Config;
-use crate::exchange::RouteSettings;
+use crate::proxy::RouteSettings;
 
 /// Checks the configuration at this path. What is good is summed up on `out`; what is wrong or needless goes to `err`, one
 /// line each. A reader that has gone away takes nothing from the verdict.

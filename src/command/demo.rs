@@ -23,7 +23,7 @@ use self::program::Fault;
 use self::table::{Counted, Row, Table};
 use super::run::Instance;
 use crate::config::Config;
-use crate::outcome::{Outcome, Reason};
+use crate::failure::{Outcome, Reason};
 use crate::route::{Kind, Path, Pattern};
 
 /// The deadline of the demo's routes: nobody who looks at a demo wants to wait for the usual one.

@@ -24,7 +24,7 @@ use self::document::{Document, Guess};
 use self::report::Report;
 use super::EX_CONFIG;
 use crate::config::{Config, Errors, Unreadable};
-use crate::exchange::Grammar;
+use crate::proxy::Grammar;
 use crate::twiml::{Kind, Strictness};
 
 /// What is to be judged, and how that is told.

@@ -18,11 +18,11 @@ use tracing::{error, info, warn};
 use super::EX_CONFIG;
 use crate::admin::Admin;
 use crate::config::{Config, Errors, check_admin_socket};
-use crate::exchange::{Shared, Site};
 use crate::log;
 use crate::notify;
+use crate::proxy::{SharedState, Snapshot};
 use crate::reload::{Changes, Reloader};
-use crate::server::{Listeners, Passed, Server, Settings, bind_one};
+use crate::server::{InheritedSockets, Listeners, Server, Settings, bind_one};
 
 /// Runs the configuration of a file until a signal ends it.
 pub fn with_file(path: &Path) -> ExitCode {
@@ -62,7 +62,7 @@ pub struct Instance {
     /// Its admin address.
     pub admin_address: SocketAddr,
     /// How calls are answered now.
-    pub site: Arc<ArcSwap<Site>>,
+    pub site: Arc<ArcSwap<Snapshot>>,
     server: Server,
     settings: Arc<ArcSwap<Settings>>,
     reloader: Arc<Reloader>,
@@ -90,7 +90,7 @@ impl Instance {
         for note in &notes {
             warn!(note = %note, "configuration note");
         }
-        let passed = Passed::take()?;
+        let passed = InheritedSockets::take()?;
         let listeners = if passed.public.is_empty() {
             Listeners::bind(&server.listen, server.workers)?
         } else {
@@ -103,8 +103,8 @@ impl Instance {
             .enable_all()
             .build_local(Default::default())?;
 
-        let shared = Shared::new();
-        let site = Arc::new(ArcSwap::from_pointee(Site::new(site, &shared, None)));
+        let shared = SharedState::new();
+        let site = Arc::new(ArcSwap::from_pointee(Snapshot::new(site, &shared, None)));
         let settings = Arc::new(ArcSwap::from_pointee(server));
         let reloader = Reloader::start(
             path,
@@ -246,7 +246,7 @@ const STATUS_EVERY: Duration = Duration::from_secs(10);
 const LEAST_PAUSE: Duration = Duration::from_millis(1500);
 
 /// What callers get now, in one line.
-fn on_stage(site: &Site) -> String {
+fn on_stage(site: &Snapshot) -> String {
     let fallen: Vec<_> = site
         .all_routes()
         .filter(|route| route.metrics.on_fallback.get() > 0.0)

@@ -17,8 +17,8 @@ use super::reader::Reader;
 use super::report::{Report, Spot};
 use super::value;
 use super::words::Text;
-use crate::exchange::Grammar;
-use crate::twiml::{Addition, Kind, Rules, Strictness};
+use crate::proxy::Grammar;
+use crate::twiml::{Extension, Kind, Rules, Strictness};
 
 /// What can be said of an addition to the grammar.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,9 +72,9 @@ pub(super) fn read(file: &mut Reader<'_>, report: &Report<'_>) -> Grammar {
 
 fn rules(kind: Kind, entries: &[Entry]) -> Rules {
     let of_kind = entries.iter().filter(|entry| entry.kinds.contains(&kind));
-    let mut additions: Vec<Addition> = Vec::new();
+    let mut additions: Vec<Extension> = Vec::new();
     for Entry { addition, .. } in of_kind {
-        let same = |known: &&mut Addition| known.element == addition.element;
+        let same = |known: &&mut Extension| known.element == addition.element;
         match additions.iter_mut().find(same) {
             // On its own, an attribute of a new element would put that into the root.
             Some(known) => known.attributes.extend(addition.attributes.clone()),
@@ -92,7 +92,7 @@ struct Entry {
     kinds: Vec<Kind>,
     /// Whether it speaks for the element as a whole, not of one attribute.
     is_whole: bool,
-    addition: Addition,
+    addition: Extension,
 }
 
 impl Entry {
@@ -162,7 +162,7 @@ impl<'a> NewElement<'a> {
         let text = table.read("text", value::truth);
         let spot = table.here();
         table.finish();
-        let addition = Addition {
+        let addition = Extension {
             element: element?,
             parents: parents.unwrap_or_default(),
             children: children.unwrap_or_default(),
@@ -191,10 +191,10 @@ fn new_attribute(mut table: Reader<'_>, known: &Known) -> Option<Entry> {
         spot,
         kinds: known.kinds_of(&element),
         is_whole: false,
-        addition: Addition {
+        addition: Extension {
             attributes: vec![name?],
             element,
-            ..Addition::default()
+            ..Extension::default()
         },
     })
 }

@@ -17,10 +17,10 @@ use super::tls::Found;
 use super::upstream;
 use super::value;
 use super::variant;
-use crate::exchange::Grammar;
 use crate::fallback::{
-    self, BUILT_IN_MESSAGING, BUILT_IN_VOICE, Choice, Elsewhere, Fallback, Page,
+    self, BUILT_IN_MESSAGING, BUILT_IN_VOICE, Choice, Fallback, FallbackUrl, Page,
 };
+use crate::proxy::Grammar;
 use crate::route;
 use crate::twiml::{Kind, Rules, Strictness};
 use crate::upstream::Upstream;
@@ -40,7 +40,7 @@ pub enum PageFault {
     /// Its file can't be read.
     Unreadable(Unreadable),
     /// It is no good page.
-    Bad(fallback::Fault),
+    Bad(fallback::Error),
     /// A caller could choose what Twilio does. Not an error: it is noted.
     Injection(fallback::Injection),
 }
@@ -189,7 +189,7 @@ impl<'f> Pages<'f> {
     }
 
     /// `url = …` and `budget = …`: another app that is asked first; over TLS `ca = …` may say whom to trust.
-    fn elsewhere(&mut self, table: &mut Reader<'_>) -> Option<Elsewhere> {
+    fn elsewhere(&mut self, table: &mut Reader<'_>) -> Option<FallbackUrl> {
         let url = table.read("url", host::page_url);
         let budget = table.read("budget", value::duration).unwrap_or(BUDGET);
         let (place, target) = url.or_else(|| {
@@ -201,7 +201,7 @@ impl<'f> Pages<'f> {
             files: self.files,
         }
         .trusting(table, &place);
-        Some(Elsewhere {
+        Some(FallbackUrl {
             upstream: Arc::new(Upstream::new(upstream::at(place, tls), Arc::default())),
             target,
             budget,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Page;
-use super::elsewhere::Elsewhere;
 use super::names::Names;
+use super::url::FallbackUrl;
 use crate::twiml::Kind;
 use crate::webhook::Parameters;
 
@@ -19,7 +19,7 @@ pub struct Choice {
     /// Of the parameters that the variants look at.
     names: Arc<Names>,
     /// Who is asked before a page is taken.
-    pub(super) elsewhere: Option<Elsewhere>,
+    pub(super) elsewhere: Option<FallbackUrl>,
 }
 
 /// A page for those callers whose request has a parameter like this.
@@ -60,7 +60,7 @@ impl Choice {
 
     /// With a fallback URL that is asked first.
     #[must_use]
-    pub fn after(self, elsewhere: Elsewhere) -> Self {
+    pub fn after(self, elsewhere: FallbackUrl) -> Self {
         Self {
             elsewhere: Some(elsewhere),
             ..self

@@ -1,6 +1,6 @@
 //! A page on its way to a template: cut at its placeholders, and shown to be TwiML whatever is put in their place.
 
-use super::fault::{Fault, PlaceholderFault, Sample, place};
+use super::error::{Error, PlaceholderFault, Sample, place};
 use super::page::CHARSET;
 use crate::twiml::{self, Fact, Kind, Rules, Syntax, Twiml, well_formed};
 
@@ -22,13 +22,13 @@ pub(super) enum Part<'p> {
 
 impl<'p> Draft<'p> {
     /// Cuts a page.
-    pub(super) fn of(page: &'p str) -> Result<Self, Fault> {
+    pub(super) fn of(page: &'p str) -> Result<Self, Error> {
         let mut parts = Vec::new();
         let mut end = 0;
         while let Some(at) = page[end..].find("{{").map(|at| end + at) {
             parts.push(Part::Literal(end, &page[end..at]));
             let inner =
-                inner(&page[at..]).map_err(|fault| Fault::Placeholder(fault, place(page, at)))?;
+                inner(&page[at..]).map_err(|fault| Error::Placeholder(fault, place(page, at)))?;
             parts.push(Part::Value(at, inner.trim()));
             end = at + "{{".len() + inner.len() + "}}".len();
         }
@@ -65,7 +65,7 @@ impl<'p> Draft<'p> {
 
     /// Makes sure that each value stands in character data or in an attribute's value. There, and nowhere else, XML takes an
     /// `&` for the beginning of a reference; so one is put in the value's place, and reading must stop exactly there.
-    pub(super) fn check_places(&self, kind: Kind) -> Result<(), Fault> {
+    pub(super) fn check_places(&self, kind: Kind) -> Result<(), Error> {
         for part in &self.parts {
             if let Part::Value(at, _) = *part {
                 self.check_place(at, kind)?;
@@ -74,7 +74,7 @@ impl<'p> Draft<'p> {
         Ok(())
     }
 
-    fn check_place(&self, at: usize, kind: Kind) -> Result<(), Fault> {
+    fn check_place(&self, at: usize, kind: Kind) -> Result<(), Error> {
         let sample = Sample::One.as_str();
         let probed = self.with(|own| if own == at { "&" } else { sample });
         let fault = well_formed(probed.as_bytes(), CHARSET).err();
@@ -86,13 +86,13 @@ impl<'p> Draft<'p> {
             Some((stop, fault)) if stop < at => Err(self.fault(kind, Sample::One, fault)),
             Some(_) | None => {
                 let place = place(self.page, at);
-                Err(Fault::Placeholder(PlaceholderFault::Misplaced, place))
+                Err(Error::Placeholder(PlaceholderFault::Misplaced, place))
             }
         }
     }
 
     /// Judges the page with this for each value.
-    pub(super) fn judge(&self, sample: Sample, rules: &Rules) -> Result<Twiml, Fault> {
+    pub(super) fn judge(&self, sample: Sample, rules: &Rules) -> Result<Twiml, Error> {
         let page = self.with(|_| sample.as_str());
         Twiml::parse(page.into(), CHARSET, rules)
             .map_err(|fault| self.fault(rules.kind(), sample, fault))
@@ -108,8 +108,8 @@ impl<'p> Draft<'p> {
     }
 
     /// A fault of the page with this for each value.
-    fn fault(&self, kind: Kind, with: Sample, fault: twiml::Fault) -> Fault {
-        Fault::Filled {
+    fn fault(&self, kind: Kind, with: Sample, fault: twiml::Error) -> Error {
+        Error::Filled {
             kind,
             with,
             place: place(self.page, self.origin(fault.place().byte, with)),
@@ -149,6 +149,6 @@ fn inner(text: &str) -> Result<&str, PlaceholderFault> {
     Ok(inner)
 }
 
-fn is_lone_ampersand(fault: &twiml::Fault) -> bool {
+fn is_lone_ampersand(fault: &twiml::Error) -> bool {
     *fault.fact() == Fact::Syntax(Syntax::Ampersand)
 }

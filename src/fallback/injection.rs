@@ -4,8 +4,8 @@
 use std::fmt;
 
 use super::draft::Draft;
-use super::fault::place;
-use crate::twiml::{Context, Place};
+use super::error::place;
+use crate::twiml::{Context, Position};
 
 /// The parameters that hold what a caller says, types or sends; also those that begin so.
 const CHOSEN: [&str; 4] = ["Body", "Digits", "SpeechResult", "SipHeader_"];
@@ -21,7 +21,7 @@ pub struct Injection {
     /// The parameter's name.
     pub name: Box<str>,
     /// Where it stands.
-    pub place: Place,
+    pub place: Position,
     /// What it is part of.
     pub context: Context,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::draft::Draft;
-use super::fault::{Fault, place};
+use super::error::{Error, place};
 use super::injection::Injection;
 use super::template::Template;
 use crate::twiml::{Kind, Rules, Strictness, Twiml};
@@ -38,14 +38,14 @@ impl Page {
     /// # Errors
     ///
     /// What is wrong with it, and where.
-    pub fn parse(page: Bytes, rules: &Rules) -> Result<Self, Fault> {
+    pub fn parse(page: Bytes, rules: &Rules) -> Result<Self, Error> {
         if page.len() > LARGEST {
-            return Err(Fault::TooLarge(page.len()));
+            return Err(Error::TooLarge(page.len()));
         }
         let draft = Draft::of(text(&page)?)?;
         let form = if draft.is_fixed() {
             let page = Twiml::parse(page, CHARSET, &rules.at(Strictness::Strict));
-            Form::Fixed(page.map_err(|fault| Fault::Twiml(rules.kind(), fault.into()))?)
+            Form::Fixed(page.map_err(|fault| Error::Twiml(rules.kind(), fault.into()))?)
         } else {
             Form::Template(Template::judged(&draft, rules)?.into())
         };
@@ -75,10 +75,10 @@ impl Page {
     }
 }
 
-fn text(page: &[u8]) -> Result<&str, Fault> {
+fn text(page: &[u8]) -> Result<&str, Error> {
     str::from_utf8(page).map_err(|error| {
         let good = &page[..error.valid_up_to()];
         let good = str::from_utf8(good).expect("valid up to there");
-        Fault::NotUtf8(place(good, good.len()))
+        Error::NotUtf8(place(good, good.len()))
     })
 }

@@ -8,7 +8,7 @@
 use bytes::Bytes;
 
 use super::draft::{Draft, Part};
-use super::fault::{Fault, Sample};
+use super::error::{Error, Sample};
 use super::injection::Injection;
 use super::names::Names;
 use super::page::{CHARSET, LARGEST};
@@ -35,7 +35,7 @@ enum Piece {
 
 impl Template {
     /// Judges a page that has placeholders.
-    pub(super) fn judged(draft: &Draft<'_>, rules: &Rules) -> Result<Self, Fault> {
+    pub(super) fn judged(draft: &Draft<'_>, rules: &Rules) -> Result<Self, Error> {
         draft.check_places(rules.kind())?;
         draft.judge(Sample::One, &rules.at(Strictness::Strict))?;
         let rules = rules.at(Strictness::Twilio);

@@ -25,11 +25,11 @@ use super::watch::{Phase, Watch};
 use super::wire::Wire;
 use super::worker::{Drain, Drained};
 use super::{Settings, handshake, http2};
-use crate::exchange::{Exchange, Page};
 use crate::log::describe_error;
+use crate::proxy::{Proxy, ResponseBody};
 use crate::tls::{Protocol, Stream};
-use crate::upstream::fields::Peer;
-use crate::upstream::{Failure, Tunnel};
+use crate::upstream::headers::Peer;
+use crate::upstream::{self, Tunnel};
 
 /// The most that a request's head may take, in bytes.
 pub(super) const HEAD_LIMIT: usize = 64 * 1024;
@@ -50,12 +50,12 @@ const VERSION_NOT_SUPPORTED: &[u8] =
 pub(super) async fn serve(
     stream: TcpStream,
     peer: Peer,
-    exchange: Rc<Exchange>,
+    proxy: Rc<Proxy>,
     settings: Arc<Settings>,
     drain: Rc<Drain>,
 ) {
     let Some(tls) = &settings.tls else {
-        return http1(Stream::Plain(stream), peer, exchange, &settings, &drain).await;
+        return http1(Stream::Plain(stream), peer, proxy, &settings, &drain).await;
     };
     // Boxed, since its state is large, and gone when the connection has come to rest.
     let shaken = Box::pin(handshake::shaken(stream, tls, &settings, &drain)).await;
@@ -64,10 +64,10 @@ pub(super) async fn serve(
     };
     let peer = peer.within_tls();
     match protocol {
-        Protocol::Http1 => http1(stream, peer, exchange, &settings, &drain).await,
+        Protocol::Http1 => http1(stream, peer, proxy, &settings, &drain).await,
         // Boxed, so that others don't pay for its size.
         Protocol::Http2 => {
-            Box::pin(http2::serve(stream, peer, exchange, &settings, &drain)).await;
+            Box::pin(http2::serve(stream, peer, proxy, &settings, &drain)).await;
         }
     }
 }
@@ -76,15 +76,14 @@ pub(super) async fn serve(
 async fn http1(
     stream: Stream<TcpStream>,
     peer: Peer,
-    exchange: Rc<Exchange>,
+    proxy: Rc<Proxy>,
     settings: &Settings,
     drain: &Drain,
 ) {
     let watch = Rc::new(Watch::new());
     let tunnel = RefCell::new(None);
     // Boxed, so that a connection without a call holds no room for one.
-    let service =
-        service_fn(|request| Box::pin(answer(request, &exchange, &peer, &watch, &tunnel)));
+    let service = service_fn(|request| Box::pin(answer(request, &proxy, &peer, &watch, &tunnel)));
     let connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_buf_size(HEAD_LIMIT)
@@ -110,14 +109,14 @@ async fn http1(
         End::Closed(Err(error)) => {
             debug!(error = describe_error(&error), "client connection failed");
             if error.is_parse() {
-                exchange.refused();
+                proxy.refused();
             }
             if error.is_parse_version_h2() {
                 serving.say(VERSION_NOT_SUPPORTED).await;
             }
         }
         End::SlowHead => {
-            exchange.refused();
+            proxy.refused();
             serving.say(REQUEST_TIMEOUT).await;
         }
         End::Standstill => serving.connection.into_parts().io.into_inner().abort(),
@@ -127,7 +126,7 @@ async fn http1(
 /// Answers one request, and tells the connection's watch what it is at.
 async fn answer(
     mut request: Request<Incoming>,
-    exchange: &Exchange,
+    proxy: &Proxy,
     peer: &Peer,
     watch: &Rc<Watch>,
     tunnel: &RefCell<Option<Tunnel>>,
@@ -136,7 +135,7 @@ async fn answer(
     if request.headers().contains_key(TRANSFER_ENCODING) {
         request.extensions_mut().insert(watch.count_framing());
     }
-    let answered = exchange.answer(request, peer).await;
+    let answered = proxy.answer(request, peer).await;
     if answered.leaves_unread {
         watch.leaves_unread();
     }
@@ -257,7 +256,7 @@ where
 
 /// A page on its way out. When hyper lets go of it, the call has ended for the connection.
 struct Answering {
-    page: Page,
+    page: ResponseBody,
     watch: Rc<Watch>,
 }
 
@@ -269,12 +268,12 @@ impl Drop for Answering {
 
 impl Body for Answering {
     type Data = Bytes;
-    type Error = Failure;
+    type Error = upstream::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, upstream::Error>>> {
         Pin::new(&mut self.page).poll_frame(cx)
     }
 

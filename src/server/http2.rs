@@ -28,11 +28,11 @@ use super::control_frames::ControlFrameBudget;
 use super::watch::Watch;
 use super::wire::Wire;
 use super::worker::{Drain, Drained};
-use crate::exchange::{Exchange, Page};
 use crate::log::describe_error;
+use crate::proxy::{Proxy, ResponseBody};
 use crate::tls::Stream;
-use crate::upstream::Failure;
-use crate::upstream::fields::Peer;
+use crate::upstream;
+use crate::upstream::headers::Peer;
 
 /// How many calls at once on one connection; RFC 9113 §6.5.2 wants no fewer.
 const MOST_CALLS: u32 = 100;
@@ -51,7 +51,7 @@ const SEND_BUFFER: usize = 64 * 1024;
 pub(super) async fn serve(
     stream: Stream<TcpStream>,
     peer: Peer,
-    exchange: Rc<Exchange>,
+    proxy: Rc<Proxy>,
     settings: &Settings,
     drain: &Drain,
 ) {
@@ -63,7 +63,7 @@ pub(super) async fn serve(
     let counted = Rc::clone(&calls);
     let service = service_fn(move |request| {
         let call = Call::begin(&counted);
-        answer(request, Rc::clone(&exchange), Rc::clone(&peer), call)
+        answer(request, Rc::clone(&proxy), Rc::clone(&peer), call)
     });
     let wire = Wire::new(stream, watch).bounding(&calls.control_frames);
     let connection = builder().serve_connection(TokioIo::new(wire), service);
@@ -117,11 +117,11 @@ fn builder() -> Builder<OnThisThread> {
 /// Answers one request; there is no upgrade in HTTP/2, so no tunnel.
 async fn answer(
     request: Request<Incoming>,
-    exchange: Rc<Exchange>,
+    proxy: Rc<Proxy>,
     peer: Rc<Peer>,
     call: Call,
 ) -> Result<Response<Answering>, Infallible> {
-    let answered = exchange.answer(request, &peer).await;
+    let answered = proxy.answer(request, &peer).await;
     call.waits_for(Whom::Client);
     Ok(answered.response.map(|page| Answering { page, call }))
 }
@@ -218,18 +218,18 @@ impl Drop for Call {
 
 /// A page on its way out, asked for more only when the client takes more.
 struct Answering {
-    page: Page,
+    page: ResponseBody,
     call: Call,
 }
 
 impl Body for Answering {
     type Data = Bytes;
-    type Error = Failure;
+    type Error = upstream::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, upstream::Error>>> {
         let frame = Pin::new(&mut self.page).poll_frame(cx);
         let whom = if frame.is_pending() {
             Whom::App

@@ -16,10 +16,10 @@ use tokio::time::{Instant, interval, sleep, timeout};
 use tracing::{error, warn};
 
 use super::{Common, connection};
-use crate::exchange::Exchange;
 use crate::log::describe_error;
+use crate::proxy::Proxy;
 use crate::upstream::Pool;
-use crate::upstream::fields::Peer;
+use crate::upstream::headers::Peer;
 
 /// How long an accept loop rests when the machine has no more sockets to give.
 const REST: Duration = Duration::from_millis(100);
@@ -121,7 +121,7 @@ fn serve(runtime: &LocalRuntime, listeners: Vec<Listener>, common: Common) -> us
         let site = Arc::clone(&common.site);
         tokio::task::spawn_local(Rc::clone(&pool).sweep(move || Arc::clone(&site.load().upstream)));
         let worker = Rc::new(Worker {
-            exchange: Rc::new(Exchange::new(Arc::clone(&common.site), pool)),
+            proxy: Rc::new(Proxy::new(Arc::clone(&common.site), pool)),
             drain: Rc::default(),
             open: Rc::default(),
             common,
@@ -132,7 +132,7 @@ fn serve(runtime: &LocalRuntime, listeners: Vec<Listener>, common: Common) -> us
 
 struct Worker {
     common: Common,
-    exchange: Rc<Exchange>,
+    proxy: Rc<Proxy>,
     drain: Rc<Drain>,
     open: Rc<Open>,
 }
@@ -212,7 +212,7 @@ impl Worker {
     }
 
     fn begin(&self, stream: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
-        let site = self.exchange.site();
+        let site = self.proxy.site();
         let trusted = site
             .trusted_proxies
             .iter()
@@ -225,7 +225,7 @@ impl Worker {
         let serving = connection::serve(
             stream,
             Peer::new(address.ip(), trusted),
-            Rc::clone(&self.exchange),
+            Rc::clone(&self.proxy),
             self.common.settings.load_full(),
             Rc::clone(&self.drain),
         );

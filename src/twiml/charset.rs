@@ -8,7 +8,7 @@ use std::{borrow::Cow, fmt, ops::Range};
 
 use encoding_rs::{DecoderResult, Encoding as Charset, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE};
 
-use super::{Name, chars, declaration, origins::Origins};
+use super::{Name, chars, declaration, source_map::SourceMap};
 
 /// Why bytes are no text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,10 +100,10 @@ impl<'p> Text<'p> {
     }
 
     /// Finds the way back from the text to the page.
-    pub(super) fn origins(&self) -> Origins<'p> {
+    pub(super) fn origins(&self) -> SourceMap<'p> {
         match &self.text {
-            Cow::Borrowed(_) => Origins::Same { mark: self.mark },
-            Cow::Owned(_) => Origins::decoded(self.body, self.mark, self.charset),
+            Cow::Borrowed(_) => SourceMap::Same { mark: self.mark },
+            Cow::Owned(_) => SourceMap::decoded(self.body, self.mark, self.charset),
         }
     }
 

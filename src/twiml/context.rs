@@ -2,8 +2,8 @@
 
 use super::{
     name::Name,
-    part::Part,
     scan::{Sink, scan},
+    span::Span,
 };
 
 /// The part of a document that a byte belongs to.
@@ -51,7 +51,7 @@ impl Context {
 
 struct Finder<'t, 'o> {
     /// The names of the open elements, outermost first.
-    open: Vec<Part<'t>>,
+    open: Vec<Span<'t>>,
     /// In ascending order.
     offsets: &'o [usize],
     /// The length of the byte order mark before the text.
@@ -60,7 +60,7 @@ struct Finder<'t, 'o> {
 }
 
 impl<'t> Finder<'t, '_> {
-    fn look(&mut self, part: Part<'t>, context: impl Fn(Name) -> Context) {
+    fn look(&mut self, part: Span<'t>, context: impl Fn(Name) -> Context) {
         let Some(element) = self.open.last() else {
             return;
         };
@@ -75,18 +75,18 @@ impl<'t> Finder<'t, '_> {
 }
 
 impl<'t> Sink<'t> for Finder<'t, '_> {
-    fn open(&mut self, name: Part<'t>) {
+    fn open(&mut self, name: Span<'t>) {
         self.open.push(name);
     }
 
-    fn attribute(&mut self, name: Part<'t>, value: Part<'t>) {
+    fn attribute(&mut self, name: Span<'t>, value: Span<'t>) {
         self.look(value, |element| Context::Value {
             attribute: Name::new(name.raw),
             element,
         });
     }
 
-    fn text(&mut self, text: Part<'t>) {
+    fn text(&mut self, text: Span<'t>) {
         self.look(text, |element| Context::Text { element });
     }
 

@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn what_a_configuration_has_added_to_the_grammar_stays() {
-        let addition = crate::twiml::Addition {
+        let addition = crate::twiml::Extension {
             element: "Teleport".into(),
             attributes: vec!["toPlanet".into()],
             ..Default::default()

@@ -5,8 +5,8 @@ use super::{
     Kind,
     charset::Text,
     grammar::{Grammar, ROOT},
-    part::Part,
     scan::{Sink, scan},
+    span::Span,
 };
 
 /// What the verbs of a page say.
@@ -31,7 +31,7 @@ struct Verbs {
 }
 
 impl Sink<'_> for Verbs {
-    fn open(&mut self, name: Part<'_>) {
+    fn open(&mut self, name: Span<'_>) {
         self.depth += 1;
         if self.depth == 2 {
             let is_in = |kind| Grammar::of(kind).child(ROOT, name.raw).is_some();
@@ -44,6 +44,6 @@ impl Sink<'_> for Verbs {
         self.depth -= 1;
     }
 
-    fn attribute(&mut self, _: Part<'_>, _: Part<'_>) {}
-    fn text(&mut self, _: Part<'_>) {}
+    fn attribute(&mut self, _: Span<'_>, _: Span<'_>) {}
+    fn text(&mut self, _: Span<'_>) {}
 }

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::connection::connected;
 use super::wire::HEAD_LIMIT;
-use super::{Failure, Upstream, fields};
+use super::{Error, Upstream, headers};
 
 /// How long an app may take to say how it is.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -42,7 +42,7 @@ impl Upstream {
         &self,
         mut request: Request<Full<Bytes>>,
         limit: usize,
-    ) -> Result<(response::Parts, Bytes), Failure> {
+    ) -> Result<(response::Parts, Bytes), Error> {
         let host = request.headers_mut().entry(HOST);
         host.or_insert_with(|| self.authority.clone());
         let stream = TokioIo::new(connected(&self.settings).await?);
@@ -51,14 +51,11 @@ impl Upstream {
             .max_buf_size(HEAD_LIMIT)
             .handshake(stream)
             .await;
-        let (mut sender, driver) = handshake.map_err(Failure::of_head)?;
+        let (mut sender, driver) = handshake.map_err(Error::of_head)?;
         let mut answer = pin!(async {
-            let answer = sender
-                .send_request(request)
-                .await
-                .map_err(Failure::of_head)?;
+            let answer = sender.send_request(request).await.map_err(Error::of_head)?;
             let (mut head, body) = answer.into_parts();
-            fields::toward_client(&mut head)?;
+            headers::toward_client(&mut head)?;
             Ok((head, collected(body, limit).await?))
         });
         tokio::select! {
@@ -69,10 +66,10 @@ impl Upstream {
     }
 }
 
-async fn collected(body: Incoming, limit: usize) -> Result<Bytes, Failure> {
+async fn collected(body: Incoming, limit: usize) -> Result<Bytes, Error> {
     match Limited::new(body, limit).collect().await {
         Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Failure::BodyTooLarge(limit)),
-        Err(_) => Err(Failure::Truncated),
+        Err(error) if error.is::<LengthLimitError>() => Err(Error::BodyTooLarge(limit)),
+        Err(_) => Err(Error::Truncated),
     }
 }

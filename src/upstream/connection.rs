@@ -15,9 +15,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::wire::{HEAD_LIMIT, Traffic, Wire};
-use super::{Census, Failure, Host, Settings};
+use super::{ConnectionStats, Error, Host, Settings};
 use crate::body::Sending;
-use crate::tls::Fault;
+use crate::tls;
 
 /// A connection to the app, idle or in use.
 pub(super) struct Connection {
@@ -33,10 +33,10 @@ pub(super) struct Connection {
 }
 
 /// Holds a place in the census for as long as the connection is open.
-struct Counted(Arc<Census>);
+struct Counted(Arc<ConnectionStats>);
 
 impl Counted {
-    fn new(census: &Arc<Census>) -> Self {
+    fn new(census: &Arc<ConnectionStats>) -> Self {
         census.connection_opened();
         Self(Arc::clone(census))
     }
@@ -53,12 +53,15 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Failure::Resolve`], [`Failure::Connect`], [`Failure::ConnectTimeout`] or [`Failure::Tls`].
-    pub(super) async fn open(settings: &Settings, census: &Arc<Census>) -> Result<Self, Failure> {
+    /// [`Error::Resolve`], [`Error::Connect`], [`Error::ConnectTimeout`] or [`Error::Tls`].
+    pub(super) async fn open(
+        settings: &Settings,
+        census: &Arc<ConnectionStats>,
+    ) -> Result<Self, Error> {
         Self::over(connected(settings).await?, census).await
     }
 
-    async fn over(wire: Wire, census: &Arc<Census>) -> Result<Self, Failure> {
+    async fn over(wire: Wire, census: &Arc<ConnectionStats>) -> Result<Self, Error> {
         let traffic = Arc::clone(wire.traffic());
         let (sender, driver) = http1::Builder::new()
             // As Twilio and most servers write them; some old handlers look names up letter by letter.
@@ -68,7 +71,7 @@ impl Connection {
             .writev(false)
             .handshake(TokioIo::new(wire))
             .await
-            .map_err(Failure::of_head)?;
+            .map_err(Error::of_head)?;
         Ok(Self {
             sender,
             driver: Box::new(driver),
@@ -114,18 +117,18 @@ impl Connection {
 }
 
 /// A new wire to the app. Its two steps may take `connect_timeout` each: the connection of TCP, and the handshake of TLS.
-pub(super) async fn connected(settings: &Settings) -> Result<Wire, Failure> {
-    let addresses = resolve(settings).await.map_err(Failure::Resolve)?;
+pub(super) async fn connected(settings: &Settings) -> Result<Wire, Error> {
+    let addresses = resolve(settings).await.map_err(Error::Resolve)?;
     let socket = timeout(settings.connect_timeout, first_of(&addresses))
         .await
-        .map_err(|_| Failure::ConnectTimeout)?
-        .map_err(Failure::Connect)?;
-    socket.set_nodelay(true).map_err(Failure::Connect)?;
+        .map_err(|_| Error::ConnectTimeout)?
+        .map_err(Error::Connect)?;
+    socket.set_nodelay(true).map_err(Error::Connect)?;
     let wire = Wire::over(socket, settings.tls.as_ref());
     timeout(settings.connect_timeout, wire)
         .await
-        .unwrap_or(Err(Fault::TimedOut))
-        .map_err(Failure::Tls)
+        .unwrap_or(Err(tls::Error::TimedOut))
+        .map_err(Error::Tls)
 }
 
 async fn resolve(settings: &Settings) -> io::Result<Vec<SocketAddr>> {

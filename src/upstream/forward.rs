@@ -12,9 +12,9 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::connection::Connection;
-use super::{Failure, Pool, Tunnel, Upstream, fields};
-use crate::body::{Upload, joined};
-use crate::signature::Call;
+use super::{Error, Pool, Tunnel, Upstream, headers};
+use crate::body::{RequestBody, joined};
+use crate::signature::VerifiedRequest;
 
 type Answer = Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>>>>;
 
@@ -26,7 +26,7 @@ pub struct InFlight {
     body: Option<Incoming>,
     /// What of it was collected.
     held: Vec<Bytes>,
-    upload: Upload,
+    upload: RequestBody,
     upgrade: bool,
     upstream: Arc<Upstream>,
     pool: Rc<Pool>,
@@ -45,10 +45,10 @@ impl Upstream {
     pub async fn forward(
         self: &Arc<Self>,
         pool: &Rc<Pool>,
-        call: Call<Upload>,
+        call: VerifiedRequest<RequestBody>,
         in_flight: &mut Option<InFlight>,
         retried: &mut bool,
-    ) -> Result<response::Parts, Failure> {
+    ) -> Result<response::Parts, Error> {
         let (mut head, body) = call.into_parts();
         let host = head.headers.entry(header::HOST);
         host.or_insert_with(|| self.authority.clone());
@@ -56,7 +56,7 @@ impl Upstream {
             let again = head.method.clone();
             let sent = in_flight.insert(self.send(pool, connection, head.clone(), &body));
             match sent.head().await {
-                Err(Failure::Reset) if sent.can_be_repeated(&again) => *retried = true,
+                Err(Error::Reset) if sent.can_be_repeated(&again) => *retried = true,
                 done => return done,
             }
             *in_flight = None;
@@ -68,7 +68,7 @@ impl Upstream {
             .await
     }
 
-    async fn connect(&self, retried: &mut bool) -> Result<Connection, Failure> {
+    async fn connect(&self, retried: &mut bool) -> Result<Connection, Error> {
         match Connection::open(&self.settings, &self.census).await {
             Err(failure) if failure.is_passing() && !*retried => {
                 *retried = true;
@@ -83,7 +83,7 @@ impl Upstream {
         pool: &Rc<Pool>,
         mut connection: Connection,
         mut head: request::Parts,
-        body: &Upload,
+        body: &RequestBody,
     ) -> InFlight {
         connection.traffic.begin();
         let upgrade = head.headers.contains_key(header::UPGRADE);
@@ -109,18 +109,18 @@ impl Upstream {
 
 impl InFlight {
     /// The answer's head; its fields are those that may go on.
-    async fn head(&mut self) -> Result<response::Parts, Failure> {
+    async fn head(&mut self) -> Result<response::Parts, Error> {
         let (mut head, body) = poll_fn(|cx| self.poll_head(cx)).await?.into_parts();
         self.connection.traffic.head_done();
         if head.status == StatusCode::SWITCHING_PROTOCOLS && !self.upgrade {
-            return Err(Failure::UnaskedUpgrade);
+            return Err(Error::UnaskedUpgrade);
         }
-        fields::toward_client(&mut head)?;
+        headers::toward_client(&mut head)?;
         self.body = Some(body);
         Ok(head)
     }
 
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<Incoming>, Failure>> {
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<Incoming>, Error>> {
         self.connection.drive(cx);
         // The answer is delivered only while the connection is driven, which happens here: no second wake-up is needed.
         match self
@@ -128,8 +128,8 @@ impl InFlight {
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))
         {
-            Poll::Ready(answer) => Poll::Ready(answer.map_err(Failure::of_head)),
-            Poll::Pending if self.connection.has_ended() => Poll::Ready(Err(Failure::Reset)),
+            Poll::Ready(answer) => Poll::Ready(answer.map_err(Error::of_head)),
+            Poll::Pending if self.connection.has_ended() => Poll::Ready(Err(Error::Reset)),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -142,14 +142,14 @@ impl InFlight {
         (unseen || harmless) && self.upload.can_be_sent_again() && self.upload.failure().is_none()
     }
 
-    /// The answer's body, whole. What was collected of it goes before the rest if it is made a [`Download`] after all.
+    /// The answer's body, whole. What was collected of it goes before the rest if it is made a [`UpstreamBody`] after all.
     ///
     /// # Errors
     ///
-    /// Why it isn't, [`Failure::BodyTooLarge`] if it is over `limit` bytes.
-    pub async fn page(&mut self, limit: usize) -> Result<Bytes, Failure> {
+    /// Why it isn't, [`Error::BodyTooLarge`] if it is over `limit` bytes.
+    pub async fn page(&mut self, limit: usize) -> Result<Bytes, Error> {
         if self.announced() > limit as u64 {
-            return Err(Failure::BodyTooLarge(limit));
+            return Err(Error::BodyTooLarge(limit));
         }
         let mut length = 0;
         while let Some(frame) = poll_fn(|cx| self.poll_frame(cx)).await {
@@ -157,7 +157,7 @@ impl InFlight {
             length += frame.len();
             self.held.push(frame);
             if length > limit {
-                return Err(Failure::BodyTooLarge(limit));
+                return Err(Error::BodyTooLarge(limit));
             }
         }
         Ok(joined(&self.held))
@@ -169,7 +169,7 @@ impl InFlight {
             .map_or(0, |body| body.size_hint().lower())
     }
 
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         let first = self.poll_delivered();
         if first.is_ready() || self.connection.has_ended() {
             return first;
@@ -179,19 +179,19 @@ impl InFlight {
     }
 
     /// What of the body the connection has delivered already.
-    fn poll_delivered(&mut self) -> Poll<Option<Result<Bytes, Failure>>> {
+    fn poll_delivered(&mut self) -> Poll<Option<Result<Bytes, Error>>> {
         let Some(body) = &mut self.body else {
             return Poll::Ready(None);
         };
         loop {
             match Pin::new(&mut *body).poll_frame(&mut Context::from_waker(Waker::noop())) {
                 Poll::Pending if self.connection.has_ended() => {
-                    return Poll::Ready(Some(Err(Failure::Truncated)));
+                    return Poll::Ready(Some(Err(Error::Truncated)));
                 }
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Ready(Some(Err(error))) => {
-                    return Poll::Ready(Some(Err(Failure::of_body(error))));
+                    return Poll::Ready(Some(Err(Error::of_body(error))));
                 }
                 Poll::Ready(Some(Ok(frame))) => {
                     if let Ok(bytes) = frame.into_data() {
@@ -215,7 +215,7 @@ impl InFlight {
     /// # Errors
     ///
     /// Why it didn't.
-    pub async fn finish(mut self, limit: usize) -> Result<(), Failure> {
+    pub async fn finish(mut self, limit: usize) -> Result<(), Error> {
         if self.body.is_none() {
             self.head().await?;
         }
@@ -223,7 +223,7 @@ impl InFlight {
         while let Some(frame) = poll_fn(|cx| self.poll_frame(cx)).await {
             length += frame?.len();
             if length > limit {
-                return Err(Failure::BodyTooLarge(limit));
+                return Err(Error::BodyTooLarge(limit));
             }
         }
         self.release();
@@ -241,7 +241,7 @@ impl InFlight {
     /// # Errors
     ///
     /// Why it broke off.
-    pub fn into_download(mut self) -> Result<Download, Failure> {
+    pub fn into_download(mut self) -> Result<UpstreamBody, Error> {
         let mut first = std::mem::take(&mut self.held);
         let mut ended = self.is_at_end();
         let mut broken = None;
@@ -255,7 +255,7 @@ impl InFlight {
                 Poll::Pending => {}
             }
         }
-        let mut download = Download {
+        let mut download = UpstreamBody {
             first: Some(joined(&first)).filter(|first| !first.is_empty()),
             broken,
             rest: Some(self),
@@ -274,7 +274,7 @@ impl InFlight {
     /// # Errors
     ///
     /// Why that can't be known.
-    pub async fn is_empty(&mut self) -> Result<bool, Failure> {
+    pub async fn is_empty(&mut self) -> Result<bool, Error> {
         match self.announced() {
             0 if self.is_at_end() => Ok(true),
             0 => poll_fn(|cx| self.poll_frame(cx))
@@ -294,14 +294,14 @@ impl InFlight {
 
 /// An answer's body that goes on as it comes. At its end the connection is given back.
 #[derive(Default)]
-pub struct Download {
+pub struct UpstreamBody {
     /// What had come before anybody asked, and why nothing comes behind it, if so.
     first: Option<Bytes>,
-    broken: Option<Failure>,
+    broken: Option<Error>,
     rest: Option<InFlight>,
 }
 
-impl Download {
+impl UpstreamBody {
     /// Gives the connection back if there is nothing more to come: a body of known length is not polled beyond its end.
     fn settle(&mut self, ended: bool) {
         if let Some(done) = self.rest.take_if(|rest| ended || rest.is_at_end()) {
@@ -310,14 +310,14 @@ impl Download {
     }
 }
 
-impl Body for Download {
+impl Body for UpstreamBody {
     type Data = Bytes;
-    type Error = Failure;
+    type Error = Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let held = self
             .first
             .take()

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::connection::Connection;
-use super::{Census, Upstream};
+use super::{ConnectionStats, Upstream};
 
 /// The idle connections of one worker. Never crosses threads.
 pub struct Pool {
@@ -97,7 +97,7 @@ impl Idle {
             .is_some_and(|own| Arc::ptr_eq(own, upstream))
     }
 
-    fn clear(&mut self, census: &Census) {
+    fn clear(&mut self, census: &ConnectionStats) {
         census.left_idle(self.connections.len());
         self.connections.clear();
     }

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::body::FramingBytes;
-use crate::tls::{self, Client, Fault};
+use crate::tls::{self, Client};
 
 /// The most that an answer's head may take, in bytes.
 pub(super) const HEAD_LIMIT: usize = 64 * 1024;
@@ -82,7 +82,7 @@ impl Wire {
     /// # Errors
     ///
     /// Why there is no TLS.
-    pub(super) async fn over(socket: TcpStream, tls: Option<&Client>) -> Result<Self, Fault> {
+    pub(super) async fn over(socket: TcpStream, tls: Option<&Client>) -> Result<Self, tls::Error> {
         let traffic = Arc::new(Traffic::default());
         let counted = Counted {
             socket,

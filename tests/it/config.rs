@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use understudy::config::{Config, Errors, SourceFile};
-use understudy::exchange::{AfterDeadline, RouteSettings};
 use understudy::fallback::{BUILT_IN_MESSAGING, BUILT_IN_VOICE, Fallback};
+use understudy::proxy::{AfterDeadline, RouteSettings};
 use understudy::route::{self, Kind};
 use understudy::signature::Policy;
 use understudy::twiml::{self, Strictness};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use understudy::outcome::{Outcome, Reason};
+use understudy::failure::{Outcome, Reason};
 
 use crate::support::{App, Script, Sidecar, Webhook, millis};
 

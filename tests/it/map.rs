@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Every room, from the ground up, with the rooms it may import; a room never imports one that stands below it in this list.
-const ROOMS: &[(&str, &[&str])] = &[
+/// Every module, from the ground up, with the modules it may import; a module never imports one that stands below it in this list.
+const MODULES: &[(&str, &[&str])] = &[
     ("deadline", &[]),
     ("route", &[]),
     ("twiml", &[]),
@@ -18,13 +18,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("drill", &[]),
     ("body", &[]),
     ("webhook", &["twiml"]),
-    ("answer", &["twiml"]),
+    ("response", &["twiml"]),
     ("upstream", &["body", "signature", "tls"]),
     ("fallback", &["twiml", "upstream", "webhook"]),
     (
-        "outcome",
+        "failure",
         &[
-            "answer",
+            "response",
             "body",
             "drill",
             "signature",
@@ -33,24 +33,24 @@ const ROOMS: &[(&str, &[&str])] = &[
             "upstream",
         ],
     ),
-    ("failures", &["outcome", "twiml"]),
+    ("recent_failures", &["failure", "twiml"]),
     (
         "metrics",
-        &["failures", "log", "outcome", "signature", "upstream"],
+        &["recent_failures", "log", "failure", "signature", "upstream"],
     ),
     (
-        "exchange",
+        "proxy",
         &[
-            "answer",
+            "response",
             "body",
             "breaker",
             "deadline",
             "drill",
-            "failures",
+            "recent_failures",
             "fallback",
             "log",
             "metrics",
-            "outcome",
+            "failure",
             "route",
             "signature",
             "twiml",
@@ -60,13 +60,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "server",
-        &["body", "exchange", "log", "secret", "tls", "upstream"],
+        &["body", "proxy", "log", "secret", "tls", "upstream"],
     ),
     (
         "config",
         &[
             "breaker",
-            "exchange",
+            "proxy",
             "fallback",
             "route",
             "secret",
@@ -79,28 +79,35 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "reload",
-        &["config", "exchange", "failures", "server", "tls"],
+        &["config", "proxy", "recent_failures", "server", "tls"],
     ),
     (
         "admin",
         &[
-            "breaker", "drill", "exchange", "failures", "metrics", "outcome", "reload", "secret",
+            "breaker",
+            "drill",
+            "proxy",
+            "recent_failures",
+            "metrics",
+            "failure",
+            "reload",
+            "secret",
             "server",
         ],
     ),
 ];
 
-/// These stand on top and may import every room.
+/// These stand on top and may import every module.
 const TOP: &[&str] = &["command", "lib", "main"];
 
 #[test]
 fn rooms_import_only_what_stands_below_them() {
-    for (room, allowed) in ROOMS {
-        for file in files_of(room) {
+    for (module, allowed) in MODULES {
+        for file in files_of(module) {
             let imported = imports(&file);
             let wrong: Vec<_> = imported
                 .iter()
-                .filter(|name| name.as_str() != *room && !allowed.contains(&name.as_str()))
+                .filter(|name| name.as_str() != *module && !allowed.contains(&name.as_str()))
                 .collect();
             assert!(wrong.is_empty(), "{} imports {wrong:?}", file.display());
         }
@@ -109,9 +116,9 @@ fn rooms_import_only_what_stands_below_them() {
 
 #[test]
 fn the_list_of_rooms_is_whole_and_points_down() {
-    let known: BTreeSet<&str> = ROOMS
+    let known: BTreeSet<&str> = MODULES
         .iter()
-        .map(|(room, _)| *room)
+        .map(|(module, _)| *module)
         .chain(TOP.iter().copied())
         .collect();
     for entry in fs::read_dir(source()).expect("there is a source") {
@@ -123,12 +130,12 @@ fn the_list_of_rooms_is_whole_and_points_down() {
             .into_owned();
         assert!(known.contains(name.as_str()), "{name} is in no list");
     }
-    for (at, (room, allowed)) in ROOMS.iter().enumerate() {
+    for (at, (module, allowed)) in MODULES.iter().enumerate() {
         for below in *allowed {
-            let found = ROOMS[..at].iter().any(|(name, _)| name == below);
+            let found = MODULES[..at].iter().any(|(name, _)| name == below);
             assert!(
                 found,
-                "{room} may import {below}, which doesn't stand below it"
+                "{module} may import {below}, which doesn't stand below it"
             );
         }
     }
@@ -137,10 +144,10 @@ fn the_list_of_rooms_is_whole_and_points_down() {
 #[test]
 fn names_of_rooms_are_in_the_map_of_the_library() {
     let map = fs::read_to_string(source().join("lib.rs")).expect("there is a library");
-    for (room, _) in ROOMS {
+    for (module, _) in MODULES {
         assert!(
-            map.contains(&format!("[`{room}`]")),
-            "{room} isn't in the map"
+            map.contains(&format!("[`{module}`]")),
+            "{module} isn't in the map"
         );
     }
 }
@@ -149,10 +156,10 @@ fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-pub(crate) fn files_of(room: &str) -> Vec<PathBuf> {
-    let mut files = vec![source().join(format!("{room}.rs"))];
+pub(crate) fn files_of(module: &str) -> Vec<PathBuf> {
+    let mut files = vec![source().join(format!("{module}.rs"))];
     files.retain(|file| file.is_file());
-    let mut folders = vec![source().join(room)];
+    let mut folders = vec![source().join(module)];
     while let Some(folder) = folders.pop() {
         let Ok(entries) = fs::read_dir(folder) else {
             continue;
@@ -166,11 +173,11 @@ pub(crate) fn files_of(room: &str) -> Vec<PathBuf> {
             }
         }
     }
-    assert!(!files.is_empty(), "{room} has no file");
+    assert!(!files.is_empty(), "{module} has no file");
     files
 }
 
-/// The rooms that a file names, by `crate::` or by a grouped import of it.
+/// The modules that a file names, by `crate::` or by a grouped import of it.
 fn imports(file: &Path) -> BTreeSet<String> {
     let text = fs::read_to_string(file).expect("it can be read");
     let code: Vec<&str> = text
@@ -192,7 +199,7 @@ fn imports(file: &Path) -> BTreeSet<String> {
     found
 }
 
-/// The names at the first level of a group such as `body::Upload, upstream::{Pool, fields}`.
+/// The names at the first level of a group such as `body::RequestBody, upstream::{Pool, fields}`.
 fn top_names(group: &str) -> Vec<String> {
     let mut depth = 0;
     let mut names = Vec::new();

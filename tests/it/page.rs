@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
-use understudy::outcome::Reason;
+use understudy::failure::Reason;
 
 use crate::support::{Answer, App, Client, Sidecar};
 

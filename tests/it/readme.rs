@@ -3,7 +3,7 @@
 use std::fs;
 
 use understudy::config::Config;
-use understudy::outcome::{Outcome, Reason};
+use understudy::failure::{Outcome, Reason};
 
 use crate::support::{App, Sidecar};
 

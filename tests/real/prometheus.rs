@@ -9,7 +9,7 @@ use std::fs;
 use std::time::Instant;
 
 use serde_json::Value;
-use understudy::outcome::Reason;
+use understudy::failure::Reason;
 
 use crate::support::{
     Answer, App, Client, PATIENCE, Request, Script, Sidecar, Webhook, millis, soon,

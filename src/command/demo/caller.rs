@@ -14,11 +14,11 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::PATIENCE;
-use crate::answer::{Plan, Terms, Unfit, decoded, plan};
-use crate::exchange::PAGE_LIMIT;
-use crate::outcome::Cause;
+use crate::failure::Failure;
+use crate::proxy::PAGE_LIMIT;
+use crate::response::{self, Disposition, Expectations, decoded, plan};
 use crate::twiml::{Kind, Rules, Strictness, Twiml};
-use crate::upstream::Failure;
+use crate::upstream::Error;
 
 /// What is sent for a call, made up in its numbers.
 const CALL: &str = "CallSid=CA00000000000000000000000000000001&AccountSid=AC00000000000000000000000000000002\
@@ -30,7 +30,7 @@ const MESSAGE: &str = "MessageSid=SM00000000000000000000000000000003&AccountSid=
 /// What came back, and when.
 pub(super) struct Heard {
     /// Valid TwiML, or why Twilio can't act on what came.
-    pub(super) page: Result<Page, Cause>,
+    pub(super) page: Result<Page, Failure>,
     pub(super) took: Duration,
 }
 
@@ -49,7 +49,7 @@ impl Heard {
         let began = Instant::now();
         let page = match timeout(PATIENCE, call(address, kind, path)).await {
             Ok(page) => page,
-            Err(_) => Err(Cause::Deadline),
+            Err(_) => Err(Failure::Deadline),
         };
         let took = began.elapsed();
         Self { page, took }
@@ -64,10 +64,8 @@ pub(super) fn form(kind: Kind) -> &'static str {
     }
 }
 
-async fn call(address: SocketAddr, kind: Kind, path: &str) -> Result<Page, Cause> {
-    let stream = TcpStream::connect(address)
-        .await
-        .map_err(Failure::Connect)?;
+async fn call(address: SocketAddr, kind: Kind, path: &str) -> Result<Page, Failure> {
+    let stream = TcpStream::connect(address).await.map_err(Error::Connect)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(of_head)?;
@@ -92,9 +90,9 @@ fn request(address: SocketAddr, kind: Kind, path: &str) -> Request<Full<Bytes>> 
 }
 
 /// Judges an answer by the same rules as the proxy.
-async fn judged(answer: Response<Incoming>, kind: Kind) -> Result<Page, Cause> {
+async fn judged(answer: Response<Incoming>, kind: Kind) -> Result<Page, Failure> {
     let (head, body) = answer.into_parts();
-    let terms = Terms {
+    let terms = Expectations {
         kind,
         strictness: Some(Strictness::Twilio),
         pass_status: &[],
@@ -104,13 +102,13 @@ async fn judged(answer: Response<Incoming>, kind: Kind) -> Result<Page, Cause> {
     let page = Limited::new(body, PAGE_LIMIT).collect().await;
     let page = page.map_err(|error| of_body(error.as_ref()))?.to_bytes();
     if page.is_empty() {
-        return Err(Unfit::Empty.into());
+        return Err(response::Error::Empty.into());
     }
     let (page, _) = decoded(&head.headers, page, PAGE_LIMIT)?;
     let charset = match planned {
-        Plan::Judge { charset, .. } => charset,
+        Disposition::Judge { charset, .. } => charset,
         // Twilio might take it, but what the demo promises is TwiML.
-        Plan::Stream | Plan::AsItIs | Plan::Body(_) => None,
+        Disposition::Stream | Disposition::AsItIs | Disposition::Body(_) => None,
     };
     Twiml::parse(
         page,
@@ -123,18 +121,18 @@ async fn judged(answer: Response<Incoming>, kind: Kind) -> Result<Page, Cause> {
     }))
 }
 
-fn of_head(error: hyper::Error) -> Cause {
+fn of_head(error: hyper::Error) -> Failure {
     if error.is_parse() {
-        Failure::NotHttp(error).into()
+        Error::NotHttp(error).into()
     } else {
-        Failure::Reset.into()
+        Error::Reset.into()
     }
 }
 
-fn of_body(error: &(dyn std::error::Error + 'static)) -> Cause {
+fn of_body(error: &(dyn std::error::Error + 'static)) -> Failure {
     if error.is::<LengthLimitError>() {
-        Failure::BodyTooLarge(PAGE_LIMIT).into()
+        Error::BodyTooLarge(PAGE_LIMIT).into()
     } else {
-        Failure::Truncated.into()
+        Error::Truncated.into()
     }
 }

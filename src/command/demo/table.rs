@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::caller::{Heard, Page};
 use super::{DEADLINE, PATIENCE};
-use crate::outcome::Cause;
+use crate::failure::Failure;
 use crate::twiml::Kind;
 
 /// One fault, without and with the proxy.
@@ -174,7 +174,7 @@ fn told(heard: &Heard, kind: Kind) -> String {
     };
     let code = cause.twilio_code().map(|code| format!(" ({code})"));
     let code = code.unwrap_or_default();
-    match (kind, matches!(cause, Cause::Deadline)) {
+    match (kind, matches!(cause, Failure::Deadline)) {
         (Kind::Messaging, _) => format!("no reply{code}"),
         (Kind::Voice, false) => format!("\"application error\"{code}"),
         (Kind::Voice, true) => format!("15 s of silence, \"application error\"{code}"),
@@ -185,12 +185,12 @@ fn told(heard: &Heard, kind: Kind) -> String {
 mod tests {
     use super::*;
 
-    fn heard(page: Result<Page, Cause>) -> Heard {
+    fn heard(page: Result<Page, Failure>) -> Heard {
         let took = Duration::from_millis(2);
         Heard { page, took }
     }
 
-    fn row(without: Result<Page, Cause>, with: Result<Page, Cause>) -> Row {
+    fn row(without: Result<Page, Failure>, with: Result<Page, Failure>) -> Row {
         Row {
             name: "is silent",
             kind: Kind::Voice,
@@ -222,13 +222,13 @@ mod tests {
         let deadline = || Ok(Page::Fallback("deadline".to_owned()));
         let rows = [
             row(Ok(Page::Own), Ok(Page::Own)),
-            row(Err(Cause::Deadline), deadline()),
+            row(Err(Failure::Deadline), deadline()),
         ];
         let (success, said) = played(&rows, counted(1, 1));
         assert!(success, "{said}");
         assert!(said.contains("1 had valid TwiML without understudy and 2 with it"));
         assert!(!played(&rows, counted(2, 0)).0);
-        let lost = [row(Ok(Page::Own), Err(Cause::Deadline))];
+        let lost = [row(Ok(Page::Own), Err(Failure::Deadline))];
         assert!(!played(&lost, counted(0, 0)).0);
     }
 }

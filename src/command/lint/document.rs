@@ -3,8 +3,8 @@
 use std::io::{self, Read};
 
 use super::source;
-use crate::exchange::PAGE_LIMIT;
-use crate::twiml::{self, Fact, Kind, Level, MAX_FINDINGS, Place, Rules, Strictness};
+use crate::proxy::PAGE_LIMIT;
+use crate::twiml::{self, Fact, Kind, Level, MAX_FINDINGS, Position, Rules, Strictness};
 
 /// More than this is not read: it is no TwiML by its size alone.
 const LARGEST: usize = 16 * PAGE_LIMIT;
@@ -88,7 +88,7 @@ impl Document {
         Finding {
             code: TOO_LARGE,
             level: Level::Error,
-            place: Place {
+            place: Position {
                 byte: PAGE_LIMIT,
                 line,
                 column,
@@ -127,7 +127,7 @@ pub(super) struct Verdict<'d> {
 pub(super) struct Finding {
     pub(super) code: u32,
     pub(super) level: Level,
-    pub(super) place: Place,
+    pub(super) place: Position,
     /// How many characters it is about, at least one.
     pub(super) width: u32,
     /// Whether the bytes could not be read as text; then lines are told apart by line feeds alone.

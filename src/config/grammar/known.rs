@@ -7,7 +7,7 @@ use super::GrammarProblem;
 use crate::config::problem::Problem;
 use crate::config::value;
 use crate::config::words::Text;
-use crate::twiml::{Addition, AdditionError, Fact, Kind, Rules, Schema, Strictness, judge};
+use crate::twiml::{Extension, ExtensionError, Fact, Kind, Rules, Schema, Strictness, judge};
 
 /// The elements that an addition may speak of.
 pub(super) struct Known {
@@ -59,12 +59,12 @@ impl Known {
 /// Whether XML takes this for a name.
 pub(super) fn is_name(name: &str) -> bool {
     let refusal = rules_with(Kind::Voice, name, &[]).err().unwrap_or_default();
-    !refusal.contains(&AdditionError::NotAName(name.to_owned()))
+    !refusal.contains(&ExtensionError::NotAName(name.to_owned()))
 }
 
 /// Whether Twilio's own grammar takes all of an addition.
-pub(super) fn is_needless(kind: Kind, addition: &Addition) -> bool {
-    let Addition {
+pub(super) fn is_needless(kind: Kind, addition: &Extension) -> bool {
+    let Extension {
         element, parents, ..
     } = addition;
     let inside = part(addition);
@@ -83,7 +83,7 @@ pub(super) fn is_needless(kind: Kind, addition: &Addition) -> bool {
 }
 
 /// A page's part that has all of an addition.
-fn part(addition: &Addition) -> String {
+fn part(addition: &Extension) -> String {
     let element = &addition.element;
     let attributes: String = (addition.attributes.iter())
         .map(|name| format!(" {name}=''"))
@@ -137,14 +137,14 @@ fn nearest(kind: Kind, element: &str) -> Option<Text> {
 }
 
 /// Twilio's grammar, where this element may also stand in the root and hold these.
-fn rules_with(kind: Kind, element: &str, children: &[&str]) -> Result<Rules, Vec<AdditionError>> {
+fn rules_with(kind: Kind, element: &str, children: &[&str]) -> Result<Rules, Vec<ExtensionError>> {
     let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
     let parents: &[&str] = if element == ROOT { &[] } else { &[ROOT] };
-    let addition = Addition {
+    let addition = Extension {
         element: element.to_owned(),
         parents: owned(parents),
         children: owned(children),
-        ..Addition::default()
+        ..Extension::default()
     };
     Rules::with(kind, Strictness::Strict, &[addition])
 }

@@ -10,7 +10,7 @@ use super::{
     Attribute, Code, Element, Nesting, SCHEMA, Text, Value, messaging::MESSAGING, nouns::NOUNS,
     ssml, tag, voice::VERBS,
 };
-use crate::twiml::{Addition, AdditionError, Kind, Name, addition};
+use crate::twiml::{Extension, ExtensionError, Kind, Name, extension};
 
 /// A whole grammar.
 #[derive(Debug)]
@@ -92,10 +92,10 @@ impl Grammar {
     /// Twilio's grammar, and what a configuration adds to it.
     pub(in crate::twiml) fn with(
         kind: Kind,
-        additions: &[Addition],
-    ) -> Result<Arc<Self>, Vec<AdditionError>> {
+        additions: &[Extension],
+    ) -> Result<Arc<Self>, Vec<ExtensionError>> {
         let mut drafts = drafts(kind);
-        addition::apply(additions, &mut drafts)?;
+        extension::apply(additions, &mut drafts)?;
         Ok(Self::compile(kind, drafts))
     }
 

@@ -25,13 +25,13 @@ pub(super) fn check(text: &[u8]) -> Verdict {
     };
     match (parse(false), parse(true)) {
         (Ok(()), _) => Verdict::Good,
-        (_, Ok(()) | Err(Fault::TooDeep)) => Verdict::Doubtful,
+        (_, Ok(()) | Err(Error::TooDeep)) => Verdict::Doubtful,
         _ if matches!(text.trim_ascii_start(), [b'{' | b'[', ..]) => Verdict::Bad,
         _ => Verdict::Doubtful,
     }
 }
 
-enum Fault {
+enum Error {
     NotJson,
     TooDeep,
 }
@@ -46,7 +46,7 @@ struct Reader<'t> {
 }
 
 impl Reader<'_> {
-    fn document(&mut self) -> Result<(), Fault> {
+    fn document(&mut self) -> Result<(), Error> {
         self.value()?;
         while self.depth > 0 {
             match (self.next()?, self.is_in_object()) {
@@ -56,7 +56,7 @@ impl Reader<'_> {
                 (b',', true) => self.member()?,
                 (b',', false) => self.value()?,
                 (b'}', true) | (b']', false) => self.leave(),
-                _ => return Err(Fault::NotJson),
+                _ => return Err(Error::NotJson),
             }
         }
         self.space();
@@ -64,7 +64,7 @@ impl Reader<'_> {
     }
 
     /// A value, or as much of it as comes before the first comma or end of its own.
-    fn value(&mut self) -> Result<(), Fault> {
+    fn value(&mut self) -> Result<(), Error> {
         loop {
             if self.leaves_out_value() {
                 return Ok(());
@@ -84,17 +84,17 @@ impl Reader<'_> {
         }
     }
 
-    fn member(&mut self) -> Result<(), Fault> {
+    fn member(&mut self) -> Result<(), Error> {
         self.key()?;
         self.value()
     }
 
     /// A key and its colon.
-    fn key(&mut self) -> Result<(), Fault> {
+    fn key(&mut self) -> Result<(), Error> {
         match self.next()? {
             quote if self.is_quote(quote) => self.string(quote)?,
             first if self.loosely => good(is_bare(first)).map(|()| self.skip(is_bare))?,
-            _ => return Err(Fault::NotJson),
+            _ => return Err(Error::NotJson),
         }
         match self.next()? {
             b':' => Ok(()),
@@ -102,7 +102,7 @@ impl Reader<'_> {
                 self.rest = self.rest.strip_prefix(b">").unwrap_or(self.rest);
                 Ok(())
             }
-            _ => Err(Fault::NotJson),
+            _ => Err(Error::NotJson),
         }
     }
 
@@ -118,32 +118,32 @@ impl Reader<'_> {
     }
 
     /// The rest of a string.
-    fn string(&mut self, quote: u8) -> Result<(), Fault> {
+    fn string(&mut self, quote: u8) -> Result<(), Error> {
         loop {
             match self.take()? {
                 end if end == quote => return Ok(()),
                 b'\\' => self.escape()?,
-                0..0x20 if !self.loosely => return Err(Fault::NotJson),
+                0..0x20 if !self.loosely => return Err(Error::NotJson),
                 _ => {}
             }
         }
     }
 
-    fn escape(&mut self) -> Result<(), Fault> {
+    fn escape(&mut self) -> Result<(), Error> {
         match self.take()? {
             _ if self.loosely => Ok(()),
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(()),
             b'u' => {
-                let (digits, rest) = self.rest.split_at_checked(4).ok_or(Fault::NotJson)?;
+                let (digits, rest) = self.rest.split_at_checked(4).ok_or(Error::NotJson)?;
                 self.rest = rest;
                 good(digits.iter().all(u8::is_ascii_hexdigit))
             }
-            _ => Err(Fault::NotJson),
+            _ => Err(Error::NotJson),
         }
     }
 
     /// The rest of a literal or a number.
-    fn word(&mut self, first: u8) -> Result<(), Fault> {
+    fn word(&mut self, first: u8) -> Result<(), Error> {
         if self.loosely {
             let bare = |byte| is_bare(byte) || matches!(byte, b'+' | b'.');
             self.skip(bare);
@@ -155,15 +155,15 @@ impl Reader<'_> {
             b'n' => b"ull",
             _ => return self.number(first),
         };
-        self.rest = self.rest.strip_prefix(literal).ok_or(Fault::NotJson)?;
+        self.rest = self.rest.strip_prefix(literal).ok_or(Error::NotJson)?;
         Ok(())
     }
 
-    fn number(&mut self, first: u8) -> Result<(), Fault> {
+    fn number(&mut self, first: u8) -> Result<(), Error> {
         match if first == b'-' { self.take()? } else { first } {
             b'0' => {}
             b'1'..=b'9' => self.skip(|b| b.is_ascii_digit()),
-            _ => return Err(Fault::NotJson),
+            _ => return Err(Error::NotJson),
         }
         if let [b'.', rest @ ..] = self.rest {
             self.rest = rest;
@@ -176,17 +176,17 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn digits(&mut self) -> Result<(), Fault> {
+    fn digits(&mut self) -> Result<(), Error> {
         let first = self.take()?;
         self.skip(|b| b.is_ascii_digit());
         good(first.is_ascii_digit())
     }
 
-    fn enter(&mut self, object: u128) -> Result<(), Fault> {
+    fn enter(&mut self, object: u128) -> Result<(), Error> {
         self.depth += 1;
         self.objects = self.objects << 1 | object;
         if self.depth > MAX_DEPTH {
-            Err(Fault::TooDeep)
+            Err(Error::TooDeep)
         } else {
             Ok(())
         }
@@ -214,7 +214,7 @@ impl Reader<'_> {
     }
 
     /// The next byte that is not space.
-    fn next(&mut self) -> Result<u8, Fault> {
+    fn next(&mut self) -> Result<u8, Error> {
         self.space();
         self.take()
     }
@@ -241,15 +241,15 @@ impl Reader<'_> {
         self.rest = &self.rest[len..];
     }
 
-    fn take(&mut self) -> Result<u8, Fault> {
-        let (first, rest) = self.rest.split_first().ok_or(Fault::NotJson)?;
+    fn take(&mut self) -> Result<u8, Error> {
+        let (first, rest) = self.rest.split_first().ok_or(Error::NotJson)?;
         self.rest = rest;
         Ok(*first)
     }
 }
 
-fn good(good: bool) -> Result<(), Fault> {
-    if good { Ok(()) } else { Err(Fault::NotJson) }
+fn good(good: bool) -> Result<(), Error> {
+    if good { Ok(()) } else { Err(Error::NotJson) }
 }
 
 fn is_bare(byte: u8) -> bool {

@@ -8,7 +8,7 @@ use std::{borrow::Cow, fmt};
 use memchr::memmem;
 
 use super::json;
-use crate::twiml::part::Part;
+use crate::twiml::span::Span;
 
 /// A set of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ use Verdict::{Bad, Doubtful, Good};
 impl Value {
     /// Judges a value as it stands in the page.
     #[inline]
-    pub(in crate::twiml) fn check_part(self, value: Part<'_>) -> Verdict {
+    pub(in crate::twiml) fn check_part(self, value: Span<'_>) -> Verdict {
         if self == Self::Any {
             return Good;
         }

@@ -4,13 +4,13 @@ use super::{Broken, Found, Inspector, MAX_FINDINGS, names};
 use crate::twiml::{
     Kind, Level, Name, Schema,
     grammar::{Code, Expected, Grammar, SCHEMA, Taken, Verdict},
-    nearest::nearest,
-    part::Part,
+    span::Span,
+    suggest::nearest,
 };
 
 impl<'t> Inspector<'_, 't> {
     #[cold]
-    pub(super) fn strange_child(&mut self, name: Part<'t>) {
+    pub(super) fn strange_child(&mut self, name: Span<'t>) {
         self.passed_over = 1;
         let Some(frame) = self.open.last_mut() else {
             return;
@@ -35,7 +35,7 @@ impl<'t> Inspector<'_, 't> {
         }
     }
 
-    fn stray(&self, name: Part<'t>, parent: u16) -> Schema {
+    fn stray(&self, name: Span<'t>, parent: u16) -> Schema {
         let rules = self.grammar.definition(parent);
         let (name, parent) = (Name::new(name.raw), rules.name());
         Schema::StrayElement {
@@ -46,7 +46,7 @@ impl<'t> Inspector<'_, 't> {
     }
 
     /// Known and misplaced, or known to the other grammar, or unknown altogether.
-    fn strangeness(&self, child: Part<'t>, parent: u16) -> Schema {
+    fn strangeness(&self, child: Span<'t>, parent: u16) -> Schema {
         let raw = String::from_utf8_lossy(child.raw);
         let mut homes: Vec<Name> = self.grammar.homes_of(&raw).map(Name::of).collect();
         homes.dedup();
@@ -97,7 +97,7 @@ impl<'t> Inspector<'_, 't> {
     }
 
     #[cold]
-    pub(super) fn second_child(&mut self, name: Part<'t>, code: Code) {
+    pub(super) fn second_child(&mut self, name: Span<'t>, code: Code) {
         let Some(frame) = self.open.last().filter(|_| self.wants(code)) else {
             return;
         };
@@ -110,7 +110,7 @@ impl<'t> Inspector<'_, 't> {
     }
 
     #[cold]
-    pub(super) fn unknown_attribute(&mut self, name: Part<'t>) {
+    pub(super) fn unknown_attribute(&mut self, name: Span<'t>) {
         if is_of_xml_schema(name) {
             return;
         }
@@ -132,8 +132,8 @@ impl<'t> Inspector<'_, 't> {
     #[cold]
     pub(super) fn bad_value(
         &mut self,
-        name: Part<'t>,
-        value: Part<'t>,
+        name: Span<'t>,
+        value: Span<'t>,
         rule: Taken,
         verdict: Verdict,
     ) {
@@ -151,7 +151,7 @@ impl<'t> Inspector<'_, 't> {
     }
 
     #[cold]
-    pub(super) fn unwanted_text(&mut self, text: Part<'t>) {
+    pub(super) fn unwanted_text(&mut self, text: Span<'t>) {
         let Some(frame) = self.open.last() else {
             return;
         };
@@ -172,7 +172,7 @@ impl<'t> Inspector<'_, 't> {
         self.found.len() < MAX_FINDINGS || code.level == Level::Error && !self.failed
     }
 
-    fn note(&mut self, part: Part<'t>, code: Code, fact: Schema, path: Box<str>) {
+    fn note(&mut self, part: Span<'t>, code: Code, fact: Schema, path: Box<str>) {
         self.failed |= code.level == Level::Error;
         self.found.push(Found {
             part,
@@ -183,7 +183,7 @@ impl<'t> Inspector<'_, 't> {
     }
 
     /// The way to the innermost element, or to its child or attribute.
-    fn path(&self, child: Option<Part<'_>>, attribute: Option<Part<'_>>) -> Box<str> {
+    fn path(&self, child: Option<Span<'_>>, attribute: Option<Span<'_>>) -> Box<str> {
         let mut path = String::new();
         for frame in &self.open {
             path.push_str(if path.is_empty() { "" } else { "/" });
@@ -201,7 +201,7 @@ impl<'t> Inspector<'_, 't> {
 
 /// Whether Twilio has an element of this name, in answer to a call or to a message. What a configuration adds is known only in
 /// part, so it doesn't count.
-fn is_twilios(name: Part<'_>) -> bool {
+fn is_twilios(name: Span<'_>) -> bool {
     let raw = String::from_utf8_lossy(name.raw);
     let mut kinds = [Kind::Voice, Kind::Messaging].into_iter();
     kinds.any(|kind| Grammar::of(kind).tags().any(|tag| tag == raw))
@@ -209,6 +209,6 @@ fn is_twilios(name: Part<'_>) -> bool {
 
 /// Whether an attribute is XML Schema's own, which validation by a schema takes for no attribute at all: .NET's XmlSerializer
 /// declares its prefixes on every root.
-fn is_of_xml_schema(name: Part<'_>) -> bool {
+fn is_of_xml_schema(name: Span<'_>) -> bool {
     name.raw.starts_with(b"xmlns:") || name.raw.starts_with(b"xsi:")
 }

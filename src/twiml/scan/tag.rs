@@ -4,7 +4,7 @@ use super::{Scanner, Sink};
 use crate::twiml::{
     Construct, Name, Syntax,
     chars::{IN_VALUE, is},
-    part::Part,
+    span::Span,
     syntax::{Stop, stop},
 };
 
@@ -34,7 +34,7 @@ impl<'t, S: Sink<'t>> Scanner<'t, '_, S> {
     }
 
     #[inline]
-    fn end_of_start_tag(&mut self, name: Part<'t>) -> Result<(), Stop> {
+    fn end_of_start_tag(&mut self, name: Span<'t>) -> Result<(), Stop> {
         if self.peek() == b'>' {
             self.at += 1;
             let range = name.at..name.at + name.raw.len();
@@ -71,7 +71,7 @@ impl<'t, S: Sink<'t>> Scanner<'t, '_, S> {
 
     /// `[25] Eq`
     #[inline]
-    fn equals(&mut self, name: Part<'_>) -> Result<(), Stop> {
+    fn equals(&mut self, name: Span<'_>) -> Result<(), Stop> {
         self.space();
         if self.peek() != b'=' {
             return Err(
@@ -85,7 +85,7 @@ impl<'t, S: Sink<'t>> Scanner<'t, '_, S> {
 
     /// `[10] AttValue`
     #[inline]
-    fn value(&mut self, name: Part<'_>) -> Result<Part<'t>, Stop> {
+    fn value(&mut self, name: Span<'_>) -> Result<Span<'t>, Stop> {
         let quote = self.peek();
         if !matches!(quote, b'"' | b'\'') {
             return Err(
@@ -113,7 +113,7 @@ impl<'t, S: Sink<'t>> Scanner<'t, '_, S> {
             }
         }
         self.at += 1;
-        Ok(Part {
+        Ok(Span {
             raw: &self.text[start..self.at - 1],
             at: start,
             references,

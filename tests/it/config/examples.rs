@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use understudy::exchange::RouteSettings;
+use understudy::proxy::RouteSettings;
 use understudy::twiml::{self, Rules, Strictness, Twiml};
 
 use super::{APP, fails, files_in, lines_of, loads, loads_text, same_but_for_the_page};

@@ -7,13 +7,13 @@ use base64::engine::general_purpose::STANDARD;
 use form_urlencoded::Serializer;
 use http::Request;
 use serde_json::Value;
-use understudy::signature::{Fault, Tokens, Verifier};
+use understudy::signature::{Error, Tokens, Verifier};
 
 use super::{PUBLIC_URL, checks};
 use crate::support::{App, Script, Sidecar, fixture, json_fixture, sign};
 
 /// What comes of a vector: the request is made as the proxy would get it, its user's name as a field.
-fn verified(vector: &Value) -> Result<(), Fault> {
+fn verified(vector: &Value) -> Result<(), Error> {
     let url = vector["url"].as_str().expect("a URL");
     let (scheme, rest) = url.split_once("://").expect("a scheme");
     let (authority, target) = rest.split_at(rest.find('/').expect("a path"));
@@ -61,7 +61,7 @@ fn every_vector_of_twilios_own_libraries_is_judged_as_they_judge_it() {
     for vector in vectors {
         // The body's hash as a parameter of a form was a scheme of 2017 that nobody sends.
         let valid = vector["valid"] == true && vector["legacy"].is_null();
-        let expected = if valid { Ok(()) } else { Err(Fault::Invalid) };
+        let expected = if valid { Ok(()) } else { Err(Error::Invalid) };
         assert_eq!(verified(vector), expected, "{}", vector["name"]);
     }
 }
@@ -75,14 +75,14 @@ fn no_vector_holds_with_another_token_or_another_path() {
         }
         let mut other = vector.clone();
         other["auth_token"] = "12346".into();
-        assert_eq!(verified(&other), Err(Fault::Invalid), "{}", vector["name"]);
+        assert_eq!(verified(&other), Err(Error::Invalid), "{}", vector["name"]);
         let mut other = vector.clone();
         other["url"] = vector["url"]
             .as_str()
             .expect("a URL")
             .replace("/myapp", "/Myapp")
             .into();
-        assert_eq!(verified(&other), Err(Fault::Invalid), "{}", vector["name"]);
+        assert_eq!(verified(&other), Err(Error::Invalid), "{}", vector["name"]);
     }
 }
 

@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::Request;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use understudy::signature::{Fault, Tokens, Verifier};
+use understudy::signature::{Error, Tokens, Verifier};
 
 use super::{ACCOUNT, PUBLIC_URL, TOKEN, checking, checks};
 use crate::support::{App, Script, Sidecar, Webhook, json_fixture};
@@ -79,7 +79,7 @@ fn every_vector_of_twilios_own_library_is_valid_by_its_secret_alone() {
             (format!("*={secret}"), header.clone(), &signature),
         ] {
             let checked = check(&file, &header, signature);
-            assert_eq!(checked, Err(Fault::Invalid), "{name} {header}");
+            assert_eq!(checked, Err(Error::Invalid), "{name} {header}");
         }
         // The same account's token is good at the same time.
         if let (Some(token), Some(signature)) =
@@ -94,7 +94,7 @@ fn every_vector_of_twilios_own_library_is_valid_by_its_secret_alone() {
 }
 
 /// What comes of a vector with these tokens and this value of the settings field, which is left out if empty.
-fn verify(vector: &Value, tokens: Tokens, settings: &str, signature: &str) -> Result<(), Fault> {
+fn verify(vector: &Value, tokens: Tokens, settings: &str, signature: &str) -> Result<(), Error> {
     let url = vector["url"].as_str().expect("a URL");
     let target = url.strip_prefix(PUBLIC_URL).expect("ours");
     let (kind, body) = match vector["body"].as_str() {

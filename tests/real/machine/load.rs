@@ -47,7 +47,7 @@ struct Shared {
 
 /// What became of the calls.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(super) struct RequestRecord {
     pub(super) answered: usize,
     pub(super) again: usize,
     pub(super) lost: Vec<String>,
@@ -100,12 +100,12 @@ impl Load {
     }
 
     /// Lets every caller finish the call that it is at.
-    pub(super) async fn end(self) -> Tally {
+    pub(super) async fn end(self) -> RequestRecord {
         self.shared.ends.set(true);
         for caller in self.callers {
             soon("the last answer", caller).await.expect("no panic");
         }
-        Tally {
+        RequestRecord {
             answered: self.shared.answered.get(),
             again: self.shared.again.get(),
             lost: self.shared.lost.take(),
@@ -206,7 +206,7 @@ pub(super) fn app() -> App {
     })
 }
 
-impl Tally {
+impl RequestRecord {
     /// Expects that every caller got the app's own page.
     #[track_caller]
     pub(super) fn nobody_was_lost(&self) {

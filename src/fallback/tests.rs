@@ -1,0 +1,326 @@
+//! Pages as they are read and as they go out: what is refused and where, what fits whom, and what holds of any values at all.
+
+mod properties;
+
+use super::*;
+use crate::twiml::{Rules, Strictness};
+
+fn rules(kind: Kind) -> Rules {
+    Rules::new(kind, Strictness::Strict)
+}
+
+fn parsed(page: &str) -> Result<Page, Error> {
+    Page::parse(Bytes::copy_from_slice(page.as_bytes()), &rules(Kind::Voice))
+}
+
+fn good(page: &str) -> Page {
+    parsed(page).unwrap_or_else(|fault| panic!("{page}: {fault}"))
+}
+
+fn filled(page: &str, form: &str) -> String {
+    text(&good(page).fill(&Parameters::new(b"", form.as_bytes())))
+}
+
+fn text(page: &Bytes) -> String {
+    String::from_utf8(page.to_vec()).expect("a page is UTF-8")
+}
+
+fn says(words: &str) -> String {
+    format!("<Response><Say>{words}</Say></Response>")
+}
+
+/// Where the fault of a page is, and what it is.
+fn fault(page: &str) -> String {
+    let fault = parsed(page).map(drop).expect_err(page);
+    let place = fault
+        .place()
+        .map(|place| format!("{}:{}", place.line, place.column));
+    format!("{} {fault}", place.unwrap_or_default())
+}
+
+#[test]
+fn the_built_in_pages_are_good() {
+    for (kind, page) in [
+        (Kind::Voice, BUILT_IN_VOICE),
+        (Kind::Messaging, BUILT_IN_MESSAGING),
+    ] {
+        let parsed = Page::parse(page.into(), &rules(kind)).expect("good");
+        assert_eq!(parsed.fill(&Parameters::new(b"", b"")), page);
+        assert!(Page::parse(silence(), &rules(kind)).is_ok());
+    }
+}
+
+#[test]
+fn a_page_without_placeholders_is_shared() {
+    let page = good(&says("}} { {x} is no placeholder"));
+    let parameters = Parameters::new(b"x=1", b"");
+    let (one, other) = (page.fill(&parameters), page.fill(&parameters));
+    assert_eq!(one.as_ptr(), other.as_ptr());
+}
+
+#[test]
+fn a_value_stands_where_its_name_stood() {
+    for (page, form, goes_out) in [
+        ("{{From}}", "From=%2B12025550147", "+12025550147"),
+        ("{{ Body }}|{{\tBody\n}}", "Body=a+b%20c", "a b c|a b c"),
+        ("{{a}}{{b}}{{a}}", "a=1&b=2", "121"),
+        ("[{{From}}]", "To=1", "[]"),
+        ("[{{From}}]", "from=1&From", "[]"),
+        ("{{a}}", "a=first&a=second", "first"),
+        ("{{SipHeader_X-Id}}", "SipHeader_X-Id=7", "7"),
+        ("{a:{{a}}}", "a=1", "{a:1}"),
+        (
+            "{{City}}",
+            "City=K%C3%B6ln+%F0%9F%8D%B0",
+            "K\u{f6}ln \u{1F370}",
+        ),
+        ("{{a}}", "a=%3C%3E%26%22%27", "&lt;&gt;&amp;&quot;&apos;"),
+        ("{{a}}>", "a=]]", "&#93;&#93;>"),
+        ("{{a}}", "a=%00b%1Bc%EF%BF%BEd%EF%BF%BF%7F", "bcd\u{7F}"),
+        ("{{a}}", "a=%09%0A%0D", "&#9;&#10;&#13;"),
+        ("{{a}}", "a=%FF", "\u{FFFD}"),
+        ("{{a}}", "a={{b}}&b=1", "{{b}}"),
+    ] {
+        assert_eq!(filled(&says(page), form), says(goes_out), "{page} {form}");
+    }
+}
+
+#[test]
+fn the_query_goes_before_the_form() {
+    let parameters = Parameters::new(b"a=query&b=%2B1", b"a=form&c=2");
+    let page = good(&says("{{a}} {{b}} {{c}}")).fill(&parameters);
+    assert_eq!(text(&page), says("query +1 2"));
+}
+
+#[test]
+fn a_value_stands_in_an_attribute_of_either_quotes() {
+    let page =
+        "<Response><Dial action='/x?a=1&amp;from={{a}}' callerId=\"{{a}}\">{{b}}</Dial></Response>";
+    let goes_out = "<Response><Dial action='/x?a=1&amp;from=&apos;&quot;&lt;' callerId=\"&apos;&quot;&lt;\">+1</Dial></Response>";
+    assert_eq!(filled(page, "a='%22<&b=%2B1"), goes_out);
+}
+
+#[test]
+fn values_that_would_spoil_a_page_are_left_out_of_it() {
+    let long = "x".repeat(LARGEST);
+    let queue = "<Response><Enqueue action='{{action}}'>{{queue}}</Enqueue></Response>";
+    for (page, form, goes_out) in [
+        (says("{{a}}"), format!("a={long}"), says("")),
+        (
+            says("{{a}}{{b}}"),
+            format!("b=1&a={}", "<".repeat(LARGEST / 4)),
+            says(""),
+        ),
+        (
+            queue.into(),
+            "action=ftp://x&queue=a".into(),
+            queue.replace("{{action}}", "").replace("{{queue}}", ""),
+        ),
+        (
+            queue.into(),
+            format!("queue={}", "x".repeat(65)),
+            queue.replace("{{action}}", "").replace("{{queue}}", ""),
+        ),
+        (
+            queue.into(),
+            format!("queue={}", "x".repeat(64)),
+            queue
+                .replace("{{action}}", "")
+                .replace("{{queue}}", &"x".repeat(64)),
+        ),
+    ] {
+        assert_eq!(filled(&page, &form), goes_out);
+    }
+    let room = LARGEST - says("").len();
+    assert_eq!(
+        filled(&says("{{a}}"), &format!("a={}", &long[..room])).len(),
+        LARGEST
+    );
+    assert_eq!(
+        filled(&says("{{a}}"), &format!("a={}", &long[..=room])),
+        says("")
+    );
+}
+
+#[test]
+fn what_is_no_placeholder_is_refused_where_it_stands() {
+    let no_name = "this is not a valid placeholder: a fallback document has no logic, only parameters of the request; write the name of one, `{{From}}`";
+    for (wrong, said) in [
+        ("{{#if From}}x{{/if}}", no_name),
+        ("{{> footer}}", no_name),
+        ("{{a.b}}", no_name),
+        ("{{a b}}", no_name),
+        ("{{&a}}", no_name),
+        ("{{! hush }}", no_name),
+        ("{{\u{e9}}}", no_name),
+        ("{{}}", no_name),
+        ("{{ }}", no_name),
+        ("{{a{{b}}", no_name),
+        (
+            "{{{a}}}",
+            "`{{{` is not a valid placeholder: what comes from a request is always escaped; write `{{From}}`",
+        ),
+        (
+            "{{a",
+            "no `}}` closes this `{{`; write `{{From}}`, or `{&#123;` for the two braces themselves",
+        ),
+        (
+            "{{a}",
+            "no `}}` closes this `{{`; write `{{From}}`, or `{&#123;` for the two braces themselves",
+        ),
+    ] {
+        let page = format!("<Response>\n<Say>\u{e9} {{{{ok}}}} {wrong}</Say></Response>");
+        assert_eq!(fault(&page), format!("2:15 {said}"), "{wrong}");
+    }
+    assert_eq!(filled(&says("{&#123;"), ""), says("{&#123;"));
+}
+
+#[test]
+fn a_value_stands_in_text_and_attributes_only() {
+    let said = "a value can't stand here, only in text or in an attribute's value: not in a name, a comment or CDATA";
+    for page in [
+        "{{a}}<Response/>",
+        "<{{a}}/>",
+        "<Res{{a}}ponse/>",
+        "<Response {{a}}/>",
+        "<Response {{a}}='1'/>",
+        "<Response v{{a}}='1'/>",
+        "<Response version={{a}}/>",
+        "<Response version={{a}}''/>",
+        "<Response version=''{{a}}/>",
+        "<Response/{{a}}>",
+        "<Response/>{{a}}",
+        "<Response></Response{{a}}>",
+        "<Response><!-- {{a}} --></Response>",
+        "<Response><!-- {{b}} --><{{a}}/></Response>",
+        "<Response><?pi {{a}}?></Response>",
+        "<Response><?{{a}}?></Response>",
+        "<Response><Say><![CDATA[{{a}}]]></Say></Response>",
+        "<Response><Say>{{ok}}<![CDATA[a]]{{a}}>]]></Say></Response>",
+    ] {
+        let wrong = page
+            .find("{{b")
+            .or_else(|| page.find("{{a"))
+            .expect("it is there");
+        assert_eq!(fault(page), format!("1:{} {said}", wrong + 1), "{page}");
+    }
+}
+
+#[test]
+fn a_template_that_is_no_twiml_says_where() {
+    for (page, said) in [
+        (
+            "<Response>\n<Say>{{a}}</Response>",
+            "2:11 not valid Voice TwiML with `1` for each value: `</Response>` closes `<Say>`; close `<Say>` first",
+        ),
+        (
+            "<Response><say/>{{a}}</Response>",
+            "1:12 not valid Voice TwiML with `1` for each value: unknown element `<say>` in `<Response>`; did you mean `<Say>`?",
+        ),
+        (
+            "<Response><Say>&{{a}};</Say></Response>",
+            "1:16 not valid Voice TwiML with `1` for each value: a bare `&`; write `&amp;`",
+        ),
+        (
+            "<Response><Say>{{a}}{{b}}</Say><Enqueue method='{{a}}'>x</Enqueue></Response>",
+            "1:49 not valid Voice TwiML with `1` for each value: bad value for `method` on `<Enqueue>`: expected `GET` or `POST`",
+        ),
+        (
+            "<Response><Say language='fr-{{a}}'>x</Say></Response>",
+            "1:26 not valid Voice TwiML with `1` for each value: bad value for `language` on `<Say>`: expected a language such as `en-US`",
+        ),
+        (
+            "<Response><Say>]{{a}}]{{b}}></Say></Response>",
+            "1:16 not valid Voice TwiML with each value empty: `]]>` in text; write `]]&gt;`",
+        ),
+        (
+            "<Response><Redirect>https://{{a}}/x</Redirect></Response>",
+            "1:21 not valid Voice TwiML with each value empty: bad text in `<Redirect>`: expected a relative URL, or one that begins with `https://` or `http://`",
+        ),
+        (
+            "<Response>{{a}}</Response>",
+            "1:11 not valid Voice TwiML with `1` for each value: text",
+        ),
+        (
+            "<Response/><!-- {{-->",
+            "1:17 no `}}` closes this `{{`; write `{{From}}`, or `{&#123;` for the two braces themselves",
+        ),
+        ("<Response><Message>x</Message></Response>", ""),
+    ] {
+        let found = fault(page);
+        assert!(found.contains(said), "{page}: {found}");
+    }
+}
+
+#[test]
+fn the_first_variant_that_fits_wins() {
+    let variant = |param: &str, is, page| Variant {
+        param: param.into(),
+        is: Is::parse(is).expect("good"),
+        page: good(&says(page)),
+    };
+    let variants = vec![
+        variant("To", "+33*", "french {{To}}"),
+        variant("To", "+3*", "near"),
+        variant("Digits", "1", "one"),
+        variant("Empty", "", "empty"),
+        variant("Any", "*", "any"),
+    ];
+    let voice = Choice::new(good(&says("else {{To}}")), variants);
+    let messaging = Page::parse(BUILT_IN_MESSAGING.into(), &rules(Kind::Messaging)).expect("good");
+    let fallback = Fallback::new(voice, messaging);
+    for (form, said) in [
+        ("To=%2B33123&Digits=1", "french +33123"),
+        ("Digits=1&To=%2B32", "near"),
+        ("To=33", "else 33"),
+        ("To=whatsapp:%2B33", "else whatsapp:+33"),
+        ("Digits=1", "one"),
+        ("Digits=11", "else "),
+        ("Digits=2&Digits=1", "else "),
+        ("to=%2B33", "else "),
+        ("Empty=", "empty"),
+        ("Empty=x", "else "),
+        ("Any=", "any"),
+        ("", "else "),
+    ] {
+        let parameters = Parameters::new(b"", form.as_bytes());
+        assert_eq!(
+            text(&fallback.page(Kind::Voice, &parameters)),
+            says(said),
+            "{form}"
+        );
+        assert_eq!(
+            fallback.page(Kind::Messaging, &parameters),
+            BUILT_IN_MESSAGING
+        );
+    }
+}
+
+#[test]
+fn a_star_stands_at_the_end_alone() {
+    let exactly = |text: &str| Ok(Is::Exactly(text.to_owned()));
+    let beginning = |text: &str| Ok(Is::Beginning(text.to_owned()));
+    assert_eq!(Is::parse("+33"), exactly("+33"));
+    assert_eq!(Is::parse(""), exactly(""));
+    assert_eq!(Is::parse("+33*"), beginning("+33"));
+    assert_eq!(Is::parse("*"), beginning(""));
+    for text in ["*1", "a*b", "a*b*", "**"] {
+        assert_eq!(Is::parse(text), Err(StarWithin), "{text}");
+    }
+}
+
+#[test]
+fn what_covers_a_value_takes_all_that_it_takes() {
+    for (one, other, covers) in [
+        ("1", "1", true),
+        ("1", "2", false),
+        ("+3*", "+33*", true),
+        ("+33*", "+3*", false),
+        ("+33*", "+33", true),
+        ("+33", "+33*", false),
+        ("*", "", true),
+    ] {
+        let is = |text| Is::parse(text).expect("good");
+        assert_eq!(is(one).covers(&is(other)), covers, "{one} {other}");
+    }
+}

@@ -1,0 +1,364 @@
+//! What an answer's head says about it: whether Twilio would act on it, and whether its body is to be judged.
+//!
+//! Pure; the body itself is judged in [`crate::twiml`].
+
+use std::fmt;
+use std::io::Read;
+
+use bytes::Bytes;
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
+use http::{HeaderMap, StatusCode, response};
+
+use crate::twiml::{Kind, Strictness};
+
+/// What is to be done with an answer on a TwiML route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// Its body streams through: audio.
+    Stream,
+    /// It goes back whole, whatever its body: a challenge, a redirect, an answer that needs no body.
+    AsItIs,
+    /// Its body goes back if there is one: Twilio takes it as it stands, and logs this code as a warning, if any.
+    Body(Option<u32>),
+    /// Its body goes back if it is TwiML. If `text` is set, one that isn't markup at all goes back too, with a warning.
+    Judge {
+        /// The charset that the content type names.
+        charset: Option<String>,
+        /// The type is `text/html` and a messaging webhook asked: Twilio only warns about "OK".
+        text: bool,
+    },
+}
+
+/// Why Twilio wouldn't act on an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// A status of 400 or over.
+    Status(StatusCode),
+    /// A redirect that Twilio doesn't follow, or one without `Location`.
+    Redirect(StatusCode),
+    /// Success without a body.
+    Empty,
+    /// No content type, or one that Twilio doesn't take.
+    ContentType,
+    /// A content coding that can't be undone.
+    ContentCoding,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "the app answered {}", status.as_u16()),
+            Self::Redirect(status) => {
+                write!(
+                    f,
+                    "Twilio follows 301, 302, 303 and 307 with a Location, not this {}",
+                    status.as_u16()
+                )
+            }
+            Self::Empty => f.write_str("the answer has no body"),
+            Self::ContentType => {
+                f.write_str("the content type is none that Twilio takes; text/xml would be right")
+            }
+            Self::ContentCoding => {
+                f.write_str("the content coding can't be undone; Twilio asks for none")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// What a route asks of an answer's head.
+#[derive(Clone, Copy, Debug)]
+pub struct Expectations<'a> {
+    /// What Twilio expects.
+    pub kind: Kind,
+    /// How strictly pages are judged; none: not at all.
+    pub strictness: Option<Strictness>,
+    /// Statuses of 400 and over that go back as they are.
+    pub pass_status: &'a [StatusCode],
+    /// The request was a conditional GET, so 304 is an answer (RFC 9110 §13).
+    pub conditional: bool,
+}
+
+/// What is to be done with an answer.
+///
+/// # Errors
+///
+/// Why Twilio wouldn't act on it.
+pub fn plan(head: &response::Parts, terms: Expectations<'_>) -> Result<Disposition, Error> {
+    let status = head.status;
+    if status.is_client_error() || status.is_server_error() || status.as_u16() >= 600 {
+        return match terms.pass_status.contains(&status) {
+            true => Ok(Disposition::AsItIs),
+            false => Err(Error::Status(status)),
+        };
+    }
+    if status.is_redirection() {
+        return match is_followed(head) || status == StatusCode::NOT_MODIFIED && terms.conditional {
+            true => Ok(Disposition::AsItIs),
+            false => Err(Error::Redirect(status)),
+        };
+    }
+    if status == StatusCode::NO_CONTENT && terms.kind == Kind::Messaging {
+        return Ok(Disposition::AsItIs);
+    }
+    match terms.strictness {
+        None => Ok(Disposition::Body(None)),
+        Some(strictness) => by_type(&head.headers, terms.kind, strictness),
+    }
+}
+
+/// Whether success without a body may go back, and the code under which it is then counted as a warning. In response to a
+/// message it says that the app has nothing to say, and Twilio says nothing; a call needs TwiML.
+///
+/// # Errors
+///
+/// [`Error::Empty`].
+pub fn accept_empty(kind: Kind, strictness: Option<Strictness>) -> Result<Option<u32>, Error> {
+    match (kind, strictness) {
+        (Kind::Voice, _) | (Kind::Messaging, Some(Strictness::Strict)) => Err(Error::Empty),
+        (Kind::Messaging, Some(Strictness::Twilio)) => Ok(Some(11770)),
+        (Kind::Messaging, None) => Ok(None),
+    }
+}
+
+/// Twilio follows these and no others (error 11216).
+fn is_followed(head: &response::Parts) -> bool {
+    matches!(head.status.as_u16(), 301 | 302 | 303 | 307) && head.headers.contains_key(LOCATION)
+}
+
+fn by_type(headers: &HeaderMap, kind: Kind, strictness: Strictness) -> Result<Disposition, Error> {
+    let value = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
+    let essence = essence.trim();
+    let is = |name: &str| essence.eq_ignore_ascii_case(name);
+    let begins = |prefix: &str| {
+        let start = essence.get(..prefix.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    let lenient = strictness == Strictness::Twilio;
+    if is("text/xml") || is("application/xml") || begins("application/") && ends_in_xml(essence) {
+        Ok(judge(parameters, false))
+    } else if is("text/html") && lenient {
+        Ok(judge(parameters, kind == Kind::Messaging))
+    } else if is("text/plain") && lenient {
+        Ok(Disposition::Body(Some(12300)))
+    } else if begins("audio/") && kind == Kind::Voice && lenient {
+        Ok(Disposition::Stream)
+    } else {
+        Err(Error::ContentType)
+    }
+}
+
+/// A structured syntax suffix (RFC 6839).
+fn ends_in_xml(essence: &str) -> bool {
+    essence.to_ascii_lowercase().ends_with("+xml")
+}
+
+fn judge(parameters: &str, text: bool) -> Disposition {
+    let charset = parameters.split(';').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let named = name.trim().eq_ignore_ascii_case("charset");
+        named.then(|| value.trim().trim_matches('"').to_owned())
+    });
+    Disposition::Judge { charset, text }
+}
+
+/// Undoes the content coding of a page, if it has one: the page and whether it was coded.
+///
+/// # Errors
+///
+/// [`Error::ContentCoding`] if the coding is unknown or broken, or the page is over `limit` bytes without it.
+pub fn decoded(headers: &HeaderMap, page: Bytes, limit: usize) -> Result<(Bytes, bool), Error> {
+    let Some(coding) = headers.get(CONTENT_ENCODING) else {
+        return Ok((page, false));
+    };
+    let coding = coding
+        .to_str()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    let plain = match coding.as_str() {
+        "" | "identity" => return Ok((page, false)),
+        "gzip" | "x-gzip" => inflate(MultiGzDecoder::new(&page[..]), limit),
+        "deflate" => inflate(ZlibDecoder::new(&page[..]), limit),
+        _ => Err(Error::ContentCoding),
+    };
+    plain.map(|plain| (plain, true))
+}
+
+fn inflate(coded: impl Read, limit: usize) -> Result<Bytes, Error> {
+    let mut plain = Vec::new();
+    let read = coded.take(limit as u64 + 1).read_to_end(&mut plain);
+    match read {
+        Ok(length) if length <= limit => Ok(plain.into()),
+        Ok(_) | Err(_) => Err(Error::ContentCoding),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Response;
+
+    fn head(status: u16, fields: &[(&str, &str)]) -> response::Parts {
+        let answer = fields.iter().fold(
+            Response::builder().status(status),
+            |answer, (name, value)| answer.header(*name, *value),
+        );
+        answer.body(()).expect("a good head").into_parts().0
+    }
+
+    fn terms(kind: Kind, strictness: Strictness) -> Expectations<'static> {
+        Expectations {
+            kind,
+            strictness: Some(strictness),
+            pass_status: &[StatusCode::UNAUTHORIZED],
+            conditional: false,
+        }
+    }
+
+    fn planned(kind: Kind, status: u16, fields: &[(&str, &str)]) -> Result<Disposition, Error> {
+        plan(&head(status, fields), terms(kind, Strictness::Twilio))
+    }
+
+    fn xml(charset: Option<&str>) -> Disposition {
+        Disposition::Judge {
+            charset: charset.map(str::to_owned),
+            text: false,
+        }
+    }
+
+    #[test]
+    fn content_types_that_twilio_reads_as_twiml_are_judged() {
+        for (content_type, charset) in [
+            ("text/xml", None),
+            ("Text/XML; Charset=UTF-8", Some("UTF-8")),
+            ("application/xml;charset=\"iso-8859-1\"", Some("iso-8859-1")),
+            ("application/twiml+xml", None),
+            ("text/html; charset=utf-8", Some("utf-8")),
+        ] {
+            let plan = planned(Kind::Voice, 200, &[("content-type", content_type)]);
+            assert_eq!(plan, Ok(xml(charset)), "{content_type}");
+        }
+    }
+
+    #[test]
+    fn content_types_that_twilio_refuses_are_unfit() {
+        for content_type in [
+            "application/json",
+            "application/octet-stream",
+            "",
+            "xml",
+            "image/png",
+        ] {
+            let plan = planned(Kind::Voice, 200, &[("content-type", content_type)]);
+            assert_eq!(plan, Err(Error::ContentType), "{content_type}");
+        }
+        assert_eq!(planned(Kind::Voice, 200, &[]), Err(Error::ContentType));
+    }
+
+    #[test]
+    fn audio_streams_to_a_call_but_not_to_a_message() {
+        let audio = [("content-type", "audio/mpeg")];
+        assert_eq!(planned(Kind::Voice, 200, &audio), Ok(Disposition::Stream));
+        assert_eq!(
+            planned(Kind::Messaging, 200, &audio),
+            Err(Error::ContentType)
+        );
+    }
+
+    #[test]
+    fn plain_text_passes_with_a_warning_unless_strict() {
+        let text = head(200, &[("content-type", "text/plain")]);
+        let lenient = plan(&text, terms(Kind::Messaging, Strictness::Twilio));
+        assert_eq!(lenient, Ok(Disposition::Body(Some(12300))));
+        let strict = plan(&text, terms(Kind::Messaging, Strictness::Strict));
+        assert_eq!(strict, Err(Error::ContentType));
+    }
+
+    #[test]
+    fn redirects_that_twilio_follows_pass_and_others_do_not() {
+        let location = [("location", "/next")];
+        for status in [301, 302, 303, 307] {
+            assert_eq!(
+                planned(Kind::Voice, status, &location),
+                Ok(Disposition::AsItIs),
+                "{status}"
+            );
+            let unfit = Error::Redirect(StatusCode::from_u16(status).expect("a status"));
+            assert_eq!(planned(Kind::Voice, status, &[]), Err(unfit), "{status}");
+        }
+        for status in [300, 304, 305, 308] {
+            let unfit = Error::Redirect(StatusCode::from_u16(status).expect("a status"));
+            assert_eq!(
+                planned(Kind::Voice, status, &location),
+                Err(unfit),
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn not_modified_passes_to_a_conditional_get() {
+        let terms = Expectations {
+            conditional: true,
+            ..terms(Kind::Voice, Strictness::Twilio)
+        };
+        assert_eq!(plan(&head(304, &[]), terms), Ok(Disposition::AsItIs));
+    }
+
+    #[test]
+    fn a_challenge_passes_and_other_errors_do_not() {
+        assert_eq!(planned(Kind::Voice, 401, &[]), Ok(Disposition::AsItIs));
+        for status in [400, 403, 404, 429, 500, 503, 599, 999] {
+            let unfit = Error::Status(StatusCode::from_u16(status).expect("a status"));
+            assert_eq!(planned(Kind::Voice, status, &[]), Err(unfit), "{status}");
+        }
+    }
+
+    #[test]
+    fn no_content_is_an_answer_to_a_message_only() {
+        assert_eq!(planned(Kind::Messaging, 204, &[]), Ok(Disposition::AsItIs));
+        assert_ne!(planned(Kind::Voice, 204, &[]), Ok(Disposition::AsItIs));
+    }
+
+    #[test]
+    fn silence_is_an_answer_to_a_message_unless_strict() {
+        let twilio = Some(Strictness::Twilio);
+        assert_eq!(accept_empty(Kind::Messaging, twilio), Ok(Some(11770)));
+        assert_eq!(accept_empty(Kind::Messaging, None), Ok(None));
+        let strict = Some(Strictness::Strict);
+        assert_eq!(accept_empty(Kind::Messaging, strict), Err(Error::Empty));
+        for strictness in [None, twilio, strict] {
+            assert_eq!(accept_empty(Kind::Voice, strictness), Err(Error::Empty));
+        }
+    }
+
+    #[test]
+    fn a_coding_is_undone_within_the_limit() {
+        use flate2::{Compression, write::GzEncoder};
+        use std::io::Write;
+        let page = "<Response/>".repeat(100);
+        let mut coder = GzEncoder::new(Vec::new(), Compression::default());
+        coder.write_all(page.as_bytes()).expect("memory takes all");
+        let coded: Bytes = coder.finish().expect("memory takes all").into();
+        let gzip = head(200, &[("content-encoding", "gzip")]).headers;
+        assert_eq!(decoded(&gzip, coded.clone(), 4096), Ok((page.into(), true)));
+        assert_eq!(decoded(&gzip, coded, 1000), Err(Error::ContentCoding));
+        assert_eq!(
+            decoded(&gzip, "no gzip".into(), 4096),
+            Err(Error::ContentCoding)
+        );
+        let brotli = head(200, &[("content-encoding", "br")]).headers;
+        assert_eq!(
+            decoded(&brotli, "x".into(), 4096),
+            Err(Error::ContentCoding)
+        );
+    }
+}

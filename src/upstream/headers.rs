@@ -1,0 +1,447 @@
+//! Which header fields cross, and what is added on the way (RFC 9110 §7.6).
+
+use std::net::IpAddr;
+
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
+    FORWARDED, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, request, response};
+
+use super::Error;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Fields about one connection, not about the message (RFC 9110 §7.6.1).
+static HOP_BY_HOP: [HeaderName; 7] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// One bit for each length that one of their names has.
+const HOP_BY_HOP_LENGTHS: u32 = 1 << "te".len()
+    | 1 << "upgrade".len()
+    | 1 << "trailer".len()
+    | 1 << "connection".len()
+    | 1 << "keep-alive".len()
+    | 1 << "proxy-connection".len()
+    | 1 << "transfer-encoding".len();
+
+/// Who is at the other end of a client connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    address: HeaderValue,
+    /// Its word about whom it forwards for is taken.
+    trusted: bool,
+    scheme: HeaderValue,
+}
+
+impl Peer {
+    /// A peer at this address, over plain TCP.
+    pub fn new(address: IpAddr, trusted: bool) -> Self {
+        let address = HeaderValue::try_from(address.to_canonical().to_string())
+            .expect("an address is written in visible ASCII");
+        Self {
+            address,
+            trusted,
+            scheme: HeaderValue::from_static("http"),
+        }
+    }
+
+    /// The same, within TLS.
+    #[must_use]
+    pub fn within_tls(self) -> Self {
+        let scheme = HeaderValue::from_static("https");
+        Self { scheme, ..self }
+    }
+}
+
+/// Whether a request asks for a WebSocket, the one protocol that Twilio switches to. Other upgrades are not passed on:
+/// `h2c` would lead past every check here.
+pub fn asks_for_websocket(head: &request::Parts) -> bool {
+    head.headers
+        .get(UPGRADE)
+        .is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && head.method == Method::GET
+        && head.version == Version::HTTP_11
+        && has_no_body(&head.headers)
+        && head
+            .headers
+            .get_all(CONNECTION)
+            .iter()
+            .any(|value| lists(value, "upgrade"))
+}
+
+/// A body before a switch could be taken for what follows the switch.
+fn has_no_body(headers: &HeaderMap) -> bool {
+    !headers.contains_key(TRANSFER_ENCODING)
+        && headers
+            .get(CONTENT_LENGTH)
+            .is_none_or(|length| length == "0")
+}
+
+/// Makes a request's fields what the app may see.
+pub fn toward_app(headers: &mut HeaderMap, peer: &Peer, twiml: bool, websocket: bool) {
+    drop_hop_by_hop(headers);
+    drop_doubles(headers);
+    headers.remove(EXPECT);
+    if twiml && !websocket {
+        // Twilio asks for no coding, and an answer is judged as it stands.
+        headers.remove(ACCEPT_ENCODING);
+    }
+    if websocket {
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    }
+    forwarded(headers, peer);
+}
+
+fn forwarded(headers: &mut HeaderMap, peer: &Peer) {
+    if !peer.trusted {
+        drop_claims(headers);
+    }
+    let chain = match headers.get_all(X_FORWARDED_FOR).iter().next() {
+        None => peer.address.clone(),
+        Some(_) => appended(headers, &peer.address),
+    };
+    headers.insert(X_FORWARDED_FOR, chain);
+    if !headers.contains_key(X_FORWARDED_PROTO) {
+        headers.insert(X_FORWARDED_PROTO, peer.scheme.clone());
+    }
+    if !headers.contains_key(X_FORWARDED_HOST)
+        && let Some(host) = headers.get(HOST).cloned()
+    {
+        headers.insert(X_FORWARDED_HOST, host);
+    }
+}
+
+/// What a stranger says about whom it forwards for is dropped.
+fn drop_claims(headers: &mut HeaderMap) {
+    let is_claim =
+        |name: &HeaderName| *name == FORWARDED || name.as_str().starts_with("x-forwarded-");
+    let claims: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_claim(name))
+        .cloned()
+        .collect();
+    for claim in claims {
+        headers.remove(claim);
+    }
+}
+
+/// The chain of every `X-Forwarded-For` line with this address behind it.
+fn appended(headers: &HeaderMap, address: &HeaderValue) -> HeaderValue {
+    let lines = headers.get_all(X_FORWARDED_FOR).iter();
+    let chain: Vec<&[u8]> = lines.chain([address]).map(HeaderValue::as_bytes).collect();
+    HeaderValue::from_bytes(&chain.join(&b", "[..])).unwrap_or_else(|_| address.clone())
+}
+
+/// Makes an answer's fields what the client may see. The length is written anew from the body.
+///
+/// # Errors
+///
+/// [`Error::Framing`] if the answer has both a length and a coding (RFC 9112 §6.3), or a coding that isn't `chunked`.
+pub(super) fn toward_client(head: &mut response::Parts) -> Result<(), Error> {
+    let headers = &mut head.headers;
+    if let Some(coding) = headers.get(TRANSFER_ENCODING) {
+        let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+        let alone = headers.get_all(TRANSFER_ENCODING).iter().count() == 1;
+        if headers.contains_key(CONTENT_LENGTH) || !chunked || !alone {
+            return Err(Error::Framing);
+        }
+    }
+    if let Some(length) = headers.get(CONTENT_LENGTH).cloned() {
+        // The same length several times is one length (RFC 9110 §8.6); hyper has refused different ones.
+        headers.insert(CONTENT_LENGTH, length);
+    }
+    let switching = head.status == http::StatusCode::SWITCHING_PROTOCOLS;
+    drop_hop_by_hop(headers);
+    remove_own_fields(headers);
+    if switching {
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    }
+    // The app's version says nothing about ours.
+    head.version = Version::HTTP_11;
+    Ok(())
+}
+
+/// Removes the fields in which we say what we did: an app's own would be taken for ours.
+fn remove_own_fields(headers: &mut HeaderMap) {
+    let is_own = |name: &&HeaderName| name.as_str().starts_with("understudy-");
+    if !headers.keys().any(|name| is_own(&name)) {
+        return;
+    }
+    let own: Vec<HeaderName> = headers.keys().filter(is_own).cloned().collect();
+    for name in own {
+        headers.remove(name);
+    }
+}
+
+fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        drop_listed(headers);
+    }
+    // Looking first is cheaper than removing what is seldom there.
+    if headers.keys().any(is_hop_by_hop) {
+        for name in &HOP_BY_HOP {
+            headers.remove(name);
+        }
+    }
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    HOP_BY_HOP_LENGTHS & (1 << name.len().min(31)) != 0
+        && HOP_BY_HOP.iter().any(|own| own.as_str() == name)
+}
+
+/// Drops the fields that many apps can't tell from others that matter: CGI and what came after it know neither case nor `-` from
+/// `_`, and take `Proxy` for a setting of their own. nginx drops every name with `_`; here the harmless ones cross.
+fn drop_doubles(headers: &mut HeaderMap) {
+    if !headers.keys().any(|name| is_double(name.as_str())) {
+        return;
+    }
+    let doubles: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_double(name.as_str()))
+        .cloned()
+        .collect();
+    for double in doubles {
+        headers.remove(double);
+    }
+}
+
+fn is_double(name: &str) -> bool {
+    name == "proxy"
+        || memchr::memchr(b'_', name.as_bytes()).is_some() && {
+            let dashed = name.replace('_', "-");
+            is_essential(&dashed) || HOP_BY_HOP.iter().any(|own| own.as_str() == dashed)
+        }
+}
+
+/// Whether a field says how to read a request, whom it is for, or who sends it.
+fn is_essential(name: &str) -> bool {
+    static ESSENTIAL: [HeaderName; 7] = [
+        AUTHORIZATION,
+        CONTENT_LENGTH,
+        CONTENT_TYPE,
+        COOKIE,
+        FORWARDED,
+        HOST,
+        TRANSFER_ENCODING,
+    ];
+    ESSENTIAL.iter().any(|own| own.as_str() == name)
+        || ["x-twilio-", "i-twilio-", "x-forwarded-"]
+            .iter()
+            .any(|family| name.starts_with(family))
+}
+
+/// Drops the fields that `Connection` lists, except those that no message can do without: a list that names
+/// them is an attack.
+fn drop_listed(headers: &mut HeaderMap) {
+    let lists: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
+    for name in lists.iter().flat_map(options) {
+        if let Ok(name) = HeaderName::from_bytes(name)
+            && !is_essential(name.as_str())
+        {
+            headers.remove(name);
+        }
+    }
+}
+
+fn options(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value
+        .as_bytes()
+        .split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+}
+
+/// Whether a `Connection` field lists an option.
+fn lists(value: &HeaderValue, option: &str) -> bool {
+    options(value).any(|own| own.eq_ignore_ascii_case(option.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&str, &str)| {
+            let name: HeaderName = name.parse().expect("a name");
+            (name, HeaderValue::from_str(value).expect("a value"))
+        };
+        let mut map = HeaderMap::new();
+        fields.iter().map(pair).for_each(|(name, value)| {
+            map.append(name, value);
+        });
+        map
+    }
+
+    fn peer(trusted: bool) -> Peer {
+        Peer::new([192, 0, 2, 7].into(), trusted)
+    }
+
+    fn crossed(fields: &[(&str, &str)], trusted: bool) -> Vec<(String, String)> {
+        let mut map = headers(fields);
+        toward_app(&mut map, &peer(trusted), true, false);
+        let mut got: Vec<_> = map
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().expect("ASCII").to_owned()))
+            .collect();
+        got.sort();
+        got
+    }
+
+    fn owned(fields: &[(&str, &str)]) -> Vec<(String, String)> {
+        fields
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn what_twilio_sends_crosses_and_the_hop_does_not() {
+        let got = crossed(
+            &[
+                ("host", "hooks.example.com"),
+                ("x-twilio-signature", "0/KCTR6DLpKmkAf8muzZqo1nDgQ="),
+                ("i-twilio-idempotency-token", "a1"),
+                ("cookie", "a=b"),
+                ("authorization", "Basic eDp5"),
+                ("connection", "close, X-Hop"),
+                ("x-hop", "1"),
+                ("keep-alive", "timeout=5"),
+                ("te", "trailers"),
+                ("upgrade", "h2c"),
+                ("expect", "100-continue"),
+                ("accept-encoding", "gzip"),
+            ],
+            false,
+        );
+        let wanted = [
+            ("authorization", "Basic eDp5"),
+            ("cookie", "a=b"),
+            ("host", "hooks.example.com"),
+            ("i-twilio-idempotency-token", "a1"),
+            ("x-forwarded-for", "192.0.2.7"),
+            ("x-forwarded-host", "hooks.example.com"),
+            ("x-forwarded-proto", "http"),
+            ("x-twilio-signature", "0/KCTR6DLpKmkAf8muzZqo1nDgQ="),
+        ];
+        assert_eq!(got, owned(&wanted));
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed_and_added_to() {
+        let claims = [
+            ("host", "app.internal"),
+            ("x-forwarded-for", "198.51.100.1"),
+            ("x-forwarded-for", "203.0.113.2, 203.0.113.3"),
+            ("x-forwarded-host", "hooks.example.com"),
+            ("x-forwarded-port", "443"),
+            ("x-forwarded-proto", "https"),
+        ];
+        let wanted = [
+            ("host", "app.internal"),
+            (
+                "x-forwarded-for",
+                "198.51.100.1, 203.0.113.2, 203.0.113.3, 192.0.2.7",
+            ),
+            ("x-forwarded-host", "hooks.example.com"),
+            ("x-forwarded-port", "443"),
+            ("x-forwarded-proto", "https"),
+        ];
+        assert_eq!(crossed(&claims, true), owned(&wanted));
+        let wanted = [
+            ("host", "app.internal"),
+            ("x-forwarded-for", "192.0.2.7"),
+            ("x-forwarded-host", "app.internal"),
+            ("x-forwarded-proto", "http"),
+        ];
+        assert_eq!(crossed(&claims, false), owned(&wanted));
+    }
+
+    #[test]
+    fn a_connection_field_that_lists_what_no_message_can_do_without_is_not_obeyed() {
+        let got = crossed(
+            &[
+                ("host", "a"),
+                ("connection", "host, content-type"),
+                ("content-type", "x"),
+            ],
+            true,
+        );
+        assert!(got.contains(&("host".into(), "a".into())));
+        assert!(got.contains(&("content-type".into(), "x".into())));
+    }
+
+    #[test]
+    fn only_a_whole_websocket_handshake_asks_for_a_websocket() {
+        let asks = |method: &str, fields: &[(&str, &str)]| {
+            let mut request = Request::builder()
+                .method(method)
+                .body(())
+                .expect("a request");
+            *request.headers_mut() = headers(fields);
+            asks_for_websocket(&request.into_parts().0)
+        };
+        assert!(asks(
+            "GET",
+            &[
+                ("connection", "keep-alive, Upgrade"),
+                ("upgrade", "WebSocket")
+            ]
+        ));
+        assert!(!asks(
+            "POST",
+            &[("connection", "Upgrade"), ("upgrade", "websocket")]
+        ));
+        assert!(!asks(
+            "GET",
+            &[("connection", "Upgrade"), ("upgrade", "h2c")]
+        ));
+        assert!(!asks(
+            "GET",
+            &[("connection", "close"), ("upgrade", "websocket")]
+        ));
+    }
+
+    #[test]
+    fn an_answer_with_two_framings_is_refused_and_one_length_said_twice_is_one() {
+        let mut head = http::Response::new(()).into_parts().0;
+        for (fields, good) in [
+            (
+                &[("transfer-encoding", "chunked"), ("content-length", "3")][..],
+                false,
+            ),
+            (&[("transfer-encoding", "gzip, chunked")][..], false),
+            (
+                &[
+                    ("transfer-encoding", "chunked"),
+                    ("transfer-encoding", "chunked"),
+                ][..],
+                false,
+            ),
+            (&[("transfer-encoding", "chunked")][..], true),
+            (
+                &[("content-length", "3"), ("content-length", "3")][..],
+                true,
+            ),
+        ] {
+            head.headers = headers(fields);
+            assert_eq!(toward_client(&mut head).is_ok(), good, "{fields:?}");
+        }
+        assert_eq!(head.headers.get_all("content-length").iter().count(), 1);
+    }
+}
