@@ -11,7 +11,8 @@
 //! 7. [`fallback`] has the page for every failure.
 //! 8. [`failure`] names how the call ended and why; [`metrics`] counts it, once; [`recent_failures`] keeps the last.
 //!
-//! Beside the road: [`tls`] is what both sides show and trust, [`secret`] is never printed, [`breaker`] and [`drill`] say why a
+//! Beside the road: [`twilio`] has the limits that Twilio sets.
+//! [`tls`] is what both sides show and trust, [`secret`] is never printed, [`breaker`] and [`drill`] say why a
 //! call may be answered without a try, [`admin`] shows and steers, [`config`] turns a file into every room's settings,
 //! [`reload`] swaps them in one step under running calls, [`command`] is what a user types, [`log`] is what is said, [`notify`]
 //! what is said to systemd.
@@ -45,6 +46,8 @@ pub mod metrics;
 pub mod recent_failures;
 
 // Beside the road.
+
+pub mod twilio;
 
 pub mod deadline;
 

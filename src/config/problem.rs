@@ -21,6 +21,7 @@ use super::tls::TlsProblem;
 use super::variant::VariantProblem;
 use super::words::{Key, Nearest, Text};
 use crate::route::{Kind, PathError};
+use crate::twilio;
 
 /// Something wrong, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -395,10 +396,11 @@ impl fmt::Display for Problem {
 
             Self::Deadline(found) => write!(
                 f,
-                "{} is longer than {}: Twilio hangs up after 15s, and the answer has to reach it \
+                "{} is longer than {}: Twilio hangs up after {}, and the answer has to reach it \
                  before; write \"8s\", or at most \"14s\"",
                 format_duration(*found),
-                format_duration(LONGEST_DEADLINE)
+                format_duration(LONGEST_DEADLINE),
+                format_duration(twilio::WEBHOOK_TIMEOUT)
             ),
             Self::ConnectTimeout {
                 found,

@@ -21,11 +21,13 @@ use crate::fallback::Fallback;
 use crate::proxy::{AfterDeadline, Mode, RouteSettings};
 use crate::route::{Kind, Path, Pattern};
 use crate::signature::Policy;
+use crate::twilio;
 use crate::twiml::{self, Strictness};
 use crate::upstream::Host;
 
-/// Twilio hangs up after 15 s; the answer must have reached it by then.
-pub(super) const LONGEST_DEADLINE: Duration = Duration::from_secs(14);
+/// One second less than Twilio waits, in which the response reaches it.
+pub(super) const LONGEST_DEADLINE: Duration =
+    twilio::WEBHOOK_TIMEOUT.saturating_sub(Duration::from_secs(1));
 
 /// More calls at once than one machine carries.
 pub(super) const MOST_IN_FLIGHT: usize = 10_000_000;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Every module, from the ground up, with the modules it may import; a module never imports one that stands below it in this list.
 const MODULES: &[(&str, &[&str])] = &[
+    ("twilio", &[]),
     ("deadline", &[]),
     ("route", &[]),
     ("twiml", &[]),
@@ -73,6 +74,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "server",
             "signature",
             "tls",
+            "twilio",
             "twiml",
             "upstream",
         ],
