@@ -130,7 +130,7 @@ impl Desk {
     async fn metrics(&self) -> Answer {
         let _turn = self.scrapes.lock().await;
         let site = self.admin.site.load_full();
-        match tokio::task::spawn_blocking(move || site.exposition()).await {
+        match tokio::task::spawn_blocking(move || site.render_metrics()).await {
             Ok(text) => answer(StatusCode::OK, EXPOSITION, text),
             Err(error) => answer(
                 StatusCode::INTERNAL_SERVER_ERROR,

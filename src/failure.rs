@@ -1,82 +1,70 @@
-//! How a call ended and why: closed lists, with the word that metrics and logs have for each and Twilio's code.
-//!
-//! [`Failure::verdict`] is the one place where a cause becomes an answer.
-
-mod cause;
-
-use std::fmt;
+//! Why a request has no good response, and how requests end: closed lists, with the label that metrics and logs have for each,
+//! Twilio's code, and what goes back.
 
 use http::StatusCode;
+use strum::{Display, EnumCount, IntoStaticStr, VariantArray};
+use thiserror::Error;
 
-use crate::twiml;
-use crate::{body, drill, response, signature, tls, upstream};
+use crate::{body, drill, response, signature, tls, twiml, upstream};
 
-/// How a call ended, as `requests_total` counts it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a request ended, as `requests_total` counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumCount, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Outcome {
-    /// The app's answer went back.
+    /// The upstream's response went back.
     Upstream,
     /// The fallback went back.
     Fallback,
-    /// The app's answer went back although it was judged bad.
+    /// The upstream's response went back although it is not valid.
     Observed,
-    /// The app failed on a route without TwiML.
+    /// The upstream failed on a route without TwiML.
     Error,
     /// The request was refused: its sender's fault.
     Rejected,
-    /// The client left before it had an answer.
+    /// The client left before it had a response.
     Abandoned,
 }
 
 impl Outcome {
     /// Every outcome, in the order of [`Outcome::index`].
-    pub const ALL: [Self; 6] = [
-        Self::Upstream,
-        Self::Fallback,
-        Self::Observed,
-        Self::Error,
-        Self::Rejected,
-        Self::Abandoned,
-    ];
+    pub const ALL: [Self; Self::COUNT] = *Self::VARIANTS
+        .first_chunk()
+        .expect("a list has all its variants");
 
-    /// Its place in [`Outcome::ALL`].
+    /// Its position in [`Outcome::ALL`].
     pub fn index(self) -> usize {
         self as usize
     }
 
     /// The value of the `outcome` label.
     pub fn label(self) -> &'static str {
-        match self {
-            Self::Upstream => "upstream",
-            Self::Fallback => "fallback",
-            Self::Observed => "observed",
-            Self::Error => "error",
-            Self::Rejected => "rejected",
-            Self::Abandoned => "abandoned",
-        }
+        self.into()
     }
 }
 
-/// Why a fallback stands in for the app.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why the fallback was sent in place of the upstream's response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumCount, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Reason {
     /// Refused, unreachable, no such host.
     Connect,
     /// No connection in `connect_timeout`.
     ConnectTimeout,
-    /// The TLS handshake with the app, or its certificate, failed.
+    /// The TLS handshake with the upstream, or its certificate, failed.
     Tls,
     /// The deadline passed.
     Deadline,
-    /// The connection ended before the answer's head was whole.
+    /// The connection ended before the response's head was whole.
     Reset,
     /// The connection ended within the body.
     Truncated,
-    /// Not HTTP, contradictory framing, an oversized head, an unasked upgrade.
+    /// Not HTTP, contradictory framing, an oversized head, an upgrade that nobody asked for.
     Protocol,
     /// A status from 400 to 499.
+    #[strum(serialize = "status_4xx")]
     Status4xx,
     /// A status of 500 and over.
+    #[strum(serialize = "status_5xx")]
     Status5xx,
     /// A redirect that Twilio doesn't follow.
     Redirect,
@@ -84,9 +72,9 @@ pub enum Reason {
     Empty,
     /// The body is over 64 KiB.
     TooLarge,
-    /// No content type, or none that Twilio takes.
+    /// No content type, or not one that Twilio takes.
     ContentType,
-    /// Bytes not valid in the declared charset, or a coding that can't be undone.
+    /// Bytes not valid in the declared charset, or a content coding that can't be undone.
     Encoding,
     /// Not well-formed XML.
     Malformed,
@@ -96,7 +84,7 @@ pub enum Reason {
     Schema,
     /// The breaker is open.
     BreakerOpen,
-    /// Too many calls at once.
+    /// Too many requests at once.
     Overload,
     /// A drill.
     Drill,
@@ -106,134 +94,105 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of [`Reason::index`].
-    pub const ALL: [Self; 21] = [
-        Self::Connect,
-        Self::ConnectTimeout,
-        Self::Tls,
-        Self::Deadline,
-        Self::Reset,
-        Self::Truncated,
-        Self::Protocol,
-        Self::Status4xx,
-        Self::Status5xx,
-        Self::Redirect,
-        Self::Empty,
-        Self::TooLarge,
-        Self::ContentType,
-        Self::Encoding,
-        Self::Malformed,
-        Self::Root,
-        Self::Schema,
-        Self::BreakerOpen,
-        Self::Overload,
-        Self::Drill,
-        Self::Internal,
-    ];
+    pub const ALL: [Self; Self::COUNT] = *Self::VARIANTS
+        .first_chunk()
+        .expect("a list has all its variants");
 
-    /// Its place in [`Reason::ALL`].
+    /// Its position in [`Reason::ALL`].
     pub fn index(self) -> usize {
         self as usize
     }
 
-    /// The value of the `reason` label and of the `Understudy-Fallback` field.
+    /// The value of the `reason` label and of the `Understudy-Fallback` header.
     pub fn label(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::ConnectTimeout => "connect_timeout",
-            Self::Tls => "tls",
-            Self::Deadline => "deadline",
-            Self::Reset => "reset",
-            Self::Truncated => "truncated",
-            Self::Protocol => "protocol",
-            Self::Status4xx => "status_4xx",
-            Self::Status5xx => "status_5xx",
-            Self::Redirect => "redirect",
-            Self::Empty => "empty",
-            Self::TooLarge => "too_large",
-            Self::ContentType => "content_type",
-            Self::Encoding => "encoding",
-            Self::Malformed => "malformed",
-            Self::Root => "root",
-            Self::Schema => "schema",
-            Self::BreakerOpen => "breaker_open",
-            Self::Overload => "overload",
-            Self::Drill => "drill",
-            Self::Internal => "internal",
-        }
+        self.into()
     }
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.label())
-    }
-}
-
-/// Why a call can't have the app's answer.
-#[derive(Debug)]
+/// Why a request has no good response.
+#[derive(Debug, Error)]
 pub enum Failure {
-    /// The request's head isn't one that can be forwarded.
-    Head(HeadError),
-    /// The request's body can't be had.
-    Request(body::Error),
+    /// The request's head can't be forwarded.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// The request's body can't be read.
+    #[error(transparent)]
+    Request(#[from] body::Error),
     /// The deadline passed while the client was still sending.
+    #[error("the request was not whole in time")]
     SlowClient,
     /// The request isn't known to be Twilio's.
-    Signature(signature::Error),
-    /// Whether the request is Twilio's couldn't be found out.
+    #[error(transparent)]
+    Signature(#[from] signature::Error),
+    /// Whether the request is Twilio's could not be found out.
+    #[error("the request's signature could not be checked")]
     Unchecked,
-    /// As many calls as allowed are under way.
+    /// As many requests as allowed are in flight.
+    #[error("as many requests as allowed are in flight")]
     Overload,
-    /// The app is known to be down.
+    /// The upstream is known to be down.
+    #[error("the app is known to be down: no try was made")]
     BreakerOpen,
     /// The deadline passed.
+    #[error("the deadline passed")]
     Deadline,
-    /// The app gave no whole answer.
-    Upstream(upstream::Error),
-    /// The answer isn't one that Twilio acts on, by its head or its emptiness.
-    Answer(response::Error),
-    /// The answer's page isn't TwiML that Twilio acts on.
-    Page(twiml::Error),
-    /// A drill has brought this about.
+    /// The upstream gave no whole response.
+    #[error(transparent)]
+    Upstream(#[from] upstream::Error),
+    /// Twilio would not act on the response, by its head or its emptiness.
+    #[error(transparent)]
+    Response(#[from] response::Error),
+    /// The response's document is not TwiML that Twilio acts on.
+    #[error(transparent)]
+    Document(#[from] twiml::Error),
+    /// A drill injected this fault.
+    #[error("a drill: {0}")]
     Drill(drill::Fault),
     /// A panic.
+    #[error("panic: please report it")]
     Panic,
 }
 
 /// What is wrong with a request's head (RFC 9112).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum HeadError {
     /// HTTP/1.1 without `Host`, or several (§3.2).
+    #[error("the request needs exactly one Host header")]
     Host,
     /// A target that names no resource here (§3.2).
+    #[error("the request's target is not a path on this server")]
     Target,
     /// Several lengths that differ (RFC 9110 §8.6).
+    #[error("the request has several Content-Length headers that differ")]
     ContentLength,
     /// HTTP/2 with a field value that begins or ends with a blank (RFC 9113 §8.2.1).
+    #[error("a header's value begins or ends with a blank")]
     FieldValue,
     /// A transfer coding other than `chunked` alone (§6.1).
+    #[error("the only transfer coding is chunked")]
     TransferCoding,
     /// A method that a gateway doesn't serve.
+    #[error("CONNECT is for forward proxies")]
     Method,
 }
 
-/// What a cause tells about the app as a whole.
+/// What a failure says about the upstream as a whole, for the breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpstreamHealth {
-    /// It answers.
+    /// It responds.
     Up,
     /// It doesn't, or only with an error.
     Down,
-    /// Nothing was learnt.
+    /// The failure says nothing about it.
     Unknown,
 }
 
-/// What a cause means for the caller.
+/// What goes back for a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponsePolicy {
     /// The sender's fault: this status, never a fallback.
     Refuse(StatusCode),
-    /// The app's fault, or ours: the route's fallback, or `status` on a route without TwiML.
+    /// The upstream's fault, or ours: the route's fallback, or `status` on a route without TwiML.
     FallBack {
         /// Why.
         reason: Reason,
@@ -243,8 +202,8 @@ pub enum ResponsePolicy {
 }
 
 impl Failure {
-    /// What it means for the caller.
-    pub fn verdict(&self) -> ResponsePolicy {
+    /// What goes back.
+    pub fn policy(&self) -> ResponsePolicy {
         match self {
             Self::Head(
                 HeadError::Host
@@ -270,19 +229,19 @@ impl Failure {
             Self::Overload => fall_back(Reason::Overload, StatusCode::BAD_GATEWAY),
             Self::BreakerOpen => fall_back(Reason::BreakerOpen, StatusCode::BAD_GATEWAY),
             Self::Deadline => fall_back(Reason::Deadline, StatusCode::GATEWAY_TIMEOUT),
-            Self::Upstream(failure) => fall_back(of_upstream(failure), StatusCode::BAD_GATEWAY),
-            Self::Answer(unfit) => fall_back(of_answer(unfit), StatusCode::BAD_GATEWAY),
-            Self::Page(fault) => fall_back(of_page(fault), StatusCode::BAD_GATEWAY),
-            Self::Drill(fault) => fall_back(Reason::Drill, of_drill(*fault)),
+            Self::Upstream(error) => fall_back(error.into(), StatusCode::BAD_GATEWAY),
+            Self::Response(error) => fall_back(error.into(), StatusCode::BAD_GATEWAY),
+            Self::Document(error) => fall_back(error.into(), StatusCode::BAD_GATEWAY),
+            Self::Drill(fault) => fall_back(Reason::Drill, status_of_drill(*fault)),
             Self::Panic => fall_back(Reason::Internal, StatusCode::BAD_GATEWAY),
         }
     }
 
-    /// The same, brought about by a drill. What the sender did wrong, or we, is none.
+    /// The same failure, as a drill's. What the sender did wrong, or we, stays what it is.
     #[must_use]
     pub fn injected(self, fault: drill::Fault) -> Self {
         match self {
-            Self::Deadline | Self::Upstream(_) | Self::Answer(_) | Self::Page(_) => {
+            Self::Deadline | Self::Upstream(_) | Self::Response(_) | Self::Document(_) => {
                 Self::Drill(fault)
             }
             Self::Head(_)
@@ -299,21 +258,21 @@ impl Failure {
 
     /// Whether the request is refused: it is its sender's fault.
     pub fn is_refusal(&self) -> bool {
-        matches!(self.verdict(), ResponsePolicy::Refuse(_))
+        matches!(self.policy(), ResponsePolicy::Refuse(_))
     }
 
     /// The same, of a request that isn't known to be Twilio's where it must be: its sender gets no fallback.
     #[must_use]
     pub fn unverified(self) -> Self {
-        match (self.verdict(), self) {
-            (ResponsePolicy::Refuse(_), cause) => cause,
+        match (self.policy(), self) {
+            (ResponsePolicy::Refuse(_), failure) => failure,
             (ResponsePolicy::FallBack { .. }, Self::Deadline) => Self::SlowClient,
             (ResponsePolicy::FallBack { .. }, _) => Self::Unchecked,
         }
     }
 
-    /// What it tells about the app, for the breaker.
-    pub fn tells_of_app(&self) -> UpstreamHealth {
+    /// What it says about the upstream, for the breaker.
+    pub fn upstream_health(&self) -> UpstreamHealth {
         match self {
             Self::Deadline
             | Self::Upstream(
@@ -323,11 +282,11 @@ impl Failure {
                 | upstream::Error::Tls(_)
                 | upstream::Error::Reset,
             ) => UpstreamHealth::Down,
-            Self::Answer(response::Error::Status(status)) if !status.is_client_error() => {
+            Self::Response(response::Error::Status(status)) if !status.is_client_error() => {
                 UpstreamHealth::Down
             }
-            // It answered. A bad page is that page's fault.
-            Self::Upstream(_) | Self::Answer(_) | Self::Page(_) => UpstreamHealth::Up,
+            // It responded; that a document is not valid says nothing about the others.
+            Self::Upstream(_) | Self::Response(_) | Self::Document(_) => UpstreamHealth::Up,
             Self::Head(_)
             | Self::Request(_)
             | Self::SlowClient
@@ -343,11 +302,11 @@ impl Failure {
     /// The code under which Twilio's debugger would show it, if it has one.
     pub fn twilio_code(&self) -> Option<u32> {
         match self {
-            Self::Upstream(failure) => Some(match failure {
+            Self::Upstream(error) => Some(match error {
                 upstream::Error::Resolve(_) => 11210,
                 upstream::Error::Connect(_) => 11202,
                 upstream::Error::ConnectTimeout => 11201,
-                upstream::Error::Tls(fault) => of_tls(fault),
+                upstream::Error::Tls(error) => code_of_tls(error),
                 upstream::Error::Reset => 11200,
                 upstream::Error::BodyTooLarge(_) => 11750,
                 upstream::Error::Truncated
@@ -357,14 +316,14 @@ impl Failure {
                 | upstream::Error::UnaskedUpgrade => 11206,
             }),
             Self::Deadline => Some(11203),
-            Self::Answer(unfit) => Some(match unfit {
+            Self::Response(error) => Some(match error {
                 response::Error::Status(_) => 11217,
                 response::Error::Redirect(_) => 11216,
                 response::Error::Empty => 11770,
                 response::Error::ContentType => 12300,
                 response::Error::ContentCoding => 12100,
             }),
-            Self::Page(fault) => Some(fault.code()),
+            Self::Document(error) => Some(error.code()),
             Self::Head(_)
             | Self::Request(_)
             | Self::SlowClient
@@ -377,16 +336,10 @@ impl Failure {
         }
     }
 
-    /// The place in the answer's page, if it is the page that is at fault: line and column, from 1.
-    pub fn place(&self) -> Option<(u32, u32)> {
-        let place = self.fault()?.place();
-        Some((place.line, place.column))
-    }
-
-    /// What is wrong with the answer's page, if it is the page that is at fault.
-    pub fn fault(&self) -> Option<&twiml::Error> {
+    /// What is wrong with the response's document, if that is the failure.
+    pub fn document_error(&self) -> Option<&twiml::Error> {
         match self {
-            Self::Page(fault) => Some(fault),
+            Self::Document(error) => Some(error),
             Self::Head(_)
             | Self::Request(_)
             | Self::SlowClient
@@ -396,7 +349,7 @@ impl Failure {
             | Self::BreakerOpen
             | Self::Deadline
             | Self::Upstream(_)
-            | Self::Answer(_)
+            | Self::Response(_)
             | Self::Drill(_)
             | Self::Panic => None,
         }
@@ -407,24 +360,50 @@ fn fall_back(reason: Reason, status: StatusCode) -> ResponsePolicy {
     ResponsePolicy::FallBack { reason, status }
 }
 
-fn of_upstream(failure: &upstream::Error) -> Reason {
-    match failure {
-        upstream::Error::Resolve(_) | upstream::Error::Connect(_) => Reason::Connect,
-        upstream::Error::ConnectTimeout => Reason::ConnectTimeout,
-        upstream::Error::Tls(_) => Reason::Tls,
-        upstream::Error::Reset => Reason::Reset,
-        upstream::Error::Truncated => Reason::Truncated,
-        upstream::Error::BodyTooLarge(_) => Reason::TooLarge,
-        upstream::Error::NotHttp(_)
-        | upstream::Error::HeadTooLarge
-        | upstream::Error::Framing
-        | upstream::Error::UnaskedUpgrade => Reason::Protocol,
+impl From<&upstream::Error> for Reason {
+    fn from(error: &upstream::Error) -> Self {
+        match error {
+            upstream::Error::Resolve(_) | upstream::Error::Connect(_) => Self::Connect,
+            upstream::Error::ConnectTimeout => Self::ConnectTimeout,
+            upstream::Error::Tls(_) => Self::Tls,
+            upstream::Error::Reset => Self::Reset,
+            upstream::Error::Truncated => Self::Truncated,
+            upstream::Error::BodyTooLarge(_) => Self::TooLarge,
+            upstream::Error::NotHttp(_)
+            | upstream::Error::HeadTooLarge
+            | upstream::Error::Framing
+            | upstream::Error::UnaskedUpgrade => Self::Protocol,
+        }
     }
 }
 
-/// The code for what went wrong with TLS.
-fn of_tls(fault: &tls::Error) -> u32 {
-    match fault {
+impl From<&response::Error> for Reason {
+    fn from(error: &response::Error) -> Self {
+        match error {
+            response::Error::Status(status) if status.is_client_error() => Self::Status4xx,
+            response::Error::Status(_) => Self::Status5xx,
+            response::Error::Redirect(_) => Self::Redirect,
+            response::Error::Empty => Self::Empty,
+            response::Error::ContentType => Self::ContentType,
+            response::Error::ContentCoding => Self::Encoding,
+        }
+    }
+}
+
+impl From<&twiml::Error> for Reason {
+    fn from(error: &twiml::Error) -> Self {
+        match error.reason() {
+            twiml::Reason::Encoding => Self::Encoding,
+            twiml::Reason::Malformed => Self::Malformed,
+            twiml::Reason::Root => Self::Root,
+            twiml::Reason::Schema => Self::Schema,
+        }
+    }
+}
+
+/// Twilio's code for a TLS failure.
+fn code_of_tls(error: &tls::Error) -> u32 {
+    match error {
         tls::Error::NameMismatch => 11235,
         tls::Error::Expired | tls::Error::NotYetValid => 11236,
         tls::Error::NoPath => 11237,
@@ -436,47 +415,12 @@ fn of_tls(fault: &tls::Error) -> u32 {
     }
 }
 
-fn of_answer(unfit: &response::Error) -> Reason {
-    match unfit {
-        response::Error::Status(status) if status.is_client_error() => Reason::Status4xx,
-        response::Error::Status(_) => Reason::Status5xx,
-        response::Error::Redirect(_) => Reason::Redirect,
-        response::Error::Empty => Reason::Empty,
-        response::Error::ContentType => Reason::ContentType,
-        response::Error::ContentCoding => Reason::Encoding,
-    }
-}
-
 /// For a route without TwiML: the status of the injected fault.
-fn of_drill(fault: drill::Fault) -> StatusCode {
+fn status_of_drill(fault: drill::Fault) -> StatusCode {
     match fault {
         drill::Fault::Deadline => StatusCode::GATEWAY_TIMEOUT,
         drill::Fault::Status5xx | drill::Fault::Malformed | drill::Fault::Root => {
             StatusCode::BAD_GATEWAY
-        }
-    }
-}
-
-fn of_page(fault: &twiml::Error) -> Reason {
-    match fault.reason() {
-        twiml::Reason::Encoding => Reason::Encoding,
-        twiml::Reason::Malformed => Reason::Malformed,
-        twiml::Reason::Root => Reason::Root,
-        twiml::Reason::Schema => Reason::Schema,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_outcome_and_reason_stands_at_its_own_index() {
-        for (at, outcome) in Outcome::ALL.iter().enumerate() {
-            assert_eq!(outcome.index(), at);
-        }
-        for (at, reason) in Reason::ALL.iter().enumerate() {
-            assert_eq!(reason.index(), at);
         }
     }
 }

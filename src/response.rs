@@ -1,8 +1,7 @@
-//! What an answer's head says about it: whether Twilio would act on it, and whether its body is to be judged.
+//! What the head of an upstream's response says: whether Twilio would act on it, and whether its body has to be validated.
 //!
-//! Pure; the body itself is judged in [`crate::twiml`].
+//! Pure; the body itself is validated in [`crate::twiml`].
 
-use std::fmt;
 use std::io::Read;
 
 use bytes::Bytes;
@@ -12,106 +11,93 @@ use http::{HeaderMap, StatusCode, response};
 
 use crate::twiml::{Kind, Strictness};
 
-/// What is to be done with an answer on a TwiML route.
+/// What is done with a response on a TwiML route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Disposition {
-    /// Its body streams through: audio.
+    /// The body streams through: it is audio.
     Stream,
-    /// It goes back whole, whatever its body: a challenge, a redirect, an answer that needs no body.
-    AsItIs,
-    /// Its body goes back if there is one: Twilio takes it as it stands, and logs this code as a warning, if any.
-    Body(Option<u32>),
-    /// Its body goes back if it is TwiML. If `text` is set, one that isn't markup at all goes back too, with a warning.
-    Judge {
+    /// The response goes back whole, whatever its body: an authentication challenge, a redirect, a response that needs no body.
+    Pass,
+    /// The body goes back if there is one: Twilio takes it as it stands, and logs this code as a warning, if any.
+    PassBody(Option<u32>),
+    /// The body goes back if it is TwiML.
+    Validate {
         /// The charset that the content type names.
         charset: Option<String>,
-        /// The type is `text/html` and a messaging webhook asked: Twilio only warns about "OK".
-        text: bool,
+        /// A body that isn't markup at all goes back too: the type is `text/html`, the webhook is a message's, and Twilio only
+        /// warns about plain text in such a response.
+        may_be_text: bool,
     },
 }
 
-/// Why Twilio wouldn't act on an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why Twilio would not act on a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A status of 400 or over.
+    #[error("the app answered {}", .0.as_u16())]
     Status(StatusCode),
     /// A redirect that Twilio doesn't follow, or one without `Location`.
+    #[error("Twilio follows 301, 302, 303 and 307 with a Location, not this {}", .0.as_u16())]
     Redirect(StatusCode),
     /// Success without a body.
+    #[error("the response has no body")]
     Empty,
     /// No content type, or one that Twilio doesn't take.
+    #[error("the content type is not one that Twilio takes; text/xml would be right")]
     ContentType,
     /// A content coding that can't be undone.
+    #[error("the content coding can't be undone; Twilio asks for none")]
     ContentCoding,
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Status(status) => write!(f, "the app answered {}", status.as_u16()),
-            Self::Redirect(status) => {
-                write!(
-                    f,
-                    "Twilio follows 301, 302, 303 and 307 with a Location, not this {}",
-                    status.as_u16()
-                )
-            }
-            Self::Empty => f.write_str("the answer has no body"),
-            Self::ContentType => {
-                f.write_str("the content type is none that Twilio takes; text/xml would be right")
-            }
-            Self::ContentCoding => {
-                f.write_str("the content coding can't be undone; Twilio asks for none")
-            }
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
-/// What a route asks of an answer's head.
+/// What the head of a response is compared with.
 #[derive(Clone, Copy, Debug)]
 pub struct Expectations<'a> {
     /// What Twilio expects.
     pub kind: Kind,
-    /// How strictly pages are judged; none: not at all.
+    /// How strictly documents are validated; none: not at all.
     pub strictness: Option<Strictness>,
     /// Statuses of 400 and over that go back as they are.
     pub pass_status: &'a [StatusCode],
-    /// The request was a conditional GET, so 304 is an answer (RFC 9110 §13).
+    /// The request was a conditional GET, to which 304 is a response (RFC 9110 §13).
     pub conditional: bool,
 }
 
-/// What is to be done with an answer.
+/// What is done with a response that has this head.
 ///
 /// # Errors
 ///
-/// Why Twilio wouldn't act on it.
-pub fn plan(head: &response::Parts, terms: Expectations<'_>) -> Result<Disposition, Error> {
+/// Why Twilio would not act on it.
+pub fn plan_response(
+    head: &response::Parts,
+    expectations: Expectations<'_>,
+) -> Result<Disposition, Error> {
     let status = head.status;
     if status.is_client_error() || status.is_server_error() || status.as_u16() >= 600 {
-        return match terms.pass_status.contains(&status) {
-            true => Ok(Disposition::AsItIs),
+        return match expectations.pass_status.contains(&status) {
+            true => Ok(Disposition::Pass),
             false => Err(Error::Status(status)),
         };
     }
     if status.is_redirection() {
-        return match is_followed(head) || status == StatusCode::NOT_MODIFIED && terms.conditional {
-            true => Ok(Disposition::AsItIs),
+        return match is_followed(head)
+            || status == StatusCode::NOT_MODIFIED && expectations.conditional
+        {
+            true => Ok(Disposition::Pass),
             false => Err(Error::Redirect(status)),
         };
     }
-    if status == StatusCode::NO_CONTENT && terms.kind == Kind::Messaging {
-        return Ok(Disposition::AsItIs);
+    if status == StatusCode::NO_CONTENT && expectations.kind == Kind::Messaging {
+        return Ok(Disposition::Pass);
     }
-    match terms.strictness {
-        None => Ok(Disposition::Body(None)),
-        Some(strictness) => by_type(&head.headers, terms.kind, strictness),
+    match expectations.strictness {
+        None => Ok(Disposition::PassBody(None)),
+        Some(strictness) => by_type(&head.headers, expectations.kind, strictness),
     }
 }
 
 /// Whether success without a body may go back, and the code under which it is then counted as a warning. In response to a
-/// message it says that the app has nothing to say, and Twilio says nothing; a call needs TwiML.
+/// message it means that the app has nothing to say, and Twilio sends nothing; a phone call needs TwiML.
 ///
 /// # Errors
 ///
@@ -143,11 +129,11 @@ fn by_type(headers: &HeaderMap, kind: Kind, strictness: Strictness) -> Result<Di
     };
     let lenient = strictness == Strictness::Twilio;
     if is("text/xml") || is("application/xml") || begins("application/") && ends_in_xml(essence) {
-        Ok(judge(parameters, false))
+        Ok(validate_as(parameters, false))
     } else if is("text/html") && lenient {
-        Ok(judge(parameters, kind == Kind::Messaging))
+        Ok(validate_as(parameters, kind == Kind::Messaging))
     } else if is("text/plain") && lenient {
-        Ok(Disposition::Body(Some(12300)))
+        Ok(Disposition::PassBody(Some(12300)))
     } else if begins("audio/") && kind == Kind::Voice && lenient {
         Ok(Disposition::Stream)
     } else {
@@ -160,36 +146,39 @@ fn ends_in_xml(essence: &str) -> bool {
     essence.to_ascii_lowercase().ends_with("+xml")
 }
 
-fn judge(parameters: &str, text: bool) -> Disposition {
+fn validate_as(parameters: &str, may_be_text: bool) -> Disposition {
     let charset = parameters.split(';').find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         let named = name.trim().eq_ignore_ascii_case("charset");
         named.then(|| value.trim().trim_matches('"').to_owned())
     });
-    Disposition::Judge { charset, text }
+    Disposition::Validate {
+        charset,
+        may_be_text,
+    }
 }
 
-/// Undoes the content coding of a page, if it has one: the page and whether it was coded.
+/// Undoes the content coding of a body. Returns the body, and whether it had a coding.
 ///
 /// # Errors
 ///
-/// [`Error::ContentCoding`] if the coding is unknown or broken, or the page is over `limit` bytes without it.
-pub fn decoded(headers: &HeaderMap, page: Bytes, limit: usize) -> Result<(Bytes, bool), Error> {
+/// [`Error::ContentCoding`] if the coding is unknown or broken, or the body is over `limit` bytes without it.
+pub fn decode_body(headers: &HeaderMap, body: Bytes, limit: usize) -> Result<(Bytes, bool), Error> {
     let Some(coding) = headers.get(CONTENT_ENCODING) else {
-        return Ok((page, false));
+        return Ok((body, false));
     };
     let coding = coding
         .to_str()
         .unwrap_or_default()
         .trim()
         .to_ascii_lowercase();
-    let plain = match coding.as_str() {
-        "" | "identity" => return Ok((page, false)),
-        "gzip" | "x-gzip" => inflate(MultiGzDecoder::new(&page[..]), limit),
-        "deflate" => inflate(ZlibDecoder::new(&page[..]), limit),
+    let decoded = match coding.as_str() {
+        "" | "identity" => return Ok((body, false)),
+        "gzip" | "x-gzip" => inflate(MultiGzDecoder::new(&body[..]), limit),
+        "deflate" => inflate(ZlibDecoder::new(&body[..]), limit),
         _ => Err(Error::ContentCoding),
     };
-    plain.map(|plain| (plain, true))
+    decoded.map(|decoded| (decoded, true))
 }
 
 fn inflate(coded: impl Read, limit: usize) -> Result<Bytes, Error> {
@@ -207,14 +196,14 @@ mod tests {
     use http::Response;
 
     fn head(status: u16, fields: &[(&str, &str)]) -> response::Parts {
-        let answer = fields.iter().fold(
+        let response = fields.iter().fold(
             Response::builder().status(status),
-            |answer, (name, value)| answer.header(*name, *value),
+            |response, (name, value)| response.header(*name, *value),
         );
-        answer.body(()).expect("a good head").into_parts().0
+        response.body(()).expect("a good head").into_parts().0
     }
 
-    fn terms(kind: Kind, strictness: Strictness) -> Expectations<'static> {
+    fn expectations(kind: Kind, strictness: Strictness) -> Expectations<'static> {
         Expectations {
             kind,
             strictness: Some(strictness),
@@ -224,18 +213,21 @@ mod tests {
     }
 
     fn planned(kind: Kind, status: u16, fields: &[(&str, &str)]) -> Result<Disposition, Error> {
-        plan(&head(status, fields), terms(kind, Strictness::Twilio))
+        plan_response(
+            &head(status, fields),
+            expectations(kind, Strictness::Twilio),
+        )
     }
 
     fn xml(charset: Option<&str>) -> Disposition {
-        Disposition::Judge {
+        Disposition::Validate {
             charset: charset.map(str::to_owned),
-            text: false,
+            may_be_text: false,
         }
     }
 
     #[test]
-    fn content_types_that_twilio_reads_as_twiml_are_judged() {
+    fn content_types_that_twilio_reads_as_twiml_are_validated() {
         for (content_type, charset) in [
             ("text/xml", None),
             ("Text/XML; Charset=UTF-8", Some("UTF-8")),
@@ -249,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn content_types_that_twilio_refuses_are_unfit() {
+    fn content_types_that_twilio_refuses_are_errors() {
         for content_type in [
             "application/json",
             "application/octet-stream",
@@ -276,9 +268,9 @@ mod tests {
     #[test]
     fn plain_text_passes_with_a_warning_unless_strict() {
         let text = head(200, &[("content-type", "text/plain")]);
-        let lenient = plan(&text, terms(Kind::Messaging, Strictness::Twilio));
-        assert_eq!(lenient, Ok(Disposition::Body(Some(12300))));
-        let strict = plan(&text, terms(Kind::Messaging, Strictness::Strict));
+        let lenient = plan_response(&text, expectations(Kind::Messaging, Strictness::Twilio));
+        assert_eq!(lenient, Ok(Disposition::PassBody(Some(12300))));
+        let strict = plan_response(&text, expectations(Kind::Messaging, Strictness::Strict));
         assert_eq!(strict, Err(Error::ContentType));
     }
 
@@ -288,17 +280,17 @@ mod tests {
         for status in [301, 302, 303, 307] {
             assert_eq!(
                 planned(Kind::Voice, status, &location),
-                Ok(Disposition::AsItIs),
+                Ok(Disposition::Pass),
                 "{status}"
             );
-            let unfit = Error::Redirect(StatusCode::from_u16(status).expect("a status"));
-            assert_eq!(planned(Kind::Voice, status, &[]), Err(unfit), "{status}");
+            let error = Error::Redirect(StatusCode::from_u16(status).expect("a status"));
+            assert_eq!(planned(Kind::Voice, status, &[]), Err(error), "{status}");
         }
         for status in [300, 304, 305, 308] {
-            let unfit = Error::Redirect(StatusCode::from_u16(status).expect("a status"));
+            let error = Error::Redirect(StatusCode::from_u16(status).expect("a status"));
             assert_eq!(
                 planned(Kind::Voice, status, &location),
-                Err(unfit),
+                Err(error),
                 "{status}"
             );
         }
@@ -306,30 +298,33 @@ mod tests {
 
     #[test]
     fn not_modified_passes_to_a_conditional_get() {
-        let terms = Expectations {
+        let expectations = Expectations {
             conditional: true,
-            ..terms(Kind::Voice, Strictness::Twilio)
+            ..expectations(Kind::Voice, Strictness::Twilio)
         };
-        assert_eq!(plan(&head(304, &[]), terms), Ok(Disposition::AsItIs));
+        assert_eq!(
+            plan_response(&head(304, &[]), expectations),
+            Ok(Disposition::Pass)
+        );
     }
 
     #[test]
     fn a_challenge_passes_and_other_errors_do_not() {
-        assert_eq!(planned(Kind::Voice, 401, &[]), Ok(Disposition::AsItIs));
+        assert_eq!(planned(Kind::Voice, 401, &[]), Ok(Disposition::Pass));
         for status in [400, 403, 404, 429, 500, 503, 599, 999] {
-            let unfit = Error::Status(StatusCode::from_u16(status).expect("a status"));
-            assert_eq!(planned(Kind::Voice, status, &[]), Err(unfit), "{status}");
+            let error = Error::Status(StatusCode::from_u16(status).expect("a status"));
+            assert_eq!(planned(Kind::Voice, status, &[]), Err(error), "{status}");
         }
     }
 
     #[test]
-    fn no_content_is_an_answer_to_a_message_only() {
-        assert_eq!(planned(Kind::Messaging, 204, &[]), Ok(Disposition::AsItIs));
-        assert_ne!(planned(Kind::Voice, 204, &[]), Ok(Disposition::AsItIs));
+    fn no_content_is_a_response_to_a_message_only() {
+        assert_eq!(planned(Kind::Messaging, 204, &[]), Ok(Disposition::Pass));
+        assert_ne!(planned(Kind::Voice, 204, &[]), Ok(Disposition::Pass));
     }
 
     #[test]
-    fn silence_is_an_answer_to_a_message_unless_strict() {
+    fn an_empty_body_is_a_response_to_a_message_unless_strict() {
         let twilio = Some(Strictness::Twilio);
         assert_eq!(accept_empty(Kind::Messaging, twilio), Ok(Some(11770)));
         assert_eq!(accept_empty(Kind::Messaging, None), Ok(None));
@@ -349,15 +344,18 @@ mod tests {
         coder.write_all(page.as_bytes()).expect("memory takes all");
         let coded: Bytes = coder.finish().expect("memory takes all").into();
         let gzip = head(200, &[("content-encoding", "gzip")]).headers;
-        assert_eq!(decoded(&gzip, coded.clone(), 4096), Ok((page.into(), true)));
-        assert_eq!(decoded(&gzip, coded, 1000), Err(Error::ContentCoding));
         assert_eq!(
-            decoded(&gzip, "no gzip".into(), 4096),
+            decode_body(&gzip, coded.clone(), 4096),
+            Ok((page.into(), true))
+        );
+        assert_eq!(decode_body(&gzip, coded, 1000), Err(Error::ContentCoding));
+        assert_eq!(
+            decode_body(&gzip, "no gzip".into(), 4096),
             Err(Error::ContentCoding)
         );
         let brotli = head(200, &[("content-encoding", "br")]).headers;
         assert_eq!(
-            decoded(&brotli, "x".into(), 4096),
+            decode_body(&brotli, "x".into(), 4096),
             Err(Error::ContentCoding)
         );
     }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-pub use forward::{InFlight, UpstreamBody};
+pub use forward::{UpstreamBody, UpstreamRequest};
 pub use pool::Pool;
 pub use tunnel::Tunnel;
 
@@ -70,7 +70,7 @@ pub struct Upstream {
     /// Where it is.
     pub settings: Settings,
     /// The connections to it, counted.
-    pub census: Arc<ConnectionStats>,
+    pub stats: Arc<ConnectionStats>,
     /// Calls under way, over all routes and workers.
     pub in_flight: AtomicUsize,
     /// The `Host` for a request of HTTP/1.0 that has none.
@@ -79,11 +79,11 @@ pub struct Upstream {
 
 impl Upstream {
     /// The app at this place.
-    pub fn new(settings: Settings, census: Arc<ConnectionStats>) -> Self {
+    pub fn new(settings: Settings, stats: Arc<ConnectionStats>) -> Self {
         let authority = format!("{}:{}", settings.host, settings.port);
         Self {
             settings,
-            census,
+            stats,
             in_flight: AtomicUsize::new(0),
             authority: authority
                 .try_into()
@@ -163,10 +163,10 @@ pub enum Error {
 
 impl Error {
     /// Whether there is no connection now, but may be one at the next try.
-    fn is_passing(&self) -> bool {
+    fn is_transient(&self) -> bool {
         match self {
             Self::Connect(_) | Self::ConnectTimeout => true,
-            Self::Tls(fault) => fault.is_passing(),
+            Self::Tls(fault) => fault.is_transient(),
             Self::Resolve(_)
             | Self::Reset
             | Self::Truncated

@@ -149,7 +149,7 @@ fn stop(route: &Route) -> Result<(StatusCode, Value), Refused> {
 }
 
 fn judge(route: &Route) -> Result<(StatusCode, Value), Refused> {
-    let judged = route.judge_fallback();
+    let judged = route.validate_fallback();
     let kinds = judged.map_err(|why| Refused::drill_refused(route, why))?;
     route.metrics.drill_succeeded();
     let kinds: Vec<_> = kinds.iter().map(ToString::to_string).collect();
@@ -262,8 +262,8 @@ impl Refused {
             }
             Self::UnknownRoute { .. } | Self::NoDrill { .. } => StatusCode::NOT_FOUND,
             Self::OnRoute { why, .. } => match why {
-                DrillRefused::Observed | DrillRefused::NotJudged => StatusCode::CONFLICT,
-                DrillRefused::NoPage | DrillRefused::BadPage(..) => {
+                DrillRefused::Observed | DrillRefused::NotValidated => StatusCode::CONFLICT,
+                DrillRefused::NoDocument | DrillRefused::InvalidDocument(..) => {
                     StatusCode::UNPROCESSABLE_ENTITY
                 }
             },

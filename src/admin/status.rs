@@ -76,7 +76,7 @@ pub(super) fn of(sources: &Sources<'_>, view: &View) -> Value {
 }
 
 fn upstream(site: &Snapshot) -> Value {
-    let (settings, census) = (&site.upstream.settings, &site.upstream.census);
+    let (settings, stats) = (&site.upstream.settings, &site.upstream.stats);
     let scheme = if settings.tls.is_some() {
         "https"
     } else {
@@ -84,7 +84,7 @@ fn upstream(site: &Snapshot) -> Value {
     };
     json!({
         "url": format!("{scheme}://{}:{}", settings.host, settings.port),
-        "connections": { "idle": census.idle(), "busy": census.busy(), "opened": census.opened() },
+        "connections": { "idle": stats.idle(), "busy": stats.busy(), "opened": stats.opened() },
     })
 }
 

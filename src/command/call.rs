@@ -281,21 +281,21 @@ fn judged(head: &http::response::Parts, page: &Bytes, kind: Kind) -> (Vec<String
         pass_status: &[],
         conditional: false,
     };
-    let plan = match response::plan(head, terms) {
+    let plan = match response::plan_response(head, terms) {
         Ok(plan) => plan,
         // What has no body needs no type.
         Err(response::Error::ContentType) if page.is_empty() => return empty(kind),
         Err(unfit) => return (vec![error(&unfit.into())], false),
     };
-    if page.is_empty() && plan != Disposition::AsItIs {
+    if page.is_empty() && plan != Disposition::Pass {
         return empty(kind);
     }
     match plan {
-        Disposition::AsItIs => (vec!["Twilio takes it as it is".to_owned()], true),
+        Disposition::Pass => (vec!["Twilio takes it as it is".to_owned()], true),
         Disposition::Stream => (vec!["Twilio plays it".to_owned()], true),
-        Disposition::Body(_) => (vec!["Twilio takes it as plain text".to_owned()], true),
-        Disposition::Judge { charset, .. } => {
-            match response::decoded(&head.headers, page.clone(), LIMIT) {
+        Disposition::PassBody(_) => (vec!["Twilio takes it as plain text".to_owned()], true),
+        Disposition::Validate { charset, .. } => {
+            match response::decode_body(&head.headers, page.clone(), LIMIT) {
                 Ok((page, _)) => findings(&page, charset.as_deref(), kind),
                 Err(unfit) => (vec![error(&unfit.into())], false),
             }

@@ -1,5 +1,5 @@
-//! The fallback URL: asked as Twilio asks one, with `ErrorCode` and `ErrorUrl`, and judged like any app. Whatever goes wrong with
-//! it, the page behind it stands in
+//! The fallback URL: it is asked as Twilio asks one, with `ErrorCode` and `ErrorUrl`, and its response is validated like the app's.
+//! Whatever goes wrong with it, the route's fallback document is sent
 //! (<https://www.twilio.com/docs/usage/security/availability-reliability>).
 
 use bytes::Bytes;
@@ -9,22 +9,19 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::Full;
 use tracing::info;
 
-use super::PAGE_LIMIT;
 use super::body::ResponseBody;
-use super::run::Run;
-use super::snapshot::Snapshot;
-use super::validate;
+use super::context::RequestContext;
 use crate::deadline::Deadline;
-use crate::failure::{Failure, ResponsePolicy};
+use crate::failure::Failure;
 use crate::fallback::FallbackUrl;
 use crate::log::describe_error;
-use crate::response::{self, Disposition};
+use crate::response::{Disposition, Error, plan_response};
 use crate::signature;
+use crate::twilio::RESPONSE_LIMIT;
 use crate::twiml::Kind;
-use crate::webhook::is_form;
 
-/// The headers of the request that the fallback URL gets too. Twilio's signature is that of the URL which failed, as `ErrorUrl`
-/// has it. Not credentials and cookies, which are the first app's.
+/// The headers of the request that the fallback URL gets too. Twilio's signature is for the URL that failed, which `ErrorUrl`
+/// names. Credentials and cookies are for the first app alone.
 static FORWARDED_HEADERS: [HeaderName; 6] = [
     ACCEPT,
     USER_AGENT,
@@ -38,78 +35,71 @@ static FORWARDED_HEADERS: [HeaderName; 6] = [
 const ERROR_CODE: &str = "ErrorCode";
 const ERROR_URL: &str = "ErrorUrl";
 
-/// The code for a call that was not tried, as Twilio has none for that: its retrieval failed.
+/// The code for a request that was not tried. Twilio has none for that, so it says that retrieving the document failed.
 const RETRIEVAL_FAILURE: u32 = 11200;
 
-impl Run {
-    /// What the route's fallback URL says, if it has one, and says something good in time.
-    pub(super) async fn elsewhere(
+impl RequestContext {
+    /// The response of the route's fallback URL, if it has one that responds well in time.
+    pub(super) async fn ask_fallback_url(
         &self,
-        cause: &Failure,
+        failure: &Failure,
         deadline: Deadline,
-        site: &Snapshot,
     ) -> Option<Response<ResponseBody>> {
-        if !matches!(cause.verdict(), ResponsePolicy::FallBack { .. }) || self.observes() {
+        if failure.is_refusal() || self.observes() {
             return None;
         }
-        let kind = self.known_kind()?;
-        let elsewhere = self.route.settings.fallback.elsewhere(kind)?;
-        let asked = deadline
-            .within(elsewhere.budget)
-            .bound(self.ask(elsewhere, kind, cause, site))
-            .await;
-        let answer = asked.unwrap_or(Err(Failure::Deadline));
-        if let Err(cause) = &answer {
+        let kind = self.known_twiml()?;
+        let url = self.route.settings.fallback.elsewhere(kind)?;
+        let deadline = deadline.within(url.budget);
+        let asked = deadline.bound(self.ask(url, kind, failure)).await;
+        let response = asked.unwrap_or(Err(Failure::Deadline));
+        if let Err(error) = &response {
             info!(
                 route = self.route.settings.name,
-                detail = describe_error(cause),
+                error = describe_error(error),
                 "fallback URL response rejected"
             );
         }
-        answer.ok()
+        response.ok()
     }
 
     async fn ask(
         &self,
-        elsewhere: &FallbackUrl,
+        url: &FallbackUrl,
         kind: Kind,
-        cause: &Failure,
-        site: &Snapshot,
+        failure: &Failure,
     ) -> Result<Response<ResponseBody>, Failure> {
-        let code = cause.twilio_code().unwrap_or(RETRIEVAL_FAILURE);
-        let request = self.build_request(elsewhere, code, site);
-        let (mut head, page) = elsewhere.upstream.ask(request, PAGE_LIMIT).await?;
-        let plan = match validate::plan_response(&head, kind, self) {
-            // What has no body needs no type.
-            Err(response::Error::ContentType) if page.is_empty() => Disposition::Body(None),
-            plan => plan?,
+        let code = failure.twilio_code().unwrap_or(RETRIEVAL_FAILURE);
+        let request = self.build_request(url, code);
+        let (mut head, body) = url.upstream.ask(request, RESPONSE_LIMIT).await?;
+        let disposition = match plan_response(&head, self.expectations(kind)) {
+            // A response without a body needs no content type.
+            Err(Error::ContentType) if body.is_empty() => Disposition::PassBody(None),
+            disposition => disposition?,
         };
-        let page = validate::validate_body(&mut head, page, plan, kind, &self.route)?;
-        Ok(Response::from_parts(head, ResponseBody::whole(page)))
+        let body = self
+            .route
+            .validate_body(&mut head, body, disposition, kind)?;
+        Ok(Response::from_parts(head, ResponseBody::Whole(body)))
     }
 
     /// The request for the fallback URL: the parameters of the failed one, and what went wrong.
-    fn build_request(
-        &self,
-        elsewhere: &FallbackUrl,
-        code: u32,
-        site: &Snapshot,
-    ) -> Request<Full<Bytes>> {
-        let base = self.base_url(site);
-        let mut headers = forwarded_headers(&self.fields);
+    fn build_request(&self, url: &FallbackUrl, code: u32) -> Request<Full<Bytes>> {
+        let base = self.base_url();
+        let mut headers = forwarded_headers(&self.headers);
         let (target, body) = if self.method == Method::POST {
-            let content_type = self
-                .fields
-                .get(CONTENT_TYPE)
-                .filter(|_| is_form(&self.fields));
+            let content_type = self.headers.get(CONTENT_TYPE).filter(|_| self.has_form);
             let form = HeaderValue::from_static("application/x-www-form-urlencoded");
             headers.insert(CONTENT_TYPE, content_type.cloned().unwrap_or(form));
             let failed = format!("{base}{}", self.target());
             let error = error_parameters(code, &failed);
-            let body = join_parameters(&self.form_to_send(), error.as_bytes());
-            (Uri::from(elsewhere.target.clone()), Bytes::from(body))
+            let body = join_parameters(
+                &without_error_parameters(&self.whole_form()),
+                error.as_bytes(),
+            );
+            (Uri::from(url.target.clone()), Bytes::from(body))
         } else {
-            (self.query_target(elsewhere, code, &base), Bytes::new())
+            (self.query_target(url, code, &base), Bytes::new())
         };
         let mut request = Request::new(Full::new(body));
         *request.uri_mut() = target;
@@ -120,7 +110,7 @@ impl Run {
 
     /// The fallback URL's target with the parameters in its query. A target can't be longer than 64 KiB; if it would be, the
     /// request's own parameters are left out, then the end of `ErrorUrl`.
-    fn query_target(&self, elsewhere: &FallbackUrl, code: u32, base: &str) -> Uri {
+    fn query_target(&self, url: &FallbackUrl, code: u32, base: &str) -> Uri {
         let own = without_error_parameters(self.uri.query().unwrap_or_default().as_bytes());
         let candidates = [
             (&own[..], self.target()),
@@ -128,8 +118,8 @@ impl Run {
             (b"", self.uri.path()),
             (b"", ""),
         ];
-        let target = elsewhere.target.to_string();
-        let mark = if elsewhere.target.query().is_some() {
+        let target = url.target.to_string();
+        let mark = if url.target.query().is_some() {
             b"&"
         } else {
             b"?"
@@ -139,16 +129,7 @@ impl Run {
             let query = join_parameters(own, error.as_bytes());
             Uri::try_from([target.as_bytes(), mark, &query].concat()).ok()
         });
-        fitting.unwrap_or_else(|| elsewhere.target.clone().into())
-    }
-
-    /// The parameters of the request's form, if it has one and all of it has come: one that is cut off may end within a number.
-    fn form_to_send(&self) -> Vec<u8> {
-        if self.upload.is_whole() {
-            without_error_parameters(&self.form())
-        } else {
-            Vec::new()
-        }
+        fitting.unwrap_or_else(|| url.target.clone().into())
     }
 
     /// The path and query of the request.
@@ -156,15 +137,15 @@ impl Run {
         self.uri.path_and_query().map_or("/", |path| path.as_str())
     }
 
-    /// What stands before the path in the URL that failed, as Twilio had addressed it.
-    fn base_url(&self, site: &Snapshot) -> String {
-        if let Some(base) = &site.public_url {
+    /// Scheme, host and port of the URL that failed, as Twilio had addressed it.
+    fn base_url(&self) -> String {
+        if let Some(base) = &self.snapshot.public_url {
             return base.clone();
         }
-        let field = |name: &str| self.fields.get(name).and_then(|value| value.to_str().ok());
-        let scheme = field("x-forwarded-proto").unwrap_or("http");
-        let host = field("x-forwarded-host")
-            .or_else(|| field(HOST.as_str()))
+        let header = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok());
+        let scheme = header("x-forwarded-proto").unwrap_or("http");
+        let host = header("x-forwarded-host")
+            .or_else(|| header(HOST.as_str()))
             .unwrap_or_default();
         format!("{scheme}://{host}")
     }
@@ -201,9 +182,9 @@ fn join_parameters(first: &[u8], second: &[u8]) -> Vec<u8> {
     [first, between, second].concat()
 }
 
-fn forwarded_headers(fields: &HeaderMap<HeaderValue>) -> HeaderMap {
+fn forwarded_headers(headers: &HeaderMap) -> HeaderMap {
     let forwarded = FORWARDED_HEADERS
         .iter()
-        .filter_map(|name| Some((name.clone(), fields.get(name)?.clone())));
+        .filter_map(|name| Some((name.clone(), headers.get(name)?.clone())));
     forwarded.collect()
 }

@@ -1,90 +1,91 @@
-//! What is said and remembered of a call: its line among the failures, and in the access log.
+//! A failure is logged, and remembered for the status page.
 
 use http::StatusCode;
 use tracing::{info, warn};
 
-use super::run::Run;
-use super::snapshot::SharedState;
+use super::context::RequestContext;
 use crate::failure::{Failure, Outcome, ResponsePolicy};
-use crate::log::{Access, describe_error};
+use crate::log::describe_error;
 use crate::recent_failures::{self, FailureRecord};
 use crate::twiml;
 
-impl Run {
-    /// Says and remembers what happened.
-    pub(super) fn report(&mut self, cause: &Failure, outcome: Outcome, shared: &SharedState) {
-        let failure = self.failure(cause, outcome);
-        self.reason = Some(failure.reason);
-        let message = if matches!(cause, Failure::Drill(_)) {
+impl RequestContext {
+    /// Logs and remembers a failure. Returns its reason, as the logs name it.
+    pub(super) fn report(
+        &self,
+        failure: &Failure,
+        outcome: Outcome,
+        upstream_status: Option<StatusCode>,
+    ) -> &'static str {
+        let record = self.failure_record(failure, outcome, upstream_status);
+        let reason = record.reason;
+        match outcome {
+            Outcome::Fallback | Outcome::Error | Outcome::Observed => {
+                self.warn_of(failure, &record);
+                self.snapshot.shared.failures.push(record);
+            }
+            Outcome::Upstream | Outcome::Rejected | Outcome::Abandoned => info!(
+                target: "understudy::request",
+                route = record.route,
+                outcome = record.outcome,
+                error = record.detail,
+                "request refused"
+            ),
+        }
+        reason
+    }
+
+    fn warn_of(&self, failure: &Failure, record: &FailureRecord) {
+        let message = if matches!(failure, Failure::Drill(_)) {
             "request failed on purpose, by a drill"
         } else {
             "upstream response rejected"
         };
-        match outcome {
-            Outcome::Fallback | Outcome::Error | Outcome::Observed => {
-                warn!(
-                    target: "understudy::call",
-                    route = failure.route,
-                    outcome = failure.outcome,
-                    reason = failure.reason,
-                    twilio_code = failure.twilio_code,
-                    sid = failure.sid,
-                    upstream_status = failure.upstream_status,
-                    milliseconds = failure.milliseconds,
-                    line = failure.line,
-                    column = failure.column,
-                    trace_id = self.trace.trace_id(),
-                    parent_id = self.trace.parent_id(),
-                    detail = failure.detail,
-                    "{message}"
-                );
-                shared.failures.push(failure);
-            }
-            Outcome::Upstream | Outcome::Rejected | Outcome::Abandoned => info!(
-                target: "understudy::call",
-                route = failure.route,
-                outcome = failure.outcome,
-                detail = failure.detail,
-                "request refused"
-            ),
-        }
+        warn!(
+            target: "understudy::request",
+            route = record.route,
+            outcome = record.outcome,
+            reason = record.reason,
+            twilio_code = record.twilio_code,
+            sid = record.sid,
+            upstream_status = record.upstream_status,
+            milliseconds = record.milliseconds,
+            line = record.line,
+            column = record.column,
+            trace_id = self.trace.trace_id(),
+            parent_id = self.trace.parent_id(),
+            error = record.detail,
+            "{message}"
+        );
     }
 
-    fn failure(&self, cause: &Failure, outcome: Outcome) -> FailureRecord {
-        let reason = match cause.verdict() {
+    fn failure_record(
+        &self,
+        failure: &Failure,
+        outcome: Outcome,
+        upstream_status: Option<StatusCode>,
+    ) -> FailureRecord {
+        let reason = match failure.policy() {
             ResponsePolicy::FallBack { reason, .. } => reason.label(),
             ResponsePolicy::Refuse(_) => outcome.label(),
         };
+        let document = failure.document_error();
         FailureRecord {
             timestamp_seconds: recent_failures::now(),
             route: self.route.settings.name.clone(),
             outcome: outcome.label(),
             reason,
-            twilio_code: cause.twilio_code(),
+            twilio_code: failure.twilio_code(),
             sid: self.parameters(&self.form()).sid(),
-            upstream_status: self.status.map(|status| status.as_u16()),
-            milliseconds: self.began.elapsed().as_millis() as u64,
-            line: cause.place().map(|(line, _)| line),
-            column: cause.place().map(|(_, column)| column),
-            excerpt: cause.fault().map(|fault| fault.excerpt().clone()),
-            help: cause
-                .fault()
-                .and_then(|fault| fault.finding().help())
+            upstream_status: upstream_status.map(|status| status.as_u16()),
+            milliseconds: self.started.elapsed().as_millis() as u64,
+            line: document.map(|error| error.place().line),
+            column: document.map(|error| error.place().column),
+            excerpt: document.map(|error| error.excerpt().clone()),
+            help: document
+                .and_then(|error| error.finding().help())
                 .map(|help| twiml::redacted(&help)),
-            detail: describe_error(cause),
-        }
-    }
-
-    /// What its line in the access log will say.
-    pub(super) fn access(&self, answered: Option<StatusCode>) -> Access {
-        Access {
-            route: self.route.settings.name.clone(),
-            method: self.method.clone(),
-            status: answered.map(|status| status.as_u16()),
-            reason: self.reason,
-            sid: self.parameters(&self.form()).sid(),
-            upstream_status: self.status.map(|status| status.as_u16()),
-            trace: self.trace.clone(),
+            detail: describe_error(failure),
         }
     }
 }

@@ -1,80 +1,86 @@
-//! The step before everything that could answer a request: it becomes a [`VerifiedRequest`], by its signature or unchecked.
+//! The signature of a request is checked before anything else, as its route's policy says.
 
 use http::request::Parts;
 use tracing::info;
 
-use super::run::Run;
-use super::snapshot::Snapshot;
+use super::catch_panic::catch_panic;
+use super::context::RequestContext;
 use crate::body::RequestBody;
 use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::log::describe_error;
-use crate::signature::{self, Admission, Unchecked, VerifiedRequest};
+use crate::signature::{Admission, Error, Unchecked, VerifiedRequest};
 
-impl Run {
-    /// The call, if the route takes the request. One that is checked has its body read first, and held.
+impl RequestContext {
+    /// Makes the request one that may be forwarded. The body of a request that is checked is read first, and held.
     ///
     /// # Errors
     ///
-    /// Why it is refused. A request without a signature is where one must be, as soon as its head is here.
+    /// Why it is refused. Where a signature is required, a request without one is refused by its head alone.
     pub(super) async fn verify(
-        &mut self,
+        &self,
         head: Parts,
         deadline: Deadline,
-        site: &Snapshot,
     ) -> Result<VerifiedRequest<RequestBody>, Failure> {
-        match self.policy.clone().admit(head, self.upload.clone()) {
-            Admission::VerifiedRequest(call) => {
-                self.upload.announced()?;
-                Ok(call)
+        match self.policy.admit(head, self.body.clone()) {
+            Admission::VerifiedRequest(request) => {
+                self.body.announced()?;
+                Ok(request)
             }
-            // In a box, so that calls which aren't checked don't carry what these need.
-            Admission::ToCheck(unchecked) => Box::pin(self.check(unchecked, deadline, site)).await,
+            // Boxed, so that requests which are not checked do not carry what these need.
+            Admission::ToCheck(unchecked) => {
+                let checked = Box::pin(catch_panic(self.check(unchecked, deadline)));
+                checked.await.map_err(|failure| self.refuse(failure))
+            }
+        }
+    }
+
+    /// A request that is not known to be Twilio's gets no fallback.
+    fn refuse(&self, failure: Failure) -> Failure {
+        if self.policy.enforces() {
+            failure.unverified()
+        } else {
+            failure
         }
     }
 
     async fn check(
-        &mut self,
+        &self,
         unchecked: Unchecked<'_, RequestBody>,
         deadline: Deadline,
-        site: &Snapshot,
     ) -> Result<VerifiedRequest<RequestBody>, Failure> {
-        let found = match unchecked.check_head() {
+        let result = match unchecked.check_head() {
             Ok(()) => {
-                let whole = self.read_unverified(deadline, site).await?;
-                unchecked.verify(&whole)
+                let body = self.read_unverified(deadline).await?;
+                unchecked.verify(&body)
             }
-            Err(fault) => Err(fault),
+            Err(error) => Err(error),
         };
-        self.route.metrics.checked(found);
-        let call = unchecked.conclude(found)?;
-        self.is_unverified = false;
-        if let Err(fault) = found {
-            self.upload.announced()?;
-            self.note_unsigned(fault);
+        self.route.metrics.checked(result);
+        let request = unchecked.conclude(result)?;
+        if let Err(error) = result {
+            self.body.announced()?;
+            self.report_unverified(error);
         }
-        Ok(call)
+        Ok(request)
     }
 
-    /// The whole body of a request that may be anybody's. Its sender has as long as for a head.
-    async fn read_unverified(
-        &self,
-        deadline: Deadline,
-        site: &Snapshot,
-    ) -> Result<bytes::Bytes, Failure> {
-        self.upload.announced()?;
-        let whole = self.upload.whole(&site.shared.unverified);
-        match deadline.within(site.unverified_timeout).bound(whole).await {
-            Ok(whole) => Ok(whole?),
+    /// Reads the whole body of a request that anybody may have sent, as fast as a head has to be sent.
+    async fn read_unverified(&self, deadline: Deadline) -> Result<bytes::Bytes, Failure> {
+        self.body.announced()?;
+        let body = self.body.whole(&self.snapshot.shared.unverified);
+        let deadline = deadline.within(self.snapshot.unverified_timeout);
+        match deadline.bound(body).await {
+            Ok(body) => Ok(body?),
             Err(_) => Err(Failure::SlowClient),
         }
     }
 
-    fn note_unsigned(&self, fault: signature::Error) {
+    fn report_unverified(&self, error: Error) {
         info!(
-            target: "understudy::call",
+            target: "understudy::request",
             route = self.route.settings.name,
-            detail = describe_error(&fault),
+            error = describe_error(&error),
             "signature not valid; it would be refused if signatures were enforced"
         );
     }

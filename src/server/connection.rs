@@ -109,14 +109,14 @@ async fn http1(
         End::Closed(Err(error)) => {
             debug!(error = describe_error(&error), "client connection failed");
             if error.is_parse() {
-                proxy.refused();
+                proxy.count_refused();
             }
             if error.is_parse_version_h2() {
                 serving.say(VERSION_NOT_SUPPORTED).await;
             }
         }
         End::SlowHead => {
-            proxy.refused();
+            proxy.count_refused();
             serving.say(REQUEST_TIMEOUT).await;
         }
         End::Standstill => serving.connection.into_parts().io.into_inner().abort(),
@@ -135,8 +135,8 @@ async fn answer(
     if request.headers().contains_key(TRANSFER_ENCODING) {
         request.extensions_mut().insert(watch.count_framing());
     }
-    let answered = proxy.answer(request, peer).await;
-    if answered.leaves_unread {
+    let answered = proxy.handle(request, peer).await;
+    if answered.has_unread_body {
         watch.leaves_unread();
     }
     tunnel.replace(answered.tunnel);

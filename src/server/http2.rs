@@ -121,7 +121,7 @@ async fn answer(
     peer: Rc<Peer>,
     call: Call,
 ) -> Result<Response<Answering>, Infallible> {
-    let answered = proxy.answer(request, &peer).await;
+    let answered = proxy.handle(request, &peer).await;
     call.waits_for(Whom::Client);
     Ok(answered.response.map(|page| Answering { page, call }))
 }

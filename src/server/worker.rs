@@ -212,7 +212,7 @@ impl Worker {
     }
 
     fn begin(&self, stream: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
-        let site = self.proxy.site();
+        let site = self.proxy.snapshot();
         let trusted = site
             .trusted_proxies
             .iter()

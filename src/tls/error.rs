@@ -53,7 +53,7 @@ impl Error {
     }
 
     /// Whether another try could end otherwise.
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Broken(_) | Self::TimedOut => true,
             Self::Expired

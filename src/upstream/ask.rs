@@ -55,7 +55,7 @@ impl Upstream {
         let mut answer = pin!(async {
             let answer = sender.send_request(request).await.map_err(Error::of_head)?;
             let (mut head, body) = answer.into_parts();
-            headers::toward_client(&mut head)?;
+            headers::rewrite_response(&mut head)?;
             Ok((head, collected(body, limit).await?))
         });
         tokio::select! {

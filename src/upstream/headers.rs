@@ -90,9 +90,9 @@ fn has_no_body(headers: &HeaderMap) -> bool {
 }
 
 /// Makes a request's fields what the app may see.
-pub fn toward_app(headers: &mut HeaderMap, peer: &Peer, twiml: bool, websocket: bool) {
-    drop_hop_by_hop(headers);
-    drop_doubles(headers);
+pub fn rewrite_request(headers: &mut HeaderMap, peer: &Peer, twiml: bool, websocket: bool) {
+    strip_hop_by_hop(headers);
+    strip_cgi_aliases(headers);
     headers.remove(EXPECT);
     if twiml && !websocket {
         // Twilio asks for no coding, and an answer is judged as it stands.
@@ -107,7 +107,7 @@ pub fn toward_app(headers: &mut HeaderMap, peer: &Peer, twiml: bool, websocket: 
 
 fn forwarded(headers: &mut HeaderMap, peer: &Peer) {
     if !peer.trusted {
-        drop_claims(headers);
+        strip_forwarded(headers);
     }
     let chain = match headers.get_all(X_FORWARDED_FOR).iter().next() {
         None => peer.address.clone(),
@@ -125,7 +125,7 @@ fn forwarded(headers: &mut HeaderMap, peer: &Peer) {
 }
 
 /// What a stranger says about whom it forwards for is dropped.
-fn drop_claims(headers: &mut HeaderMap) {
+fn strip_forwarded(headers: &mut HeaderMap) {
     let is_claim =
         |name: &HeaderName| *name == FORWARDED || name.as_str().starts_with("x-forwarded-");
     let claims: Vec<HeaderName> = headers
@@ -150,7 +150,7 @@ fn appended(headers: &HeaderMap, address: &HeaderValue) -> HeaderValue {
 /// # Errors
 ///
 /// [`Error::Framing`] if the answer has both a length and a coding (RFC 9112 §6.3), or a coding that isn't `chunked`.
-pub(super) fn toward_client(head: &mut response::Parts) -> Result<(), Error> {
+pub(super) fn rewrite_response(head: &mut response::Parts) -> Result<(), Error> {
     let headers = &mut head.headers;
     if let Some(coding) = headers.get(TRANSFER_ENCODING) {
         let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
@@ -164,8 +164,8 @@ pub(super) fn toward_client(head: &mut response::Parts) -> Result<(), Error> {
         headers.insert(CONTENT_LENGTH, length);
     }
     let switching = head.status == http::StatusCode::SWITCHING_PROTOCOLS;
-    drop_hop_by_hop(headers);
-    remove_own_fields(headers);
+    strip_hop_by_hop(headers);
+    strip_own(headers);
     if switching {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -176,7 +176,7 @@ pub(super) fn toward_client(head: &mut response::Parts) -> Result<(), Error> {
 }
 
 /// Removes the fields in which we say what we did: an app's own would be taken for ours.
-fn remove_own_fields(headers: &mut HeaderMap) {
+fn strip_own(headers: &mut HeaderMap) {
     let is_own = |name: &&HeaderName| name.as_str().starts_with("understudy-");
     if !headers.keys().any(|name| is_own(&name)) {
         return;
@@ -187,9 +187,9 @@ fn remove_own_fields(headers: &mut HeaderMap) {
     }
 }
 
-fn drop_hop_by_hop(headers: &mut HeaderMap) {
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
-        drop_listed(headers);
+        strip_listed(headers);
     }
     // Looking first is cheaper than removing what is seldom there.
     if headers.keys().any(is_hop_by_hop) {
@@ -207,13 +207,13 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 
 /// Drops the fields that many apps can't tell from others that matter: CGI and what came after it know neither case nor `-` from
 /// `_`, and take `Proxy` for a setting of their own. nginx drops every name with `_`; here the harmless ones cross.
-fn drop_doubles(headers: &mut HeaderMap) {
-    if !headers.keys().any(|name| is_double(name.as_str())) {
+fn strip_cgi_aliases(headers: &mut HeaderMap) {
+    if !headers.keys().any(|name| is_cgi_alias(name.as_str())) {
         return;
     }
     let doubles: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| is_double(name.as_str()))
+        .filter(|name| is_cgi_alias(name.as_str()))
         .cloned()
         .collect();
     for double in doubles {
@@ -221,7 +221,7 @@ fn drop_doubles(headers: &mut HeaderMap) {
     }
 }
 
-fn is_double(name: &str) -> bool {
+fn is_cgi_alias(name: &str) -> bool {
     name == "proxy"
         || memchr::memchr(b'_', name.as_bytes()).is_some() && {
             let dashed = name.replace('_', "-");
@@ -248,7 +248,7 @@ fn is_essential(name: &str) -> bool {
 
 /// Drops the fields that `Connection` lists, except those that no message can do without: a list that names
 /// them is an attack.
-fn drop_listed(headers: &mut HeaderMap) {
+fn strip_listed(headers: &mut HeaderMap) {
     let lists: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
     for name in lists.iter().flat_map(options) {
         if let Ok(name) = HeaderName::from_bytes(name)
@@ -294,7 +294,7 @@ mod tests {
 
     fn crossed(fields: &[(&str, &str)], trusted: bool) -> Vec<(String, String)> {
         let mut map = headers(fields);
-        toward_app(&mut map, &peer(trusted), true, false);
+        rewrite_request(&mut map, &peer(trusted), true, false);
         let mut got: Vec<_> = map
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_str().expect("ASCII").to_owned()))
@@ -440,7 +440,7 @@ mod tests {
             ),
         ] {
             head.headers = headers(fields);
-            assert_eq!(toward_client(&mut head).is_ok(), good, "{fields:?}");
+            assert_eq!(rewrite_response(&mut head).is_ok(), good, "{fields:?}");
         }
         assert_eq!(head.headers.get_all("content-length").iter().count(), 1);
     }

@@ -5,14 +5,24 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, timeout};
 
 use super::connection::Connection;
+use super::forward::LateResponse;
 use super::{ConnectionStats, Upstream};
+use crate::twilio::{RESPONSE_LIMIT, WEBHOOK_TIMEOUT};
 
-/// The idle connections of one worker. Never crosses threads.
+/// How long the upstream may go on with a request whose response nobody waits for.
+const LATE_RESPONSE_TIMEOUT: Duration = WEBHOOK_TIMEOUT;
+
+/// How many bytes of such a response are read, so that its connection can serve the next request.
+const LATE_RESPONSE_LIMIT: usize = 4 * RESPONSE_LIMIT;
+
+/// The idle connections of one worker, and the responses that nobody waits for. Never crosses threads.
 pub struct Pool {
     idle: RefCell<Idle>,
+    late: UnboundedSender<LateResponse>,
 }
 
 struct Idle {
@@ -23,15 +33,24 @@ struct Idle {
 }
 
 impl Pool {
-    /// A pool without connections.
+    /// A pool without connections. To be called on the worker's own thread, within its runtime.
     pub fn new() -> Rc<Self> {
+        let (late, responses) = unbounded_channel();
+        tokio::task::spawn_local(finish_responses(responses));
         let idle = Idle {
             upstream: None,
             connections: Vec::new(),
         };
         Rc::new(Self {
             idle: RefCell::new(idle),
+            late,
         })
+    }
+
+    /// Lets the upstream finish a response that nobody waits for.
+    pub(super) fn finish_late(&self, response: LateResponse) {
+        // The receiver ends with the worker, and so does the response.
+        let _ = self.late.send(response);
     }
 
     /// The idle connection that was used last and is still good.
@@ -42,10 +61,10 @@ impl Pool {
         }
         let now = Instant::now();
         while let Some(mut connection) = idle.connections.pop() {
-            upstream.census.left_idle(1);
+            upstream.stats.left_idle(1);
             if now.duration_since(connection.idle_since) > upstream.settings.idle_timeout {
                 // The ones below have been idle for longer.
-                idle.clear(&upstream.census);
+                idle.clear(&upstream.stats);
                 return None;
             }
             if connection.is_usable() {
@@ -64,7 +83,7 @@ impl Pool {
         if idle.leads_to(upstream) && !connection.has_ended() {
             connection.idle_since = Instant::now();
             idle.connections.push(connection);
-            upstream.census.became_idle();
+            upstream.stats.became_idle();
         }
     }
 
@@ -75,7 +94,7 @@ impl Pool {
             let upstream = current();
             let idle = &mut *self.idle.borrow_mut();
             if !idle.leads_to(&upstream) {
-                idle.clear(&upstream.census);
+                idle.clear(&upstream.stats);
                 idle.upstream = Some(upstream);
                 continue;
             }
@@ -85,8 +104,17 @@ impl Pool {
             };
             let old = idle.connections.iter().take_while(|c| !fresh(c)).count();
             idle.connections.drain(..old);
-            upstream.census.left_idle(old);
+            upstream.stats.left_idle(old);
         }
+    }
+}
+
+async fn finish_responses(mut responses: UnboundedReceiver<LateResponse>) {
+    while let Some(response) = responses.recv().await {
+        tokio::task::spawn_local(timeout(
+            LATE_RESPONSE_TIMEOUT,
+            response.finish(LATE_RESPONSE_LIMIT),
+        ));
     }
 }
 

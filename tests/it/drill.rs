@@ -101,7 +101,7 @@ async fn every_fault_is_answered_by_the_real_fallback_and_counted_apart() {
         assert_eq!(got.text(), FALLBACK);
         assert!(fault != "deadline" || got.took >= millis(300), "{got:?}");
         let line = sidecar
-            .logged(|line| line["detail"] == format!("a drill: {fault}"))
+            .logged(|line| line["error"] == format!("a drill: {fault}"))
             .await;
         assert_eq!(
             (&line["reason"], &line["route"]),
@@ -301,7 +301,7 @@ async fn where_no_twiml_is_expected_it_gives_502_or_504() {
             .counted("understudy_requests_total", &error, many)
             .await;
         let line = sidecar
-            .logged(|line| line["detail"] == format!("a drill: {fault}"))
+            .logged(|line| line["error"] == format!("a drill: {fault}"))
             .await;
         assert_eq!(
             (&line["reason"], &line["outcome"]),

@@ -20,7 +20,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("body", &[]),
     ("webhook", &["twiml"]),
     ("response", &["twiml"]),
-    ("upstream", &["body", "signature", "tls"]),
+    ("upstream", &["body", "signature", "tls", "twilio"]),
     ("fallback", &["twiml", "upstream", "webhook"]),
     (
         "failure",
@@ -57,6 +57,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "twiml",
             "upstream",
             "webhook",
+            "twilio",
         ],
     ),
     (

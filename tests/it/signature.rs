@@ -153,11 +153,11 @@ async fn report_counts_and_says_what_it_found_and_forwards_all_the_same() {
         let request = requests.last().expect("it came");
         assert!(webhook.bytes().ends_with(&request.body) && !request.body.is_empty());
     }
-    for (route, detail) in [
+    for (route, error) in [
         ("voice", "the request's X-Twilio-Signature is not Twilio's"),
         ("messaging", "the request has no X-Twilio-Signature"),
     ] {
-        let line = sidecar.logged(|line| line["detail"] == detail).await;
+        let line = sidecar.logged(|line| line["error"] == error).await;
         assert_eq!(
             (line["route"].as_str(), line["level"].as_str()),
             (Some(route), Some("INFO"))

@@ -15,8 +15,8 @@ use tokio::time::{Instant, timeout};
 
 use super::PATIENCE;
 use crate::failure::Failure;
-use crate::proxy::PAGE_LIMIT;
-use crate::response::{self, Disposition, Expectations, decoded, plan};
+use crate::response::{self, Disposition, Expectations, decode_body, plan_response};
+use crate::twilio::RESPONSE_LIMIT;
 use crate::twiml::{Kind, Rules, Strictness, Twiml};
 use crate::upstream::Error;
 
@@ -98,17 +98,17 @@ async fn judged(answer: Response<Incoming>, kind: Kind) -> Result<Page, Failure>
         pass_status: &[],
         conditional: false,
     };
-    let planned = plan(&head, terms)?;
-    let page = Limited::new(body, PAGE_LIMIT).collect().await;
+    let planned = plan_response(&head, terms)?;
+    let page = Limited::new(body, RESPONSE_LIMIT).collect().await;
     let page = page.map_err(|error| of_body(error.as_ref()))?.to_bytes();
     if page.is_empty() {
         return Err(response::Error::Empty.into());
     }
-    let (page, _) = decoded(&head.headers, page, PAGE_LIMIT)?;
+    let (page, _) = decode_body(&head.headers, page, RESPONSE_LIMIT)?;
     let charset = match planned {
-        Disposition::Judge { charset, .. } => charset,
+        Disposition::Validate { charset, .. } => charset,
         // Twilio might take it, but what the demo promises is TwiML.
-        Disposition::Stream | Disposition::AsItIs | Disposition::Body(_) => None,
+        Disposition::Stream | Disposition::Pass | Disposition::PassBody(_) => None,
     };
     Twiml::parse(
         page,
@@ -131,7 +131,7 @@ fn of_head(error: hyper::Error) -> Failure {
 
 fn of_body(error: &(dyn std::error::Error + 'static)) -> Failure {
     if error.is::<LengthLimitError>() {
-        Error::BodyTooLarge(PAGE_LIMIT).into()
+        Error::BodyTooLarge(RESPONSE_LIMIT).into()
     } else {
         Error::Truncated.into()
     }

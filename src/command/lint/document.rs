@@ -3,11 +3,11 @@
 use std::io::{self, Read};
 
 use super::source;
-use crate::proxy::PAGE_LIMIT;
+use crate::twilio::RESPONSE_LIMIT;
 use crate::twiml::{self, Fact, Kind, Level, MAX_FINDINGS, Position, Rules, Strictness};
 
 /// More than this is not read: it is no TwiML by its size alone.
-const LARGEST: usize = 16 * PAGE_LIMIT;
+const LARGEST: usize = 16 * RESPONSE_LIMIT;
 
 /// Twilio's code for a page that is too large.
 const TOO_LARGE: u32 = 11750;
@@ -57,8 +57,8 @@ impl Document {
     pub(super) fn judge(&self, rules: &Rules) -> Verdict<'_> {
         let mut findings = self.findings(rules);
         let is_cut_at = (findings.len() >= MAX_FINDINGS).then_some(findings.len());
-        if self.bytes.len() > PAGE_LIMIT {
-            let place = findings.partition_point(|finding| finding.place.byte <= PAGE_LIMIT);
+        if self.bytes.len() > RESPONSE_LIMIT {
+            let place = findings.partition_point(|finding| finding.place.byte <= RESPONSE_LIMIT);
             findings.insert(place, self.too_large());
         }
         let is_valid = match rules.strictness() {
@@ -89,7 +89,7 @@ impl Document {
             code: TOO_LARGE,
             level: Level::Error,
             place: Position {
-                byte: PAGE_LIMIT,
+                byte: RESPONSE_LIMIT,
                 line,
                 column,
             },
@@ -97,7 +97,7 @@ impl Document {
             is_of_bytes: false,
             path: String::new(),
             message: format!(
-                "the document goes on after {PAGE_LIMIT} bytes, and Twilio takes no more"
+                "the document goes on after {RESPONSE_LIMIT} bytes, and Twilio takes no more"
             ),
             help: Some("make it shorter, or go on in another with `<Redirect>`".to_owned()),
         }
@@ -107,8 +107,8 @@ impl Document {
     fn limit(&self) -> String {
         let up_to = |end| twiml::decoded(&self.bytes[..end], None).into_owned();
         let is_text = |text: &String| !text.contains(['\0', char::REPLACEMENT_CHARACTER]);
-        let mut ends = (PAGE_LIMIT - 3..=PAGE_LIMIT).rev().map(up_to);
-        ends.find(is_text).unwrap_or_else(|| up_to(PAGE_LIMIT))
+        let mut ends = (RESPONSE_LIMIT - 3..=RESPONSE_LIMIT).rev().map(up_to);
+        ends.find(is_text).unwrap_or_else(|| up_to(RESPONSE_LIMIT))
     }
 }
 

@@ -135,8 +135,8 @@ async fn tokens_and_data_are_never_shown() {
             .await;
         sidecar.ask(&webhook).await;
         sidecar.ask(&webhook.unsigned()).await;
-        let detail = "the request has no X-Twilio-Signature";
-        sidecar.logged(|line| line["detail"] == detail).await;
+        let error = "the request has no X-Twilio-Signature";
+        sidecar.logged(|line| line["error"] == error).await;
         nothing_shows_the_token(&sidecar).await;
         let log = sidecar.log_lines().join("\n");
         assert!(!log.contains("20255501"), "{log}");

@@ -14,7 +14,7 @@ use crate::failure::HeadError;
 /// # Errors
 ///
 /// What can't be made plain.
-pub(super) fn made_plain(head: &mut request::Parts) -> Result<(), HeadError> {
+pub(super) fn normalize_head(head: &mut request::Parts) -> Result<(), HeadError> {
     if head.method == Method::CONNECT {
         return Err(HeadError::Method);
     }
@@ -230,7 +230,7 @@ mod tests {
             request.header(*name, *value)
         });
         let mut head = request.body(()).expect("a request").into_parts().0;
-        made_plain(&mut head)?;
+        normalize_head(&mut head)?;
         let host = host(&head.headers).to_owned();
         let field = head
             .headers
@@ -275,7 +275,7 @@ mod tests {
             let mut request = Request::get(target).header("host", "a.example");
             request = request.version(Version::HTTP_11);
             let mut head = request.body(()).expect("a request").into_parts().0;
-            assert_eq!(made_plain(&mut head), Ok(()), "{target}");
+            assert_eq!(normalize_head(&mut head), Ok(()), "{target}");
             let read = head.uri.path_and_query().map(PathAndQuery::as_str);
             assert_eq!(read, Some(written), "{target}");
             assert_eq!(head.uri.to_string(), written, "{target}");

@@ -1,0 +1,208 @@
+//! What is known of a request from its head. It is read by every step and written by none.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Uri, header, request};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::route::{Mode, Route};
+use super::snapshot::Snapshot;
+use crate::body::{self, RequestBody};
+use crate::deadline::Deadline;
+use crate::failure::Failure;
+use crate::log::TraceContext;
+use crate::response::Expectations;
+use crate::route;
+use crate::signature::Policy;
+use crate::twiml::Kind;
+use crate::upstream::headers::{self, Peer};
+use crate::webhook::{self, Parameters};
+
+/// One request as its head describes it.
+pub(super) struct RequestContext {
+    /// The configuration that holds for this request, whatever is reloaded meanwhile.
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) route: Arc<Route>,
+    /// How its signature is checked.
+    pub(super) policy: Policy,
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    /// The headers as the upstream gets them; empty unless the route has a fallback URL, which gets some of them.
+    pub(super) headers: HeaderMap,
+    /// A handle to the body; the upstream's side has another one.
+    pub(super) body: RequestBody,
+    pub(super) started: Instant,
+    pub(super) trace: TraceContext,
+    pub(super) has_form: bool,
+    /// It is a conditional GET, to which 304 is a response (RFC 9110 §13.1).
+    is_conditional: bool,
+    expected: Expected,
+}
+
+/// What Twilio expects in response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    Twiml(Kind),
+    Anything,
+    /// The parameters in the body decide.
+    DependsOnForm,
+}
+
+impl RequestContext {
+    /// Reads a head and rewrites its headers for the upstream.
+    pub(super) fn new(
+        snapshot: Arc<Snapshot>,
+        route: Arc<Route>,
+        head: &mut request::Parts,
+        incoming: Incoming,
+        peer: &Peer,
+        started: Instant,
+    ) -> Self {
+        let policy = snapshot.policy(&route, head).clone();
+        let asks_for_websocket = headers::asks_for_websocket(head);
+        let has_form = webhook::is_form(&head.headers);
+        let has_parameters = has_form && !http_body::Body::is_end_stream(&incoming);
+        let expected = match head.method {
+            Method::HEAD | Method::OPTIONS => Expected::Anything,
+            _ if asks_for_websocket => Expected::Anything,
+            _ => expected_response(&route, &head.uri, has_parameters),
+        };
+        let limit = match expected {
+            Expected::Anything if !policy.checks() => u64::MAX,
+            Expected::Anything | Expected::Twiml(_) | Expected::DependsOnForm => {
+                route.settings.max_request_body
+            }
+        };
+        let trace = TraceContext::of(&head.headers);
+        let is_conditional = is_conditional(&head.method, &head.headers);
+        let may_be_twiml = expected != Expected::Anything;
+        headers::rewrite_request(&mut head.headers, peer, may_be_twiml, asks_for_websocket);
+        let has_fallback_url = !route.settings.fallback.kept().is_zero();
+        Self {
+            policy,
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            headers: if has_fallback_url {
+                head.headers.clone()
+            } else {
+                HeaderMap::new()
+            },
+            body: RequestBody::new(incoming, limit).counting(head.extensions.get().cloned()),
+            started,
+            trace,
+            has_form,
+            is_conditional,
+            expected,
+            snapshot,
+            route,
+        }
+    }
+
+    /// Whether the response is TwiML, or may turn out to be.
+    pub(super) fn may_be_twiml(&self) -> bool {
+        self.expected != Expected::Anything
+    }
+
+    /// What TwiML is expected, if any. Reads the rest of the body where only its parameters can tell.
+    pub(super) async fn expected_twiml(&self) -> Result<Option<Kind>, body::Error> {
+        if self.expected == Expected::DependsOnForm {
+            self.body.read_rest().await?;
+        }
+        Ok(self.known_twiml())
+    }
+
+    /// What TwiML is expected by what has arrived so far.
+    pub(super) fn known_twiml(&self) -> Option<Kind> {
+        match self.expected {
+            Expected::Twiml(kind) => Some(kind),
+            Expected::Anything => None,
+            Expected::DependsOnForm => self.parameters(&self.body.remembered()).kind(),
+        }
+    }
+
+    /// What the head of a response to this request must say.
+    pub(super) fn expectations(&self, kind: Kind) -> Expectations<'_> {
+        Expectations {
+            kind,
+            strictness: self.route.settings.validate,
+            pass_status: &self.route.settings.pass_status,
+            conditional: self.is_conditional,
+        }
+    }
+
+    /// The parameters of the query and of this form.
+    pub(super) fn parameters<'a>(&'a self, form: &'a [u8]) -> Parameters<'a> {
+        Parameters::new(self.uri.query().unwrap_or_default().as_bytes(), form)
+    }
+
+    /// The form as far as it has arrived; empty if the body is not a form.
+    pub(super) fn form(&self) -> Bytes {
+        if self.has_form {
+            self.body.remembered()
+        } else {
+            Bytes::new()
+        }
+    }
+
+    /// The form if all of it has arrived: one that is cut off may end within a number.
+    pub(super) fn whole_form(&self) -> Bytes {
+        if self.body.is_whole() {
+            self.form()
+        } else {
+            Bytes::new()
+        }
+    }
+
+    /// Whether responses go back even where they are not valid.
+    pub(super) fn observes(&self) -> bool {
+        self.route.settings.mode == Mode::Observe
+    }
+
+    /// Waits for a future until the deadline. Where the body streams without a limit, time counts from the last bytes that the
+    /// client sent; where the body is read first, to be checked, it does not.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::SlowClient`] if the deadline passed while the client was still sending, else [`Failure::Deadline`].
+    pub(super) async fn bound<T>(
+        &self,
+        mut deadline: Deadline,
+        future: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let extends = !self.may_be_twiml() && !self.policy.checks();
+        let mut future = std::pin::pin!(future);
+        loop {
+            if let Ok(result) = deadline.bound(future.as_mut()).await {
+                return result;
+            }
+            let last = self.body.last_arrival().filter(|_| extends);
+            match last.and_then(|last| deadline.counted_from(last)) {
+                Some(later) => deadline = later,
+                None if self.body.waits_for_client() => return Err(Failure::SlowClient),
+                None => return Err(Failure::Deadline),
+            }
+        }
+    }
+}
+
+fn expected_response(route: &Route, uri: &Uri, has_parameters: bool) -> Expected {
+    match route.settings.kind {
+        route::Kind::Voice => Expected::Twiml(Kind::Voice),
+        route::Kind::Messaging => Expected::Twiml(Kind::Messaging),
+        route::Kind::Callback | route::Kind::Pass => Expected::Anything,
+        route::Kind::Auto if has_parameters => Expected::DependsOnForm,
+        route::Kind::Auto => {
+            let query = uri.query().unwrap_or_default().as_bytes();
+            let kind = Parameters::new(query, b"").kind();
+            kind.map_or(Expected::Anything, Expected::Twiml)
+        }
+    }
+}
+
+fn is_conditional(method: &Method, headers: &HeaderMap) -> bool {
+    *method == Method::GET
+        && (headers.contains_key(header::IF_NONE_MATCH)
+            || headers.contains_key(header::IF_MODIFIED_SINCE))
+}

@@ -1,0 +1,106 @@
+//! The response of the upstream, from its head to where it can go back.
+
+use http::{Response, StatusCode, response};
+
+use super::body::ResponseBody;
+use super::context::RequestContext;
+use super::permit::ConcurrencyPermit;
+use super::respond::{Accepted, AcceptedResponse};
+use super::route::{AfterDeadline, Route};
+use super::validate::Validated;
+use crate::body::RequestBody;
+use crate::failure::Failure;
+use crate::signature::VerifiedRequest;
+use crate::upstream::{self, Tunnel, UpstreamRequest};
+
+/// A response that goes back, as far as it has been received.
+pub(super) enum Received {
+    Whole(Response<ResponseBody>),
+    /// The body streams; on a route that observes, with the reason why enforcing would have replaced it.
+    Stream(response::Parts, Option<Failure>),
+    Tunnel(response::Parts, Tunnel),
+}
+
+impl RequestContext {
+    /// Sends the request, and receives the response as far as it has to be validated.
+    pub(super) async fn receive(
+        &self,
+        request: VerifiedRequest<RequestBody>,
+        upstream: &mut UpstreamRequest,
+    ) -> Result<Received, Failure> {
+        let sent = upstream.send(request).await;
+        let head = sent.map_err(|error| self.attribute(error))?;
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(Received::Tunnel(head, upstream.switch_protocols().await?));
+        }
+        let Some(kind) = self.expected_twiml().await? else {
+            return Ok(Received::Stream(head, None));
+        };
+        let original = self.observes().then(|| head.clone());
+        match (self.validate_response(head, kind, upstream).await, original) {
+            (Ok(Validated::Whole(response)), _) => Ok(Received::Whole(response)),
+            (Ok(Validated::Stream(head)), _) => Ok(Received::Stream(head, None)),
+            (Err(failure), Some(original)) if upstream.can_stream() => {
+                Ok(Received::Stream(original, Some(failure)))
+            }
+            (Err(failure), _) => Err(failure),
+        }
+    }
+
+    /// Why no head came: the request's own body may have failed.
+    fn attribute(&self, error: upstream::Error) -> Failure {
+        match self.body.failure() {
+            Some(own) => own.into(),
+            None => error.into(),
+        }
+    }
+
+    /// Takes a response as the upstream's: its connection is free, or its body streams.
+    pub(super) fn accept(
+        &self,
+        received: Received,
+        upstream: UpstreamRequest,
+        permit: ConcurrencyPermit,
+    ) -> Result<Accepted, Failure> {
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.route.metrics.upstream_seconds.observe(seconds);
+        let upstream_status = upstream.status().unwrap_or_default();
+        let mut observed = None;
+        let response = match received {
+            Received::Whole(response) => {
+                upstream.release();
+                AcceptedResponse::Whole(response)
+            }
+            Received::Stream(head, failure) => {
+                observed = failure;
+                AcceptedResponse::Stream(head, Box::new(upstream.into_body()?), permit)
+            }
+            Received::Tunnel(head, tunnel) => AcceptedResponse::Tunnel(head, tunnel),
+        };
+        Ok(Accepted {
+            response,
+            observed,
+            upstream_status,
+        })
+    }
+
+    /// Counts a second try, and whether it led to a response.
+    pub(super) fn count_retry(&self, upstream: &UpstreamRequest) {
+        if upstream.has_retried() {
+            self.route.metrics.retried(upstream.status().is_some());
+        }
+    }
+}
+
+impl Route {
+    /// Whether the upstream may finish a request when nobody waits for its response any more.
+    pub(super) fn drains(&self) -> bool {
+        self.settings.after_deadline == AfterDeadline::Drain
+    }
+
+    /// Counts a response that came after the deadline.
+    pub(super) fn count_late(&self) -> impl FnOnce() + 'static {
+        let metrics = std::sync::Arc::clone(&self.metrics);
+        move || metrics.late.inc()
+    }
+}

@@ -1,0 +1,67 @@
+//! What outlives every reload.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::body::Budget;
+use crate::breaker::Breaker;
+use crate::drill::Drill;
+use crate::metrics::Metrics;
+use crate::recent_failures::RecentFailures;
+use crate::upstream::ConnectionStats;
+
+/// What request bodies may take together, in bytes, while their signatures are not verified yet.
+const UNVERIFIED_BYTES: usize = 16 << 20;
+
+/// What is the same in every [`Snapshot`](super::Snapshot) of one process.
+pub struct SharedState {
+    /// Every series.
+    pub metrics: Arc<Metrics>,
+    /// The last failures.
+    pub failures: RecentFailures,
+    /// The connections to the upstream, counted.
+    pub connection_stats: Arc<ConnectionStats>,
+    /// The memory for bodies of requests that are not verified yet.
+    pub(super) unverified: Budget,
+    breakers: Mutex<HashMap<String, Arc<Breaker>>>,
+    drills: Mutex<HashMap<String, Arc<Drill>>>,
+}
+
+impl SharedState {
+    /// That of a new process.
+    pub fn new() -> Arc<Self> {
+        let connection_stats = Arc::new(ConnectionStats::default());
+        let metrics = Metrics::new(Arc::clone(&connection_stats));
+        Arc::new(Self {
+            metrics,
+            failures: RecentFailures::default(),
+            connection_stats,
+            unverified: Budget::new(UNVERIFIED_BYTES),
+            breakers: Mutex::default(),
+            drills: Mutex::default(),
+        })
+    }
+
+    /// The breaker of a route; it stays the same as long as the name does.
+    pub(super) fn breaker(&self, route: &str) -> Arc<Breaker> {
+        let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        let breaker = breakers.entry(route.to_owned());
+        Arc::clone(breaker.or_insert_with(Breaker::new))
+    }
+
+    /// The drills of a route; they stay the same as long as the name does.
+    pub(super) fn drill(&self, route: &str) -> Arc<Drill> {
+        let mut drills = self.drills.lock().unwrap_or_else(PoisonError::into_inner);
+        let drill = drills.entry(route.to_owned());
+        Arc::clone(drill.or_default())
+    }
+
+    /// The drills of all routes that ever were, by name.
+    pub(super) fn drills(&self) -> Vec<(String, Arc<Drill>)> {
+        let drills = self.drills.lock().unwrap_or_else(PoisonError::into_inner);
+        let drills = drills.iter();
+        drills
+            .map(|(name, drill)| (name.clone(), Arc::clone(drill)))
+            .collect()
+    }
+}
