@@ -170,6 +170,30 @@ impl RequestBody {
         }
     }
 
+    /// Whether its length is known: it was announced, or the whole body is here.
+    pub fn has_length(&self) -> bool {
+        self.send().size_hint().exact().is_some()
+    }
+
+    /// Takes what has arrived already, without waiting for the client.
+    pub async fn take_arrived(&self) {
+        // The client's connection is read only after the request's future has been polled.
+        tokio::task::yield_now().await;
+        let mut taken = Vec::new();
+        poll_fn(|cx| {
+            let mut state = self.0.borrow_mut();
+            while let Poll::Ready(Some(Ok(bytes))) = state.poll_arrival(cx) {
+                taken.push(bytes);
+            }
+            Poll::Ready(())
+        })
+        .await;
+        let mut state = self.0.borrow_mut();
+        if state.forgotten {
+            state.hold(joined(&taken));
+        }
+    }
+
     /// Whether all of it has arrived.
     pub fn is_whole(&self) -> bool {
         self.0.borrow().whole
@@ -391,7 +415,12 @@ impl Body for Sending {
     fn size_hint(&self) -> SizeHint {
         let state = self.upload.0.borrow();
         let remembered: usize = state.frames.iter().skip(self.sent).map(Bytes::len).sum();
-        match state.incoming.size_hint().exact() {
+        let to_come = if state.whole {
+            Some(0)
+        } else {
+            state.incoming.size_hint().exact()
+        };
+        match to_come {
             Some(to_come) => SizeHint::with_exact(to_come + remembered as u64),
             None => SizeHint::default(),
         }

@@ -285,6 +285,7 @@ impl Failure {
             Self::Response(response::Error::Status(status)) if !status.is_client_error() => {
                 UpstreamHealth::Down
             }
+            Self::Upstream(upstream::Error::Resources(_)) => UpstreamHealth::Unknown,
             // It responded; that a document is not valid says nothing about the others.
             Self::Upstream(_) | Self::Response(_) | Self::Document(_) => UpstreamHealth::Up,
             Self::Head(_)
@@ -302,6 +303,7 @@ impl Failure {
     /// The code under which Twilio's debugger would show it, if it has one.
     pub fn twilio_code(&self) -> Option<u32> {
         match self {
+            Self::Upstream(upstream::Error::Resources(_)) => None,
             Self::Upstream(error) => Some(match error {
                 upstream::Error::Resolve(_) => 11210,
                 upstream::Error::Connect(_) => 11202,
@@ -309,7 +311,8 @@ impl Failure {
                 upstream::Error::Tls(error) => code_of_tls(error),
                 upstream::Error::Reset => 11200,
                 upstream::Error::BodyTooLarge(_) => 11750,
-                upstream::Error::Truncated
+                upstream::Error::Resources(_)
+                | upstream::Error::Truncated
                 | upstream::Error::NotHttp(_)
                 | upstream::Error::HeadTooLarge
                 | upstream::Error::Framing
@@ -365,6 +368,7 @@ impl From<&upstream::Error> for Reason {
         match error {
             upstream::Error::Resolve(_) | upstream::Error::Connect(_) => Self::Connect,
             upstream::Error::ConnectTimeout => Self::ConnectTimeout,
+            upstream::Error::Resources(_) => Self::Overload,
             upstream::Error::Tls(_) => Self::Tls,
             upstream::Error::Reset => Self::Reset,
             upstream::Error::Truncated => Self::Truncated,

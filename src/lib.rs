@@ -1,23 +1,39 @@
 //! A resilient reverse proxy for Twilio webhooks.
 //!
-//! # The life of a call
+//! # The life of a request
 //!
 //! 1. [`server`] accepts a connection and reads a request's head; [`deadline`] starts.
-//! 2. [`proxy`] walks the road: `answer`, which never fails, around `attempt`, which may.
-//! 3. [`route`] says which route the request belongs to, [`webhook`] what its own parameters say of it.
-//! 4. [`signature`] makes it a `Call`, which alone can be forwarded.
-//! 5. [`upstream`] forwards it to the app while its [`body`] arrives.
-//! 6. [`response`] judges the head of what comes back, [`twiml`] its page: a `Twiml`, or a fault with its place.
-//! 7. [`fallback`] has the page for every failure.
-//! 8. [`failure`] names how the call ended and why; [`metrics`] counts it, once; [`recent_failures`] keeps the last.
+//! 2. [`proxy`] walks the road: `handle`, which never fails, around `try_handle`, which may.
+//! 3. [`route`] says which route the request belongs to, [`webhook`] what its parameters say about it.
+//! 4. [`signature`] makes it a `VerifiedRequest`, which alone can be forwarded.
+//! 5. [`upstream`] sends it to the app while its [`body`] arrives.
+//! 6. [`response`] decides by the head of what comes back, and [`twiml`] validates the document: a `Twiml`, or an error with its
+//!    position.
+//! 7. [`fallback`] has the document for every failure.
+//! 8. [`failure`] names why there is no good response; [`metrics`] counts the request, once; [`recent_failures`] keeps the last ones.
 //!
-//! Beside the road: [`twilio`] has the limits that Twilio sets.
-//! [`tls`] is what both sides show and trust, [`secret`] is never printed, [`breaker`] and [`drill`] say why a
-//! call may be answered without a try, [`admin`] shows and steers, [`config`] turns a file into every room's settings,
-//! [`reload`] swaps them in one step under running calls, [`command`] is what a user types, [`log`] is what is said, [`notify`]
-//! what is said to systemd.
+//! Beside the road: [`twilio`] has the limits that Twilio sets, [`tls`] is for both sides, [`secret`] is never printed, [`breaker`]
+//! and [`drill`] say why a request may be answered without a try, [`admin`] shows and steers, [`config`] turns a file into every
+//! module's settings, [`reload`] swaps them in one step under running requests, [`command`] is what a user types, [`log`] writes the
+//! log, [`notify`] talks to systemd.
+//!
+//! # Glossary
+//!
+//! - **App**, in code **upstream**: the webhook handler behind us.
+//! - **Breaker**: after some failures in a row it opens, and requests are answered without asking the app, until a probe succeeds.
+//! - **Document**: a response body that is, or should be, TwiML.
+//! - **Drill**: faults injected on purpose, to see the fallback work.
+//! - **Failure**: why a request has no good response; one closed enum.
+//! - **Fallback**: what is sent in place of the app's response: a document of the configuration, or the response of a fallback URL.
+//! - **Kind**: what a route's responses must be: `voice`, `messaging`, `callback`, `pass` or `auto`.
+//! - **Observe**: the mode in which responses are validated and counted, and go back as they are.
+//! - **Outcome**: how a request ended; each request has exactly one.
+//! - **Permit**: a guard that counts a request against a limit, or lets it pass a breaker.
+//! - **Reason**: the label of a failure in metrics and logs.
+//! - **Snapshot**: one configuration in force; a request keeps the one that it started with.
+//! - **Worker**: one thread with its own runtime, listeners and upstream connections.
 
-// The road, in the order in which a call walks it.
+// The road, in the order in which a request walks it.
 
 pub mod server;
 

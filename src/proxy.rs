@@ -10,6 +10,7 @@ mod fallback_url;
 mod inject;
 mod normalize;
 mod permit;
+mod probe;
 mod receive;
 mod record;
 mod report;
@@ -40,11 +41,12 @@ use crate::breaker::{Opened, Permit};
 use crate::deadline::Deadline;
 use crate::failure::{Failure, Outcome, UpstreamHealth};
 use crate::signature::VerifiedRequest;
-use crate::upstream::Pool;
 use crate::upstream::headers::Peer;
+use crate::upstream::{Pool, UpstreamRequest};
 use catch_panic::catch_panic;
 use context::RequestContext;
 use normalize::normalize_head;
+use probe::Prober;
 use record::Record;
 use respond::{Accepted, Rejected};
 
@@ -115,8 +117,8 @@ impl Proxy {
     ) -> Result<Accepted, Rejected> {
         let upstream = &context.snapshot.upstream;
         let permit = context.route.admit(upstream)?;
-        let mut exchange = upstream.start(&self.pool, context.route.drains());
-        let received = context.receive(request, &mut exchange);
+        let mut exchange = UpstreamRequest::new(upstream, &self.pool, context.route.drains());
+        let received = context.receive(request, &mut exchange, deadline);
         let received = context.bound(deadline, received).await;
         context.count_retry(&exchange);
         let upstream_status = exchange.status();
@@ -168,13 +170,12 @@ impl Proxy {
             "breaker opened: requests get the fallback at once"
         );
         tokio::task::spawn_local(async move {
-            let settings = &route.settings.breaker;
-            let path = settings.health_path.as_deref();
-            let probe = async || {
-                let upstream = Arc::clone(&snapshot.load().upstream);
-                upstream.is_there(path).await
-            };
-            route.breaker.probe_until_there(settings, probe).await;
+            let prober = Prober::new(&route);
+            let probe = async || prober.probe(&snapshot.load_full()).await;
+            route
+                .breaker
+                .probe_until_there(&route.settings.breaker, probe)
+                .await;
             info!(
                 route = route.settings.name,
                 "breaker half-open: one request may try the app"

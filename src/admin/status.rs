@@ -83,7 +83,7 @@ fn upstream(site: &Snapshot) -> Value {
         "http"
     };
     json!({
-        "url": format!("{scheme}://{}:{}", settings.host, settings.port),
+        "url": format!("{scheme}://{}", settings.address),
         "connections": { "idle": stats.idle(), "busy": stats.busy(), "opened": stats.opened() },
     })
 }

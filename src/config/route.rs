@@ -23,7 +23,7 @@ use crate::route::{Kind, Path, Pattern};
 use crate::signature::Policy;
 use crate::twilio;
 use crate::twiml::{self, Strictness};
-use crate::upstream::Host;
+use crate::upstream::{Address, Host};
 
 /// One second less than Twilio waits, in which the response reaches it.
 pub(super) const LONGEST_DEADLINE: Duration =
@@ -356,9 +356,7 @@ fn check_elsewhere(routes: &[Route], listen: &[SocketAddr], report: &Report<'_>)
                 );
             }
             let place = &elsewhere.upstream.settings;
-            let ours = listen
-                .iter()
-                .find(|own| is_ours(own, &place.host, place.port));
+            let ours = listen.iter().find(|own| is_ours(own, &place.address));
             if let Some(own) = ours {
                 report.add(route.fallback_spot.clone(), Problem::PointsAtUs(*own));
             }
@@ -367,7 +365,10 @@ fn check_elsewhere(routes: &[Route], listen: &[SocketAddr], report: &Report<'_>)
 }
 
 /// Whether a connection there would come to this listener, as far as can be told without asking anyone.
-fn is_ours(listen: &SocketAddr, host: &Host, port: u16) -> bool {
+fn is_ours(listen: &SocketAddr, address: &Address) -> bool {
+    let Address::Tcp(host, port) = address else {
+        return false;
+    };
     let address = match host {
         Host::Address(address) => Some(*address),
         Host::Name(name) if name == "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
@@ -375,7 +376,7 @@ fn is_ours(listen: &SocketAddr, host: &Host, port: u16) -> bool {
     };
     let everywhere = listen.ip().is_unspecified();
     let here = |address: IpAddr| address == listen.ip() || everywhere && address.is_loopback();
-    listen.port() == port && address.is_some_and(here)
+    listen.port() == *port && address.is_some_and(here)
 }
 
 /// A default that is longer than a deadline does no harm: the deadline cuts it. One that is given is a mistake.

@@ -9,7 +9,7 @@ use super::route::MOST_IN_FLIGHT;
 use super::tls::Found;
 use super::value;
 use crate::tls::Client;
-use crate::upstream::Settings;
+use crate::upstream::{Address, Settings};
 
 /// `[upstream]` as it is meant.
 #[derive(Debug)]
@@ -22,10 +22,13 @@ pub(super) struct Upstream {
 /// An app of which nothing but the address is said.
 pub(super) fn at(Place { host, port, .. }: Place, tls: Option<Client>) -> Settings {
     Settings {
-        host,
-        port,
+        name: "default".to_owned(),
+        address: Address::Tcp(host, port),
+        host: None,
         tls,
         connect_timeout: Duration::from_millis(250),
+        retry_connect: Duration::from_secs(2),
+        max_connection_age: Duration::from_secs(60),
         idle_timeout: Duration::from_secs(3),
         max_in_flight: 4096,
     }

@@ -9,9 +9,10 @@ use super::respond::{Accepted, AcceptedResponse};
 use super::route::{AfterDeadline, Route};
 use super::validate::Validated;
 use crate::body::RequestBody;
+use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::signature::VerifiedRequest;
-use crate::upstream::{self, Tunnel, UpstreamRequest};
+use crate::upstream::{self, Retry, Tunnel, UpstreamRequest};
 
 /// A response that goes back, as far as it has been received.
 pub(super) enum Received {
@@ -27,8 +28,13 @@ impl RequestContext {
         &self,
         request: VerifiedRequest<RequestBody>,
         upstream: &mut UpstreamRequest,
+        deadline: Deadline,
     ) -> Result<Received, Failure> {
-        let sent = upstream.send(request).await;
+        let retry = Retry {
+            until: deadline.at(),
+            is_allowed: &|| self.route.is_breaker_closed(),
+        };
+        let sent = upstream.send(request, &retry).await;
         let head = sent.map_err(|error| self.attribute(error))?;
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(Received::Tunnel(head, upstream.switch_protocols().await?));

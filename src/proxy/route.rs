@@ -8,7 +8,7 @@ use strum::IntoStaticStr;
 
 use super::permit::ConcurrencyPermit;
 use super::shared_state::SharedState;
-use crate::breaker::{self, Breaker, Permit};
+use crate::breaker::{self, Breaker, Permit, State};
 use crate::drill::Drill;
 use crate::failure::Failure;
 use crate::fallback::Fallback;
@@ -161,6 +161,11 @@ impl Route {
             Mode::Enforce => self.breaker.admit().map(Some).ok_or(Failure::BreakerOpen),
             Mode::Observe => Ok(None),
         }
+    }
+
+    /// Whether the breaker lets every request through.
+    pub(super) fn is_breaker_closed(&self) -> bool {
+        self.breaker.state() == State::Closed
     }
 
     /// Counts a request against the limits of the route and the upstream.

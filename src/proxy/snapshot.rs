@@ -161,7 +161,11 @@ fn keep_or_replace(
     before: Option<&Snapshot>,
 ) -> Arc<Upstream> {
     match before {
-        Some(before) if before.upstream.settings == settings => Arc::clone(&before.upstream),
+        Some(before) if before.upstream.settings == settings => {
+            // What a name points to may have changed, which is why somebody reloads.
+            before.upstream.renew_connections();
+            Arc::clone(&before.upstream)
+        }
         _ => Arc::new(Upstream::new(
             settings,
             Arc::clone(&shared.connection_stats),

@@ -118,8 +118,6 @@ pub(super) fn run(listeners: Vec<Listener>, common: Common) -> usize {
 fn serve(runtime: &LocalRuntime, listeners: Vec<Listener>, common: Common) -> usize {
     runtime.block_on(async move {
         let pool = Pool::new();
-        let site = Arc::clone(&common.site);
-        tokio::task::spawn_local(Rc::clone(&pool).sweep(move || Arc::clone(&site.load().upstream)));
         let worker = Rc::new(Worker {
             proxy: Rc::new(Proxy::new(Arc::clone(&common.site), pool)),
             drain: Rc::default(),

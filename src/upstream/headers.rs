@@ -1,4 +1,4 @@
-//! Which header fields cross, and what is added on the way (RFC 9110 §7.6).
+//! Which headers cross in both directions, and which are added on the way (RFC 9110 §7.6).
 
 use std::net::IpAddr;
 
@@ -8,15 +8,15 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, request, response};
 
-use super::Error;
+use super::error::Error;
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+pub(super) const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Fields about one connection, not about the message (RFC 9110 §7.6.1).
+/// Headers about one connection, not about the message (RFC 9110 §7.6.1).
 static HOP_BY_HOP: [HeaderName; 7] = [
     CONNECTION,
     KEEP_ALIVE,
@@ -40,7 +40,7 @@ const HOP_BY_HOP_LENGTHS: u32 = 1 << "te".len()
 #[derive(Clone, Debug)]
 pub struct Peer {
     address: HeaderValue,
-    /// Its word about whom it forwards for is taken.
+    /// What it says about whom it forwards for is kept.
     trusted: bool,
     scheme: HeaderValue,
 }
@@ -81,7 +81,7 @@ pub fn asks_for_websocket(head: &request::Parts) -> bool {
             .any(|value| lists(value, "upgrade"))
 }
 
-/// A body before a switch could be taken for what follows the switch.
+/// A body before a switch of protocols could be taken for what follows the switch.
 fn has_no_body(headers: &HeaderMap) -> bool {
     !headers.contains_key(TRANSFER_ENCODING)
         && headers
@@ -89,42 +89,47 @@ fn has_no_body(headers: &HeaderMap) -> bool {
             .is_none_or(|length| length == "0")
 }
 
-/// Makes a request's fields what the app may see.
+/// Makes a request's headers those that the upstream may see.
 pub fn rewrite_request(headers: &mut HeaderMap, peer: &Peer, twiml: bool, websocket: bool) {
     strip_hop_by_hop(headers);
     strip_cgi_aliases(headers);
     headers.remove(EXPECT);
     if twiml && !websocket {
-        // Twilio asks for no coding, and an answer is judged as it stands.
+        // Twilio asks for no coding, and a response is validated as it stands.
         headers.remove(ACCEPT_ENCODING);
     }
     if websocket {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     }
-    forwarded(headers, peer);
+    add_forwarded(headers, peer);
 }
 
-fn forwarded(headers: &mut HeaderMap, peer: &Peer) {
+/// Says for whom the request is forwarded. What a trusted peer said already is kept; an empty header says nothing.
+fn add_forwarded(headers: &mut HeaderMap, peer: &Peer) {
     if !peer.trusted {
         strip_forwarded(headers);
     }
-    let chain = match headers.get_all(X_FORWARDED_FOR).iter().next() {
+    let chain = match headers.get(X_FORWARDED_FOR) {
         None => peer.address.clone(),
-        Some(_) => appended(headers, &peer.address),
+        Some(_) => append_address(headers, &peer.address),
     };
     headers.insert(X_FORWARDED_FOR, chain);
-    if !headers.contains_key(X_FORWARDED_PROTO) {
+    if !has_value(headers, &X_FORWARDED_PROTO) {
         headers.insert(X_FORWARDED_PROTO, peer.scheme.clone());
     }
-    if !headers.contains_key(X_FORWARDED_HOST)
+    if !has_value(headers, &X_FORWARDED_HOST)
         && let Some(host) = headers.get(HOST).cloned()
     {
         headers.insert(X_FORWARDED_HOST, host);
     }
 }
 
-/// What a stranger says about whom it forwards for is dropped.
+fn has_value(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.get(name).is_some_and(|value| !value.is_empty())
+}
+
+/// Strips what a peer that is not trusted says about whom it forwards for.
 fn strip_forwarded(headers: &mut HeaderMap) {
     let is_claim =
         |name: &HeaderName| *name == FORWARDED || name.as_str().starts_with("x-forwarded-");
@@ -138,18 +143,21 @@ fn strip_forwarded(headers: &mut HeaderMap) {
     }
 }
 
-/// The chain of every `X-Forwarded-For` line with this address behind it.
-fn appended(headers: &HeaderMap, address: &HeaderValue) -> HeaderValue {
-    let lines = headers.get_all(X_FORWARDED_FOR).iter();
-    let chain: Vec<&[u8]> = lines.chain([address]).map(HeaderValue::as_bytes).collect();
+/// The addresses of every `X-Forwarded-For` line, and this one behind them.
+fn append_address(headers: &HeaderMap, address: &HeaderValue) -> HeaderValue {
+    let lines = headers.get_all(X_FORWARDED_FOR).iter().chain([address]);
+    let chain: Vec<&[u8]> = lines
+        .map(HeaderValue::as_bytes)
+        .filter(|line| !line.is_empty())
+        .collect();
     HeaderValue::from_bytes(&chain.join(&b", "[..])).unwrap_or_else(|_| address.clone())
 }
 
-/// Makes an answer's fields what the client may see. The length is written anew from the body.
+/// Makes a response's headers those that the client may see. The length is written anew from the body.
 ///
 /// # Errors
 ///
-/// [`Error::Framing`] if the answer has both a length and a coding (RFC 9112 §6.3), or a coding that isn't `chunked`.
+/// [`Error::Framing`] if the response has both a length and a coding (RFC 9112 §6.3), or a coding that isn't `chunked`.
 pub(super) fn rewrite_response(head: &mut response::Parts) -> Result<(), Error> {
     let headers = &mut head.headers;
     if let Some(coding) = headers.get(TRANSFER_ENCODING) {
@@ -170,12 +178,12 @@ pub(super) fn rewrite_response(head: &mut response::Parts) -> Result<(), Error> 
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     }
-    // The app's version says nothing about ours.
+    // The upstream's version says nothing about ours.
     head.version = Version::HTTP_11;
     Ok(())
 }
 
-/// Removes the fields in which we say what we did: an app's own would be taken for ours.
+/// Removes the headers in which we say what we did: an upstream's own would be taken for ours.
 fn strip_own(headers: &mut HeaderMap) {
     let is_own = |name: &&HeaderName| name.as_str().starts_with("understudy-");
     if !headers.keys().any(|name| is_own(&name)) {
@@ -205,19 +213,19 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
         && HOP_BY_HOP.iter().any(|own| own.as_str() == name)
 }
 
-/// Drops the fields that many apps can't tell from others that matter: CGI and what came after it know neither case nor `-` from
-/// `_`, and take `Proxy` for a setting of their own. nginx drops every name with `_`; here the harmless ones cross.
+/// Strips headers that CGI, and what came after it, can't tell from others that matter: it takes `_` for `-`, and `Proxy` for a
+/// setting of its own. nginx drops every name with `_`; here the harmless ones cross.
 fn strip_cgi_aliases(headers: &mut HeaderMap) {
     if !headers.keys().any(|name| is_cgi_alias(name.as_str())) {
         return;
     }
-    let doubles: Vec<HeaderName> = headers
+    let aliases: Vec<HeaderName> = headers
         .keys()
         .filter(|name| is_cgi_alias(name.as_str()))
         .cloned()
         .collect();
-    for double in doubles {
-        headers.remove(double);
+    for alias in aliases {
+        headers.remove(alias);
     }
 }
 
@@ -229,7 +237,7 @@ fn is_cgi_alias(name: &str) -> bool {
         }
 }
 
-/// Whether a field says how to read a request, whom it is for, or who sends it.
+/// Whether a header says how to read a request, whom it is for, or who sends it.
 fn is_essential(name: &str) -> bool {
     static ESSENTIAL: [HeaderName; 7] = [
         AUTHORIZATION,
@@ -246,8 +254,7 @@ fn is_essential(name: &str) -> bool {
             .any(|family| name.starts_with(family))
 }
 
-/// Drops the fields that `Connection` lists, except those that no message can do without: a list that names
-/// them is an attack.
+/// Strips the headers that `Connection` lists, except those that no message can do without: a list that names them is an attack.
 fn strip_listed(headers: &mut HeaderMap) {
     let lists: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
     for name in lists.iter().flat_map(options) {
@@ -267,7 +274,7 @@ fn options(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Whether a `Connection` field lists an option.
-fn lists(value: &HeaderValue, option: &str) -> bool {
+pub(super) fn lists(value: &HeaderValue, option: &str) -> bool {
     options(value).any(|own| own.eq_ignore_ascii_case(option.as_bytes()))
 }
 
@@ -370,6 +377,23 @@ mod tests {
             ("x-forwarded-proto", "http"),
         ];
         assert_eq!(crossed(&claims, false), owned(&wanted));
+    }
+
+    #[test]
+    fn an_empty_forwarded_header_of_a_trusted_proxy_counts_as_absent() {
+        let claims = [
+            ("host", "app.internal"),
+            ("x-forwarded-for", ""),
+            ("x-forwarded-host", ""),
+            ("x-forwarded-proto", ""),
+        ];
+        let wanted = [
+            ("host", "app.internal"),
+            ("x-forwarded-for", "192.0.2.7"),
+            ("x-forwarded-host", "app.internal"),
+            ("x-forwarded-proto", "http"),
+        ];
+        assert_eq!(crossed(&claims, true), owned(&wanted));
     }
 
     #[test]

@@ -3,20 +3,20 @@
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy_bidirectional};
 
-use super::wire::Wire;
+use super::stream::Stream;
 
-/// The app's side of a connection that has switched protocols (RFC 9110 §7.8).
+/// The upstream's side of a connection that has switched protocols (RFC 9110 §7.8).
 #[derive(Debug)]
 pub struct Tunnel {
-    wire: Wire,
-    /// What the app sent right behind its answer.
+    stream: Stream,
+    /// What the upstream sent right behind its response.
     early: Bytes,
 }
 
 impl Tunnel {
-    pub(super) fn new(wire: Wire, early: Bytes) -> Self {
+    pub(super) fn new(stream: Stream, early: Bytes) -> Self {
         Self {
-            wire: wire.into_raw(),
+            stream: stream.into_tunnel(),
             early,
         }
     }
@@ -31,9 +31,9 @@ impl Tunnel {
         mut client: impl AsyncRead + AsyncWrite + Unpin,
         early: Bytes,
     ) -> std::io::Result<()> {
-        self.wire.write_all(&early).await?;
+        self.stream.write_all(&early).await?;
         client.write_all(&self.early).await?;
-        copy_bidirectional(&mut client, &mut self.wire).await?;
+        copy_bidirectional(&mut client, &mut self.stream).await?;
         Ok(())
     }
 }

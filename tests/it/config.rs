@@ -18,7 +18,7 @@ use understudy::proxy::{AfterDeadline, RouteSettings};
 use understudy::route::{self, Kind};
 use understudy::signature::Policy;
 use understudy::twiml::{self, Strictness};
-use understudy::upstream::Host;
+use understudy::upstream::{Address, Host};
 use understudy::webhook::Parameters;
 
 const APP: &str = "[upstream]\nurl = \"http://127.0.0.1:3000\"\n";
@@ -185,8 +185,8 @@ fn a_route_inherits_what_it_does_not_say_again() {
 
     let upstream = config.site.upstream;
     assert_eq!(
-        (upstream.host, upstream.port),
-        (Host::Name("app_1.example".into()), 65535)
+        upstream.address,
+        Address::Tcp(Host::Name("app_1.example".into()), 65535)
     );
     assert_eq!(
         (upstream.connect_timeout, upstream.idle_timeout),
@@ -230,8 +230,8 @@ fn the_server_listens_as_it_is_told() {
     assert_eq!(server.shutdown_delay, secs(3));
     assert_eq!((server.max_connections, site.trusted_proxies.len()), (1, 2));
     assert_eq!(
-        (site.upstream.host, site.upstream.port),
-        (
+        site.upstream.address,
+        Address::Tcp(
             Host::Address("2001:db8::1".parse().expect("an address")),
             80
         )

@@ -20,7 +20,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("body", &[]),
     ("webhook", &["twiml"]),
     ("response", &["twiml"]),
-    ("upstream", &["body", "signature", "tls", "twilio"]),
+    ("upstream", &["body", "log", "signature", "tls", "twilio"]),
     ("fallback", &["twiml", "upstream", "webhook"]),
     (
         "failure",

@@ -33,10 +33,6 @@ fn not_http() -> Vec<Fault> {
         sends("an alert of TLS", b"\x15\x03\x01\x00\x02\x02\x46"),
         sends("a status of two digits", b"HTTP/1.1 20 OK\r\n\r\n"),
         sends("HTTP/3.0 as text", b"HTTP/3.0 200 OK\r\n\r\n"),
-        sends(
-            "a blank before a colon",
-            b"HTTP/1.1 200 OK\r\nContent-Length : 0\r\n\r\n",
-        ),
         protocol("HTTP/0.9", Script::new().send(PAGE).close()),
         protocol("101 that nobody asked for", {
             let switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";

@@ -1,5 +1,5 @@
-//! A socket to the app that counts what crosses it: only bytes that left can have been seen. Below TLS, if there is TLS: what
-//! it still holds back has left no more than what hyper does.
+//! A stream to the upstream that counts the bytes that cross it: only bytes that left can have been seen. The counter is below TLS,
+//! if there is TLS; what TLS still holds back has left no more than what hyper holds back.
 
 use std::io;
 use std::pin::Pin;
@@ -8,22 +8,26 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
+use tokio_util::either::Either;
 
 use crate::body::FramingBytes;
 use crate::tls::{self, Client};
 
-/// The most that an answer's head may take, in bytes.
+/// A TCP or a Unix socket.
+pub(super) type Socket = Either<TcpStream, UnixStream>;
+
+/// The largest head of a response, in bytes.
 pub(super) const HEAD_LIMIT: usize = 64 * 1024;
 
-/// What has crossed the socket since the current request began.
+/// The bytes that crossed the socket since the current request began.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
     sent: AtomicU64,
     received: AtomicU64,
-    /// The answer's head isn't whole yet.
+    /// The response's head is not whole yet.
     in_head: AtomicBool,
-    /// Counts what came behind the head and wasn't content.
+    /// The bytes behind the head that are not content.
     framing: FramingBytes,
 }
 
@@ -35,18 +39,18 @@ impl Traffic {
         self.in_head.store(true, Relaxed);
     }
 
-    /// The answer's head is whole.
+    /// The response's head is whole.
     pub(super) fn head_done(&self) {
         self.in_head.store(false, Relaxed);
         self.framing.reset();
     }
 
-    /// So many bytes of the answer's body were taken.
+    /// So many bytes of the response's body were taken.
     pub(super) fn content_taken(&self, many: usize) {
         self.framing.add_content(many);
     }
 
-    /// So many bytes came: whether that is still within bounds.
+    /// Counts bytes that came, and says whether they are within bounds.
     fn add_read(&self, many: usize) -> bool {
         self.in_head.load(Relaxed) || self.framing.add_read(many)
     }
@@ -56,35 +60,35 @@ impl Traffic {
         self.sent.load(Relaxed) > 0
     }
 
-    /// Whether any byte of an answer came.
+    /// Whether any byte of a response came.
     pub(super) fn received_any(&self) -> bool {
         self.received.load(Relaxed) > 0
     }
 
-    /// Interim responses are heads too, and nothing else bounds how many an app may send.
+    /// Interim responses are heads too, and nothing else bounds how many of them an upstream may send.
     fn head_is_endless(&self) -> bool {
         self.in_head.load(Relaxed) && self.received.load(Relaxed) > 2 * HEAD_LIMIT as u64
     }
 }
 
-/// A stream to the app and its [`Traffic`].
+/// A stream to the upstream, and its [`Traffic`].
 #[derive(Debug)]
-pub(super) struct Wire {
-    stream: tls::Stream<Counted>,
+pub(super) struct Stream {
+    stream: tls::Stream<CountedSocket>,
     traffic: Arc<Traffic>,
-    /// HTTP has ended, and a tunnel begun.
-    raw: bool,
+    /// HTTP has ended, and a tunnel has begun.
+    is_tunnel: bool,
 }
 
-impl Wire {
-    /// A wire over this socket, within TLS if the app wants it.
+impl Stream {
+    /// A stream over this socket, within TLS if there are settings for it.
     ///
     /// # Errors
     ///
     /// Why there is no TLS.
-    pub(super) async fn over(socket: TcpStream, tls: Option<&Client>) -> Result<Self, tls::Error> {
+    pub(super) async fn new(socket: Socket, tls: Option<&Client>) -> Result<Self, tls::Error> {
         let traffic = Arc::new(Traffic::default());
-        let counted = Counted {
+        let counted = CountedSocket {
             socket,
             traffic: Arc::clone(&traffic),
         };
@@ -95,48 +99,51 @@ impl Wire {
         Ok(Self {
             stream,
             traffic,
-            raw: false,
+            is_tunnel: false,
         })
     }
 
-    /// What has crossed it.
+    /// The bytes that crossed it.
     pub(super) fn traffic(&self) -> &Arc<Traffic> {
         &self.traffic
     }
 
     /// The same socket, after HTTP has ended on it.
-    pub(super) fn into_raw(self) -> Self {
-        Self { raw: true, ..self }
+    pub(super) fn into_tunnel(self) -> Self {
+        Self {
+            is_tunnel: true,
+            ..self
+        }
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for Stream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.traffic.head_is_endless() {
-            let error = "an answer's head without end";
+            let error = "the response's head has no end";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
         }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let many = buf.filled().len() - before;
-        if !self.raw && !self.traffic.add_read(many) {
-            let error = "an answer's framing without end";
+        if !self.is_tunnel && !self.traffic.add_read(many) {
+            let error = "the response's framing has no end";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl Wire {
-    /// What became of a write of so many bytes. An app may answer and close before it has read the request. hyper would give
-    /// up at the failed write, but the answer may be here to be read; if it isn't, reading fails just as soon.
-    fn written(&self, wrote: io::Result<usize>, asked: usize) -> io::Result<usize> {
+impl Stream {
+    /// The result of a write of so many bytes. An upstream may respond and close before it has read the request. hyper would give up
+    /// at the failed write, but the response may be there to be read; if it is not, reading fails just as soon.
+    fn ignore_closed(&self, wrote: io::Result<usize>, asked: usize) -> io::Result<usize> {
         match wrote {
-            Err(error) if !self.raw && is_closed(&error) => Ok(asked),
+            Err(error) if !self.is_tunnel && is_closed(&error) => Ok(asked),
             wrote => wrote,
         }
     }
@@ -150,14 +157,14 @@ fn is_closed(error: &io::Error) -> bool {
     )
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for Stream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let wrote = ready!(Pin::new(&mut self.stream).poll_write(cx, buf));
-        Poll::Ready(self.written(wrote, buf.len()))
+        Poll::Ready(self.ignore_closed(wrote, buf.len()))
     }
 
     fn poll_write_vectored(
@@ -167,7 +174,7 @@ impl AsyncWrite for Wire {
     ) -> Poll<io::Result<usize>> {
         let wrote = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs));
         let asked = bufs.iter().map(|buf| buf.len()).sum();
-        Poll::Ready(self.written(wrote, asked))
+        Poll::Ready(self.ignore_closed(wrote, asked))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -177,7 +184,7 @@ impl AsyncWrite for Wire {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = ready!(Pin::new(&mut self.stream).poll_flush(cx));
         // What TLS held back fails only here.
-        Poll::Ready(self.written(flushed.map(|()| 0), 0).map(drop))
+        Poll::Ready(self.ignore_closed(flushed.map(|()| 0), 0).map(drop))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -185,22 +192,22 @@ impl AsyncWrite for Wire {
     }
 }
 
-/// A socket that counts.
+/// A socket that counts its bytes.
 #[derive(Debug)]
-struct Counted {
-    socket: TcpStream,
+struct CountedSocket {
+    socket: Socket,
     traffic: Arc<Traffic>,
 }
 
-impl Counted {
-    fn sent(&self, wrote: &Poll<io::Result<usize>>) {
+impl CountedSocket {
+    fn count_sent(&self, wrote: &Poll<io::Result<usize>>) {
         if let Poll::Ready(Ok(wrote)) = wrote {
             self.traffic.sent.fetch_add(*wrote as u64, Relaxed);
         }
     }
 }
 
-impl AsyncRead for Counted {
+impl AsyncRead for CountedSocket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -214,14 +221,14 @@ impl AsyncRead for Counted {
     }
 }
 
-impl AsyncWrite for Counted {
+impl AsyncWrite for CountedSocket {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let wrote = Pin::new(&mut self.socket).poll_write(cx, buf);
-        self.sent(&wrote);
+        self.count_sent(&wrote);
         wrote
     }
 
@@ -231,7 +238,7 @@ impl AsyncWrite for Counted {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let wrote = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
-        self.sent(&wrote);
+        self.count_sent(&wrote);
         wrote
     }
 

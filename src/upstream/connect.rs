@@ -1,0 +1,152 @@
+//! A new connection to the upstream: its name is resolved, its addresses are tried in turn, and TLS is spoken on the first that
+//! answers.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::net::{TcpStream, UnixStream};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::either::Either;
+use tracing::warn;
+
+use super::error::Error;
+use super::resolver::Resolver;
+use super::settings::{Address, Host, Settings};
+use super::stream::{Socket, Stream};
+use crate::log::describe_error;
+use crate::tls;
+
+/// Makes connections to one upstream, for all workers.
+#[derive(Debug)]
+pub(super) struct Connector {
+    resolver: Option<Resolver>,
+    /// This machine's resources ran out when a connection was last made.
+    is_out_of_resources: AtomicBool,
+}
+
+impl Connector {
+    pub(super) fn new(address: &Address) -> Self {
+        let resolver = match address {
+            Address::Tcp(Host::Name(name), port) => Some(Resolver::new(name, *port)),
+            Address::Tcp(Host::Address(_), _) | Address::Unix(_) => None,
+        };
+        Self {
+            resolver,
+            is_out_of_resources: AtomicBool::new(false),
+        }
+    }
+
+    /// Makes a new connection. Resolving and connecting may take `connect_timeout` together, and TLS as long again.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    pub(super) async fn connect(&self, settings: &Settings) -> Result<Stream, Error> {
+        let socket = self.open(settings).await;
+        self.report_resources(socket.as_ref().err());
+        let stream = Stream::new(socket?, settings.tls.as_ref());
+        timeout(settings.connect_timeout, stream)
+            .await
+            .unwrap_or(Err(tls::Error::TimedOut))
+            .map_err(Error::Tls)
+    }
+
+    async fn open(&self, settings: &Settings) -> Result<Socket, Error> {
+        let deadline = Instant::now() + settings.connect_timeout;
+        match &settings.address {
+            Address::Unix(path) => open_unix(path, deadline).await,
+            Address::Tcp(Host::Address(address), port) => {
+                open_any(&[SocketAddr::new(*address, *port)], deadline).await
+            }
+            Address::Tcp(Host::Name(_), _) => {
+                let resolver = self.resolver.as_ref().expect("a name has a resolver");
+                let addresses = resolver.resolve(settings.connect_timeout).await;
+                open_any(&addresses.map_err(Error::Resolve)?, deadline).await
+            }
+        }
+    }
+
+    /// Logs once that resources ran out, until a connection is made again.
+    fn report_resources(&self, error: Option<&Error>) {
+        match error {
+            Some(Error::Resources(error)) if !self.is_out_of_resources.swap(true, Relaxed) => {
+                warn!(
+                    error = describe_error(error),
+                    "no resources left for connections to the app; raise LimitNOFILE or the range of local ports"
+                )
+            }
+            Some(_) => {}
+            None => self.is_out_of_resources.store(false, Relaxed),
+        }
+    }
+}
+
+async fn open_unix(path: &Path, deadline: Instant) -> Result<Socket, Error> {
+    match timeout_at(deadline, UnixStream::connect(path)).await {
+        Ok(connected) => connected.map(Either::Right).map_err(Error::of_connect),
+        Err(_) => Err(Error::ConnectTimeout),
+    }
+}
+
+/// A connection to the first of these addresses that takes one until the deadline.
+async fn open_any(addresses: &[SocketAddr], deadline: Instant) -> Result<Socket, Error> {
+    let connected = match addresses {
+        [address] => timeout_at(deadline, TcpStream::connect(*address)).await,
+        many => timeout_at(deadline, race(many, deadline)).await,
+    };
+    let socket = connected.map_err(|_| Error::ConnectTimeout)?;
+    let socket = socket.map_err(Error::of_connect)?;
+    socket.set_nodelay(true).map_err(Error::of_connect)?;
+    Ok(Either::Left(socket))
+}
+
+/// Tries the addresses in turn (RFC 8305 §5): the next one as soon as one fails, or has been silent for its share of the time. The
+/// silent ones go on meanwhile.
+async fn race(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
+    let remaining = deadline.saturating_duration_since(Instant::now());
+    let share = remaining / u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+    let mut attempts = JoinSet::new();
+    let mut addresses = addresses.iter().copied();
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    loop {
+        match addresses.next() {
+            Some(address) => {
+                attempts.spawn_local(TcpStream::connect(address));
+            }
+            None if attempts.is_empty() => return Err(last),
+            None => {}
+        }
+        let has_more = addresses.len() > 0;
+        match first_of(&mut attempts, has_more.then_some(share)).await {
+            Some(Ok(stream)) => return Ok(stream),
+            Some(Err(error)) => last = error,
+            // Silent for its share: the next one begins.
+            None => {}
+        }
+    }
+}
+
+/// What the first attempt that ends comes to; none after `wait`.
+async fn first_of(
+    attempts: &mut JoinSet<io::Result<TcpStream>>,
+    wait: Option<Duration>,
+) -> Option<io::Result<TcpStream>> {
+    let ended = async {
+        match attempts.join_next().await {
+            Some(Ok(result)) => result,
+            Some(Err(error)) => Err(io::Error::other(error)),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    };
+    match wait {
+        Some(wait) => tokio::select! {
+            result = ended => Some(result),
+            () = sleep(wait) => None,
+        },
+        None => Some(ended.await),
+    }
+}

@@ -1,0 +1,84 @@
+//! Where an upstream is, and how it is spoken to.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use crate::tls;
+
+/// Where an upstream is, and how it is spoken to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The `upstream` label.
+    pub name: String,
+    /// Its address.
+    pub address: Address,
+    /// The `Host` that it gets instead of each request's own.
+    pub host: Option<HeaderValue>,
+    /// How TLS is spoken to it, if it is.
+    pub tls: Option<tls::Client>,
+    /// How long resolving and connecting may take together, and TLS's handshake as long again.
+    pub connect_timeout: Duration,
+    /// For how long a connection that is refused is tried again.
+    pub retry_connect: Duration,
+    /// How long an idle connection is kept for the next request; zero: it is closed after each response. It should be shorter than
+    /// the upstream's own keep-alive.
+    pub idle_timeout: Duration,
+    /// How old a connection may get before it is replaced.
+    pub max_connection_age: Duration,
+    /// How many requests at once, over all routes; one more gets its fallback.
+    pub max_in_flight: usize,
+}
+
+/// The address of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A host and a TCP port.
+    Tcp(Host, u16),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// The `Host` of a request that has none.
+    pub(super) fn authority(&self) -> HeaderValue {
+        let authority = match self {
+            Self::Tcp(host, port) => format!("{host}:{port}"),
+            Self::Unix(_) => "localhost".to_owned(),
+        };
+        authority
+            .try_into()
+            .expect("a host of a URL is written in visible ASCII")
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A host as a URL names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// An address, used as it is.
+    Address(IpAddr),
+    /// A name, resolved for each new connection.
+    Name(String),
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(IpAddr::V6(address)) => write!(f, "[{address}]"),
+            Self::Address(address) => write!(f, "{address}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}

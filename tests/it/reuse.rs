@@ -1,0 +1,136 @@
+//! When a connection to the app serves another request: never where the next caller could get somebody else's response.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use crate::support::{App, Script, Sidecar, Webhook};
+
+const GOOD: &str =
+    "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 11\r\n\r\n<Response/>";
+
+/// An app whose first response is this; every further one is good.
+fn app_that_begins_with(first: &'static str) -> App {
+    let has_begun = AtomicBool::new(false);
+    App::start(move |_| match has_begun.swap(true, Relaxed) {
+        false => Script::new().send(first),
+        true => Script::new().send(GOOD),
+    })
+}
+
+/// How many connections two requests need, of which the first one is this.
+async fn connections_for(app: &App, first: Webhook) -> usize {
+    let sidecar = Sidecar::before(app).workers(1).start().await;
+    let mut client = sidecar.connect().await;
+    client.ask(first).await;
+    let got = client.ask(Webhook::voice("/voice/x")).await;
+    assert_eq!(
+        (got.status, got.reason(), got.text()),
+        (200, None, "<Response/>".to_owned())
+    );
+    app.connections()
+}
+
+#[tokio::test]
+async fn not_after_a_head_whose_app_sends_a_body_all_the_same() {
+    let app = app_that_begins_with(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 16\r\n\r\n<Response></Response>",
+    );
+    let sidecar = Sidecar::before(&app).workers(1).start().await;
+    let mut client = sidecar.connect().await;
+    let head = "HEAD /voice/x HTTP/1.1\r\nHost: hooks.example.com\r\n\r\n";
+    client.send(head).await;
+    assert_eq!(client.head().await.status, 200);
+    let got = client.ask(Webhook::voice("/voice/x")).await;
+    assert_eq!((got.reason(), got.text()), (None, "<Response/>".to_owned()));
+    assert_eq!(app.connections(), 2);
+}
+
+#[tokio::test]
+async fn not_after_a_204_that_announces_a_body() {
+    for framing in ["Content-Length: 5", "Transfer-Encoding: chunked"] {
+        let first = format!("HTTP/1.1 204 No Content\r\n{framing}\r\n\r\n");
+        let app = app_that_begins_with(first.leak());
+        assert_eq!(
+            connections_for(&app, Webhook::sms("/sms")).await,
+            2,
+            "{framing}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn not_after_a_304_that_announces_a_body() {
+    let app = app_that_begins_with("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n");
+    let conditional = Webhook::voice("/voice/x")
+        .get()
+        .field("If-None-Match", "\"1\"");
+    assert_eq!(connections_for(&app, conditional).await, 2);
+}
+
+#[tokio::test]
+async fn not_with_bytes_behind_a_response() {
+    let app = app_that_begins_with(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 11\r\n\r\n<Response/>HTTP/1.1 200 OK\r\n",
+    );
+    assert_eq!(connections_for(&app, Webhook::voice("/voice/x")).await, 2);
+}
+
+#[tokio::test]
+async fn not_where_the_app_closes_it() {
+    let app = app_that_begins_with(
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/xml\r\nContent-Length: 11\r\n\r\n<Response/>",
+    );
+    assert_eq!(connections_for(&app, Webhook::voice("/voice/x")).await, 2);
+}
+
+#[tokio::test]
+async fn not_in_the_last_moments_of_the_apps_own_keep_alive() {
+    let app = app_that_begins_with(
+        "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=0\r\nContent-Type: text/xml\r\nContent-Length: 11\r\n\r\n<Response/>",
+    );
+    assert_eq!(connections_for(&app, Webhook::voice("/voice/x")).await, 2);
+}
+
+#[tokio::test]
+async fn but_after_every_other_response() {
+    let app = app_that_begins_with(GOOD);
+    assert_eq!(connections_for(&app, Webhook::voice("/voice/x")).await, 1);
+}
+
+#[tokio::test]
+async fn a_reload_renews_the_connections() {
+    let app = App::with_page("<Response/>");
+    let sidecar = Sidecar::before(&app).workers(1).start().await;
+    let mut client = sidecar.connect().await;
+    for _ in 0..2 {
+        assert_eq!(client.ask(Webhook::voice("/voice/x")).await.reason(), None);
+        assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
+    }
+    assert_eq!(client.ask(Webhook::voice("/voice/x")).await.reason(), None);
+    assert_eq!(app.connections(), 3);
+}
+
+#[tokio::test]
+async fn a_408_on_a_connection_that_was_used_before_is_tried_again_on_a_fresh_one() {
+    let app = App::start(|request| match request.number {
+        1 => Script::new().send(GOOD),
+        _ => Script::new()
+            .send("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+            .close(),
+    });
+    let sidecar = Sidecar::before(&app).workers(1).start().await;
+    let mut client = sidecar.connect().await;
+    for _ in 0..2 {
+        let got = client.ask(Webhook::voice("/voice/x")).await;
+        assert_eq!((got.status, got.reason()), (200, None));
+    }
+    assert_eq!(app.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_408_on_a_fresh_connection_is_the_apps_response() {
+    let app = App::start(|_| Script::page("408 Request Timeout", "text/plain", ""));
+    let sidecar = Sidecar::before(&app).start().await;
+    let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+    assert_eq!(got.reason(), Some("status_4xx"));
+    assert_eq!(app.requests().len(), 1);
+}
