@@ -36,7 +36,7 @@ fn what_a_package_installs_is_good_and_takes_everything_that_twilio_sends() {
         fs::copy(&page, pages.join(page.file_name().expect("a name"))).expect("a copy");
     }
     let config = folder.path().join("understudy.toml");
-    fs::copy("config/debian/understudy.toml", &config).expect("a copy");
+    fs::copy("config/packaging/understudy.toml", &config).expect("a copy");
     let installed = loads(&config);
     assert!(installed.notes.is_empty());
     let built_in = loads_text(APP);
