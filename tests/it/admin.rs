@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use crate::support::{App, Client, Sidecar, understudy};
+use support::{App, Client, Sidecar, understudy};
 
 async fn asked(sidecar: &Sidecar, request: &str) -> u16 {
     Client::connect(sidecar.admin)
@@ -79,7 +79,7 @@ async fn beyond_loopback_the_token_opens_it_and_can_be_changed_while_it_runs() {
     assert_eq!(listed(&[]), Some(2));
 
     sidecar.rewrite("admin.token", "the-second-token-of-it\n");
-    crate::support::soon("the new token", async {
+    support::soon("the new token", async {
         while asked(&sidecar, &get("/metrics", "the-second-token-of-it")).await != 200 {}
     })
     .await;

@@ -23,7 +23,7 @@ use client::{Answer, Client};
 use listener::{Listener, Seen, seen_as};
 use strict::Request;
 
-use crate::support::Sidecar;
+use support::Sidecar;
 
 /// How many pairs of app and proxy share the cases.
 const LANES: usize = 4;

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::process::Output;
 
-use crate::support::{App, understudy};
+use support::{App, understudy};
 
 fn said(output: &Output) -> (Option<i32>, String) {
     let text = [&output.stdout[..], &output.stderr[..]].concat();
@@ -85,7 +85,7 @@ fn a_port_in_use_is_said_and_exits_78() {
 #[tokio::test]
 async fn the_port_of_another_understudy_is_in_use_too() {
     let app = App::with_page("<Response/>");
-    let sidecar = crate::support::Sidecar::before(&app).start().await;
+    let sidecar = support::Sidecar::before(&app).start().await;
     let listen = sidecar.address.to_string();
     let arguments = [
         "run",

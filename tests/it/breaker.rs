@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
-use crate::support::{Answer, App, Script, Sidecar, Webhook, answer, millis, soon};
+use support::{Answer, App, Script, Sidecar, Webhook, answer, millis, soon};
 
 const PAGE: &str = "<Response><Say>hello</Say></Response>";
 
@@ -46,7 +46,7 @@ async fn it_opens_after_failures_in_a_row_and_closes_when_the_app_is_back() {
     let got = call(&sidecar).await;
     assert_eq!((got.status, got.reason()), (200, Some("breaker_open")));
     state(&sidecar, 2.0).await;
-    app.recover().await.expect("the address is ours");
+    app.recover().await;
     state(&sidecar, 1.0).await;
     assert_eq!(call(&sidecar).await.reason(), None);
     state(&sidecar, 0.0).await;
@@ -161,7 +161,7 @@ async fn its_state_survives_a_reload() {
     }
     assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
     assert_eq!(call(&sidecar).await.reason(), Some("breaker_open"));
-    app.recover().await.expect("the address is ours");
+    app.recover().await;
     state(&sidecar, 1.0).await;
 }
 
@@ -208,7 +208,7 @@ async fn since_when_the_fallback_is_on_stage_can_be_seen() {
         status.contains(&format!("\"fallback_since_seconds\":{first}")),
         "{status}"
     );
-    app.recover().await.expect("the address is ours");
+    app.recover().await;
     call(&sidecar).await;
     assert_eq!(since().await, 0.0);
 }
@@ -260,7 +260,7 @@ async fn every_caller_gets_twiml_through_an_outage_and_few_wait() {
     reach(&good, 100).await;
     app.refuse().await;
     reach(&fallen, 300).await;
-    app.recover().await.expect("the address is ours");
+    app.recover().await;
     let connections = app.connections();
     reach(&good, 100).await;
     assert!(

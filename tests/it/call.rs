@@ -4,7 +4,7 @@ use std::process::Output;
 
 use understudy::signature::{Tokens, Verifier};
 
-use crate::support::{App, Script, Sidecar};
+use support::{App, Script, Sidecar};
 
 const PAGE: &str = "<Response><Say>hello</Say></Response>";
 

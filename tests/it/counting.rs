@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use understudy::failure::{Outcome, Reason};
 
-use crate::support::{App, Script, Sidecar, Webhook, millis};
+use support::{App, Script, Sidecar, Webhook, millis};
 
 #[tokio::test]
 async fn every_series_of_a_route_is_there_at_0_from_the_start() {
@@ -163,9 +163,11 @@ async fn the_app_as_a_whole_has_a_limit_too() {
 #[tokio::test]
 async fn an_answer_after_the_deadline_is_counted_late_and_its_connection_serves_the_next_call() {
     let app = App::start(|request| match request.path() {
-        "/voice/slow" => Script::new()
-            .pause(millis(500))
-            .send(crate::support::answer("200 OK", &[], "<Response/>")),
+        "/voice/slow" => {
+            Script::new()
+                .pause(millis(500))
+                .send(support::answer("200 OK", &[], "<Response/>"))
+        }
         _ => Script::twiml("<Response/>"),
     });
     let sidecar = Sidecar::before(&app)
@@ -192,7 +194,7 @@ async fn after_the_deadline_a_route_that_cancels_closes_the_apps_connection() {
         .await;
     let got = sidecar.ask(Webhook::voice("/voice/slow")).await;
     assert_eq!(got.reason(), Some("deadline"));
-    crate::support::soon("the end of the connection", async {
+    support::soon("the end of the connection", async {
         while app.open_connections() > 0 {
             tokio::task::yield_now().await;
         }

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 
-use crate::support::{PATIENCE, understudy};
+use support::{PATIENCE, understudy};
 
 #[test]
 fn every_caller_of_the_demo_is_served_and_the_table_says_how() {

@@ -1,6 +1,6 @@
 //! At shutdown nothing new is taken, and what is under way is let finish, for as long as it may.
 
-use crate::support::{App, Script, Sidecar, Signal, Webhook, answer, millis};
+use support::{App, Script, Sidecar, Signal, Webhook, answer, millis};
 
 #[tokio::test]
 async fn calls_under_way_finish_and_their_connections_close() {
@@ -83,12 +83,12 @@ async fn while_it_drains_it_is_alive_but_not_ready_and_takes_no_new_connection()
     client.send(Webhook::voice("/voice/x")).await;
     app.received(1).await;
     sidecar.signal(Signal::Terminate);
-    crate::support::soon("it to be unready", async {
+    support::soon("it to be unready", async {
         while sidecar.admin_get("/readyz").await.status != 503 {}
     })
     .await;
     assert_eq!(sidecar.admin_get("/healthz").await.status, 200);
-    crate::support::soon("new connections to be refused", async {
+    support::soon("new connections to be refused", async {
         while tokio::net::TcpStream::connect(sidecar.address)
             .await
             .is_ok()
@@ -108,7 +108,7 @@ async fn until_the_shutdown_delay_is_over_it_takes_calls_but_is_not_ready() {
         .await;
     let mut waiting = sidecar.connect().await;
     sidecar.signal(Signal::Terminate);
-    crate::support::soon("it to be unready", async {
+    support::soon("it to be unready", async {
         while sidecar.admin_get("/readyz").await.status != 503 {}
     })
     .await;

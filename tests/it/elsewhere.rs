@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{App, Script, Sidecar, Webhook, answer, millis, understudy};
+use support::{App, Script, Sidecar, Webhook, answer, millis, understudy};
 
 /// A proxy before this app, whose fallback for everything below `/voice/` is at the other one.
 async fn before(app: &App, other: &App, more: &str) -> Sidecar {
@@ -145,7 +145,7 @@ async fn it_is_asked_for_nothing_while_the_app_is_well() {
 }
 
 /// The form that the other app was sent, in its order.
-fn form_of(request: &crate::support::Request) -> Vec<(String, String)> {
+fn form_of(request: &support::Request) -> Vec<(String, String)> {
     form_urlencoded::parse(&request.payload())
         .into_owned()
         .collect()

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::support::{App, Client, PATIENCE, Script, Sidecar, Step, Webhook, answer, millis, soon};
+use support::{App, Client, PATIENCE, Script, Sidecar, Step, Webhook, answer, millis, soon};
 
 const PAGE: &str = "<Response/>";
 

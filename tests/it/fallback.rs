@@ -3,7 +3,7 @@
 
 use understudy::twiml::{Kind, Rules, Strictness, Twiml};
 
-use crate::support::{Answer, App, Script, Sidecar, Webhook, answer, millis, soon, understudy};
+use support::{Answer, App, Script, Sidecar, Webhook, answer, millis, soon, understudy};
 
 const ENGLISH: &str = "<Response><Say>hello {{From}}, {{CallerName}}!</Say></Response>";
 const FRENCH: &str = "<Response><Say language=\"fr-FR\">bonjour {{ From }}</Say></Response>";

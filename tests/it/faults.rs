@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, LocalSet};
 use understudy::fallback::{BUILT_IN_MESSAGING, BUILT_IN_VOICE};
 
-use crate::support::{Answer, App, Client, Request, Script, Sidecar, Webhook, soon};
+use support::{Answer, App, Client, Request, Script, Sidecar, Webhook, soon};
 use table::{Behaviour, Ending, Fault};
 
 /// How many faults are played at once, each before a proxy of its own.
@@ -176,7 +176,7 @@ struct Case {
 
 impl Case {
     async fn play(&mut self, kind: Kind, reused: bool) {
-        self.app.recover().await.expect("the address is ours");
+        self.app.recover().await;
         let own = self.own_answer(kind).await;
         let mut expected = Counts::new();
         let ending = self.fault.ending(kind);
@@ -196,7 +196,7 @@ impl Case {
             let all = self.calls as f64;
             self.sidecar.counted(COUNTERS[0], &[], all).await;
         }
-        self.app.recover().await.expect("the address is ours");
+        self.app.recover().await;
         self.call_healthy(&mut client, kind, &mut expected).await;
         self.check_counts(expected).await;
     }
@@ -216,7 +216,7 @@ impl Case {
         match self.fault.app {
             Behaviour::Plays(_) => {}
             Behaviour::Refuses => self.app.refuse().await,
-            Behaviour::Overflows => self.app.overflow().await.expect("the address is ours"),
+            Behaviour::Overflows => self.app.overflow().await,
         }
     }
 

@@ -10,9 +10,9 @@ use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::support::{App, Builder, Client, Sidecar, Signal, Webhook, soon};
 use crate::tls::client::{self, BOTH};
 use crate::tls::pki::Authority;
+use support::{App, Builder, Client, Sidecar, Signal, Webhook, soon};
 
 const NAME: &str = "hooks.example.com";
 const RELOADED: &str = "configuration reloaded";

@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::{Command, CommandFactory};
 use understudy::command::Arguments;
 
-use crate::support::understudy;
+use support::understudy;
 
 fn generated() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");

@@ -11,7 +11,7 @@ use std::thread;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::understudy;
+use support::understudy;
 
 const VOICE: &str = "<Response><Say>Hello</Say></Response>\n";
 const MESSAGING: &str = "<Response><Message>Hello</Message></Response>\n";

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::{App, Script, Sidecar, Webhook, millis, soon, understudy};
+use support::{App, Script, Sidecar, Webhook, millis, soon, understudy};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN: &str = "00f067aa0ba902b7";
@@ -91,7 +91,7 @@ async fn every_call_is_a_line_where_a_route_asks_for_it() {
             json!(200),
             json!("upstream"),
             json!(200),
-            json!(crate::support::CALL),
+            json!(support::CALL),
             json!(TRACE)
         ]
     );
@@ -125,7 +125,7 @@ async fn every_call_is_a_line_where_a_route_asks_for_it() {
         .await;
     assert_eq!(
         (&line["sid"], &line["status"]),
-        (&json!(crate::support::CALL), &Value::Null)
+        (&json!(support::CALL), &Value::Null)
     );
 
     sidecar.ask(Webhook::voice("/pass/stream")).await;

@@ -1,6 +1,6 @@
 //! A request that isn't right is its sender's fault: a 4xx, never a fallback, never a crash.
 
-use crate::support::{App, Sidecar, Webhook, millis, soon};
+use support::{App, Sidecar, Webhook, millis, soon};
 
 async fn rejected(sidecar: &Sidecar, many: f64) {
     sidecar

@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 use understudy::failure::Reason;
 
-use crate::support::{Answer, App, Client, Sidecar};
+use support::{Answer, App, Client, Sidecar};
 
 const PAGE: &str = "<Response><Say>hello</Say></Response>";
 

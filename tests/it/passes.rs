@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::{App, Client, Script, Sidecar, Webhook, answer};
+use support::{App, Client, Script, Sidecar, Webhook, answer};
 
 const PAGE: &str = "<?xml version='1.0'?>\r\n<!-- hello -->\r\n<Response ><Say\tvoice='alice'>h\u{e9}</Say ></Response>\n";
 
@@ -124,7 +124,7 @@ async fn a_body_streams_to_the_app_while_it_arrives() {
         )
         .await;
     // The app has the head before the body is whole.
-    crate::support::soon("the head at the app", async {
+    support::soon("the head at the app", async {
         while app.requests().is_empty() {
             tokio::task::yield_now().await;
         }

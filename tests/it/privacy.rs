@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 
 use tokio::task::JoinSet;
 
-use crate::support::{App, Client, Request, Script, Sidecar, Webhook, answer};
 use crate::tls::frames::{
     ACK, Connection, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, block, frame,
 };
 use crate::tls::pki::Authority;
 use crate::{drill, faults, map};
+use support::{App, Client, Request, Script, Sidecar, Webhook, answer};
 
 /// What only a caller has said, or a client has shown.
 const MARKS: [&str; 9] = [

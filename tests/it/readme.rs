@@ -5,7 +5,7 @@ use std::fs;
 use understudy::config::Config;
 use understudy::failure::{Outcome, Reason};
 
-use crate::support::{App, Sidecar};
+use support::{App, Sidecar};
 
 fn readme() -> String {
     fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("a README")

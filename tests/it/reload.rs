@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::support::{App, Script, Sidecar, Signal, Webhook, soon};
+use support::{App, Script, Sidecar, Signal, Webhook, soon};
 
 fn says(word: &str) -> String {
     format!("<Response><Say>{word}</Say></Response>")
@@ -120,7 +120,7 @@ async fn a_symbolic_link_that_is_swapped_is_noticed_as_kubernetes_does_it() {
         .expect("an address");
 
     let ask = || async {
-        crate::support::Client::connect(address)
+        support::Client::connect(address)
             .await
             .ask(Webhook::voice("/voice/x"))
             .await
@@ -197,7 +197,7 @@ async fn the_admin_listener_and_sighup_reload_too() {
 async fn a_reload_that_a_web_page_could_ask_for_is_refused() {
     let app = broken_app();
     let sidecar = with_page(&app, "one").await;
-    let mut client = crate::support::Client::connect(sidecar.admin).await;
+    let mut client = support::Client::connect(sidecar.admin).await;
     let got = client.ask("POST /api/reload HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n").await;
     assert_eq!(got.status, 415);
     let got = client

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{App, Script, Sidecar, fixture, json_fixture, understudy};
+use support::{App, Script, Sidecar, fixture, json_fixture, understudy};
 
 /// A document of the reports, and what `lint` finds in it: the level and code of each finding, and words of the first.
 fn lint(name: &str, strict: bool) -> (Option<i32>, Vec<String>, String) {
@@ -111,7 +111,7 @@ fn post(path: &str, form: &str) -> String {
 }
 
 /// A webhook of the reports, sent through a route of kind `auto` to an app that answers as it did there.
-async fn played(name: &str) -> (crate::support::Answer, Value) {
+async fn played(name: &str) -> (support::Answer, Value) {
     let report = json_fixture(&format!("reports/{name}.json"));
     let text = |part: &str, key: &str| report[part][key].as_str().unwrap_or_default().to_owned();
     let body = text("answer", "body");

@@ -1,6 +1,6 @@
 //! A second try is made only where the app can't have seen the request, or where a GET met a connection that had died.
 
-use crate::support::{App, Script, Sidecar, Webhook};
+use support::{App, Script, Sidecar, Webhook};
 
 /// An app whose second request on a connection meets this; every first one is answered.
 fn app_that_ends_its_second(by: fn(Script) -> Script) -> App {
@@ -89,7 +89,7 @@ async fn a_refused_connection_is_tried_once_more_and_the_failure_counted() {
     sidecar
         .counted("understudy_retries_total", &labels, 1.0)
         .await;
-    app.recover().await.expect("the address is ours");
+    app.recover().await;
     let got = sidecar.ask(Webhook::voice("/voice/x")).await;
     assert_eq!(got.reason(), None);
 }
@@ -119,7 +119,7 @@ async fn one_connection_serves_calls_one_after_another_and_old_ones_are_let_go()
             .await,
         1.0
     );
-    crate::support::soon("the idle connection to end", async {
+    support::soon("the idle connection to end", async {
         while app.open_connections() > 0 {
             tokio::task::yield_now().await;
         }

@@ -6,7 +6,7 @@ mod recorded;
 mod shared_key;
 mod tokens;
 
-use crate::support::{App, Builder, Script, Sidecar, Webhook, sign, soon};
+use support::{App, Builder, Script, Sidecar, Webhook, sign, soon};
 
 /// How Twilio addresses the proxy of these tests.
 const PUBLIC_URL: &str = "https://hooks.example.com";

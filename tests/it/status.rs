@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{App, Script, Sidecar, Webhook};
+use support::{App, Script, Sidecar, Webhook};
 
 const PAGE: &str = "<Response><Say>hello</Say></Response>";
 

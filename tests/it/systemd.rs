@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UnixDatagram;
 use tokio::process::{Child, Command};
 
-use crate::support::{App, Client, soon};
+use support::{App, Client, soon};
 
 /// A service manager that listens, and the proxy that talks to it.
 struct Service {

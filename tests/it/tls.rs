@@ -11,11 +11,11 @@ mod terminator;
 mod to_app;
 
 /// Waits until so many client connections are left.
-async fn left(sidecar: &crate::support::Sidecar, many: f64) {
+async fn left(sidecar: &support::Sidecar, many: f64) {
     let reach = async {
         while sidecar.metric("understudy_client_connections", &[]).await != many {
             tokio::task::yield_now().await;
         }
     };
-    crate::support::soon("connections to end", reach).await;
+    support::soon("connections to end", reach).await;
 }

@@ -14,7 +14,7 @@ use understudy::twiml::{
 };
 use zip::ZipArchive;
 
-use crate::support::{corpus, json_fixture};
+use support::{corpus, json_fixture};
 
 /// The documents of a file with one JSON object a line.
 fn documents(file: &str) -> Vec<Value> {

@@ -1,6 +1,6 @@
 //! WebSockets go through on any route, and nothing else that asks for an upgrade does.
 
-use crate::support::{App, Script, Sidecar};
+use support::{App, Script, Sidecar};
 
 const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n";
 
@@ -56,7 +56,7 @@ async fn a_tunnel_outlives_the_deadline_and_an_idle_time() {
     let app = App::start(|_| Script::new().send(SWITCH).echo());
     let sidecar = Sidecar::before(&app)
         .server("keep_alive = \"100ms\"")
-        .deadline(crate::support::millis(100))
+        .deadline(support::millis(100))
         .upstream("connect_timeout = \"100ms\"")
         .start()
         .await;

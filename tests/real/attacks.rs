@@ -8,7 +8,7 @@ use std::process::{Output, Stdio};
 
 use tokio::process::Command;
 
-use crate::support::{App, Builder, Script, Sidecar, Step, Webhook};
+use support::{App, Builder, Script, Sidecar, Step, Webhook};
 
 /// How many connections an attack makes, all at once.
 const CONNECTIONS: &str = "200";

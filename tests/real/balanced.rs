@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::prometheus::Prometheus;
-use crate::support::{App, Client, Script, Sidecar, Signal, Webhook, millis, soon};
 pub(crate) use haproxy::own_address;
 use haproxy::{Haproxy, NAMES, address, certificate, installed};
 use load::{Call, Load, webhook};
+use support::{App, Client, Script, Sidecar, Signal, Webhook, millis, soon};
 
 const PAGE: &str = "<Response><Say>the app's own</Say></Response>";
 
@@ -289,7 +289,7 @@ async fn takes_calls(instance: &Sidecar) {
 }
 
 fn page() -> Bytes {
-    crate::support::answer("200 OK", &[("Content-Type", "text/xml")], PAGE)
+    support::answer("200 OK", &[("Content-Type", "text/xml")], PAGE)
 }
 
 #[track_caller]

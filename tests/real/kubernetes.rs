@@ -8,8 +8,8 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use crate::support::{App, Client, Script, Webhook, soon};
 use pod::{Pod, documents, only};
+use support::{App, Client, Script, Webhook, soon};
 
 /// Those that hold a pod, and how an understudy gets into it.
 const PODS: [(&str, &str); 2] = [
@@ -128,7 +128,7 @@ async fn what_is_mounted_is_good() {
     let app = App::with_page("<Response/>");
     for (name, place) in PODS {
         let volumes = mount::Volumes::of(&Pod::read(name, place), app.address());
-        let output = crate::support::understudy(&["check", "--config", &volumes.config()]);
+        let output = support::understudy(&["check", "--config", &volumes.config()]);
         let is_good = output.status.success() && output.stderr.is_empty();
         assert!(is_good, "{name}: {output:?}");
     }

@@ -1,4 +1,4 @@
-//! understudy between its real neighbours: Twilio's webhooks, byte for byte, and apps as people have them, on Twilio's own
+//! understudy between real programs: Twilio's webhooks, byte for byte, and apps as people have them, on Twilio's own
 //! packages and on none.
 //!
 //! Each test is about every app that can run here; `.ci/run` installs what all of them need.
@@ -18,8 +18,5 @@ mod replay;
 mod requests;
 mod shared_key;
 mod stream;
-#[allow(unused_imports, reason = "not every tool is needed here")]
-#[path = "../it/support/mod.rs"]
-mod support;
 mod systemd;
 mod tls;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::neighbour::{App, Kind};
 use crate::proxy::{AUTO, NAMED, assert_same, before, behind, directly, lenient};
 use crate::requests::{self, Purpose};
-use crate::support::{Answer, Sidecar, Webhook};
+use support::{Answer, Sidecar, Webhook};
 
 #[tokio::test]
 async fn a_killed_app_is_stood_in_for_until_it_runs_again() {

@@ -6,8 +6,8 @@ mod drills;
 mod people;
 mod strangers;
 
-use crate::support::{App, Builder, Request, Script, Sidecar, Webhook};
 use browser::{Browser, installed};
+use support::{App, Builder, Request, Script, Sidecar, Webhook};
 
 const PAGE: &str = "<Response><Say>hello</Say></Response>";
 

@@ -11,13 +11,11 @@ use std::time::Instant;
 use serde_json::Value;
 use understudy::failure::Reason;
 
-use crate::support::{
-    Answer, App, Client, PATIENCE, Request, Script, Sidecar, Webhook, millis, soon,
-};
 use files::{Case, alerts, dashboard};
 pub(crate) use files::{rules, targets};
 use server::{BREATH, promtool};
 pub(crate) use server::{Prometheus, installed};
+use support::{Answer, App, Client, PATIENCE, Request, Script, Sidecar, Webhook, millis, soon};
 
 const PAGE: &str = "<Response><Say>hello</Say></Response>";
 
@@ -275,7 +273,7 @@ async fn the_alerts_come_when_the_app_breaks_and_go_when_it_is_mended() {
         assert!(!raw.iter().any(|raw| text.contains(raw)), "{text}");
     }
 
-    app.recover().await.expect("the address is ours");
+    app.recover().await;
     calls_until(&proxy, "the app's own answers", async || {
         call(&proxy).await.reason().is_none()
     })
@@ -304,7 +302,7 @@ async fn the_alert_of_a_refused_configuration_goes_with_a_good_one() {
     proxy.rewrite_config(&good);
     prometheus.clears("UnderstudyReloadFailed").await;
 
-    proxy.signal(crate::support::Signal::Terminate);
+    proxy.signal(support::Signal::Terminate);
     proxy.wait().await;
     prometheus.fires("UnderstudyDown").await;
 }
@@ -312,13 +310,11 @@ async fn the_alert_of_a_refused_configuration_goes_with_a_good_one() {
 /// An app with a fault for each path.
 fn misbehaving(request: &Request) -> Script {
     match request.path() {
-        "/voice/late" => Script::new()
-            .pause(millis(600))
-            .send(crate::support::answer(
-                "200 OK",
-                &[("Content-Type", "text/xml")],
-                PAGE,
-            )),
+        "/voice/late" => Script::new().pause(millis(600)).send(support::answer(
+            "200 OK",
+            &[("Content-Type", "text/xml")],
+            PAGE,
+        )),
         "/voice/odd" => Script::twiml("<Response><Sing/></Response>"),
         "/tried/broken" => Script::page("500 Oops", "text/plain", "oops"),
         _ => Script::twiml(PAGE),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::neighbour::App;
 use crate::requests::{Purpose, Webhook};
-use crate::support::{Answer, Client, Sidecar};
+use support::{Answer, Client, Sidecar};
 
 /// What belongs to a connection and not to the answer (RFC 9110 §7.6.1), and how long its body is.
 const OF_THE_CONNECTION: [&str; 5] = [

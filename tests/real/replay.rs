@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::neighbour::{App, Kind};
 use crate::proxy::{AUTO, NAMED, assert_answered, assert_same, before, behind, directly, lenient};
 use crate::requests::{self, Purpose, Webhook};
-use crate::support::{Answer, Sidecar};
+use support::{Answer, Sidecar};
 
 /// Twilio signs its URL with the apostrophe as it is and sends it escaped; an app must try both, and not all do.
 const APOSTROPHE: &str = "sms-incoming-get.http";

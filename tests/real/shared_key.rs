@@ -8,7 +8,7 @@ use sha2::Sha256;
 
 use crate::neighbour::{App, Kind, SHARED_KEY_SECRET};
 use crate::proxy::{NAMED, lenient};
-use crate::support::Webhook;
+use support::Webhook;
 
 const PUBLIC_URL: &str = "https://hooks.example.com";
 

@@ -7,7 +7,7 @@ use tokio::time;
 use crate::neighbour::{App, Kind};
 use crate::proxy::{NAMED, assert_answered, assert_same, before, behind, directly};
 use crate::requests::{self, Webhook};
-use crate::support::{Client, Sidecar, millis};
+use support::{Client, Sidecar, millis};
 
 /// What Twilio masks its frames with here; a real client takes another for each.
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];

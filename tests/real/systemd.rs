@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::support::{App, Client, Webhook, soon};
+use support::{App, Client, Webhook, soon};
 
 /// The least exposure that `systemd-analyze security` may find, times ten.
 const MOST_EXPOSED: &str = "15";

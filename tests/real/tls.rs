@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-use crate::support::{App, Sidecar, Webhook};
+use support::{App, Sidecar, Webhook};
 
 const PAGE: &str = "<Response><Say>Behind TLS</Say></Response>";
 
@@ -84,7 +84,7 @@ async fn run(program: &str, arguments: &[&str], folder: &TempDir, request: &[u8]
         let _ = tokio::io::AsyncWriteExt::write_all(&mut stdin, request).await;
         drop(stdin);
     };
-    let (output, ()) = crate::support::soon(program, async {
+    let (output, ()) = support::soon(program, async {
         tokio::join!(child.wait_with_output(), give)
     })
     .await;

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::soon;
+use support::soon;
 
 /// How long an answer may take: longer than the proxy's own limits.
 const ANSWER: Duration = Duration::from_secs(10);

@@ -5,7 +5,7 @@ use std::path::Path;
 use understudy::twiml::{Kind, Strictness, judge};
 
 use super::{APP, loads, loads_text};
-use crate::support::{App, Sidecar, Webhook};
+use support::{App, Sidecar, Webhook};
 
 const FIXTURE: &str = "tests/it/config/valid/grammar.toml";
 

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use super::{before, call, drills, with_routes};
-use crate::support::{App, Sidecar, Webhook, understudy};
+use support::{App, Sidecar, Webhook, understudy};
 
 /// The exit status, and what was said on the stream that it belongs to; the other one is empty.
 fn drill(sidecar: &Sidecar, arguments: &[&str]) -> (i32, String) {

@@ -1,7 +1,7 @@
 //! What can't be a drill is refused with what was wrong and what would be right.
 
 use super::{admin, before, delete, drills, json, put, with_routes};
-use crate::support::{Answer, App, Client, Webhook};
+use support::{Answer, App, Client, Webhook};
 
 const GOOD: &str = r#"{"for":"5m"}"#;
 

@@ -7,7 +7,7 @@ mod pages;
 use std::time::Duration;
 
 use super::Kind;
-use crate::support::{Script, millis};
+use support::{Script, millis};
 
 /// One way to go wrong.
 pub(super) struct Fault {

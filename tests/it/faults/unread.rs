@@ -1,7 +1,7 @@
 //! An app that answers before it has read the request, as small servers do that don't look at bodies, and big ones that have
 //! seen enough: the kernel answers what comes behind with a reset.
 
-use crate::support::{App, Script, Sidecar, Webhook, answer, millis};
+use support::{App, Script, Sidecar, Webhook, answer, millis};
 
 const PAGE: &str = "<Response><!-- early --></Response>";
 /// How often what may go wrong is tried: the reset meets the answer sooner or later.

@@ -1,7 +1,7 @@
 //! A body that is read for its check is bounded, and reaches the app whole.
 
 use super::{PUBLIC_URL, TOKEN, checks, with_token};
-use crate::support::{App, Client, Script, Webhook, millis, sign};
+use support::{App, Client, Script, Webhook, millis, sign};
 
 /// Sends a request's head with `Transfer-Encoding: chunked` and its body in pieces of this size.
 async fn in_pieces(client: &mut Client, webhook: &Webhook, size: usize) {

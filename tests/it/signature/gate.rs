@@ -3,7 +3,7 @@
 
 use super::{ACCOUNT, PUBLIC_URL, ROUTES, TOKEN, checking, checks, with_token};
 use crate::drill;
-use crate::support::{Answer, App, Builder, Client, Script, Sidecar, Webhook};
+use support::{Answer, App, Builder, Client, Script, Sidecar, Webhook};
 
 /// Valid base64 of 20 bytes, which no token makes.
 const FORGED: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAA=";
@@ -418,7 +418,7 @@ async fn a_json_body_of_another_account_is_not_signed_by_this_ones_token() {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         let target = format!("/voice/x?{query}bodySHA256={hash}");
-        let signature = crate::support::sign(TOKEN, &format!("{PUBLIC_URL}{target}"));
+        let signature = support::sign(TOKEN, &format!("{PUBLIC_URL}{target}"));
         let request = format!(
             "POST {target} HTTP/1.1\r\nHost: hooks.example.com\r\nContent-Type: application/json\r\nX-Twilio-Signature: {signature}\r\nContent-Length: {}\r\n\r\n{json}",
             json.len()

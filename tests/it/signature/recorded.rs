@@ -10,7 +10,7 @@ use serde_json::Value;
 use understudy::signature::{Error, Tokens, Verifier};
 
 use super::{PUBLIC_URL, checks};
-use crate::support::{App, Script, Sidecar, fixture, json_fixture, sign};
+use support::{App, Script, Sidecar, fixture, json_fixture, sign};
 
 /// What comes of a vector: the request is made as the proxy would get it, its user's name as a field.
 fn verified(vector: &Value) -> Result<(), Error> {

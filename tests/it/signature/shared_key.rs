@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use understudy::signature::{Error, Tokens, Verifier};
 
 use super::{ACCOUNT, PUBLIC_URL, TOKEN, checking, checks};
-use crate::support::{App, Script, Sidecar, Webhook, json_fixture};
+use support::{App, Script, Sidecar, Webhook, json_fixture};
 
 const SETTINGS: &str = "X-Twilio-Webhooks-Signature-Settings";
 const KEY: &str = "webhooks_sharedkey_01kabc";
@@ -269,7 +269,7 @@ fn a_malformed_line_is_an_error_with_its_number() {
     let tokens = format!("{ACCOUNT}=x\nwebhooks_sharedkey_ ={SECRET}\n{KEY}={SECRET}\n{KEY}=\n");
     fs::write(folder.path().join("tokens"), tokens).expect("a file");
     let path = config.to_str().expect("text");
-    let output = crate::support::understudy(&["check", "--config", path]);
+    let output = support::understudy(&["check", "--config", path]);
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert_eq!(output.status.code(), Some(78), "{said}");
     assert!(
@@ -285,7 +285,7 @@ async fn call_signs_with_a_shared_key() {
     let app = App::with_page("<Response/>");
     let url = format!("http://{}/voice/x", app.address());
     let key = format!("{KEY}={SECRET}");
-    let output = crate::support::understudy(&["call", "--url", &url, "--shared-key", &key]);
+    let output = support::understudy(&["call", "--url", &url, "--shared-key", &key]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let came = &app.requests()[0];
     assert_eq!(came.field(SETTINGS), Some(&*settings(KEY)));
@@ -298,7 +298,7 @@ async fn call_signs_with_a_shared_key() {
     let verifier = Verifier::new(&format!("http://{}", app.address()), tokens);
     assert_eq!(verifier.verify(&head, &came.payload()), Ok(()));
 
-    let wrong = crate::support::understudy(&["call", "--url", &url, "--shared-key", SECRET]);
+    let wrong = support::understudy(&["call", "--url", &url, "--shared-key", SECRET]);
     assert_eq!(wrong.status.code(), Some(2));
     let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
     assert!(said.contains("write KEY=SECRET"), "{said}");

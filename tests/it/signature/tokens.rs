@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use understudy::config::Config;
 
 use super::{ACCOUNT, PUBLIC_URL, TOKEN, checking, checks, with_token};
-use crate::support::{App, Sidecar, Webhook, soon};
+use support::{App, Sidecar, Webhook, soon};
 
 async fn reloads(sidecar: &Sidecar, result: &str, many: f64) {
     let labels = [("result", result)];

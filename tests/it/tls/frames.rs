@@ -6,7 +6,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::client;
 use super::pki::Authority;
-use crate::support::{Sidecar, soon};
+use support::{Sidecar, soon};
 
 /// What a client sends first.
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -13,7 +13,7 @@ use super::client;
 use super::frames::{self, PREFACE, frame};
 use super::left;
 use super::pki::Authority;
-use crate::support::{App, Script, Sidecar, Signal, millis, soon};
+use support::{App, Script, Sidecar, Signal, millis, soon};
 
 pub(super) const NAME: &str = "hooks.example.com";
 pub(super) const PAGE: &str = "<Response><Say>By HTTP/2</Say></Response>";

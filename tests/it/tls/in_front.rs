@@ -8,7 +8,7 @@ use super::client::{self, BOTH};
 use super::left;
 use super::pki::{Authority, When};
 use super::terminator::Terminator;
-use crate::support::{App, Script, Sidecar, Signal, Webhook, millis, soon, understudy};
+use support::{App, Script, Sidecar, Signal, Webhook, millis, soon, understudy};
 
 const NAME: &str = "hooks.example.com";
 const PAGE: &str = "<Response><Say>Behind TLS</Say></Response>";

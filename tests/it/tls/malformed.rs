@@ -3,7 +3,7 @@
 use super::frames::{Connection, DATA, END_HEADERS, END_STREAM, End, HEADERS, block, frame};
 use super::http2::{NAME, PAGE, showing};
 use super::pki::Authority;
-use crate::support::{App, Sidecar};
+use support::{App, Sidecar};
 
 type Fields<'f> = Vec<(&'f str, &'f [u8])>;
 
@@ -84,7 +84,7 @@ impl Bench {
     }
 
     /// The request is answered by the app: as the app saw it.
-    async fn passes(&self, request: &[u8]) -> crate::support::Request {
+    async fn passes(&self, request: &[u8]) -> support::Request {
         let end = self.ask(request).await;
         assert_eq!(end, End::Status(200), "{}", request.escape_ascii());
         self.app.requests().pop().expect("it came")

@@ -7,7 +7,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::client::{self, BOTH};
 use super::pki::{Authority, When};
-use crate::support::{App, Sidecar, Webhook, soon};
+use support::{App, Sidecar, Webhook, soon};
 
 const NAME: &str = "hooks.example.com";
 const PAGE: &str = "<Response><Say>Renewed</Say></Response>";

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::pki::{Authority, Issued, provider};
-use crate::support::App;
+use support::App;
 
 /// A listener that takes TLS and passes what is in it to the app. It ends with its runtime.
 pub(crate) struct Terminator {

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::pki::{Authority, Issued, When};
 use super::terminator::Terminator;
-use crate::support::{App, Script, Sidecar, Webhook, millis};
+use support::{App, Script, Sidecar, Webhook, millis};
 
 const LOOPBACK: &str = "127.0.0.1";
 const PAGE: &str = "<Response><Say>Within TLS</Say></Response>";
@@ -185,7 +185,7 @@ async fn a_bad_certificate_opens_the_breaker_and_a_good_one_closes_it() {
             tokio::time::sleep(millis(20)).await;
         }
     };
-    crate::support::soon("the breaker to close", through).await;
+    support::soon("the breaker to close", through).await;
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::support::soon;
+use support::soon;
 
 /// How long a poll that found nothing new waits for the next.
 const BREATH: Duration = Duration::from_millis(20);

@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio::task::JoinHandle;
 
 use super::PAGE;
-use crate::support::{Answer, Client, Webhook, millis, soon};
+use support::{Answer, Client, Webhook, millis, soon};
 
 /// Callers who call all the time.
 pub(super) struct Load {

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::pod::{Pod, documents, only};
-use crate::support::{Answer, Client, soon};
+use support::{Answer, Client, soon};
 
 /// What the ConfigMap holds.
 pub(super) fn config_map() -> Value {

@@ -10,7 +10,7 @@ use nix::sched::{CloneFlags, setns};
 use tokio::time::timeout;
 
 use super::needs::{base, package};
-use crate::support::soon;
+use support::soon;
 
 /// How long a command on the machine may take: two cores may have much else to do.
 const PATIENCE: Duration = Duration::from_secs(120);

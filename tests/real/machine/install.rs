@@ -2,7 +2,7 @@
 
 use super::boot::on_a_machine;
 use super::service::{PAGE, PUBLIC, at, call};
-use crate::support::App;
+use support::App;
 
 #[test]
 fn a_fresh_installation_runs_and_has_a_fallback_on_stage_until_there_is_an_app() {

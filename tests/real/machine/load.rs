@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::service::{PAGE, PUBLIC};
-use crate::support::{App, Script, Webhook, answer, millis, soon};
+use support::{App, Script, Webhook, answer, millis, soon};
 
 /// How many callers there are of each habit.
 const CALLERS: usize = 4;

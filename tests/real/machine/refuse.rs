@@ -2,7 +2,7 @@
 
 use super::boot::{Machine, on_a_machine};
 use super::service::{CONFIG, PUBLIC};
-use crate::support::{Client, Webhook};
+use support::{Client, Webhook};
 
 /// Starts it, and expects that it is refused for good.
 async fn is_refused(machine: &Machine) {

@@ -2,7 +2,7 @@
 
 use super::boot::on_a_machine;
 use super::service::{CONFIG, PAGE, PUBLIC, call};
-use crate::support::{App, soon};
+use support::{App, soon};
 
 #[test]
 fn a_reload_takes_up_a_good_configuration() {

@@ -3,7 +3,7 @@
 use super::boot::{BREATH, Machine, on_a_machine};
 use super::load::{self, Load, seen_once};
 use super::service::{CONFIG, PAGE, PUBLIC, call};
-use crate::support::{App, Client, Webhook, soon};
+use support::{App, Client, Webhook, soon};
 
 #[test]
 fn restarts_lose_no_call() {

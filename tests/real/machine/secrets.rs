@@ -2,7 +2,7 @@
 
 use super::boot::on_a_machine;
 use super::service::{CONFIG, PAGE, PUBLIC};
-use crate::support::{App, Client, Webhook};
+use support::{App, Client, Webhook};
 
 const TOKEN: &str = "12345678901234567890123456789012";
 

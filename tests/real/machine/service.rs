@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::boot::{BREATH, Machine};
-use crate::support::{Answer, App, Client, Webhook, soon};
+use support::{Answer, App, Client, Webhook, soon};
 
 /// Where the socket unit listens.
 pub(super) const PUBLIC: SocketAddr = at(8080);

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 use super::boot::{Machine, on_a_machine};
 use super::service::PAGE;
-use crate::support::App;
+use support::App;
 
 /// A patience that a test can wait for; twice as long as the pause between two signs of life, with some to spare.
 const SOON: &str = "[Service]\nWatchdogSec=5s\n";

@@ -16,7 +16,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{self, Sidecar, soon};
+use support::{self, Sidecar, soon};
 
 /// How long a look that saw nothing new waits for the next.
 const BREATH: Duration = Duration::from_millis(50);

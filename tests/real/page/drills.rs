@@ -4,7 +4,7 @@ use fantoccini::key::Key;
 
 use super::browser::{Browser, installed};
 use super::{CALM, PAGE, before, row};
-use crate::support::App;
+use support::App;
 
 #[tokio::test]
 async fn a_drill_is_started_and_stopped_by_the_keyboard_alone() {

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::browser::{Browser, installed};
 use super::{CALM, before, half_broken, row};
-use crate::support::{App, Webhook, millis};
+use support::{App, Webhook, millis};
 
 #[tokio::test]
 async fn everybody_can_read_it_in_the_light_in_the_dark_and_on_a_phone() {

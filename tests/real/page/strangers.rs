@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::browser::{Browser, installed};
 use super::{BROKEN, CALM, PAGE, before, row};
-use crate::support::{App, Webhook};
+use support::{App, Webhook};
 
 #[tokio::test]
 async fn hostile_names_do_no_harm() {

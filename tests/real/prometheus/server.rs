@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::files::{self, Target};
-use crate::support::{Client, PATIENCE, soon};
+use support::{Client, PATIENCE, soon};
 
 /// How long a poll that found nothing new waits for the next.
 pub(super) const BREATH: Duration = Duration::from_millis(100);

@@ -1,7 +1,7 @@
 //! Faults of the connection: it isn't made, it stands still, it ends too soon.
 
 use super::{Behaviour, Ending, Fault, OWN};
-use crate::support::{Script, answer, millis};
+use support::{Script, answer, millis};
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 100\r\n\r\n";
 const CHUNKED: &str =

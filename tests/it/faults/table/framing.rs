@@ -2,7 +2,7 @@
 //! right.
 
 use super::{Ending, Fault};
-use crate::support::{Script, answer};
+use support::{Script, answer};
 
 const PAGE: &str = "<Response><!--ab--></Response>";
 /// Error 11750.
@@ -209,7 +209,7 @@ fn unusual() -> Vec<Fault> {
             let middle = page.len() - 10;
             Script::new()
                 .send(page.slice(..middle))
-                .pause(crate::support::millis(20))
+                .pause(support::millis(20))
                 .send(page.slice(middle..))
         }),
     ]

@@ -5,7 +5,7 @@ use std::io::Write;
 use flate2::{Compression, write::GzEncoder};
 
 use super::{Ending, Fault, OWN};
-use crate::support::{Script, answer};
+use support::{Script, answer};
 
 const PAGE: &str = "<Response><!--ab--></Response>";
 const ERROR_PAGE: &str =

@@ -10,10 +10,10 @@ use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::soon;
+use crate::time::soon;
 
 /// One connection. When a test fails, it prints what crossed it.
-pub(crate) struct Client {
+pub struct Client {
     stream: TcpStream,
     /// What has come and belongs to no answer yet.
     unread: BytesMut,
@@ -27,23 +27,26 @@ pub(crate) struct Client {
 
 /// An answer, or as much of it as came.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub struct Answer {
     /// The 1xx statuses that came before it.
-    pub(crate) interim: Vec<u16>,
-    pub(crate) status: u16,
-    pub(crate) fields: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+    pub interim: Vec<u16>,
+    /// The status of the final answer.
+    pub status: u16,
+    /// The header fields as they came, values without blanks around them.
+    pub fields: Vec<(String, String)>,
+    /// The body without its framing.
+    pub body: Vec<u8>,
     /// The body came to its end; if not, the connection broke off within it.
-    pub(crate) whole: bool,
+    pub whole: bool,
     /// By all that the answer says, the connection can be used again.
-    pub(crate) keeps_alive: bool,
+    pub keeps_alive: bool,
     /// From the request's first byte to the answer's last.
-    pub(crate) took: Duration,
+    pub took: Duration,
 }
 
 impl Client {
     /// A new connection.
-    pub(crate) async fn connect(address: SocketAddr) -> Self {
+    pub async fn connect(address: SocketAddr) -> Self {
         let stream = soon("a connection", TcpStream::connect(address)).await;
         let stream = stream.expect("the proxy takes connections");
         stream.set_nodelay(true).expect("a TCP connection");
@@ -58,13 +61,13 @@ impl Client {
     }
 
     /// Sends a request and waits for its answer.
-    pub(crate) async fn ask(&mut self, request: impl Into<Vec<u8>>) -> Answer {
+    pub async fn ask(&mut self, request: impl Into<Vec<u8>>) -> Answer {
         self.send(request).await;
         self.answer().await
     }
 
     /// Sends a request, or its beginning.
-    pub(crate) async fn send(&mut self, request: impl Into<Vec<u8>>) {
+    pub async fn send(&mut self, request: impl Into<Vec<u8>>) {
         let request = request.into();
         let method = request.split(|byte| *byte == b' ').next();
         self.method = method.unwrap_or_default().to_vec();
@@ -75,14 +78,14 @@ impl Client {
     }
 
     /// Sends more of a request.
-    pub(crate) async fn send_more(&mut self, bytes: impl Into<Vec<u8>>) -> io::Result<()> {
+    pub async fn send_more(&mut self, bytes: impl Into<Vec<u8>>) -> io::Result<()> {
         let bytes = bytes.into();
         self.sent.extend_from_slice(&bytes);
         soon("the peer to read", self.stream.write_all(&bytes)).await
     }
 
     /// Says that nothing more will be sent.
-    pub(crate) async fn end(&mut self) {
+    pub async fn end(&mut self) {
         self.stream
             .shutdown()
             .await
@@ -90,20 +93,20 @@ impl Client {
     }
 
     /// Leaves with a reset.
-    pub(crate) fn reset(self) {
+    pub fn reset(self) {
         SockRef::from(&self.stream)
             .set_linger(Some(Duration::ZERO))
             .expect("a TCP connection");
     }
 
     /// The next answer, its body as far as it comes.
-    pub(crate) async fn answer(&mut self) -> Answer {
+    pub async fn answer(&mut self) -> Answer {
         let answer = self.answer_or_end().await;
         answer.expect("an answer comes before the connection ends")
     }
 
     /// The next answer, if the connection doesn't end before it.
-    pub(crate) async fn answer_or_end(&mut self) -> Option<Answer> {
+    pub async fn answer_or_end(&mut self) -> Option<Answer> {
         let mut answer = self.head_or_end().await?;
         answer.whole = soon("an answer's body", self.body(&mut answer)).await;
         answer.keeps_alive &= answer.whole;
@@ -112,7 +115,7 @@ impl Client {
     }
 
     /// The next answer's head; its body isn't read.
-    pub(crate) async fn head(&mut self) -> Answer {
+    pub async fn head(&mut self) -> Answer {
         let head = self.head_or_end().await;
         head.expect("an answer comes before the connection ends")
     }
@@ -132,13 +135,13 @@ impl Client {
     }
 
     /// So many bytes, whatever they mean.
-    pub(crate) async fn bytes(&mut self, many: usize) -> Vec<u8> {
+    pub async fn bytes(&mut self, many: usize) -> Vec<u8> {
         let bytes = soon("bytes", self.exactly(many)).await;
         bytes.expect("the bytes come before the connection ends")
     }
 
     /// Waits for the connection's end: what came before it.
-    pub(crate) async fn closed(&mut self) -> Vec<u8> {
+    pub async fn closed(&mut self) -> Vec<u8> {
         soon("the connection's end", self.rest()).await
     }
 
@@ -260,7 +263,7 @@ impl Answer {
     }
 
     /// The first value of a field.
-    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+    pub fn field(&self, name: &str) -> Option<&str> {
         let named = |(own, _): &&(String, String)| own.eq_ignore_ascii_case(name);
         self.fields
             .iter()
@@ -269,12 +272,12 @@ impl Answer {
     }
 
     /// Why it is a fallback, if it is one.
-    pub(crate) fn reason(&self) -> Option<&str> {
+    pub fn reason(&self) -> Option<&str> {
         self.field("understudy-fallback")
     }
 
     /// The body as text.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }

@@ -1,23 +1,23 @@
 //! The real binary with a configuration of its own, on ports that the kernel chooses.
 
+use std::ffi::OsString;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::sync::watch;
 
-use super::{Answer, App, Client, Metrics, Webhook, millis, soon};
-
-/// How long a poll that found nothing new waits for the next.
-const BREATH: Duration = Duration::from_millis(5);
+use crate::client::{Answer, Client};
+use crate::log::Log;
+use crate::metrics::Metrics;
+use crate::time::{POLL_INTERVAL, soon};
+use crate::twilio::Webhook;
+use crate::upstream::App;
 
 /// A route of each kind, named after it, below a path of that name.
 const ROUTES: &str = r#"
@@ -44,35 +44,43 @@ kind = "auto"
 "#;
 
 /// The binary under test, to be run with these arguments to its end.
-pub(crate) fn understudy(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_understudy"))
+pub fn understudy(arguments: &[&str]) -> Output {
+    Command::new(binary())
         .args(arguments)
         .stdin(Stdio::null())
         .output()
         .expect("the binary runs")
 }
 
+/// Where cargo has put the binary under test; only it knows.
+fn binary() -> OsString {
+    std::env::var_os("CARGO_BIN_EXE_understudy").expect("`cargo test` runs the tests")
+}
+
 /// A running proxy. It is killed when dropped; when a test fails, it prints its log.
-pub(crate) struct Sidecar {
+pub struct Sidecar {
     child: Child,
     log: Arc<Log>,
     folder: TempDir,
     /// Where it takes calls.
-    pub(crate) address: SocketAddr,
+    pub address: SocketAddr,
     /// Where it shows its metrics.
-    pub(crate) admin: SocketAddr,
+    pub admin: SocketAddr,
 }
 
-/// What can be told to a running proxy.
+/// A signal for a running proxy.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Signal {
+pub enum Signal {
+    /// SIGTERM: drain and end.
     Terminate,
+    /// SIGINT: the same.
     Interrupt,
+    /// SIGHUP: read the configuration again.
     HangUp,
 }
 
 /// A proxy that is still to be started.
-pub(crate) struct Builder {
+pub struct Builder {
     server: Vec<String>,
     upstream: Vec<String>,
     defaults: Vec<String>,
@@ -84,12 +92,12 @@ pub(crate) struct Builder {
 
 impl Sidecar {
     /// A proxy before this app, with two workers and a route of each kind.
-    pub(crate) fn before(app: &App) -> Builder {
+    pub fn before(app: &App) -> Builder {
         Self::before_address(app.address())
     }
 
     /// The same before whatever is at this address.
-    pub(crate) fn before_address(address: SocketAddr) -> Builder {
+    pub fn before_address(address: SocketAddr) -> Builder {
         Builder {
             server: Vec::new(),
             upstream: vec![format!("url = \"http://{address}\"")],
@@ -105,17 +113,17 @@ impl Sidecar {
     }
 
     /// A new connection to it.
-    pub(crate) async fn connect(&self) -> Client {
+    pub async fn connect(&self) -> Client {
         Client::connect(self.address).await
     }
 
     /// What it answers to this request, on a connection of its own.
-    pub(crate) async fn ask(&self, request: impl Into<Vec<u8>>) -> Answer {
+    pub async fn ask(&self, request: impl Into<Vec<u8>>) -> Answer {
         self.connect().await.ask(request).await
     }
 
     /// Why each of so many calls at once got its fallback, if it did.
-    pub(crate) async fn reasons(&self, webhook: &Webhook, many: usize) -> Vec<Option<String>> {
+    pub async fn reasons(&self, webhook: &Webhook, many: usize) -> Vec<Option<String>> {
         let mut calls = tokio::task::JoinSet::new();
         for _ in 0..many {
             let (address, webhook) = (self.address, webhook.bytes());
@@ -128,13 +136,13 @@ impl Sidecar {
     }
 
     /// What the admin listener has at this path.
-    pub(crate) async fn admin_get(&self, path: &str) -> Answer {
+    pub async fn admin_get(&self, path: &str) -> Answer {
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         Client::connect(self.admin).await.ask(request).await
     }
 
     /// What the admin listener says to a change that is asked for in JSON.
-    pub(crate) async fn admin_post(&self, path: &str) -> Answer {
+    pub async fn admin_post(&self, path: &str) -> Answer {
         let request = format!(
             "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n"
         );
@@ -142,14 +150,14 @@ impl Sidecar {
     }
 
     /// Every series as it is now.
-    pub(crate) async fn metrics(&self) -> Metrics {
+    pub async fn metrics(&self) -> Metrics {
         let answer = self.admin_get("/metrics").await;
         assert_eq!(answer.status, 200);
         Metrics::parse(&answer.text())
     }
 
     /// The sum of a metric's series that have all these labels, as it is now.
-    pub(crate) async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    pub async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         self.metrics().await.sum(name, labels)
     }
 
@@ -158,7 +166,7 @@ impl Sidecar {
     /// # Panics
     ///
     /// If it is more, or never gets there.
-    pub(crate) async fn counted(&self, name: &str, labels: &[(&str, &str)], value: f64) {
+    pub async fn counted(&self, name: &str, labels: &[(&str, &str)], value: f64) {
         let reach = async {
             loop {
                 let now = self.metric(name, labels).await;
@@ -166,31 +174,31 @@ impl Sidecar {
                 if now == value {
                     return;
                 }
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
         soon(&format!("{name} {labels:?} to be {value}"), reach).await;
     }
 
     /// What it has logged so far, line by line.
-    pub(crate) fn log_lines(&self) -> Vec<String> {
-        self.log.lines.lock().expect("no poison").clone()
+    pub fn log_lines(&self) -> Vec<String> {
+        self.log.lines()
     }
 
     /// From now on nobody reads what it says, until it ends.
-    pub(crate) fn hold_log(&self) {
-        self.log.held.store(true, Relaxed);
+    pub fn hold_log(&self) {
+        self.log.pause(true);
     }
 
     /// Waits for a line of its log that is so.
-    pub(crate) async fn logged(&self, is_so: impl Fn(&Value) -> bool) -> Value {
+    pub async fn logged(&self, is_so: impl Fn(&Value) -> bool) -> Value {
         soon("a line in the log", self.log.line(is_so))
             .await
             .expect("it is logged before the end")
     }
 
     /// The most memory that it has had so far, in bytes.
-    pub(crate) fn peak_memory(&self) -> u64 {
+    pub fn peak_memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("it runs");
         let peak = status.lines().find_map(|line| {
@@ -201,7 +209,7 @@ impl Sidecar {
     }
 
     /// Tells it something.
-    pub(crate) fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         let name = match signal {
             Signal::Terminate => "-TERM",
             Signal::Interrupt => "-INT",
@@ -216,40 +224,40 @@ impl Sidecar {
     }
 
     /// The id of its process.
-    pub(crate) fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Waits for its end.
-    pub(crate) async fn wait(&mut self) -> ExitStatus {
+    pub async fn wait(&mut self) -> ExitStatus {
         let end = async {
             loop {
                 if let Some(status) = self.child.try_wait().expect("a child") {
                     return status;
                 }
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
         soon("the proxy's end", end).await
     }
 
     /// The configuration as it stands in its file.
-    pub(crate) fn config(&self) -> String {
+    pub fn config(&self) -> String {
         fs::read_to_string(self.config_path()).expect("the configuration")
     }
 
     /// Where its configuration is.
-    pub(crate) fn config_path(&self) -> PathBuf {
+    pub fn config_path(&self) -> PathBuf {
         self.folder.path().join("understudy.toml")
     }
 
     /// Puts another configuration in its file's place, in one step.
-    pub(crate) fn rewrite_config(&self, text: &str) {
+    pub fn rewrite_config(&self, text: &str) {
         self.rewrite("understudy.toml", text);
     }
 
     /// Puts another file in a file's place, in one step.
-    pub(crate) fn rewrite(&self, name: &str, contents: impl AsRef<[u8]>) {
+    pub fn rewrite(&self, name: &str, contents: impl AsRef<[u8]>) {
         let new = self.folder.path().join(format!(".{name}.new"));
         fs::write(&new, contents).expect("a file");
         fs::rename(new, self.folder.path().join(name)).expect("a file");
@@ -261,7 +269,7 @@ impl Drop for Sidecar {
         // It may have ended before.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        self.log.held.store(false, Relaxed);
+        self.log.pause(false);
         if thread::panicking() {
             // A test may have put something else in the file's place, which would never come to an end.
             if self.config_path().is_file() {
@@ -275,67 +283,67 @@ impl Drop for Sidecar {
 impl Builder {
     /// With one more line under `[server]`.
     #[must_use]
-    pub(crate) fn server(self, line: &str) -> Self {
+    pub fn server(self, line: &str) -> Self {
         let server = with(self.server, line);
         Self { server, ..self }
     }
 
     /// With one more line under `[upstream]`.
     #[must_use]
-    pub(crate) fn upstream(self, line: &str) -> Self {
+    pub fn upstream(self, line: &str) -> Self {
         let upstream = with(self.upstream, line);
         Self { upstream, ..self }
     }
 
     /// With one more line under `[defaults]`.
     #[must_use]
-    pub(crate) fn defaults(self, line: &str) -> Self {
+    pub fn defaults(self, line: &str) -> Self {
         let defaults = with(self.defaults, line);
         Self { defaults, ..self }
     }
 
     /// With so many workers.
     #[must_use]
-    pub(crate) fn workers(self, many: usize) -> Self {
+    pub fn workers(self, many: usize) -> Self {
         self.server(&format!("workers = {many}"))
     }
 
     /// With this deadline on every route.
     #[must_use]
-    pub(crate) fn deadline(self, deadline: Duration) -> Self {
+    pub fn deadline(self, deadline: Duration) -> Self {
         self.defaults(&format!("deadline = \"{}ms\"", deadline.as_millis()))
     }
 
     /// With these routes, as TOML, for the usual ones.
     #[must_use]
-    pub(crate) fn routes(mut self, routes: &str) -> Self {
+    pub fn routes(mut self, routes: &str) -> Self {
         self.routes = routes.to_owned();
         self
     }
 
     /// With this file beside its configuration.
     #[must_use]
-    pub(crate) fn file(mut self, name: &str, contents: impl AsRef<[u8]>) -> Self {
+    pub fn file(mut self, name: &str, contents: impl AsRef<[u8]>) -> Self {
         self.files.push((name.to_owned(), contents.as_ref().into()));
         self
     }
 
     /// With this configuration for the whole of the usual one.
     #[must_use]
-    pub(crate) fn config(mut self, text: &str) -> Self {
+    pub fn config(mut self, text: &str) -> Self {
         self.whole = Some(text.to_owned());
         self
     }
 
     /// With this for `RUST_LOG`.
     #[must_use]
-    pub(crate) fn rust_log(mut self, filter: &str) -> Self {
+    pub fn rust_log(mut self, filter: &str) -> Self {
         self.rust_log = Some(filter.to_owned());
         self
     }
 
     /// Starts it and waits until it takes calls.
-    pub(crate) async fn start(self) -> Sidecar {
+    pub async fn start(self) -> Sidecar {
         let folder = TempDir::new().expect("a folder");
         for (name, contents) in &self.files {
             let path = folder.path().join(name);
@@ -350,7 +358,7 @@ impl Builder {
         let ready = log.line(|line| line["message"] == "listening");
         let ready = soon("the proxy to take calls", ready).await;
         let Some(ready) = ready else {
-            let said = log.lines.lock().expect("no poison").join("\n");
+            let said = log.lines().join("\n");
             panic!("the proxy did not start:\n{}\n{said}", self.text());
         };
         Sidecar {
@@ -388,7 +396,7 @@ fn with(mut lines: Vec<String>, line: &str) -> Vec<String> {
 }
 
 fn spawn(config: &Path, rust_log: Option<&str>) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_understudy"))
+    Command::new(binary())
         .args(["run", "--config"])
         .arg(config)
         .env_remove("RUST_LOG")
@@ -405,87 +413,4 @@ fn first_address(addresses: &Value) -> SocketAddr {
     first
         .and_then(|address| address.parse().ok())
         .expect("the log says the address")
-}
-
-/// What a process says, on either of its streams.
-#[derive(Default)]
-struct Log {
-    lines: Mutex<Vec<String>>,
-    /// How many lines there are; closed when the process has nothing more to say.
-    many: Mutex<Option<watch::Receiver<usize>>>,
-    held: AtomicBool,
-}
-
-impl Log {
-    /// Listens to a process, on threads of their own.
-    fn of(child: &mut Child) -> Arc<Self> {
-        let log = Arc::new(Self::default());
-        let (sender, receiver) = watch::channel(0);
-        *log.many.lock().expect("no poison") = Some(receiver);
-        log.follow(child.stdout.take().expect("a pipe"), sender.clone());
-        log.follow(child.stderr.take().expect("a pipe"), sender);
-        log
-    }
-
-    fn follow(self: &Arc<Self>, stream: impl Read + Send + 'static, many: watch::Sender<usize>) {
-        let log = Arc::clone(self);
-        thread::spawn(move || {
-            for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                log.lines.lock().expect("no poison").push(line);
-                many.send_modify(|many| *many += 1);
-                while log.held.load(Relaxed) {
-                    thread::sleep(BREATH);
-                }
-            }
-        });
-    }
-
-    /// The first line that is so, which may be still to come; none if the process ends without one.
-    async fn line(&self, is_so: impl Fn(&Value) -> bool) -> Option<Value> {
-        let mut many = self.many.lock().expect("no poison").clone()?;
-        let mut seen = 0;
-        loop {
-            let more = many.wait_for(|many| *many > seen).await.map(|many| *many);
-            let lines = self.lines.lock().expect("no poison");
-            let new = lines[seen..]
-                .iter()
-                .filter_map(|line| serde_json::from_str(line).ok());
-            if let Some(line) = new.into_iter().find(|line| is_so(line)) {
-                return Some(line);
-            }
-            seen = lines.len();
-            more.ok()?;
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_call_goes_through_and_is_counted() {
-    let app = App::with_page("<Response><Say>Hello</Say></Response>");
-    let sidecar = Sidecar::before(&app).deadline(millis(5000)).start().await;
-
-    let webhook = Webhook::voice("/voice/incoming");
-    let answer = sidecar.ask(&webhook).await;
-
-    assert_eq!(
-        (answer.status, answer.text().as_str()),
-        (200, "<Response><Say>Hello</Say></Response>")
-    );
-    assert!(answer.whole && answer.keeps_alive, "{answer:?}");
-    let labels = [("route", "voice"), ("outcome", "upstream")];
-    sidecar
-        .counted("understudy_requests_total", &labels, 1.0)
-        .await;
-    let request = &app.requests()[0];
-    assert!(webhook.bytes().ends_with(&request.body) && !request.body.is_empty());
-}
-
-#[tokio::test]
-async fn it_ends_in_good_order_when_it_is_told() {
-    let app = App::with_page("<Response/>");
-    let mut sidecar = Sidecar::before(&app).start().await;
-    sidecar.signal(Signal::Terminate);
-    assert_eq!(sidecar.wait().await.code(), Some(0));
-    let last = sidecar.logged(|line| line["message"] == "stopped").await;
-    assert_eq!(last["cut_off"], 0);
 }

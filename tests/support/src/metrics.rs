@@ -4,18 +4,21 @@ use std::collections::BTreeMap;
 
 /// Everything of a `/metrics` page.
 #[derive(Clone, Debug)]
-pub(crate) struct Metrics(Vec<Series>);
+pub struct Metrics(Vec<Series>);
 
 /// One series and its value.
 #[derive(Clone, Debug)]
-pub(crate) struct Series {
-    pub(crate) name: String,
-    pub(crate) labels: BTreeMap<String, String>,
-    pub(crate) value: f64,
+pub struct Series {
+    /// The name of the metric.
+    pub name: String,
+    /// Values of labels by their names.
+    pub labels: BTreeMap<String, String>,
+    /// The current value.
+    pub value: f64,
 }
 
 impl Metrics {
-    pub(super) fn parse(page: &str) -> Self {
+    pub(crate) fn parse(page: &str) -> Self {
         let lines = page
             .lines()
             .filter(|line| !line.starts_with('#') && !line.is_empty());
@@ -23,12 +26,12 @@ impl Metrics {
     }
 
     /// Every series.
-    pub(crate) fn series(&self) -> &[Series] {
+    pub fn series(&self) -> &[Series] {
         &self.0
     }
 
     /// The sum of a metric's series that have all these labels.
-    pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let has = |series: &&Series| {
             let label = |(key, value): &(&str, &str)| {
                 series.labels.get(*key).is_some_and(|own| own == value)

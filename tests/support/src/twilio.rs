@@ -8,13 +8,13 @@ use sha1::Sha1;
 
 const ACCOUNT: &str = "AC00000000000000000000000000000001";
 /// The call of [`Webhook::voice`].
-pub(crate) const CALL: &str = "CA00000000000000000000000000000002";
+pub const CALL: &str = "CA00000000000000000000000000000002";
 /// The message of [`Webhook::sms`].
-pub(crate) const MESSAGE: &str = "SM00000000000000000000000000000003";
+pub const MESSAGE: &str = "SM00000000000000000000000000000003";
 
 /// One webhook request.
 #[derive(Clone, Debug)]
-pub(crate) struct Webhook {
+pub struct Webhook {
     method: &'static str,
     target: String,
     host: String,
@@ -25,7 +25,7 @@ pub(crate) struct Webhook {
 
 impl Webhook {
     /// A call comes in.
-    pub(crate) fn voice(target: &str) -> Self {
+    pub fn voice(target: &str) -> Self {
         Self::new(target)
             .with("CallSid", CALL)
             .with("CallStatus", "ringing")
@@ -34,7 +34,7 @@ impl Webhook {
     }
 
     /// A message comes in.
-    pub(crate) fn sms(target: &str) -> Self {
+    pub fn sms(target: &str) -> Self {
         Self::new(target)
             .with("MessageSid", MESSAGE)
             .with("SmsSid", MESSAGE)
@@ -44,7 +44,7 @@ impl Webhook {
     }
 
     /// A call has ended.
-    pub(crate) fn status_callback(target: &str) -> Self {
+    pub fn status_callback(target: &str) -> Self {
         Self::new(target)
             .with("CallSid", CALL)
             .with("CallStatus", "completed")
@@ -69,7 +69,7 @@ impl Webhook {
 
     /// With this parameter, in its place if there is one of that name.
     #[must_use]
-    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+    pub fn with(mut self, name: &str, value: &str) -> Self {
         let value = value.to_owned();
         match self.parameters.iter_mut().find(|(own, _)| own == name) {
             Some(parameter) => parameter.1 = value,
@@ -80,55 +80,55 @@ impl Webhook {
 
     /// With this parameter behind the others, whether or not there is one of that name.
     #[must_use]
-    pub(crate) fn also(mut self, name: &str, value: &str) -> Self {
+    pub fn also(mut self, name: &str, value: &str) -> Self {
         self.parameters.push((name.to_owned(), value.to_owned()));
         self
     }
 
     /// With one more header field.
     #[must_use]
-    pub(crate) fn field(mut self, name: &str, value: &str) -> Self {
+    pub fn field(mut self, name: &str, value: &str) -> Self {
         self.fields.push((name.to_owned(), value.to_owned()));
         self
     }
 
     /// For this host.
     #[must_use]
-    pub(crate) fn host(mut self, host: &str) -> Self {
+    pub fn host(mut self, host: &str) -> Self {
         self.host = host.to_owned();
         self
     }
 
     /// As a number that is configured for GET has it: the parameters in the query.
     #[must_use]
-    pub(crate) fn get(mut self) -> Self {
+    pub fn get(mut self) -> Self {
         self.method = "GET";
         self
     }
 
     /// Without a signature.
     #[must_use]
-    pub(crate) fn unsigned(mut self) -> Self {
+    pub fn unsigned(mut self) -> Self {
         self.signature = None;
         self
     }
 
     /// As Twilio signs it for this public URL with this token, by what it has now.
     #[must_use]
-    pub(crate) fn signed(self, public_url: &str, token: &str) -> Self {
+    pub fn signed(self, public_url: &str, token: &str) -> Self {
         let signature = sign(token, &self.message(public_url));
         self.signature(&signature)
     }
 
     /// With this signature.
     #[must_use]
-    pub(crate) fn signature(mut self, signature: &str) -> Self {
+    pub fn signature(mut self, signature: &str) -> Self {
         self.signature = Some(signature.to_owned());
         self
     }
 
     /// What is signed of it, by what it has now.
-    pub(crate) fn message(&self, public_url: &str) -> String {
+    pub fn message(&self, public_url: &str) -> String {
         let mut message = format!("{public_url}{}", self.target());
         if self.method != "GET" {
             let mut parameters = self.parameters.clone();
@@ -158,7 +158,7 @@ impl Webhook {
     }
 
     /// The request's bytes.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         let target = self.target();
         let body = (self.method != "GET").then(|| self.form());
         let mut head = format!("{} {target} HTTP/1.1\r\n", self.method);
@@ -190,7 +190,7 @@ impl Webhook {
 }
 
 /// What a token signs a message with.
-pub(crate) fn sign(token: &str, message: &str) -> String {
+pub fn sign(token: &str, message: &str) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(token.as_bytes()).expect("any key is good");
     mac.update(message.as_bytes());
     STANDARD.encode(mac.finalize().into_bytes())

@@ -1,0 +1,22 @@
+//! What the tests have in common: a fake upstream that misbehaves, the real binary in front of it, Twilio's requests, a client
+//! that sees bytes.
+//!
+//! Nothing here sleeps to let something happen: it waits for the thing, within [`PATIENCE`]. When a test fails, each part prints
+//! what it saw.
+
+mod client;
+mod fixtures;
+mod log;
+mod metrics;
+mod sidecar;
+mod time;
+mod twilio;
+mod upstream;
+
+pub use client::{Answer, Client};
+pub use fixtures::{corpus, fixture, json_fixture};
+pub use metrics::{Metrics, Series};
+pub use sidecar::{Builder, Sidecar, Signal, understudy};
+pub use time::{PATIENCE, millis, soon};
+pub use twilio::{CALL, MESSAGE, Webhook, sign};
+pub use upstream::{App, Request, Script, Step, answer};

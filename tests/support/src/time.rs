@@ -1,0 +1,26 @@
+//! Waiting with a bound.
+
+use std::time::Duration;
+
+/// How long a test waits for what must happen: long enough for a machine that is busy with something else.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long a poll that found nothing new waits for the next.
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// The future's output.
+///
+/// # Panics
+///
+/// If it takes longer than [`PATIENCE`].
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited {PATIENCE:?} in vain for {what}"),
+    }
+}
+
+/// So many milliseconds.
+pub fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}

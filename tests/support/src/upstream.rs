@@ -1,0 +1,177 @@
+//! A fake upstream on raw sockets: for each request it plays a script, byte by byte, that no HTTP library would let it play.
+//!
+//! It keeps every request as it came, so that a test can compare bytes, and its address stays the same while it accepts
+//! connections, refuses them or lets them hang. When a test fails, it prints what it was sent.
+
+mod address;
+mod connection;
+mod request;
+mod script;
+mod state;
+
+use std::net::{Shutdown, SocketAddr};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use socket2::SockRef;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub use request::Request;
+pub use script::{Script, Step, answer};
+
+use crate::soon;
+use address::{Address, FullListener};
+use state::State;
+
+/// A running upstream. It ends when it is dropped.
+pub struct App {
+    address: Address,
+    state: Arc<State>,
+    listening: Mutex<Listening>,
+}
+
+/// What happens to new connections.
+enum Listening {
+    Accepting {
+        listener: Arc<TcpListener>,
+        task: JoinHandle<()>,
+    },
+    Refusing,
+    /// The listener is held for as long as connections are to hang.
+    Full {
+        _listener: FullListener,
+    },
+}
+
+impl App {
+    /// An upstream on an address of its own. `choose` gives the script for a request of which only the head is known yet; the
+    /// script reads the body. To be called within a tokio runtime.
+    pub fn start(choose: impl Fn(&Request) -> Script + Send + Sync + 'static) -> Self {
+        let address = Address::reserve().expect("a port on loopback");
+        let state = Arc::new(State::new(choose));
+        let listening = Mutex::new(Listening::accept(&address, &state));
+        Self {
+            address,
+            state,
+            listening,
+        }
+    }
+
+    /// An upstream that answers every request with this TwiML document.
+    pub fn with_page(document: &'static str) -> Self {
+        Self::start(move |_| Script::twiml(document))
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> SocketAddr {
+        self.address.socket_address()
+    }
+
+    /// Every request so far, in the order in which their heads came.
+    pub fn requests(&self) -> Vec<Request> {
+        self.state.requests().clone()
+    }
+
+    /// Waits until so many requests have come whole, those included that came before.
+    pub async fn received(&self, count: usize) {
+        let mut complete = self.state.complete.subscribe();
+        let enough = complete.wait_for(|complete| *complete >= count);
+        drop(soon("requests to reach the upstream", enough).await);
+    }
+
+    /// How many connections were ever accepted.
+    pub fn connections(&self) -> usize {
+        self.state.accepted.load(Relaxed)
+    }
+
+    /// How many connections are open.
+    pub fn open_connections(&self) -> usize {
+        *self.state.open.borrow()
+    }
+
+    /// Closes every connection, whatever happens on it, and goes on listening.
+    pub async fn hang_up(&self) {
+        self.state.hang_up.send_replace(());
+        let mut open = self.state.open.subscribe();
+        let closed = open.wait_for(|open| *open == 0);
+        drop(soon("the upstream's connections to close", closed).await);
+    }
+
+    /// As if the app had crashed: every connection is closed, new ones are refused.
+    pub async fn refuse(&self) {
+        let before = std::mem::replace(&mut *self.listening(), Listening::Refusing);
+        before.close();
+        drop(before);
+        self.hang_up().await;
+    }
+
+    /// As if the app's machine were overwhelmed: every connection is closed, new ones are neither accepted nor refused.
+    pub async fn overflow(&self) {
+        self.refuse().await;
+        let listener = self.address.overflow().expect("the address is ours");
+        *self.listening() = Listening::Full {
+            _listener: listener,
+        };
+    }
+
+    /// Closes every connection and accepts new ones.
+    pub async fn recover(&self) {
+        self.refuse().await;
+        *self.listening() = Listening::accept(&self.address, &self.state);
+    }
+
+    fn listening(&self) -> MutexGuard<'_, Listening> {
+        self.listening
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.listening().close();
+        self.state.hang_up.send_replace(());
+        if std::thread::panicking() {
+            eprintln!("--- requests to the upstream ---");
+            for request in self.requests() {
+                eprintln!("{request:?}");
+            }
+        }
+    }
+}
+
+impl Listening {
+    fn accept(address: &Address, state: &Arc<State>) -> Self {
+        let listener = address.listen().and_then(TcpListener::from_std);
+        let listener = Arc::new(listener.expect("the address is ours"));
+        let task = tokio::spawn(accept_connections(Arc::clone(&listener), Arc::clone(state)));
+        Self::Accepting { listener, task }
+    }
+
+    fn close(&self) {
+        if let Self::Accepting { listener, task } = self {
+            task.abort();
+            // A process that is just being started may have a copy of the socket, which closing alone would leave open.
+            let _ = SockRef::from(listener.as_ref()).shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// An error ends it, so that no test goes on with an upstream that is gone.
+async fn accept_connections(listener: Arc<TcpListener>, state: Arc<State>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let number = state.accepted.fetch_add(1, Relaxed) + 1;
+        // Before the connection is counted, since `hang_up` waits for all that are.
+        let mut hang_up = state.hang_up.subscribe();
+        state.open.send_modify(|open| *open += 1);
+        let state = Arc::clone(&state);
+        tokio::spawn(async move {
+            let hung_up = async {
+                let _ = hang_up.changed().await;
+            };
+            connection::serve(stream, number, &state, hung_up).await;
+            state.open.send_modify(|open| *open -= 1);
+        });
+    }
+}

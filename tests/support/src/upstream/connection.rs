@@ -1,0 +1,197 @@
+//! One connection to the app: requests are read as bytes, scripts are played.
+
+use std::io;
+use std::net::Shutdown;
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::TcpStream;
+use tokio::time::sleep;
+
+use super::request::Request;
+use super::script::Step;
+use super::state::State;
+
+/// Serves every request of a connection until it ends, or is hung up.
+pub(super) async fn serve(
+    stream: TcpStream,
+    number: usize,
+    state: &State,
+    hung_up: impl Future<Output = ()>,
+) {
+    let mut connection = Connection {
+        stream,
+        unread: BytesMut::new(),
+        number,
+        requests: 0,
+        complete: false,
+        state,
+    };
+    let ended = tokio::select! {
+        () = hung_up => Ok(Next::End),
+        ended = connection.run() => ended,
+    };
+    // The peer's leaving is an end like any other.
+    if !matches!(ended, Ok(Next::Broken)) {
+        // Closing alone would leave it open while a process that is just being started has a copy of it.
+        let _ = SockRef::from(&connection.stream).shutdown(Shutdown::Both);
+    }
+}
+
+struct Connection<'a> {
+    stream: TcpStream,
+    /// What has come and belongs to no request yet.
+    unread: BytesMut,
+    number: usize,
+    /// How many requests have come.
+    requests: usize,
+    /// The last of them has come with its body.
+    complete: bool,
+    state: &'a State,
+}
+
+/// Whether a connection goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    GoOn,
+    End,
+    /// It ends with a reset, when it is dropped.
+    Broken,
+}
+
+impl Connection<'_> {
+    /// Never goes on.
+    async fn run(&mut self) -> io::Result<Next> {
+        self.stream.set_nodelay(true)?;
+        while let Some(request) = self.next_head().await? {
+            let next = self.play(request).await?;
+            if next != Next::GoOn {
+                return Ok(next);
+            }
+        }
+        Ok(Next::End)
+    }
+
+    /// The next request's head; none at the connection's end.
+    async fn next_head(&mut self) -> io::Result<Option<Request>> {
+        loop {
+            if let Some(end) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
+                self.requests += 1;
+                return Ok(Some(Request {
+                    connection: self.number,
+                    number: self.requests,
+                    head: self.unread.split_to(end + 4).to_vec(),
+                    body: Vec::new(),
+                }));
+            }
+            if self.stream.read_buf(&mut self.unread).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn play(&mut self, request: Request) -> io::Result<Next> {
+        let script = (self.state.choose)(&request);
+        let at = self.keep(&request);
+        self.complete = request.framing().end(&[]).is_some();
+        if self.complete {
+            self.state.complete.send_modify(|complete| *complete += 1);
+        }
+        for step in script.steps {
+            let next = self.take(step, &request, at).await?;
+            if next != Next::GoOn {
+                return Ok(next);
+            }
+        }
+        // Behind a body that wasn't read, no next request can be found.
+        Ok(if self.complete { Next::GoOn } else { Next::End })
+    }
+
+    /// Keeps a request, whose place is given back.
+    fn keep(&self, request: &Request) -> usize {
+        let mut requests = self.state.requests();
+        requests.push(request.clone());
+        requests.len() - 1
+    }
+
+    async fn read_body(&mut self, request: &Request, at: usize) -> io::Result<()> {
+        if self.complete {
+            return Ok(());
+        }
+        let framing = request.framing();
+        let end = loop {
+            if let Some(end) = framing.end(&self.unread) {
+                break end;
+            }
+            if self.stream.read_buf(&mut self.unread).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        };
+        self.state.requests()[at].body = self.unread.split_to(end).to_vec();
+        self.complete = true;
+        self.state.complete.send_modify(|complete| *complete += 1);
+        Ok(())
+    }
+
+    async fn take(&mut self, step: Step, request: &Request, at: usize) -> io::Result<Next> {
+        match step {
+            Step::Read => self.read_body(request, at).await?,
+            Step::Send(bytes) => self.stream.write_all(&bytes).await?,
+            Step::Pause(time) => sleep(time).await,
+            Step::Trickle(bytes, pause) => self.trickle(&bytes, pause).await?,
+            Step::Endless(bytes) => loop {
+                self.stream.write_all(&bytes).await?;
+            },
+            Step::Stall => {
+                self.gone().await?;
+                return Ok(Next::End);
+            }
+            Step::Echo => {
+                self.echo().await?;
+                return Ok(Next::End);
+            }
+            Step::Close => {
+                self.stream.shutdown().await?;
+                return Ok(Next::End);
+            }
+            Step::Reset => {
+                SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))?;
+                return Ok(Next::Broken);
+            }
+        }
+        Ok(Next::GoOn)
+    }
+
+    /// Waits until the peer has gone, and leaves unread what it sends meanwhile.
+    async fn gone(&self) -> io::Result<()> {
+        loop {
+            let ready = self.stream.ready(Interest::READABLE).await?;
+            if ready.is_read_closed() {
+                return Ok(());
+            }
+            // To tokio, nothing is there until something new comes.
+            let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+            let _ = self.stream.try_io(Interest::READABLE, nothing);
+        }
+    }
+
+    async fn trickle(&mut self, bytes: &[u8], pause: Duration) -> io::Result<()> {
+        for byte in bytes {
+            sleep(pause).await;
+            self.stream.write_all(std::slice::from_ref(byte)).await?;
+        }
+        Ok(())
+    }
+
+    async fn echo(&mut self) -> io::Result<()> {
+        loop {
+            self.stream.write_all(&self.unread).await?;
+            self.unread.advance(self.unread.len());
+            if self.stream.read_buf(&mut self.unread).await? == 0 {
+                return self.stream.shutdown().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What the app does with a request, one step after another.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// One thing that an app can do on its connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Reads the request's body.
+    Read,
+    /// Sends these bytes.
+    Send(Bytes),
+    /// Does nothing for so long.
+    Pause(Duration),
+    /// Sends these bytes one by one, with a pause before each.
+    Trickle(Bytes, Duration),
+    /// Sends these bytes again and again, until the peer has gone.
+    Endless(Bytes),
+    /// Does nothing until the peer has gone.
+    Stall,
+    /// Sends back whatever comes, until the peer has ended.
+    Echo,
+    /// Ends the connection in good order (FIN).
+    Close,
+    /// Breaks the connection (RST).
+    Reset,
+}
+
+/// The steps for one request. A connection that no step has ended waits for the next request, if the body was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Script {
+    pub(super) steps: Vec<Step>,
+}
+
+impl Script {
+    /// Reads the request; what follows is done afterwards.
+    pub fn new() -> Self {
+        Self::unread().then(Step::Read)
+    }
+
+    /// Leaves the request's body unread, unless a step says otherwise.
+    pub fn unread() -> Self {
+        Self::default()
+    }
+
+    /// Reads the request, then sends an answer with this status, content type and body.
+    pub fn page(status: &str, content_type: &str, body: impl AsRef<[u8]>) -> Self {
+        Self::new().send(answer(status, &[("Content-Type", content_type)], body))
+    }
+
+    /// Reads the request, then sends this page as an app should.
+    pub fn twiml(page: impl AsRef<[u8]>) -> Self {
+        Self::page("200 OK", "text/xml", page)
+    }
+
+    /// One more step.
+    #[must_use]
+    pub fn then(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
+    }
+
+    /// Sends these bytes.
+    #[must_use]
+    pub fn send(self, bytes: impl Into<Bytes>) -> Self {
+        self.then(Step::Send(bytes.into()))
+    }
+
+    /// Does nothing for so long.
+    #[must_use]
+    pub fn pause(self, time: Duration) -> Self {
+        self.then(Step::Pause(time))
+    }
+
+    /// Sends these bytes one by one, with a pause before each.
+    #[must_use]
+    pub fn trickle(self, bytes: impl Into<Bytes>, pause: Duration) -> Self {
+        self.then(Step::Trickle(bytes.into(), pause))
+    }
+
+    /// Sends these bytes again and again, until the peer has gone.
+    #[must_use]
+    pub fn endless(self, bytes: impl Into<Bytes>) -> Self {
+        self.then(Step::Endless(bytes.into()))
+    }
+
+    /// Does nothing until the peer has gone.
+    #[must_use]
+    pub fn stall(self) -> Self {
+        self.then(Step::Stall)
+    }
+
+    /// Sends back whatever comes, until the peer has ended.
+    #[must_use]
+    pub fn echo(self) -> Self {
+        self.then(Step::Echo)
+    }
+
+    /// Ends the connection in good order (FIN).
+    #[must_use]
+    pub fn close(self) -> Self {
+        self.then(Step::Close)
+    }
+
+    /// Breaks the connection (RST).
+    #[must_use]
+    pub fn reset(self) -> Self {
+        self.then(Step::Reset)
+    }
+}
+
+/// An answer's bytes, with its length.
+pub fn answer(status: &str, fields: &[(&str, &str)], body: impl AsRef<[u8]>) -> Bytes {
+    let body = body.as_ref();
+    let mut answer = format!("HTTP/1.1 {status}\r\n");
+    for (name, value) in fields {
+        answer.push_str(&format!("{name}: {value}\r\n"));
+    }
+    answer.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+    [answer.as_bytes(), body].concat().into()
+}
