@@ -449,8 +449,8 @@ async fn nothing_of_a_callers_is_said_of_http_2_and_tls() {
 /// error's text comes from.
 #[test]
 fn errors_are_logged_by_one_function() {
-    for room in ["proxy", "server", "signature", "tls", "upstream"] {
-        for file in map::files_of(room) {
+    for module in ["proxy", "server", "signature", "tls", "upstream"] {
+        for file in map::files_of(module) {
             let text = std::fs::read_to_string(&file).expect("it can be read");
             for (at, line) in text.lines().enumerate() {
                 let logs_as_it_is =
