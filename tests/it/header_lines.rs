@@ -1,6 +1,6 @@
 //! A header line of the app's response that is not valid costs that line, not the response.
 
-use crate::support::{App, Script, Sidecar, Webhook};
+use support::{App, Script, Sidecar, Webhook};
 
 #[tokio::test]
 async fn a_line_that_is_not_valid_is_left_out_and_the_response_goes_back() {

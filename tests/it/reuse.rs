@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::support::{App, Script, Sidecar, Webhook};
+use support::{App, Script, Sidecar, Webhook};
 
 const GOOD: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 11\r\n\r\n<Response/>";

@@ -208,7 +208,7 @@ fn module_of(path: &Path) -> Names {
 pub(crate) fn files_of(module: &str) -> Vec<PathBuf> {
     let is_own = |path: &PathBuf| {
         let path = path.strip_prefix(folder()).expect("it is in the folder");
-        module_of(path)[..1] == [module]
+        module_of(path).first().is_some_and(|name| name == module)
     };
     let files: Vec<_> = rust_files(&folder()).into_iter().filter(is_own).collect();
     assert!(!files.is_empty(), "{module} has no file");
