@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::problem::Problem;
 use super::tls::TlsProblem;
-use crate::tls::{Trust, Unfit};
+use crate::tls::{LoadError, Trust};
 
 /// The longest file that is read: ten thousand routes take a few megabytes, every other file is far shorter.
 const LARGEST: u64 = 16 << 20;
@@ -105,7 +105,7 @@ pub(super) struct Files {
     list: Vec<SourceFile>,
     contents: HashMap<PathBuf, Result<Bytes, Unreadable>>,
     /// The machine's own roots, once somebody has asked.
-    roots: Option<Result<Trust, Unfit>>,
+    roots: Option<Result<Trust, LoadError>>,
 }
 
 impl Files {

@@ -10,7 +10,9 @@ use super::problem::Problem;
 use super::reader::Reader;
 use super::value;
 use super::words::Text;
-use crate::tls::{Client, Identity, Server, ServerName, Standing, Trust, Unfit, Validity};
+use crate::tls::{
+    Client, Identity, LoadError, Server, ServerName, Trust, Validity, ValidityStatus,
+};
 use crate::upstream::Host;
 
 /// What is wrong with TLS.
@@ -28,7 +30,7 @@ pub enum TlsProblem {
         /// The file.
         file: PathBuf,
         /// Why.
-        why: Unfit,
+        why: LoadError,
     },
     /// A certificate can't be shown to clients: it is of an older version of X.509, or not for servers.
     NotShown,
@@ -208,10 +210,10 @@ struct File {
 }
 
 fn not_valid(file: PathBuf, validity: Validity) -> Option<TlsProblem> {
-    let is_over = match validity.standing() {
-        Standing::Valid => return None,
-        Standing::Expired => true,
-        Standing::NotYet => false,
+    let is_over = match validity.status() {
+        ValidityStatus::Valid => return None,
+        ValidityStatus::Expired => true,
+        ValidityStatus::NotYetValid => false,
     };
     Some(TlsProblem::NotValid { file, is_over })
 }
@@ -244,7 +246,7 @@ impl fmt::Display for TlsProblem {
             Self::NotShown => f.write_str(
                 "a certificate can't be shown to clients; have it issued again, for a server and by X.509 version 3",
             ),
-            Self::NoRoots => Unfit::NoRoots.fmt(f),
+            Self::NoRoots => LoadError::NoRoots.fmt(f),
             Self::NoTls => f.write_str(
                 "the app is spoken to without TLS, so this would do nothing; \
                  write its url with https://, or leave this out",

@@ -1,117 +1,81 @@
-//! Why the TLS handshake with the app failed: what an operator must renew, rename or trust.
+//! Why TLS with the app failed: what an operator must renew, rename or trust.
 
-use std::error::Error as StdError;
-use std::{fmt, io};
+use std::io;
 
 use rustls::CertificateError;
 
-/// Why a handshake failed, or TLS broke after it.
-#[derive(Debug)]
+/// Why the handshake with the app failed, or TLS broke after it.
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The certificate is no longer valid.
+    #[error("the app's certificate has expired")]
     Expired,
     /// The certificate isn't valid yet.
+    #[error("the app's certificate isn't valid yet")]
     NotYetValid,
-    /// The certificate is another name's.
+    /// The certificate is for another name.
+    #[error("the app's certificate is for another name")]
     NameMismatch,
-    /// No way leads from the certificate to one that is trusted.
-    NoPath,
-    /// The certificate is no good in another way.
-    Certificate(rustls::Error),
-    /// The other side sent an alert: it may want a certificate of ours, or another one.
-    Refused(rustls::Error),
-    /// There is no agreement, or what came isn't TLS.
-    Handshake(rustls::Error),
+    /// No trusted authority has issued the certificate.
+    #[error("the app's certificate was not issued by a trusted authority")]
+    UnknownIssuer,
+    /// Something else is wrong with the certificate.
+    #[error("the app's certificate is not valid")]
+    Certificate(#[source] rustls::Error),
+    /// The app sent an alert: it may require a certificate of ours, or another one.
+    #[error("the app refused the TLS handshake")]
+    Refused(#[source] rustls::Error),
+    /// The two sides have no version or cipher suite in common, or the app doesn't speak TLS.
+    #[error("the TLS handshake with the app failed")]
+    Handshake(#[source] rustls::Error),
     /// The connection ended within the handshake.
-    Broken(io::Error),
-    /// The handshake took too long.
+    #[error("the connection ended within the TLS handshake")]
+    Io(#[source] io::Error),
+    /// The handshake took longer than `connect_timeout`.
+    #[error("the app took too long for the TLS handshake")]
     TimedOut,
 }
 
 impl Error {
-    /// What the error of a handshake means.
-    pub(super) fn of(error: io::Error) -> Self {
-        match super::within(&error) {
-            Some(inner) => Self::of_tls(inner.clone()),
-            None => Self::Broken(error),
-        }
+    /// What an error of the handshake means.
+    pub(super) fn from_handshake(error: io::Error) -> Self {
+        Self::from_stream(&error).unwrap_or(Self::Io(error))
     }
 
-    /// What an error of a stream means, if TLS is behind it: the app may refuse our certificate after the handshake.
-    pub fn of_stream(error: &io::Error) -> Option<Self> {
-        super::within(error).cloned().map(Self::of_tls)
+    /// What an error of a stream means, if it comes from TLS: the app may refuse our certificate after the handshake.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "rustls adds variants in minor versions"
+    )]
+    pub fn from_stream(error: &io::Error) -> Option<Self> {
+        let error: &rustls::Error = error.get_ref()?.downcast_ref()?;
+        Some(match error {
+            rustls::Error::InvalidCertificate(reason) => {
+                Self::from_certificate(reason).unwrap_or_else(|| Self::Certificate(error.clone()))
+            }
+            rustls::Error::AlertReceived(_) => Self::Refused(error.clone()),
+            _ => Self::Handshake(error.clone()),
+        })
     }
 
-    fn of_tls(error: rustls::Error) -> Self {
-        if let rustls::Error::InvalidCertificate(why) = &error {
-            return known(why).unwrap_or(Self::Certificate(error));
+    /// The certificate errors that have a variant of their own.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "rustls adds variants in minor versions"
+    )]
+    fn from_certificate(reason: &CertificateError) -> Option<Self> {
+        use CertificateError as E;
+        match reason {
+            E::Expired | E::ExpiredContext { .. } => Some(Self::Expired),
+            E::NotValidYet | E::NotValidYetContext { .. } => Some(Self::NotYetValid),
+            E::NotValidForName | E::NotValidForNameContext { .. } => Some(Self::NameMismatch),
+            E::UnknownIssuer => Some(Self::UnknownIssuer),
+            _ => None,
         }
-        if let rustls::Error::AlertReceived(_) = error {
-            return Self::Refused(error);
-        }
-        Self::Handshake(error)
     }
 
     /// Whether another try could end otherwise.
     pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Broken(_) | Self::TimedOut => true,
-            Self::Expired
-            | Self::NotYetValid
-            | Self::NameMismatch
-            | Self::NoPath
-            | Self::Certificate(_)
-            | Self::Refused(_)
-            | Self::Handshake(_) => false,
-        }
-    }
-}
-
-/// The faults of certificates that have a name of their own.
-fn known(why: &CertificateError) -> Option<Error> {
-    use CertificateError as Why;
-    if matches!(why, Why::Expired | Why::ExpiredContext { .. }) {
-        Some(Error::Expired)
-    } else if matches!(why, Why::NotValidYet | Why::NotValidYetContext { .. }) {
-        Some(Error::NotYetValid)
-    } else if matches!(
-        why,
-        Why::NotValidForName | Why::NotValidForNameContext { .. }
-    ) {
-        Some(Error::NameMismatch)
-    } else if matches!(why, Why::UnknownIssuer) {
-        Some(Error::NoPath)
-    } else {
-        None
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Expired => "the app's certificate has expired",
-            Self::NotYetValid => "the app's certificate isn't valid yet",
-            Self::NameMismatch => "the app's certificate is for another name",
-            Self::NoPath => "the app's certificate leads to none that is trusted",
-            Self::Certificate(_) => "the app's certificate is not valid",
-            Self::Refused(_) => "the app refused the TLS handshake",
-            Self::Handshake(_) => "the TLS handshake with the app failed",
-            Self::Broken(_) => "the connection ended within the TLS handshake",
-            Self::TimedOut => "the app took too long for the TLS handshake",
-        })
-    }
-}
-
-impl StdError for Error {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self {
-            Self::Certificate(error) | Self::Refused(error) | Self::Handshake(error) => Some(error),
-            Self::Broken(error) => Some(error),
-            Self::Expired
-            | Self::NotYetValid
-            | Self::NameMismatch
-            | Self::NoPath
-            | Self::TimedOut => None,
-        }
+        matches!(self, Self::Io(_) | Self::TimedOut)
     }
 }

@@ -1,48 +1,66 @@
-//! A certificate, what leads from it to a root, and its key: read together, shown together.
+//! A certificate chain with its private key, read from PEM and checked to belong together.
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
+use x509_parser::certificate::X509CertificateParser;
+use x509_parser::nom::Parser;
 
-use super::provider;
-use super::validity::Validity;
-
-/// What proves who somebody is.
+/// A certificate chain and the private key of its first certificate.
 pub struct Identity {
-    /// What it is called in metrics and messages: its file.
+    /// Its name in metrics and messages: the certificate's file.
     pub name: String,
-    /// From when to when the first certificate is valid.
+    /// When the first certificate is valid.
     pub validity: Validity,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 }
 
-/// Why a certificate or a key can't be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unfit {
-    /// The text is no PEM.
+/// Why a certificate, a key or the trusted authorities can't be used. The text goes on behind the name of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// The text isn't PEM.
+    #[error("is not valid PEM; write each part between its BEGIN and END lines")]
     NotPem,
-    /// There is no certificate in it.
+    /// The text has no certificate.
+    #[error(
+        "holds no certificate; name a PEM file with the certificate first, then what leads to its root"
+    )]
     NoCertificate,
-    /// What stands there as a certificate is none.
+    /// A certificate can't be parsed.
+    #[error("holds a certificate that can't be read; have it issued again")]
     BadCertificate,
-    /// There is no private key in it.
+    /// The text has no private key.
+    #[error("holds no private key; name the PEM file with the certificate's key")]
     NoKey,
-    /// The key is encrypted, and nobody is here to give the passphrase.
+    /// The key is encrypted, and there is nobody to ask for the passphrase.
+    #[error(
+        "holds a key that is encrypted; write it without a passphrase: openssl pkey -in key.pem -out plain.pem"
+    )]
     EncryptedKey,
-    /// What stands there as a key is none, or of a kind that isn't supported.
+    /// The key can't be parsed, or is of a kind that isn't supported.
+    #[error(
+        "holds a key that can't be used; RSA of 2048 bits and over, ECDSA P-256 or P-384 and Ed25519 can"
+    )]
     BadKey,
-    /// The key is another certificate's.
+    /// The key belongs to another certificate.
+    #[error("holds the key of another certificate; name the one that belongs to `cert`")]
     Mismatch,
-    /// The machine trusts nobody.
+    /// The operating system trusts no authority.
+    #[error(
+        "no certificate is trusted on this machine; install its package ca-certificates, or name a file: ca = \"ca.pem\""
+    )]
     NoRoots,
 }
 
-impl Unfit {
-    /// Whether it is the key, and not the certificate, that is wrong.
+impl LoadError {
+    /// Whether the key is wrong, and not the certificate.
     pub fn is_of_key(self) -> bool {
         match self {
             Self::NoKey | Self::EncryptedKey | Self::BadKey | Self::Mismatch => true,
@@ -52,35 +70,35 @@ impl Unfit {
 }
 
 impl Identity {
-    /// Reads both from PEM; the first certificate is the one whose key it is.
+    /// Reads both from PEM. The key must be that of the first certificate.
     ///
     /// # Errors
     ///
     /// What is wrong with either, or with both together.
-    pub fn parse(name: &str, certificates: &[u8], key: &[u8]) -> Result<Self, Unfit> {
+    pub fn parse(name: &str, certificates: &[u8], key: &[u8]) -> Result<Self, LoadError> {
         let chain = CertificateDer::pem_slice_iter(certificates).collect::<Result<Vec<_>, _>>();
-        let chain = chain.map_err(|_| Unfit::NotPem)?;
-        let own = chain.first().ok_or(Unfit::NoCertificate)?;
-        let validity = Validity::of(own).ok_or(Unfit::BadCertificate)?;
+        let chain = chain.map_err(|_| LoadError::NotPem)?;
+        let first = chain.first().ok_or(LoadError::NoCertificate)?;
+        let validity = Validity::of(first).ok_or(LoadError::BadCertificate)?;
         let identity = Self {
             name: name.to_owned(),
             validity,
-            key: private_key(key)?,
+            key: parse_key(key)?,
             chain,
         };
-        identity.certified()?;
+        identity.certified_key()?;
         Ok(identity)
     }
 
     /// Both, ready to sign.
-    pub(super) fn certified(&self) -> Result<CertifiedKey, Unfit> {
+    pub(super) fn certified_key(&self) -> Result<CertifiedKey, LoadError> {
         CertifiedKey::from_der(self.chain(), self.key(), &provider()).map_err(|error| {
             if let Error::InconsistentKeys(InconsistentKeys::KeyMismatch) = error {
-                Unfit::Mismatch
+                LoadError::Mismatch
             } else if let Error::InvalidCertificate(_) = error {
-                Unfit::BadCertificate
+                LoadError::BadCertificate
             } else {
-                Unfit::BadKey
+                LoadError::BadKey
             }
         })
     }
@@ -98,23 +116,6 @@ impl Identity {
     }
 }
 
-fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, Unfit> {
-    PrivateKeyDer::from_pem_slice(text).map_err(|error| {
-        let is_none = matches!(error, pem::Error::NoItemsFound);
-        if is_none && has(text, b"ENCRYPTED PRIVATE KEY") {
-            Unfit::EncryptedKey
-        } else if is_none {
-            Unfit::NoKey
-        } else {
-            Unfit::BadKey
-        }
-    })
-}
-
-fn has(text: &[u8], words: &[u8]) -> bool {
-    text.windows(words.len()).any(|part| part == words)
-}
-
 impl PartialEq for Identity {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name && self.chain == other.chain && self.key == other.key
@@ -123,7 +124,7 @@ impl PartialEq for Identity {
 
 impl Eq for Identity {}
 
-/// Its name alone: a key is never printed.
+/// Only the name: a key is never printed.
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity")
@@ -132,29 +133,127 @@ impl fmt::Debug for Identity {
     }
 }
 
-impl fmt::Display for Unfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotPem => "is not valid PEM; write each part between its BEGIN and END lines",
-            Self::NoCertificate => {
-                "holds no certificate; name a PEM file with the certificate first, then what leads to its root"
-            }
-            Self::BadCertificate => "holds a certificate that can't be read; have it issued again",
-            Self::NoKey => "holds no private key; name the PEM file with the certificate's key",
-            Self::EncryptedKey => {
-                "holds a key that is encrypted; write it without a passphrase: openssl pkey -in key.pem -out plain.pem"
-            }
-            Self::BadKey => {
-                "holds a key that can't be used; RSA of 2048 bits and over, ECDSA P-256 or P-384 and Ed25519 can"
-            }
-            Self::Mismatch => {
-                "holds the key of another certificate; name the one that belongs to `cert`"
-            }
-            Self::NoRoots => {
-                "no certificate is trusted on this machine; install its package ca-certificates, or name a file: ca = \"ca.pem\""
-            }
+fn parse_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, LoadError> {
+    const ENCRYPTED: &[u8] = b"ENCRYPTED PRIVATE KEY";
+    PrivateKeyDer::from_pem_slice(text).map_err(|error| {
+        if !matches!(error, pem::Error::NoItemsFound) {
+            LoadError::BadKey
+        } else if text.windows(ENCRYPTED.len()).any(|part| part == ENCRYPTED) {
+            LoadError::EncryptedKey
+        } else {
+            LoadError::NoKey
+        }
+    })
+}
+
+/// A certificate's first and last second, since 1970. rustls checks them, but doesn't tell them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// The first second in which it is valid.
+    pub not_before: i64,
+    /// The last second in which it is valid.
+    pub not_after: i64,
+}
+
+/// Whether a certificate is valid now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValidityStatus {
+    /// It will be.
+    NotYetValid,
+    /// It is.
+    Valid,
+    /// It was.
+    Expired,
+}
+
+impl Validity {
+    /// The validity of a certificate in DER; none if it can't be parsed.
+    fn of(certificate: &[u8]) -> Option<Self> {
+        // Nothing but the dates is needed, so a certificate with an odd extension isn't refused here.
+        let mut parser = X509CertificateParser::new().with_deep_parse_extensions(false);
+        let (_, certificate) = parser.parse(certificate).ok()?;
+        let validity = certificate.validity();
+        Some(Self {
+            not_before: validity.not_before.timestamp(),
+            not_after: validity.not_after.timestamp(),
         })
+    }
+
+    /// Whether the certificate is valid now.
+    pub fn status(&self) -> ValidityStatus {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |now| now.as_secs().cast_signed());
+        if now < self.not_before {
+            ValidityStatus::NotYetValid
+        } else if now > self.not_after {
+            ValidityStatus::Expired
+        } else {
+            ValidityStatus::Valid
+        }
     }
 }
 
-impl std::error::Error for Unfit {}
+/// The implementation of cryptography that both sides use.
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn validity_of(first: (i32, u8, u8), last: (i32, u8, u8)) -> Option<Validity> {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let mut params = rcgen::CertificateParams::new(vec!["a.example".into()]).expect("a name");
+        params.not_before = rcgen::date_time_ymd(first.0, first.1, first.2);
+        params.not_after = rcgen::date_time_ymd(last.0, last.1, last.2);
+        let certificate = params.self_signed(&key).expect("a certificate");
+        Validity::of(certificate.der())
+    }
+
+    #[test]
+    fn the_dates_of_a_certificate_are_read() {
+        for (first, last, not_before, not_after, status) in [
+            (
+                (2021, 2, 3),
+                (2051, 6, 7),
+                1_612_310_400,
+                2_569_708_800,
+                ValidityStatus::Valid,
+            ),
+            (
+                (1999, 12, 31),
+                (2000, 3, 1),
+                946_598_400,
+                951_868_800,
+                ValidityStatus::Expired,
+            ),
+            (
+                (2050, 1, 1),
+                (9999, 12, 31),
+                2_524_608_000,
+                253_402_214_400,
+                ValidityStatus::NotYetValid,
+            ),
+        ] {
+            let validity = validity_of(first, last).expect("a certificate");
+            assert_eq!(
+                (validity.not_before, validity.not_after, validity.status()),
+                (not_before, not_after, status)
+            );
+        }
+    }
+
+    #[test]
+    fn text_that_is_not_a_certificate_has_no_validity() {
+        for text in [
+            &b""[..],
+            b"0",
+            b"0\x82",
+            b"0\x03\x30\x05a",
+            b"0\x84\xff\xff\xff\xff",
+        ] {
+            assert_eq!(Validity::of(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,5 +1,6 @@
-//! What we show to clients: a certificate for each name, and the protocol that is spoken inside.
+//! TLS towards clients: a certificate for each name, and the choice between HTTP/1.1 and HTTP/2.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
@@ -12,62 +13,49 @@ use rustls::sign::CertifiedKey;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 
-use super::{HTTP_1, Identity, Stream, Unfit, provider};
+use super::identity::{Identity, LoadError, provider};
+use super::stream::{HTTP_1_1, HTTP_2, Protocol, Stream};
 
-const HTTP_2: &[u8] = b"h2";
-
-/// How we speak TLS to clients. Shared by all workers, and with it the tickets by which clients resume their sessions.
+/// The TLS settings of client connections. All workers share them, and with them the keys of session tickets.
 #[derive(Clone)]
 pub struct Server {
     config: Arc<ServerConfig>,
     identities: Arc<[Identity]>,
 }
 
-/// What is spoken inside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// HTTP/1.1, also where the client asked for nothing.
-    Http1,
-    /// HTTP/2.
-    Http2,
-}
-
 impl Server {
-    /// Shows these: to each client the first that is for the name it asks for, or else the first of all.
+    /// Shows each client the first identity that is for the name it asks for, or else the first of all.
     ///
     /// # Errors
     ///
-    /// If one can't be shown, or there is none.
-    pub fn new(identities: Vec<Identity>) -> Result<Self, Unfit> {
-        let shown = identities
-            .iter()
-            .map(Shown::new)
-            .collect::<Result<_, _>>()?;
-        let identities = Arc::<[_]>::from(identities);
-        if identities.is_empty() {
-            return Err(Unfit::NoCertificate);
+    /// If there is none, or one can't be used for a server.
+    pub fn new(identities: Vec<Identity>) -> Result<Self, LoadError> {
+        let certificates = identities.iter().map(Certificate::new);
+        let certificates = certificates.collect::<Result<Vec<_>, _>>()?;
+        if certificates.is_empty() {
+            return Err(LoadError::NoCertificate);
         }
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("the provider has suites for both versions")
             .with_no_client_auth()
-            .with_cert_resolver(Arc::new(ByName(shown)));
-        config.alpn_protocols = vec![HTTP_2.to_vec(), HTTP_1.to_vec()];
-        // Without one only TLS 1.2's session identifiers would be left; if randomness fails, so be it.
+            .with_cert_resolver(Arc::new(CertificateResolver(certificates)));
+        config.alpn_protocols = vec![HTTP_2.to_vec(), HTTP_1_1.to_vec()];
+        // Without a ticketer, which needs random bytes, clients can resume sessions of TLS 1.2 only.
         if let Ok(ticketer) = Ticketer::new() {
             config.ticketer = ticketer;
         }
         Ok(Self {
             config: Arc::new(config),
-            identities,
+            identities: identities.into(),
         })
     }
 
-    /// Shakes hands over this stream.
+    /// Does the TLS handshake over this stream.
     ///
     /// # Errors
     ///
-    /// What the client did wrong; a stranger's fault is nobody's business.
+    /// What the client did wrong. Anybody can connect to a public listener, so this is not worth a warning.
     pub async fn accept<S>(&self, stream: S) -> io::Result<(Stream<S>, Protocol)>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -79,16 +67,16 @@ impl Server {
             Some(HTTP_2) => Protocol::Http2,
             Some(_) | None => Protocol::Http1,
         };
-        Ok((Stream::secure(stream), protocol))
+        Ok((Stream::tls(stream), protocol))
     }
 
-    /// What is shown.
+    /// The certificates that clients may see.
     pub fn identities(&self) -> &[Identity] {
         &self.identities
     }
 }
 
-/// Equal ones show the same, so that the tickets of one can go on being used.
+/// Equal settings show the same certificates, so the session tickets of one can be used with the other.
 impl PartialEq for Server {
     fn eq(&self, other: &Self) -> bool {
         self.identities == other.identities
@@ -97,41 +85,40 @@ impl PartialEq for Server {
 
 impl Eq for Server {}
 
-impl std::fmt::Debug for Server {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Server").field(&self.identities).finish()
     }
 }
 
-/// Finds the certificate for a name.
+/// Finds the certificate for the name that a client asks for.
 #[derive(Debug)]
-struct ByName(Vec<Shown>);
+struct CertificateResolver(Vec<Certificate>);
 
 /// One certificate with its key, ready to sign.
 #[derive(Debug)]
-struct Shown(Arc<CertifiedKey>);
+struct Certificate(Arc<CertifiedKey>);
 
-impl Shown {
-    fn new(identity: &Identity) -> Result<Self, Unfit> {
-        ParsedCertificate::try_from(identity.certificate()).map_err(|_| Unfit::BadCertificate)?;
-        Ok(Self(Arc::new(identity.certified()?)))
+impl Certificate {
+    fn new(identity: &Identity) -> Result<Self, LoadError> {
+        ParsedCertificate::try_from(identity.certificate())
+            .map_err(|_| LoadError::BadCertificate)?;
+        Ok(Self(Arc::new(identity.certified_key()?)))
     }
 
     fn is_for(&self, name: &ServerName<'_>) -> bool {
-        let own = self.0.end_entity_cert();
-        let own = own
-            .ok()
-            .and_then(|own| ParsedCertificate::try_from(own).ok());
-        own.is_some_and(|own| verify_server_name(&own, name).is_ok())
+        let certificate = self.0.end_entity_cert().ok();
+        let parsed = certificate.and_then(|der| ParsedCertificate::try_from(der).ok());
+        parsed.is_some_and(|parsed| verify_server_name(&parsed, name).is_ok())
     }
 }
 
-impl ResolvesServerCert for ByName {
+impl ResolvesServerCert for CertificateResolver {
     fn resolve(&self, client: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let first = self.0.first()?;
-        let asked = client.server_name().filter(|_| self.0.len() > 1);
-        let asked = asked.and_then(|name| ServerName::try_from(name).ok());
-        let found = asked.and_then(|name| self.0.iter().find(|shown| shown.is_for(&name)));
+        let name = client.server_name().filter(|_| self.0.len() > 1);
+        let name = name.and_then(|name| ServerName::try_from(name).ok());
+        let found = name.and_then(|name| self.0.iter().find(|one| one.is_for(&name)));
         Some(Arc::clone(&found.unwrap_or(first).0))
     }
 }

@@ -1,4 +1,4 @@
-//! A stream that may be inside TLS or not; plain ones pay one branch for it.
+//! A stream with or without TLS, and the protocol that is spoken on it. A plain stream pays one branch.
 
 use std::io;
 use std::pin::Pin;
@@ -7,23 +7,39 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
-/// A stream, in the clear or secured.
+/// The names of the protocols in ALPN (RFC 7301).
+pub(super) const HTTP_1_1: &[u8] = b"http/1.1";
+pub(super) const HTTP_2: &[u8] = b"h2";
+
+/// The protocol of a client connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1; also where the client asks for no protocol.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// A stream with or without TLS.
 #[derive(Debug)]
 pub enum Stream<S> {
-    /// As it is.
+    /// Without TLS.
     Plain(S),
-    /// Within TLS. Boxed, since its state is large and most streams have none.
+    /// With TLS. Boxed, since its state is large and most streams have none.
     Tls(Box<TlsStream<S>>),
 }
 
 impl<S> Stream<S> {
-    pub(super) fn secure(stream: impl Into<TlsStream<S>>) -> Self {
+    pub(super) fn tls(stream: impl Into<TlsStream<S>>) -> Self {
         Self::Tls(Box::new(stream.into()))
     }
 
-    /// Whether nobody can listen.
-    pub fn is_secure(&self) -> bool {
-        matches!(self, Self::Tls(_))
+    /// The stream below TLS.
+    pub fn get_ref(&self) -> &S {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
     }
 }
 
