@@ -1,130 +1,107 @@
-//! Workers, listeners and connections: how calls get in, and how they are let finish.
+//! Worker threads, listeners and client connections: how requests come in, and how those under way may finish at shutdown.
 //!
-//! One OS thread per worker, each with its own runtime, listener and connections to the app: nothing on the way of a call
-//! crosses threads but atomics.
+//! Each worker is one OS thread with its own runtime, its own listeners and its own connections to the app, so that a request
+//! crosses threads by atomics only.
 
+mod activity;
+mod client_stream;
 mod connection;
 mod control_frames;
-mod handshake;
+mod error;
+mod http1;
 mod http2;
 mod inherited;
 mod listener;
-mod watch;
-mod wire;
+mod settings;
 mod worker;
 
 use std::io;
-use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use inherited::{InheritError, InheritedSockets};
-pub use listener::{BindError, Listeners, bind_one};
+pub use error::Error;
+pub use inherited::InheritedSockets;
+pub use listener::{Listeners, bind_one};
+pub use settings::Settings;
 
 use crate::proxy::Snapshot;
-use crate::secret::Secret;
-use crate::tls;
+use worker::{Context, Heartbeat};
 
-/// How we listen, and how patient we are with clients.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// The public addresses.
-    pub listen: Vec<SocketAddr>,
-    /// What is shown to clients, if they are spoken to within TLS.
-    pub tls: Option<tls::Server>,
-    /// The admin listener's address.
-    pub admin: SocketAddr,
-    /// What opens the admin listener; needed where it isn't on loopback.
-    pub admin_token: Option<Secret>,
-    /// How many worker threads.
-    pub workers: NonZeroUsize,
-    /// How long calls are still taken at shutdown, while `/readyz` says already that they are not.
-    pub shutdown_delay: Duration,
-    /// How long running calls may take to finish at shutdown.
-    pub drain: Duration,
-    /// How many client connections at once; more wait in the kernel's backlog.
-    pub max_connections: usize,
-    /// A request head must be whole within this, once it has begun.
-    pub header_timeout: Duration,
-    /// How long an idle client connection is kept.
-    pub keep_alive: Duration,
-}
-
-/// The running workers.
+/// The running workers. If this is dropped, they drain, but nobody waits for them.
 pub struct Server {
     threads: Vec<JoinHandle<usize>>,
-    /// How often each accept loop has gone round: it does so at least once a second.
-    rounds: Vec<Arc<AtomicU64>>,
-    drain: tokio::sync::watch::Sender<bool>,
-}
-
-/// What every worker shares.
-#[derive(Clone)]
-struct Common {
-    site: Arc<ArcSwap<Snapshot>>,
-    settings: Arc<ArcSwap<Settings>>,
-    /// Places for client connections.
-    places: Arc<Semaphore>,
-    drain: tokio::sync::watch::Receiver<bool>,
+    heartbeats: Vec<Heartbeat>,
+    /// Starts the drain when it is dropped.
+    drain: DropGuard,
 }
 
 impl Server {
-    /// Starts the workers, each on its own listeners. Settings are read anew for each connection.
+    /// Starts the workers, each on its own listeners. The settings are loaded for each connection, the snapshot for each request.
     ///
     /// # Errors
     ///
-    /// If a thread or its runtime can't be had.
+    /// If a thread can't be started.
     pub fn start(
         listeners: Listeners,
         settings: Arc<ArcSwap<Settings>>,
-        site: Arc<ArcSwap<Snapshot>>,
+        snapshot: Arc<ArcSwap<Snapshot>>,
     ) -> io::Result<Self> {
-        let (drain, draining) = tokio::sync::watch::channel(false);
-        let places = settings.load().max_connections.min(Semaphore::MAX_PERMITS);
-        let common = Common {
-            site,
-            settings,
-            places: Arc::new(Semaphore::new(places)),
-            drain: draining,
+        let drain = CancellationToken::new();
+        let permits = settings.load().max_connections.min(Semaphore::MAX_PERMITS);
+        let permits = Arc::new(Semaphore::new(permits));
+        let mut server = Self {
+            threads: Vec::new(),
+            heartbeats: Vec::new(),
+            drain: drain.clone().drop_guard(),
         };
-        let mut rounds = Vec::new();
-        let start = |(number, listeners): (_, Vec<_>)| {
-            let common = common.clone();
-            let with_rounds = |listener| (listener, Arc::<AtomicU64>::default());
-            let listeners: Vec<_> = listeners.into_iter().map(with_rounds).collect();
-            rounds.extend(listeners.iter().map(|(_, rounds)| Arc::clone(rounds)));
-            let named = thread::Builder::new().name(format!("worker-{number}"));
-            named.spawn(move || worker::run(listeners, common))
-        };
-        let threads = listeners
-            .per_worker
-            .into_iter()
-            .enumerate()
-            .map(start)
-            .collect::<io::Result<_>>()?;
-        Ok(Self {
-            threads,
-            rounds,
-            drain,
-        })
+        for listeners in listeners.per_worker {
+            let context = Context {
+                snapshot: Arc::clone(&snapshot),
+                settings: Arc::clone(&settings),
+                permits: Arc::clone(&permits),
+                // Its own token, so that workers don't share a lock.
+                drain: drain.child_token(),
+            };
+            server.start_worker(listeners, context)?;
+        }
+        Ok(server)
     }
 
-    /// How often each accept loop has gone round. One that stands still for seconds takes no connections.
-    pub fn rounds(&self) -> Vec<u64> {
-        let rounds = self.rounds.iter();
-        rounds.map(|rounds| rounds.load(Relaxed)).collect()
+    fn start_worker(
+        &mut self,
+        listeners: Vec<std::net::TcpListener>,
+        context: Context,
+    ) -> io::Result<()> {
+        let mut with_heartbeats = Vec::new();
+        for listener in listeners {
+            let heartbeat = Heartbeat::default();
+            self.heartbeats.push(Arc::clone(&heartbeat));
+            with_heartbeats.push((listener, heartbeat));
+        }
+        let thread = thread::Builder::new().name(format!("worker-{}", self.threads.len()));
+        self.threads
+            .push(thread.spawn(move || worker::run(with_heartbeats, context))?);
+        Ok(())
     }
 
-    /// Stops accepting and waits until every call has finished, or has been cut off at the end of `drain`: how many were.
+    /// A counter of each accept loop, which grows at least once a second. If one stands still for longer, its worker is stuck.
+    pub fn heartbeats(&self) -> Vec<u64> {
+        let heartbeats = self.heartbeats.iter();
+        heartbeats
+            .map(|heartbeat| heartbeat.load(Relaxed))
+            .collect()
+    }
+
+    /// Stops accepting and waits until every request has finished, at most for `drain`. Returns how many connections were cut
+    /// off then.
     pub fn drain(self) -> usize {
-        self.drain.send_replace(true);
-        // A worker that panicked has no calls left to cut off.
+        drop(self.drain);
+        // A worker that panicked has no connections left.
         self.threads
             .into_iter()
             .map(|thread| thread.join().unwrap_or_default())

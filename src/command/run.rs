@@ -94,7 +94,7 @@ impl Instance {
         let listeners = if passed.public.is_empty() {
             Listeners::bind(&server.listen, server.workers)?
         } else {
-            Listeners::shared(&passed.public, server.workers)?
+            Listeners::share(&passed.public, server.workers)?
         };
         let admin = passed.admin.map_or_else(|| bind_one(server.admin), Ok)?;
         let admin_address = admin.local_addr()?;
@@ -184,13 +184,13 @@ impl Instance {
         }
         let pause =
             notify::watchdog().map_or(STATUS_EVERY, |within| (within / 2).min(STATUS_EVERY));
-        let mut before = self.server.rounds();
+        let mut before = self.server.heartbeats();
         // A loop goes round once a second, so a shorter pause proves nothing.
         let mut ticks = tokio::time::interval(pause.max(LEAST_PAUSE));
         ticks.tick().await;
         loop {
             ticks.tick().await;
-            let now = self.server.rounds();
+            let now = self.server.heartbeats();
             if before.iter().zip(&now).all(|(before, now)| before != now) {
                 notify::alive();
             } else {

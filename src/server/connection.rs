@@ -1,8 +1,18 @@
-//! One client connection, on a task of its own: requests in, answers out, patience bounded.
+//! Serves one client connection of either protocol: accepts TLS, hands requests to the proxy, and ends what lasts too long.
+//!
+//! | The connection | may last for | then |
+//! |---|---|---|
+//! | does the TLS handshake | `header_timeout` | it is dropped |
+//! | reads a request's head | `header_timeout` | 408 |
+//! | processes a request | the route's deadline | the proxy responds |
+//! | is idle, or sends what the client doesn't take | `keep_alive` | it is closed gracefully |
+//! | is being closed, and nothing happens | [`CLOSE_TIMEOUT`] | it is dropped |
 
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -11,277 +21,316 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::TRANSFER_ENCODING;
 use http::{Request, Response};
-use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::{HttpService, service_fn};
-use hyper_util::rt::TokioIo;
+use hyper::server::conn::{http1 as hyper_http1, http2 as hyper_http2};
+use hyper::service::service_fn;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::watch::{Phase, Watch};
-use super::wire::Wire;
-use super::worker::{Drain, Drained};
-use super::{Settings, handshake, http2};
+use super::activity::{ActiveRequest, Activity, State, TrackedBody};
+use super::client_stream::ClientStream;
+use super::settings::Settings;
+use super::{http1, http2};
 use crate::log::describe_error;
-use crate::proxy::{Proxy, ResponseBody};
+use crate::proxy::Proxy;
 use crate::tls::{Protocol, Stream};
+use crate::upstream::Tunnel;
 use crate::upstream::headers::Peer;
-use crate::upstream::{self, Tunnel};
 
-/// The most that a request's head may take, in bytes.
-pub(super) const HEAD_LIMIT: usize = 64 * 1024;
-
-/// How long an idle connection is kept open at shutdown, for a request that is already on its way.
-pub(super) const LAST_REQUEST: Duration = Duration::from_millis(250);
+/// How long an idle connection of HTTP/1.1 is kept open at shutdown, for a request that is already on its way. HTTP/2 needs no
+/// such time: it tells the client which request was the last.
+const DRAIN_GRACE: Duration = Duration::from_millis(250);
 
 /// How long a connection may take to close.
-pub(super) const CLOSING: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-const REQUEST_TIMEOUT: &[u8] =
-    b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
-
-const VERSION_NOT_SUPPORTED: &[u8] =
-    b"HTTP/1.1 505 HTTP Version Not Supported\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+/// A client that has connected, and what serves it.
+pub(super) struct Client {
+    pub(super) address: SocketAddr,
+    pub(super) peer: Peer,
+    pub(super) proxy: Rc<Proxy>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) drain: CancellationToken,
+}
 
 /// Serves every request of a connection until it ends.
-pub(super) async fn serve(
-    stream: TcpStream,
-    peer: Peer,
-    proxy: Rc<Proxy>,
-    settings: Arc<Settings>,
-    drain: Rc<Drain>,
-) {
-    let Some(tls) = &settings.tls else {
-        return http1(Stream::Plain(stream), peer, proxy, &settings, &drain).await;
+pub(super) async fn serve(stream: TcpStream, mut client: Client) {
+    let (stream, protocol) = if client.settings.tls.is_some() {
+        // Boxed, since its state is large, and freed after the handshake.
+        let Some(accepted) = Box::pin(client.accept_tls(stream)).await else {
+            return;
+        };
+        client.peer = client.peer.within_tls();
+        accepted
+    } else {
+        (Stream::Plain(stream), Protocol::Http1)
     };
-    // Boxed, since its state is large, and gone when the connection has come to rest.
-    let shaken = Box::pin(handshake::shaken(stream, tls, &settings, &drain)).await;
-    let Some((stream, protocol)) = shaken else {
-        return;
-    };
-    let peer = peer.within_tls();
+    let activity = Activity::new(protocol);
+    let stream = ClientStream::new(stream, Rc::clone(&activity));
+    let connection = Rc::new(Connection {
+        client,
+        activity,
+        tunnel: RefCell::new(None),
+    });
     match protocol {
-        Protocol::Http1 => http1(stream, peer, proxy, &settings, &drain).await,
-        // Boxed, so that others don't pay for its size.
-        Protocol::Http2 => {
-            Box::pin(http2::serve(stream, peer, proxy, &settings, &drain)).await;
+        Protocol::Http1 => connection.serve_http1(stream).await,
+        // Boxed, so that connections of HTTP/1.1 don't pay for its size.
+        Protocol::Http2 => Box::pin(connection.serve_http2(stream)).await,
+    }
+}
+
+impl Client {
+    /// Does the TLS handshake. Anybody can connect to a public listener, so a failure is logged at debug level only.
+    async fn accept_tls(&self, stream: TcpStream) -> Option<(Stream<TcpStream>, Protocol)> {
+        let tls = self.settings.tls.as_ref()?;
+        let accepted = tokio::select! {
+            accepted = tls.accept(stream) => accepted,
+            () = self.handshake_timeout() => Err(io::ErrorKind::TimedOut.into()),
+        };
+        accepted
+            .inspect_err(|error| {
+                debug!(
+                    client_addr = self.address.to_string(),
+                    error = describe_error(error),
+                    "TLS handshake failed"
+                );
+            })
+            .ok()
+    }
+
+    async fn handshake_timeout(&self) {
+        let drained = timeout(self.settings.header_timeout, self.drain.cancelled());
+        if drained.await.is_ok() {
+            sleep(DRAIN_GRACE).await;
         }
     }
 }
 
-/// Serves HTTP/1.1.
-async fn http1(
-    stream: Stream<TcpStream>,
-    peer: Peer,
-    proxy: Rc<Proxy>,
-    settings: &Settings,
-    drain: &Drain,
-) {
-    let watch = Rc::new(Watch::new());
-    let tunnel = RefCell::new(None);
-    // Boxed, so that a connection without a call holds no room for one.
-    let service = service_fn(|request| Box::pin(answer(request, &proxy, &peer, &watch, &tunnel)));
-    let connection = http1::Builder::new()
-        .header_read_timeout(None)
-        .max_buf_size(HEAD_LIMIT)
-        .max_header_size(HEAD_LIMIT)
-        .writev(false)
-        .serve_connection(TokioIo::new(Wire::new(stream, Rc::clone(&watch))), service);
-    let mut serving = Serving {
-        connection,
-        watch: &watch,
-        patience: Box::pin(sleep_until(Instant::now() + settings.keep_alive)),
-        settings,
-        drain,
-        drained: drain.begun(),
-        heeds_drain: false,
-        closing: None,
+/// A connection on which HTTP is spoken.
+struct Connection {
+    client: Client,
+    activity: Rc<Activity>,
+    /// The upstream's side, once the connection has switched protocols.
+    tunnel: RefCell<Option<Tunnel>>,
+}
+
+impl Connection {
+    async fn serve_http1(self: Rc<Self>, stream: ClientStream) {
+        // Boxed, so that a connection without a request holds no memory for one.
+        let service = service_fn(|request| Box::pin(Rc::clone(&self).handle(request)));
+        let mut http = http1::serve(stream, service);
+        let end = self
+            .drive(
+                Pin::new(&mut http),
+                hyper_http1::Connection::graceful_shutdown,
+            )
+            .await;
+        let parts = http.into_parts();
+        let stream = parts.io.into_inner();
+        match end {
+            End::Closed(Ok(())) => self.join_tunnel(stream, parts.read_buf).await,
+            End::Closed(Err(error)) if error.is_parse_version_h2() => {
+                send_last(stream, http1::VERSION_NOT_SUPPORTED).await;
+            }
+            End::Closed(Err(_)) => {}
+            End::HeadTimeout => send_last(stream, http1::REQUEST_TIMEOUT).await,
+            End::Stalled => stream.abort(),
+        }
+    }
+
+    async fn serve_http2(self: Rc<Self>, stream: ClientStream) {
+        let connection = Rc::clone(&self);
+        let service = service_fn(move |request| Rc::clone(&connection).handle(request));
+        let http = pin!(http2::serve(stream, service));
+        self.drive(http, hyper_http2::Connection::graceful_shutdown)
+            .await;
+    }
+
+    /// Handles one request.
+    fn handle(
+        self: Rc<Self>,
+        mut request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<TrackedBody>, Infallible>> {
+        let active = ActiveRequest::start(&self.activity);
+        async move {
+            if request.headers().contains_key(TRANSFER_ENCODING) {
+                let framing = self.activity.count_framing();
+                request.extensions_mut().insert(framing);
+            }
+            let reply = self.client.proxy.handle(request, &self.client.peer).await;
+            if reply.has_unread_body {
+                self.activity.set_unread();
+            }
+            self.tunnel.replace(reply.tunnel);
+            Ok(reply.response.map(|body| TrackedBody::new(body, active)))
+        }
+    }
+
+    /// Lets hyper serve the connection, and ends it when it lasts too long or when the drain begins. `shut_down` is hyper's
+    /// graceful shutdown.
+    async fn drive<H>(&self, http: Pin<&mut H>, shut_down: fn(Pin<&mut H>)) -> End
+    where
+        H: Future<Output = hyper::Result<()>>,
+    {
+        let mut driver = Driver {
+            http,
+            shut_down,
+            settings: &self.client.settings,
+            activity: &self.activity,
+            timer: pin!(sleep(self.client.settings.keep_alive)),
+            drain: pin!(self.client.drain.cancelled()),
+            draining_since: None,
+            closing_since: None,
+        };
+        let end = std::future::poll_fn(|cx| driver.poll(cx)).await;
+        let is_rejected = match &end {
+            End::Closed(Ok(())) | End::Stalled => false,
+            End::Closed(Err(error)) => {
+                debug!(
+                    client_addr = self.client.address.to_string(),
+                    error = describe_error(error),
+                    "client connection failed"
+                );
+                error.is_parse()
+            }
+            End::HeadTimeout => true,
+        };
+        if is_rejected {
+            self.client.proxy.count_refused();
+        }
+        end
+    }
+
+    /// HTTP has ended. If the connection has switched protocols, bytes go both ways until both sides end.
+    async fn join_tunnel(&self, stream: ClientStream, early: Bytes) {
+        if let Some(tunnel) = self.tunnel.take()
+            && let Err(error) = tunnel.join(stream, early).await
+        {
+            debug!(
+                client_addr = self.client.address.to_string(),
+                error = describe_error(&error),
+                "tunnel failed"
+            );
+        }
+    }
+}
+
+/// Sends a response that hyper doesn't send, and closes the connection.
+async fn send_last(mut stream: ClientStream, response: &'static [u8]) {
+    let send = async {
+        stream.write_all(response).await?;
+        stream.shutdown().await
     };
-    match std::future::poll_fn(|cx| serving.poll(cx)).await {
-        End::Closed(Ok(())) => {
-            if let Some(tunnel) = tunnel.take() {
-                serving.join(tunnel).await;
-            }
-        }
-        End::Closed(Err(error)) => {
-            debug!(error = describe_error(&error), "client connection failed");
-            if error.is_parse() {
-                proxy.count_refused();
-            }
-            if error.is_parse_version_h2() {
-                serving.say(VERSION_NOT_SUPPORTED).await;
-            }
-        }
-        End::SlowHead => {
-            proxy.count_refused();
-            serving.say(REQUEST_TIMEOUT).await;
-        }
-        End::Standstill => serving.connection.into_parts().io.into_inner().abort(),
-    }
+    // The client may be too slow to take it, or gone.
+    let _ = timeout(CLOSE_TIMEOUT, send).await;
 }
 
-/// Answers one request, and tells the connection's watch what it is at.
-async fn answer(
-    mut request: Request<Incoming>,
-    proxy: &Proxy,
-    peer: &Peer,
-    watch: &Rc<Watch>,
-    tunnel: &RefCell<Option<Tunnel>>,
-) -> Result<Response<Answering>, Infallible> {
-    watch.call_begins();
-    if request.headers().contains_key(TRANSFER_ENCODING) {
-        request.extensions_mut().insert(watch.count_framing());
-    }
-    let answered = proxy.handle(request, peer).await;
-    if answered.has_unread_body {
-        watch.leaves_unread();
-    }
-    tunnel.replace(answered.tunnel);
-    Ok(answered.response.map(|page| Answering {
-        page,
-        watch: Rc::clone(watch),
-    }))
-}
-
-/// How a connection's HTTP came to its end.
+/// How HTTP on a connection has ended.
 enum End {
-    /// By itself.
+    /// hyper has closed it.
     Closed(hyper::Result<()>),
-    /// A head took too long.
-    SlowHead,
-    /// It could not be closed, or the client takes nothing of its answer.
-    Standstill,
+    /// A request's head took too long.
+    HeadTimeout,
+    /// The client takes nothing of its response, not even the close.
+    Stalled,
 }
 
-/// A connection while hyper serves it, and the patience that hyper lacks.
-struct Serving<'a, S: HttpService<Incoming>> {
-    connection: http1::Connection<TokioIo<Wire>, S>,
-    watch: &'a Watch,
-    /// Fires no later than the phase is due. It is not set anew for each request, but when it fires too early.
-    patience: Pin<Box<Sleep>>,
+/// A connection that hyper serves, with the time limits that hyper lacks.
+struct Driver<'a, H> {
+    http: Pin<&'a mut H>,
+    shut_down: fn(Pin<&mut H>),
     settings: &'a Settings,
-    drain: &'a Drain,
-    drained: Pin<Box<Drained<'a>>>,
-    heeds_drain: bool,
-    /// When it was told to close.
-    closing: Option<Instant>,
+    activity: &'a Activity,
+    /// Fires when the state is due or before. It is not reset for each request, only when it fires too early.
+    timer: Pin<&'a mut Sleep>,
+    /// Ready when the drain has begun.
+    drain: Pin<&'a mut dyn Future<Output = ()>>,
+    draining_since: Option<Instant>,
+    /// When the graceful shutdown began.
+    closing_since: Option<Instant>,
 }
 
-impl<S> Serving<'_, S>
-where
-    S: HttpService<Incoming, ResBody = Answering, Error = Infallible>,
-{
+impl<H: Future<Output = hyper::Result<()>>> Driver<'_, H> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        self.heed_drain(cx);
+        self.poll_drain(cx);
         loop {
-            if let Poll::Ready(result) = Pin::new(&mut self.connection).poll(cx) {
+            if let Poll::Ready(result) = self.http.as_mut().poll(cx) {
                 return Poll::Ready(End::Closed(result));
             }
-            match ready!(self.poll_patience(cx)) {
-                Phase::Head => return Poll::Ready(End::SlowHead),
-                Phase::Call => return Poll::Ready(End::Standstill),
-                Phase::Idle if self.closing.is_some() => return Poll::Ready(End::Standstill),
-                Phase::Idle => {
-                    Pin::new(&mut self.connection).graceful_shutdown();
-                    self.closing = Some(Instant::now());
+            ready!(self.poll_timer(cx));
+            if self.activity.state() == State::ReadingHead {
+                return Poll::Ready(End::HeadTimeout);
+            }
+            if self.closing_since.is_some() {
+                return Poll::Ready(End::Stalled);
+            }
+            self.close();
+        }
+    }
+
+    /// At shutdown the request under way is the last one.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) {
+        if self.draining_since.is_none() && self.drain.as_mut().poll(cx).is_ready() {
+            self.draining_since = Some(Instant::now());
+        }
+        if self.draining_since.is_none() || self.closing_since.is_some() {
+            return;
+        }
+        let may_get_request = matches!(self.activity.state(), State::Idle | State::ReadingHead);
+        if !may_get_request || self.activity.protocol == Protocol::Http2 {
+            self.close();
+        }
+    }
+
+    fn close(&mut self) {
+        (self.shut_down)(self.http.as_mut());
+        let now = Instant::now();
+        self.closing_since = Some(now);
+        self.timer.as_mut().reset(now + CLOSE_TIMEOUT);
+    }
+
+    /// Ready when the state has lasted too long.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let due = self.due();
+            if let Some(due) = due.filter(|due| *due < self.timer.deadline()) {
+                self.timer.as_mut().reset(due);
+            }
+            ready!(self.timer.as_mut().poll(cx));
+            match due {
+                Some(due) if due <= Instant::now() => return Poll::Ready(()),
+                Some(due) => self.timer.as_mut().reset(due),
+                // Requests of HTTP/2 end without waking this task. So the timer fires before they could be due.
+                None => {
+                    let closing = self.closing_since.map(|_| CLOSE_TIMEOUT);
+                    let limit = closing.unwrap_or(self.settings.keep_alive);
+                    self.timer.as_mut().reset(Instant::now() + limit);
                 }
             }
         }
     }
 
-    /// At shutdown the call under way is the last one. An idle connection has a moment for one that is on its way already.
-    fn heed_drain(&mut self, cx: &mut Context<'_>) {
-        if !self.heeds_drain {
-            // Once is enough: it wakes this task, whose waker stays the same, and then the flag tells.
-            self.heeds_drain = true;
-            let _ = self.drained.as_mut().poll(cx);
-        }
-        if self.drain.is_on() && self.watch.phase() == Phase::Call {
-            Pin::new(&mut self.connection).graceful_shutdown();
-        }
-    }
-
-    /// Ready with the phase that has lasted too long.
-    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
-        loop {
-            let Some(due) = self.due() else {
-                return Poll::Pending;
-            };
-            if self.patience.deadline() > due {
-                self.patience.as_mut().reset(due);
-            }
-            ready!(self.patience.as_mut().poll(cx));
-            if Instant::now() >= due {
-                return Poll::Ready(self.watch.phase());
-            }
-            self.patience.as_mut().reset(due);
-        }
-    }
-
+    /// When the state will have lasted too long. A request that is processed has a deadline of its own.
     fn due(&self) -> Option<Instant> {
-        if let Some(since) = self.closing {
-            return Some(since + CLOSING);
+        let (state, since) = (self.activity.state(), self.activity.since());
+        if state == State::Processing {
+            return None;
         }
-        let due = self
-            .watch
-            .due(self.settings.header_timeout, self.settings.keep_alive)?;
-        match self.drain.since() {
-            Some(since) if self.watch.phase() == Phase::Idle => Some(due.min(since + LAST_REQUEST)),
+        if let Some(closing_since) = self.closing_since {
+            return Some(since.max(closing_since) + CLOSE_TIMEOUT);
+        }
+        let due = match state {
+            State::ReadingHead => since + self.settings.header_timeout,
+            State::Idle | State::Processing | State::Sending => since + self.settings.keep_alive,
+        };
+        match self.draining_since {
+            Some(draining_since) if state == State::Idle => {
+                Some(due.min(draining_since + DRAIN_GRACE))
+            }
             Some(_) | None => Some(due),
         }
-    }
-
-    /// Says the last word where hyper says nothing: a head took too long (RFC 9110 §15.5.9), or HTTP/2 came unasked.
-    async fn say(self, last: &'static [u8]) {
-        let mut wire = self.connection.into_parts().io.into_inner();
-        let say = async {
-            wire.write_all(last).await?;
-            wire.shutdown().await
-        };
-        // Whoever was too slow to ask may be too slow to listen.
-        let _ = timeout(CLOSING, say).await;
-    }
-
-    /// HTTP has ended: bytes go both ways until both sides end.
-    async fn join(self, tunnel: Tunnel) {
-        let parts = self.connection.into_parts();
-        if let Err(error) = tunnel.join(parts.io.into_inner(), parts.read_buf).await {
-            debug!(error = describe_error(&error), "tunnel failed");
-        }
-    }
-}
-
-/// A page on its way out. When hyper lets go of it, the call has ended for the connection.
-struct Answering {
-    page: ResponseBody,
-    watch: Rc<Watch>,
-}
-
-impl Drop for Answering {
-    fn drop(&mut self) {
-        self.watch.call_ends();
-    }
-}
-
-impl Body for Answering {
-    type Data = Bytes;
-    type Error = upstream::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, upstream::Error>>> {
-        Pin::new(&mut self.page).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.page.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.page.size_hint()
     }
 }

@@ -1,53 +1,54 @@
-//! Frames of HTTP/2 that carry no request, response or body: `PING`, `WINDOW_UPDATE`, `PRIORITY`, `SETTINGS`, those of unknown
-//! types. Each costs its sender a few bytes and us some work, and h2 takes any number of them; so they are bounded here, by how
-//! much of the other frames there is and by time.
+//! Limits the control frames of an HTTP/2 connection: `PING`, `WINDOW_UPDATE`, `PRIORITY`, `SETTINGS`, and those of unknown
+//! types. Each costs its sender a few bytes and us some work, and h2 takes any number of them. So their number is limited in
+//! proportion to the other frames and to time.
 
 use std::cell::Cell;
-use std::rc::Rc;
 
 use tokio::time::Instant;
 
 /// How many control frames may come at once.
 const BURST: u32 = 10_000;
 
-/// How many may come for each frame that carries something, and for each piece of a body that goes out; and how many bytes of it
-/// allow for one more. For each frame of data that a client takes, it sends two `WINDOW_UPDATE`s at most.
-const PER_PIECE: u32 = 4;
-const BYTES_FOR_ONE: usize = 256;
+/// How many more may come for each other frame, and for each frame of a response body. A client sends at most two
+/// `WINDOW_UPDATE`s for each frame of data that it takes.
+const PER_FRAME: u32 = 4;
 
-/// How many may come for each second.
+/// One more may come for so many bytes of a response body.
+const BYTES_PER_CONTROL_FRAME: usize = 256;
+
+/// How many more may come for each second.
 const PER_SECOND: u32 = 100;
 
 /// The length of what a client sends before its first frame (RFC 9113 §3.4).
-const PREFACE: usize = 24;
+const PREFACE_LENGTH: usize = 24;
 
 /// The length of a frame's header (RFC 9113 §4.1).
-const HEADER: usize = 9;
+const HEADER_LENGTH: usize = 9;
 
 /// How many control frames may still come on a connection.
 #[derive(Debug)]
 pub(super) struct ControlFrameBudget {
     left: Cell<u32>,
-    /// When time was last taken into account.
+    /// Since when the time that has passed isn't yet in `left`.
     since: Cell<Instant>,
 }
 
 impl ControlFrameBudget {
-    pub(super) fn new() -> Rc<Self> {
-        Rc::new(Self {
+    pub(super) fn new() -> Self {
+        Self {
             left: Cell::new(BURST),
             since: Cell::new(Instant::now()),
-        })
+        }
     }
 
-    /// A piece of a body goes out.
+    /// A frame of a response body goes out.
     pub(super) fn add_sent(&self, length: usize) {
-        let more = u32::try_from(length / BYTES_FOR_ONE).unwrap_or(u32::MAX);
-        self.add(PER_PIECE.saturating_add(more));
+        let more = u32::try_from(length / BYTES_PER_CONTROL_FRAME).unwrap_or(u32::MAX);
+        self.add(PER_FRAME.saturating_add(more));
     }
 
-    /// A control frame has come: whether it was one too many.
-    fn is_exceeded(&self) -> bool {
+    /// Takes one control frame from the budget. Returns false if none is left.
+    fn take(&self) -> bool {
         if self.left.get() == 0 {
             let seconds = self.since.replace(Instant::now()).elapsed().as_secs();
             let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
@@ -55,20 +56,19 @@ impl ControlFrameBudget {
         }
         let left = self.left.get().checked_sub(1);
         self.left.set(left.unwrap_or_default());
-        left.is_none()
+        left.is_some()
     }
 
-    fn add(&self, many: u32) {
-        let left = self.left.get().saturating_add(many);
+    fn add(&self, count: u32) {
+        let left = self.left.get().saturating_add(count);
         self.left.set(left.min(BURST));
     }
 }
 
-/// Finds the control frames in what a client sends.
+/// Finds the control frames in the bytes of a client.
 #[derive(Debug)]
 pub(super) struct ControlFrameCounter {
-    budget: Rc<ControlFrameBudget>,
-    header: [u8; HEADER],
+    header: [u8; HEADER_LENGTH],
     /// How much of the header has come.
     header_length: usize,
     /// How many bytes come before the next header.
@@ -76,47 +76,45 @@ pub(super) struct ControlFrameCounter {
 }
 
 impl ControlFrameCounter {
-    pub(super) fn new(budget: Rc<ControlFrameBudget>) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            budget,
-            header: [0; HEADER],
+            header: [0; HEADER_LENGTH],
             header_length: 0,
-            skip: PREFACE,
+            skip: PREFACE_LENGTH,
         }
     }
 
-    /// These bytes came: whether there were too many control frames among them.
-    pub(super) fn is_exceeded_by(&mut self, mut bytes: &[u8]) -> bool {
+    /// Counts the frames in these bytes. Returns whether their number is within the budget.
+    pub(super) fn add_read(&mut self, mut bytes: &[u8], budget: &ControlFrameBudget) -> bool {
         while !bytes.is_empty() {
             let skipped = self.skip.min(bytes.len());
             self.skip -= skipped;
             bytes = &bytes[skipped..];
-            let missing = HEADER - self.header_length;
+            let missing = HEADER_LENGTH - self.header_length;
             let (part, rest) = bytes.split_at(missing.min(bytes.len()));
             self.header[self.header_length..][..part.len()].copy_from_slice(part);
             self.header_length += part.len();
             bytes = rest;
-            if self.header_length == HEADER {
+            if self.header_length == HEADER_LENGTH {
                 self.header_length = 0;
-                if self.is_exceeded_by_frame() {
-                    return true;
+                if !self.add_frame(budget) {
+                    return false;
                 }
             }
         }
-        false
+        true
     }
 
-    /// A frame's header is whole.
-    fn is_exceeded_by_frame(&mut self) -> bool {
+    /// Counts the frame whose header is complete.
+    fn add_frame(&mut self, budget: &ControlFrameBudget) -> bool {
         let [high, middle, low, kind, ..] = self.header;
-        let length = u32::from_be_bytes([0, high, middle, low]) as usize;
-        self.skip = length;
-        // DATA, HEADERS and CONTINUATION. h2 itself bounds how many of them may be empty.
-        let carries = matches!(kind, 0 | 1 | 9) && length > 0;
-        if carries {
-            self.budget.add(PER_PIECE);
+        self.skip = u32::from_be_bytes([0, high, middle, low]) as usize;
+        // DATA, HEADERS and CONTINUATION. h2 itself limits how many of them may be empty.
+        if matches!(kind, 0 | 1 | 9) && self.skip > 0 {
+            budget.add(PER_FRAME);
+            return true;
         }
-        !carries && self.budget.is_exceeded()
+        budget.take()
     }
 }
 
@@ -127,32 +125,37 @@ mod tests {
     const PING: [u8; 17] = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
     const DATA: [u8; 12] = [0, 0, 3, 0, 0, 0, 0, 0, 1, 6, 6, 6];
 
-    fn counter() -> ControlFrameCounter {
-        let mut counter = ControlFrameCounter::new(ControlFrameBudget::new());
-        assert!(!counter.is_exceeded_by(&[6; PREFACE]));
+    fn counter(budget: &ControlFrameBudget) -> ControlFrameCounter {
+        let mut counter = ControlFrameCounter::new();
+        assert!(counter.add_read(&[6; PREFACE_LENGTH], budget));
         counter
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_is_taken_and_no_more() {
         for piece in [1, 2, 9, 17, 100] {
-            let mut counter = counter();
+            let budget = ControlFrameBudget::new();
+            let mut counter = counter(&budget);
             let burst = PING.repeat(BURST as usize);
-            assert!(!burst.chunks(piece).any(|part| counter.is_exceeded_by(part)));
-            assert!(counter.is_exceeded_by(&PING));
+            let mut pieces = burst.chunks(piece);
+            assert!(pieces.all(|piece| counter.add_read(piece, &budget)));
+            assert!(!counter.add_read(&PING, &budget));
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn time_and_frames_that_carry_something_make_room() {
-        let mut counter = counter();
-        assert!(!counter.is_exceeded_by(&PING.repeat(BURST as usize)));
-        assert!(!counter.is_exceeded_by(&DATA));
-        assert!(!counter.is_exceeded_by(&PING.repeat(PER_PIECE as usize)));
+    async fn time_and_other_frames_allow_for_more() {
+        let budget = ControlFrameBudget::new();
+        let mut counter = counter(&budget);
+        let mut pings = |count: u32| counter.add_read(&PING.repeat(count as usize), &budget);
+        assert!(pings(BURST));
         tokio::time::advance(std::time::Duration::from_secs(2)).await;
-        assert!(!counter.is_exceeded_by(&PING.repeat(2 * PER_SECOND as usize)));
-        counter.budget.add_sent(2 * BYTES_FOR_ONE);
-        assert!(!counter.is_exceeded_by(&PING.repeat(PER_PIECE as usize + 2)));
-        assert!(counter.is_exceeded_by(&PING));
+        assert!(pings(2 * PER_SECOND));
+        budget.add_sent(2 * BYTES_PER_CONTROL_FRAME);
+        assert!(pings(PER_FRAME + 2));
+        assert!(!pings(1));
+        assert!(counter.add_read(&DATA, &budget));
+        assert!(counter.add_read(&PING.repeat(PER_FRAME as usize), &budget));
+        assert!(!counter.add_read(&PING, &budget));
     }
 }

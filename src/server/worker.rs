@@ -1,113 +1,58 @@
 //! One worker: a thread with its own runtime, its share of the listeners and its own connections to the app.
 
-use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::LocalRuntime;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
-use tokio::time::{Instant, interval, sleep, timeout};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
-use super::{Common, connection};
+use super::connection::{self, Client};
+use super::settings::Settings;
 use crate::log::describe_error;
-use crate::proxy::Proxy;
+use crate::proxy::{Proxy, Snapshot};
 use crate::upstream::Pool;
 use crate::upstream::headers::Peer;
 
-/// How long an accept loop rests when the machine has no more sockets to give.
-const REST: Duration = Duration::from_millis(100);
+/// How long an accept loop waits after an error such as "too many open files".
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// How long a listener goes on at shutdown, and how quiet it must have been to end before.
-const LAST_ACCEPTS: Duration = Duration::from_millis(50);
-const QUIET: Duration = Duration::from_millis(2);
+/// How long connections that already wait in the backlog are accepted at shutdown, and after how long without one that ends.
+const BACKLOG_TIMEOUT: Duration = Duration::from_millis(50);
+const BACKLOG_IDLE_TIMEOUT: Duration = Duration::from_millis(2);
 
-/// How often an accept loop shows that it goes round, at least.
-const BEAT: Duration = Duration::from_secs(1);
+/// How often an accept loop counts up its heartbeat, at least.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A listening socket, and where its accept loop shows that it goes round.
-pub(super) type Listener = (std::net::TcpListener, Arc<AtomicU64>);
+/// A counter that an accept loop counts up while it runs.
+pub(super) type Heartbeat = Arc<AtomicU64>;
 
-/// The future that is ready when the drain has begun.
-pub(super) type Drained<'a> = tokio::sync::futures::Notified<'a>;
-
-/// Whether this worker is to finish what it has and take nothing new.
-#[derive(Default)]
-pub(super) struct Drain {
-    since: Cell<Option<Instant>>,
-    begun: Notify,
+/// What a worker needs from outside.
+pub(super) struct Context {
+    pub(super) snapshot: Arc<ArcSwap<Snapshot>>,
+    pub(super) settings: Arc<ArcSwap<Settings>>,
+    /// One for each client connection; shared by all workers.
+    pub(super) permits: Arc<Semaphore>,
+    /// Cancelled when the drain begins.
+    pub(super) drain: CancellationToken,
 }
 
-impl Drain {
-    pub(super) fn is_on(&self) -> bool {
-        self.since.get().is_some()
-    }
-
-    /// When it began, if it has.
-    pub(super) fn since(&self) -> Option<Instant> {
-        self.since.get()
-    }
-
-    /// Ready, or waking, when the drain begins.
-    pub(super) fn begun(&self) -> Pin<Box<Drained<'_>>> {
-        Box::pin(self.begun.notified())
-    }
-
-    fn begin(&self) {
-        self.since.set(Some(Instant::now()));
-        self.begun.notify_waiters();
-    }
-}
-
-/// How many connections this worker has.
-#[derive(Default)]
-struct Open {
-    count: Cell<usize>,
-    none: Notify,
-}
-
-/// One open connection; counted until it is dropped.
-struct Place {
-    open: Rc<Open>,
-    gauge: prometheus::IntGauge,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Place {
-    fn new(open: &Rc<Open>, gauge: prometheus::IntGauge, permit: OwnedSemaphorePermit) -> Self {
-        open.count.set(open.count.get() + 1);
-        gauge.inc();
-        Self {
-            open: Rc::clone(open),
-            gauge,
-            _permit: permit,
-        }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.gauge.dec();
-        self.open.count.set(self.open.count.get() - 1);
-        if self.open.count.get() == 0 {
-            self.open.none.notify_waiters();
-        }
-    }
-}
-
-/// Runs until it is drained: how many connections with a call on them were cut off.
-pub(super) fn run(listeners: Vec<Listener>, common: Common) -> usize {
+/// Runs a worker until it has drained. Returns how many connections were cut off.
+pub(super) fn run(listeners: Vec<(std::net::TcpListener, Heartbeat)>, context: Context) -> usize {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(Default::default());
     match runtime {
-        Ok(runtime) => serve(&runtime, listeners, common),
+        Ok(runtime) => runtime.block_on(async { Worker::new(context).run(listeners).await }),
         Err(error) => {
             error!(error = describe_error(&error), "worker could not start");
             0
@@ -115,139 +60,156 @@ pub(super) fn run(listeners: Vec<Listener>, common: Common) -> usize {
     }
 }
 
-fn serve(runtime: &LocalRuntime, listeners: Vec<Listener>, common: Common) -> usize {
-    runtime.block_on(async move {
-        let pool = Pool::new();
-        let worker = Rc::new(Worker {
-            proxy: Rc::new(Proxy::new(Arc::clone(&common.site), pool)),
-            drain: Rc::default(),
-            open: Rc::default(),
-            common,
-        });
-        worker.run(listeners).await
-    })
-}
-
 struct Worker {
-    common: Common,
+    context: Context,
     proxy: Rc<Proxy>,
-    drain: Rc<Drain>,
-    open: Rc<Open>,
+    connections: TaskTracker,
 }
 
 impl Worker {
-    async fn run(self: Rc<Self>, listeners: Vec<Listener>) -> usize {
-        let accepting = listeners
-            .into_iter()
-            .map(|listener| tokio::task::spawn_local(Rc::clone(&self).accept(listener)));
-        let accepting: Vec<_> = accepting.collect();
-        // An error means that the sender is gone, which ends the worker as well.
-        let _ = self.common.drain.clone().wait_for(|drain| *drain).await;
-        self.drain.begin();
-        for listener in accepting {
-            let _ = listener.await;
-        }
-        self.finish().await
+    /// To be called within the worker's runtime.
+    fn new(context: Context) -> Rc<Self> {
+        let pool = Pool::new();
+        Rc::new(Self {
+            proxy: Rc::new(Proxy::new(Arc::clone(&context.snapshot), pool)),
+            connections: TaskTracker::new(),
+            context,
+        })
     }
 
-    /// Takes connections from one listener until the drain begins, then those that already wait in its backlog.
-    async fn accept(self: Rc<Self>, (listener, rounds): Listener) {
-        let Ok(listener) = TcpListener::from_std(listener)
-            .inspect_err(|error| error!(error = describe_error(error), "listener could not start"))
-        else {
-            return;
+    async fn run(self: Rc<Self>, listeners: Vec<(std::net::TcpListener, Heartbeat)>) -> usize {
+        let accept_loops = TaskTracker::new();
+        for (listener, heartbeat) in listeners {
+            accept_loops.spawn_local(Rc::clone(&self).accept(listener, heartbeat));
+        }
+        self.context.drain.cancelled().await;
+        let finish = async {
+            accept_loops.close();
+            accept_loops.wait().await;
+            self.connections.close();
+            self.connections.wait().await;
         };
-        let mut drained = self.drain.begun();
-        let mut exhausted = false;
-        let mut beat = interval(BEAT);
-        while !self.drain.is_on() {
-            rounds.fetch_add(1, Relaxed);
+        let limit = self.context.settings.load().drain;
+        let _ = timeout(limit, finish).await;
+        self.connections.len()
+    }
+
+    /// Accepts connections from one listener until the drain begins, then those that already wait in its backlog: the kernel
+    /// resets them when the listener is closed.
+    async fn accept(self: Rc<Self>, listener: std::net::TcpListener, heartbeat: Heartbeat) {
+        let listener = match TcpListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => {
+                error!(error = describe_error(&error), "listener could not start");
+                return;
+            }
+        };
+        self.accept_until_drain(&listener, &heartbeat).await;
+        let backlog = async {
+            while let Ok(accepted) = timeout(BACKLOG_IDLE_TIMEOUT, listener.accept()).await {
+                self.serve_accepted(accepted, false).await;
+            }
+        };
+        let _ = timeout(BACKLOG_TIMEOUT, backlog).await;
+    }
+
+    async fn accept_until_drain(&self, listener: &TcpListener, heartbeat: &Heartbeat) {
+        let mut drain = pin!(self.context.drain.cancelled());
+        let mut ticks = interval(HEARTBEAT_INTERVAL);
+        let mut is_failing = false;
+        while !self.context.drain.is_cancelled() {
+            heartbeat.fetch_add(1, Relaxed);
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                () = &mut drained => break,
-                _ = beat.tick() => continue,
+                () = &mut drain => return,
+                _ = ticks.tick() => continue,
             };
-            let mut taken = pin!(self.take(accepted, exhausted));
-            // It may wait for a place, which is no standstill.
-            exhausted = loop {
+            let mut served = pin!(self.serve_accepted(accepted, is_failing));
+            // While it waits for a permit, the loop is not stuck.
+            is_failing = loop {
                 tokio::select! {
-                    exhausted = &mut taken => break exhausted,
-                    _ = beat.tick() => rounds.fetch_add(1, Relaxed),
+                    is_failing = &mut served => break is_failing,
+                    _ = ticks.tick() => heartbeat.fetch_add(1, Relaxed),
                 };
             };
         }
-        // A connection that the kernel has accepted would be reset with the listener.
-        let last = timeout(LAST_ACCEPTS, async {
-            while let Ok(accepted) = timeout(QUIET, listener.accept()).await {
-                self.take(accepted, false).await;
-            }
-        });
-        let _ = last.await;
     }
 
-    /// Serves a connection once there is a place for it; until then it waits, and with it the kernel's backlog. An error of
-    /// accepting is weather: said once, waited out. Whether it lasts.
-    async fn take(&self, accepted: io::Result<(TcpStream, SocketAddr)>, exhausted: bool) -> bool {
+    /// Serves a connection once there is a permit for it; until then others wait in the backlog. If the system has no more
+    /// sockets, that is logged once, and the next accept waits. Returns whether accepting is failing.
+    async fn serve_accepted(
+        &self,
+        accepted: io::Result<(TcpStream, SocketAddr)>,
+        was_failing: bool,
+    ) -> bool {
         match accepted {
             Ok((stream, address)) => {
-                if let Ok(permit) = Arc::clone(&self.common.places).acquire_owned().await {
-                    self.begin(stream, address, permit);
+                if let Ok(permit) = Arc::clone(&self.context.permits).acquire_owned().await {
+                    self.serve(stream, address, permit);
                 }
                 false
             }
-            Err(error) if is_clients(&error) => exhausted,
+            Err(error) if is_of_connection(&error) => was_failing,
             Err(error) => {
-                if !exhausted {
+                if !was_failing {
                     warn!(
                         error = describe_error(&error),
                         "accept failed; trying again"
                     );
                 }
-                sleep(REST).await;
+                sleep(ACCEPT_BACKOFF).await;
                 true
             }
         }
     }
 
-    fn begin(&self, stream: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
-        let site = self.proxy.snapshot();
-        let trusted = site
-            .trusted_proxies
-            .iter()
-            .any(|block| block.contains(&address.ip().to_canonical()));
-        let gauge = site.shared.metrics.client_connections.clone();
-        let place = Place::new(&self.open, gauge, permit);
+    fn serve(&self, stream: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
+        let snapshot = self.proxy.snapshot();
+        let ip = address.ip().to_canonical();
+        let mut trusted_proxies = snapshot.trusted_proxies.iter();
+        let is_trusted = trusted_proxies.any(|block| block.contains(&ip));
+        let open = OpenConnection::new(&snapshot.shared.metrics.client_connections, permit);
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        let serving = connection::serve(
-            stream,
-            Peer::new(address.ip(), trusted),
-            Rc::clone(&self.proxy),
-            self.common.settings.load_full(),
-            Rc::clone(&self.drain),
-        );
-        tokio::task::spawn_local(async move {
-            let _place = place;
-            serving.await;
-        });
-    }
-
-    /// Waits for every connection to end, at most as long as the drain may take: how many didn't.
-    async fn finish(&self) -> usize {
-        let ended = async {
-            while self.open.count.get() > 0 {
-                self.open.none.notified().await;
-            }
+        let client = Client {
+            address,
+            peer: Peer::new(address.ip(), is_trusted),
+            proxy: Rc::clone(&self.proxy),
+            settings: self.context.settings.load_full(),
+            drain: self.context.drain.clone(),
         };
-        let patience = self.common.settings.load().drain;
-        let _ = timeout(patience, ended).await;
-        self.open.count.get()
+        self.connections.spawn_local(async move {
+            let _open = open;
+            connection::serve(stream, client).await;
+        });
     }
 }
 
-/// Whether an error of accepting concerns that one connection only.
-fn is_clients(error: &io::Error) -> bool {
+/// Counts a connection, and holds its permit, until this is dropped.
+struct OpenConnection {
+    gauge: prometheus::IntGauge,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl OpenConnection {
+    fn new(gauge: &prometheus::IntGauge, permit: OwnedSemaphorePermit) -> Self {
+        gauge.inc();
+        Self {
+            gauge: gauge.clone(),
+            _permit: permit,
+        }
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.gauge.dec();
+    }
+}
+
+/// Whether an error of accept concerns only the connection that was about to be accepted.
+fn is_of_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted

@@ -1,0 +1,35 @@
+//! What only HTTP/1.1 has: responses that hyper doesn't send itself.
+
+use std::convert::Infallible;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1::{Builder, Connection};
+use hyper::service::HttpService;
+use hyper_util::rt::TokioIo;
+
+use super::activity::TrackedBody;
+use super::client_stream::ClientStream;
+
+/// The most bytes that a request's head may have.
+pub(super) const HEAD_LIMIT: usize = 64 * 1024;
+
+/// For a head that takes too long (RFC 9110 §15.5.9).
+pub(super) const REQUEST_TIMEOUT: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
+/// For HTTP/2 without TLS.
+pub(super) const VERSION_NOT_SUPPORTED: &[u8] =
+    b"HTTP/1.1 505 HTTP Version Not Supported\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
+/// Serves HTTP/1.1 on this stream. What limits the time is [`connection`](super::connection).
+pub(super) fn serve<S>(stream: ClientStream, service: S) -> Connection<TokioIo<ClientStream>, S>
+where
+    S: HttpService<Incoming, ResBody = TrackedBody, Error = Infallible>,
+{
+    Builder::new()
+        .header_read_timeout(None)
+        .max_buf_size(HEAD_LIMIT)
+        .max_header_size(HEAD_LIMIT)
+        .writev(false)
+        .serve_connection(TokioIo::new(stream), service)
+}
