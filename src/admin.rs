@@ -44,7 +44,7 @@ use tracing::debug;
 
 use crate::proxy::Snapshot;
 use crate::recent_failures::now;
-use crate::reload::{Refused, Reloader};
+use crate::reload::{self, Reloader};
 use crate::server::Settings;
 use guard::Guard;
 use history::History;
@@ -213,10 +213,11 @@ impl Admin {
             return json_answer(StatusCode::OK, &json!({ "reloaded": true }));
         };
         let status = match refused {
-            Refused::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
-            Refused::NoFile | Refused::Wrong(_) | Refused::Restart(_) | Refused::Exposed(_) => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            reload::Error::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
+            reload::Error::NoFile
+            | reload::Error::Invalid(_)
+            | reload::Error::RestartRequired(_)
+            | reload::Error::AdminExposed(_) => StatusCode::UNPROCESSABLE_ENTITY,
         };
         let errors: Vec<_> = refused.to_string().lines().map(str::to_owned).collect();
         json_answer(status, &json!({ "reloaded": false, "errors": errors }))

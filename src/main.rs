@@ -1,4 +1,4 @@
-//! Arguments → command → exit status.
+//! Runs the command that the arguments name and exits with its status.
 
 use std::process::ExitCode;
 

@@ -1,81 +1,73 @@
-//! Notifications to systemd (`sd_notify(3)`): ready, reloading, stopping, a status text, and the watchdog. Where nobody
-//! listens nothing is said.
+//! Notifications to systemd (`sd_notify(3)`): ready, reloading, stopping, a status text, and the watchdog. Nothing is sent where
+//! `NOTIFY_SOCKET` isn't set.
 
-use std::fmt;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tracing::warn;
 
-/// Calls are taken.
+/// Why systemd can't be notified.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The watchdog is on, but there is no socket to send its keep-alive pings to.
+    #[error(
+        "systemd's watchdog is on, but NOTIFY_SOCKET isn't set, so systemd would kill understudy again and again; write \
+         NotifyAccess=main into the unit and leave the variable alone, or take WatchdogSec= out of it"
+    )]
+    WatchdogUnreachable,
+}
+
+/// Checks that the watchdog can be pinged, if it is on.
+///
+/// # Errors
+///
+/// [`Error::WatchdogUnreachable`] if it can't.
+pub fn check_watchdog() -> Result<(), Error> {
+    match watchdog_timeout() {
+        Some(_) if !is_enabled() => Err(Error::WatchdogUnreachable),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether systemd listens for notifications.
+pub fn is_enabled() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
+/// The longest time between two pings of the watchdog, if it is on.
+pub fn watchdog_timeout() -> Option<Duration> {
+    sd_notify::watchdog_enabled()
+}
+
+/// Requests are accepted, or a reload has ended.
 pub fn ready(status: &str) {
-    say(&[NotifyState::Ready, NotifyState::Status(status)]);
+    send(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
 /// A reload has begun; [`ready`] ends it.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
-        Ok(now) => say(&[NotifyState::Reloading, now]),
-        Err(error) => warn!(%error, "no clock to tell systemd of a reload"),
+        Ok(now) => send(&[NotifyState::Reloading, now]),
+        Err(error) => warn!(%error, "systemd not notified of the reload: the clock can't be read"),
     }
 }
 
-/// The end has begun.
+/// The shutdown has begun.
 pub fn stopping() {
-    say(&[
-        NotifyState::Stopping,
-        NotifyState::Status("finishing the last calls"),
-    ]);
+    send(&[NotifyState::Stopping, NotifyState::Status("draining")]);
 }
 
-/// What `systemctl status` shows.
+/// Sets the text that `systemctl status` shows.
 pub fn status(status: &str) {
-    say(&[NotifyState::Status(status)]);
+    send(&[NotifyState::Status(status)]);
 }
 
-/// We are alive.
-pub fn alive() {
-    say(&[NotifyState::Watchdog]);
+/// Pings the watchdog.
+pub fn ping_watchdog() {
+    send(&[NotifyState::Watchdog]);
 }
 
-/// Within which time systemd wants to hear that we are alive, if it does.
-pub fn watchdog() -> Option<Duration> {
-    sd_notify::watchdog_enabled()
-}
-
-/// A watchdog is set that can't be told that we are alive.
-#[derive(Debug)]
-pub struct Unheard;
-
-impl fmt::Display for Unheard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "systemd's watchdog is on, but NOTIFY_SOCKET isn't set: it can't be told that all is well, and would kill us again \
-             and again; write NotifyAccess=main into the unit and leave the variable alone, or take WatchdogSec= out of it",
-        )
-    }
-}
-
-impl std::error::Error for Unheard {}
-
-/// Whether whoever waits to hear of us can.
-///
-/// # Errors
-///
-/// If not.
-pub fn check() -> Result<(), Unheard> {
-    match watchdog() {
-        Some(_) if !is_heard() => Err(Unheard),
-        Some(_) | None => Ok(()),
-    }
-}
-
-/// Whether systemd listens at all.
-pub fn is_heard() -> bool {
-    std::env::var_os("NOTIFY_SOCKET").is_some()
-}
-
-fn say(states: &[NotifyState<'_>]) {
+fn send(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         warn!(%error, "systemd not notified");
     }

@@ -1,12 +1,12 @@
-//! Builds everything anew, then swaps it in one step; or keeps the old and says so.
+//! Reloads the configuration: builds everything anew and swaps it in one step, or keeps the previous configuration in force and
+//! logs why.
 //!
-//! Asked by a signal, by the admin listener, or by a change of any file that the configuration names. Files are read on one
-//! thread of their own, one reload after the other, and nobody waits for that thread at the end of the process. So a file system
-//! that doesn't answer holds up reloads, and nothing else.
+//! A reload is started by a signal, by the admin listener, or by a change of any file that the configuration names. Files are read
+//! on one thread of their own, one reload after the other, and the end of the process doesn't wait for that thread. So a file
+//! system that doesn't respond holds up reloads and nothing else.
 
 mod watch;
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,182 +25,165 @@ use crate::server::Settings;
 use crate::tls;
 
 pub use watch::Changes;
-use watch::Watch;
+use watch::FolderWatcher;
 
-/// Reloads for whoever asks.
-pub struct Reloader {
-    requests: mpsc::Sender<Request>,
-    last: Arc<ArcSwap<Last>>,
-}
-
-/// What the thread is asked to do.
-type Request = Box<dyn FnOnce(&mut Reloading) + Send>;
-
-/// What can be reloaded; the thread's own.
-struct Reloading {
-    path: Option<PathBuf>,
-    site: Arc<ArcSwap<Snapshot>>,
-    settings: Arc<ArcSwap<Settings>>,
-    shared: Arc<SharedState>,
-    /// Where the admin listener is in fact.
-    admin_address: SocketAddr,
-    /// The files as the last try found them.
-    files: Vec<SourceFile>,
-    watch: Option<Watch>,
-    last: Arc<ArcSwap<Last>>,
-}
-
-/// How the last try went.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct Last {
-    /// When the configuration in force was loaded, in seconds since 1970.
-    pub loaded_at_seconds: f64,
-    /// Why the last try changed nothing, if it did not.
-    pub error: Option<String>,
-}
-
-/// Why the old configuration stays.
-#[derive(Clone, Debug)]
-pub enum Refused {
-    /// There is no file to read again: `run --upstream` made the configuration.
+/// Why the previous configuration stays in force.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration comes from `run --upstream`, so there is no file to read again.
+    #[error("there is no file to reload; start with `run --config FILE`")]
     NoFile,
-    /// The file, or a page that it names, is wrong.
-    Wrong(Errors),
-    /// These keys can't change while we run.
-    Restart(Vec<&'static str>),
+    /// The file, or one that it names, is not valid.
+    #[error(transparent)]
+    Invalid(Errors),
+    /// These keys can't change while the process runs.
+    #[error("{} can't change while understudy runs; restart it", .0.join(", "))]
+    RestartRequired(Vec<&'static str>),
     /// The admin listener would lose the token that it needs.
-    Exposed(AdminExposed),
+    #[error(transparent)]
+    AdminExposed(AdminExposed),
     /// The reload panicked.
+    #[error(
+        "the reload failed by a bug of understudy, which it has written to standard error; please report it"
+    )]
     Panicked,
 }
 
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoFile => {
-                f.write_str("there is no file to reload; start with `run --config FILE`")
-            }
-            Self::Wrong(errors) => errors.fmt(f),
-            Self::Exposed(exposed) => exposed.fmt(f),
-            Self::Panicked => f.write_str(
-                "the reload failed by a bug of understudy, which it has written to standard error; please report it",
-            ),
-            Self::Restart(keys) => {
-                write!(
-                    f,
-                    "{} can't change while understudy runs; restart it",
-                    keys.join(", ")
-                )
-            }
-        }
-    }
+/// Reloads the configuration.
+pub struct Reloader {
+    jobs: mpsc::Sender<Job>,
+    status: Arc<ArcSwap<Status>>,
 }
 
-impl std::error::Error for Refused {}
+/// What the thread is to do.
+type Job = Box<dyn FnOnce(&mut Worker) + Send>;
+
+/// How the last reload went.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Status {
+    /// When the configuration in force was loaded, in seconds since 1970.
+    pub loaded_at_seconds: f64,
+    /// Why the last reload failed, if it did.
+    pub error: Option<String>,
+}
 
 impl Reloader {
-    /// Starts what reloads this configuration into these places.
+    /// Starts the thread that reloads this configuration. `snapshot` and `settings` are where the new one is put.
     ///
     /// # Errors
     ///
-    /// If there can't be another thread.
+    /// If the thread can't be started.
     pub fn start(
         path: Option<PathBuf>,
         files: Vec<SourceFile>,
-        site: Arc<ArcSwap<Snapshot>>,
+        snapshot: Arc<ArcSwap<Snapshot>>,
         settings: Arc<ArcSwap<Settings>>,
         shared: Arc<SharedState>,
         admin_address: SocketAddr,
     ) -> io::Result<Arc<Self>> {
-        let last = Arc::new(ArcSwap::from_pointee(Last {
+        let status = Arc::new(ArcSwap::from_pointee(Status {
             loaded_at_seconds: now(),
             error: None,
         }));
-        let (requests, asked) = mpsc::channel();
-        let reloading = Reloading {
+        let (jobs, receiver) = mpsc::channel();
+        let worker = Worker {
             path,
-            site,
+            snapshot,
             settings,
             shared,
             admin_address,
             files,
-            watch: None,
-            last: Arc::clone(&last),
+            watcher: None,
+            status: Arc::clone(&status),
         };
-        reloading.count_certificates();
-        // Its end is not waited for: it may be in a file system that doesn't answer.
+        worker.publish_certificates();
+        // Nobody joins the thread: it may wait for a file system that doesn't respond.
         thread::Builder::new()
             .name("reload".to_owned())
-            .spawn(move || reloading.serve(asked))?;
-        Ok(Arc::new(Self { requests, last }))
+            .spawn(move || worker.run(receiver))?;
+        Ok(Arc::new(Self { jobs, status }))
     }
 
-    /// Begins to watch the files: what tells of their changes. None if there are no files, or they can't be watched, which is
-    /// said.
+    /// Starts to watch the files. None if there are no files, or if they can't be watched, which is logged.
     pub async fn watch(&self) -> Option<Changes> {
-        self.ask(Reloading::watch).await.flatten()
+        self.run_on_thread(Worker::watch).await.flatten()
     }
 
-    /// How the last try went.
-    pub fn last(&self) -> Last {
-        (**self.last.load()).clone()
+    /// How the last reload went.
+    pub fn status(&self) -> Status {
+        (**self.status.load()).clone()
     }
 
-    /// Reloads, if a file is not what it was at the last try. What goes wrong is logged and counted.
+    /// Reloads if a file has changed since the last reload. Errors are logged and counted.
     pub async fn reload_if_changed(&self) {
-        self.ask(Reloading::reload_if_changed).await;
+        self.run_on_thread(Worker::reload_if_changed).await;
     }
 
-    /// Reloads. If the future is dropped, the reload goes on.
+    /// Reloads. If the future is dropped, the reload goes on. Errors are logged and counted, too.
     ///
     /// # Errors
     ///
-    /// Why everything stays as it was.
-    pub async fn reload(&self) -> Result<(), Refused> {
-        let reloaded = self.ask(Reloading::reload).await;
-        reloaded.unwrap_or(Err(Refused::Panicked))
+    /// Why the previous configuration stays in force.
+    pub async fn reload(&self) -> Result<(), Error> {
+        let reloaded = self.run_on_thread(Worker::reload).await;
+        reloaded.unwrap_or(Err(Error::Panicked))
     }
 
-    /// Has the thread do something, once it has done what it was asked before; nothing comes of it if it panics.
-    async fn ask<T: Send + 'static>(
+    /// Runs a job on the thread, after those that wait already. None if it panics.
+    async fn run_on_thread<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Reloading) -> T + Send + 'static,
+        job: impl FnOnce(&mut Worker) -> T + Send + 'static,
     ) -> Option<T> {
-        let (reply, answer) = oneshot::channel();
-        let request = Box::new(move |reloading: &mut Reloading| {
-            // Whoever asked may be gone.
-            let _ = reply.send(work(reloading));
+        let (sender, result) = oneshot::channel();
+        let job = Box::new(move |worker: &mut Worker| {
+            // The caller may be gone.
+            let _ = sender.send(job(worker));
         });
-        self.requests.send(request).ok()?;
-        answer.await.ok()
+        self.jobs.send(job).ok()?;
+        result.await.ok()
     }
 }
 
-impl Reloading {
-    /// Does what it is asked to until nobody is left who could ask.
-    fn serve(mut self, requests: mpsc::Receiver<Request>) {
-        for request in requests {
-            // A panic leaves the old configuration in place.
-            let _ = catch_unwind(AssertUnwindSafe(|| request(&mut self)));
+/// What the thread works on.
+struct Worker {
+    path: Option<PathBuf>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    settings: Arc<ArcSwap<Settings>>,
+    shared: Arc<SharedState>,
+    /// The address of the admin socket, which systemd may have passed.
+    admin_address: SocketAddr,
+    /// The files as the last reload found them.
+    files: Vec<SourceFile>,
+    watcher: Option<FolderWatcher>,
+    status: Arc<ArcSwap<Status>>,
+}
+
+impl Worker {
+    /// Runs jobs until the [`Reloader`] is dropped.
+    fn run(mut self, jobs: mpsc::Receiver<Job>) {
+        for job in jobs {
+            // A panic leaves the previous configuration in force.
+            let _ = catch_unwind(AssertUnwindSafe(|| job(&mut self)));
         }
     }
 
-    /// Shows when each certificate that is now in use ends.
-    fn count_certificates(&self) {
-        let (settings, site) = (self.settings.load(), self.site.load());
-        let shown = settings.tls.iter().flat_map(|tls| tls.identities());
-        let app = site.upstream.settings.tls.as_ref();
-        let ends = shown
-            .chain(app.and_then(|tls| tls.identity()))
+    /// Publishes when each certificate in use expires.
+    fn publish_certificates(&self) {
+        let (settings, snapshot) = (self.settings.load(), self.snapshot.load());
+        let servers = settings.tls.iter().flat_map(|tls| tls.identities());
+        let client = snapshot.upstream.settings.tls.as_ref();
+        let expiries = servers
+            .chain(client.and_then(|tls| tls.identity()))
             .map(|identity| (identity.name.as_str(), identity.validity.not_after));
-        self.shared.metrics.certificates(ends);
+        self.shared.metrics.certificates(expiries);
     }
 
     fn watch(&mut self) -> Option<Changes> {
         self.path.as_ref()?;
-        match Watch::begin() {
-            Ok((watch, changes)) => {
-                self.watch.insert(watch).follow(&self.files);
+        match FolderWatcher::new() {
+            Ok((watcher, changes)) => {
+                self.watcher = Some(watcher);
+                self.watch_folders();
                 Some(changes)
             }
             Err(error) => {
@@ -211,103 +194,111 @@ impl Reloading {
     }
 
     fn reload_if_changed(&mut self) {
-        self.follow();
-        if self.have_changed() {
-            // What goes wrong is logged and counted there.
+        self.watch_folders();
+        if self.have_files_changed() {
+            // Errors are logged and counted there.
             let _ = self.reload();
         }
     }
 
-    fn reload(&mut self) -> Result<(), Refused> {
-        let tried = self.try_reload();
-        self.shared.metrics.reloaded(tried.is_ok());
-        match &tried {
-            Ok(()) => {
-                self.last.store(Arc::new(Last {
-                    loaded_at_seconds: now(),
-                    error: None,
-                }));
-                info!("configuration reloaded");
-            }
-            Err(refused) => {
-                self.last.store(Arc::new(Last {
-                    error: Some(refused.to_string()),
-                    ..(**self.last.load()).clone()
-                }));
-                for line in refused.to_string().lines() {
-                    error!(
-                        problem = line,
-                        "configuration not reloaded: the old one stays"
-                    );
-                }
-            }
-        }
-        // A file that changed while it was loaded may be in a folder that is watched only from now on: one more look.
-        if self.follow() && self.have_changed() {
+    fn reload(&mut self) -> Result<(), Error> {
+        let reloaded = self.try_reload();
+        self.record(&reloaded);
+        // A file may have changed while it was read, in a folder that is watched only from now on.
+        if self.watch_folders() && self.have_files_changed() {
             return self.reload();
         }
-        tried
+        reloaded
     }
 
-    fn try_reload(&mut self) -> Result<(), Refused> {
-        let path = self.path.as_ref().ok_or(Refused::NoFile)?;
+    fn try_reload(&mut self) -> Result<(), Error> {
+        let path = self.path.as_ref().ok_or(Error::NoFile)?;
         let config = Config::load(path).map_err(|errors| {
             self.files = errors.files().to_vec();
-            Refused::Wrong(errors)
+            Error::Invalid(errors)
         })?;
         self.files = config.files;
-        let fixed = fixed(&self.settings.load(), &config.server);
-        if !fixed.is_empty() {
-            return Err(Refused::Restart(fixed));
+        let keys = changed_restart_keys(&self.settings.load(), &config.server);
+        if !keys.is_empty() {
+            return Err(Error::RestartRequired(keys));
         }
         check_admin_socket(self.admin_address, config.server.admin_token.as_ref())
-            .map_err(Refused::Exposed)?;
+            .map_err(Error::AdminExposed)?;
         for note in &config.notes {
             warn!(note = %note, "configuration note");
         }
-        let site = Snapshot::new(config.site, &self.shared, Some(&self.site.load()));
-        self.site.store(Arc::new(site));
-        let now = self.settings.load_full();
+        let snapshot = Snapshot::new(config.site, &self.shared, Some(&self.snapshot.load()));
+        self.snapshot.store(Arc::new(snapshot));
+        let current = self.settings.load_full();
         self.settings.store(Arc::new(Settings {
-            listen: now.listen.clone(),
-            tls: kept(&now.tls, config.server.tls),
+            listen: current.listen.clone(),
+            tls: keep_equal(&current.tls, config.server.tls),
             ..config.server
         }));
-        self.count_certificates();
+        self.publish_certificates();
         Ok(())
     }
 
-    /// Watches the files' folders; whether one of them is new.
-    fn follow(&mut self) -> bool {
-        let Self { files, watch, .. } = self;
-        watch.as_mut().is_some_and(|watch| watch.follow(files))
+    /// Keeps the status of a reload, counts and logs it.
+    fn record(&self, reloaded: &Result<(), Error>) {
+        let status = match reloaded {
+            Ok(()) => Status {
+                loaded_at_seconds: now(),
+                error: None,
+            },
+            Err(error) => Status {
+                error: Some(error.to_string()),
+                ..self.status.load().as_ref().clone()
+            },
+        };
+        let status = Arc::new(status);
+        self.status.store(Arc::clone(&status));
+        self.shared.metrics.reloaded(reloaded.is_ok());
+        let Some(error) = &status.error else {
+            info!("configuration reloaded");
+            return;
+        };
+        for line in error.lines() {
+            error!(
+                error = line,
+                "configuration not reloaded: the old one stays"
+            );
+        }
     }
 
-    fn have_changed(&self) -> bool {
+    /// Watches the folders of the files. Returns whether one of them is new.
+    fn watch_folders(&mut self) -> bool {
+        let watcher = self.watcher.as_mut();
+        watcher.is_some_and(|watcher| watcher.watch_folders_of(&self.files))
+    }
+
+    fn have_files_changed(&self) -> bool {
         self.files.iter().any(SourceFile::has_changed)
     }
 }
 
-/// The same as before, where nothing has changed: clients hold tickets for its sessions.
-fn kept(now: &Option<tls::Server>, new: Option<tls::Server>) -> Option<tls::Server> {
-    if *now == new { now.clone() } else { new }
+/// Keeps the current value where the new one is equal: clients hold tickets for its sessions.
+fn keep_equal(current: &Option<tls::Server>, new: Option<tls::Server>) -> Option<tls::Server> {
+    if *current == new {
+        current.clone()
+    } else {
+        new
+    }
 }
 
-/// The keys that differ and can't change while we run.
-fn fixed(now: &Settings, new: &Settings) -> Vec<&'static str> {
+/// The keys that differ and can't change while the process runs.
+fn changed_restart_keys(current: &Settings, new: &Settings) -> Vec<&'static str> {
     let keys = [
-        ("server.listen", now.listen != new.listen),
-        ("server.admin", now.admin != new.admin),
-        ("server.workers", now.workers != new.workers),
+        ("server.listen", current.listen != new.listen),
+        ("server.admin", current.admin != new.admin),
+        ("server.workers", current.workers != new.workers),
         (
             "server.max_connections",
-            now.max_connections != new.max_connections,
+            current.max_connections != new.max_connections,
         ),
     ];
-    keys.into_iter()
-        .filter(|(_, differs)| *differs)
-        .map(|(key, _)| key)
-        .collect()
+    let changed = keys.into_iter().filter(|(_, has_changed)| *has_changed);
+    changed.map(|(key, _)| key).collect()
 }
 
 #[cfg(test)]
@@ -315,23 +306,25 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_is_an_error_and_later_requests_are_served() {
+    async fn a_panic_is_an_error_and_later_jobs_run() {
         let config = Config::for_upstream("http://127.0.0.1:1", None, None).expect("good");
         let shared = SharedState::new();
-        let site = ArcSwap::from_pointee(Snapshot::new(config.site, &shared, None));
+        let snapshot = ArcSwap::from_pointee(Snapshot::new(config.site, &shared, None));
         let admin = config.server.admin;
         let settings = ArcSwap::from_pointee(config.server);
         let reloader = Reloader::start(
             None,
             Vec::new(),
-            site.into(),
+            snapshot.into(),
             settings.into(),
             shared,
             admin,
         );
         let reloader = reloader.expect("a thread");
-        let panicked = reloader.ask(|_| -> () { panic!("as a bug would") }).await;
+        let panicked = reloader
+            .run_on_thread(|_| -> () { panic!("as a bug would") })
+            .await;
         assert_eq!(panicked, None);
-        assert!(matches!(reloader.reload().await, Err(Refused::NoFile)));
+        assert!(matches!(reloader.reload().await, Err(Error::NoFile)));
     }
 }

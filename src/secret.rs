@@ -1,29 +1,28 @@
-//! A text that is never printed, is compared in a time that doesn't depend on where it differs, and is overwritten in memory when
-//! it is no longer needed.
+//! A text that is never printed, is compared in constant time, and is overwritten in memory when it is no longer needed.
 
 use std::fmt;
 
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// A secret.
+/// A secret: a token or a key, in printable ASCII without blanks.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<Box<str>>);
 
 impl Secret {
-    /// This text, without the blanks around it; none if it is empty or has blanks within.
+    /// The text without the blanks around it; none if it is empty or has blanks within.
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
-        let good = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-        good.then(|| Self(Zeroizing::new(text.into())))
+        let is_valid = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_valid.then(|| Self(Zeroizing::new(text.into())))
     }
 
-    /// Whether this is it.
-    pub fn is(&self, text: &[u8]) -> bool {
+    /// Whether the secret is this text. Takes the same time wherever the two differ.
+    pub fn matches(&self, text: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(text).into()
     }
 
-    /// The text itself, to be sent to whom it opens.
+    /// The text itself, to be used or sent, and not to be printed.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -37,7 +36,7 @@ impl fmt::Debug for Secret {
 
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
-        self.is(other.0.as_bytes())
+        self.matches(other.0.as_bytes())
     }
 }
 
@@ -48,14 +47,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_what_it_was_made_of_and_never_shows_it() {
+    fn a_secret_matches_its_text_and_is_never_printed() {
         let secret = Secret::new(" hunter2\n").expect("a secret");
-        assert!(secret.is(b"hunter2") && !secret.is(b"hunter") && !secret.is(b""));
+        assert!(secret.matches(b"hunter2") && !secret.matches(b"hunter") && !secret.matches(b""));
         assert_eq!(format!("{secret:?}"), "Secret(…)");
     }
 
     #[test]
-    fn nothing_and_blanks_within_are_no_secret() {
+    fn empty_texts_and_texts_with_blanks_are_not_secrets() {
         assert!(Secret::new(" \n").is_none() && Secret::new("two words").is_none());
     }
 }

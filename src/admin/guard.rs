@@ -97,7 +97,7 @@ fn bears(headers: &HeaderMap, token: &Secret) -> bool {
         .unwrap_or_default()
         .split_at_checked(7)
         .unwrap_or_default();
-    scheme.eq_ignore_ascii_case(b"bearer ") && token.is(given.trim_ascii())
+    scheme.eq_ignore_ascii_case(b"bearer ") && token.matches(given.trim_ascii())
 }
 
 fn unauthorized() -> Answer {

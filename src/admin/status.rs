@@ -63,7 +63,7 @@ pub(super) fn of(sources: &Sources<'_>, view: &View) -> Value {
         "now_seconds": now(),
         "started_at_seconds": sources.started,
         "ready": sources.ready,
-        "config": sources.reloader.last(),
+        "config": sources.reloader.status(),
         "upstream": upstream(site),
         "client_connections": site.shared.metrics.client_connections.get(),
         "signature": signature(site),

@@ -61,7 +61,7 @@ fn demo(stay: bool, out: &mut dyn Write, coloured: bool) -> Result<bool, Box<dyn
         proxy: instance.addresses[0],
         admin: instance.admin_address,
     };
-    let served = instance.meanwhile(async {
+    let served = instance.run_blocking(async {
         let app = App::at(address, script)?;
         let mut table = Table::begin(out, coloured)?;
         perform(&stage, &app, &mut table).await?;

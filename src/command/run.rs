@@ -1,4 +1,4 @@
-//! `understudy run`: from a configuration to a running proxy, and in good order to its end.
+//! `understudy run`: starts the proxy from a configuration, reloads it, and drains it at the end.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ pub fn with_file(path: &Path) -> ExitCode {
     run(Config::load(path), Some(path.to_owned()))
 }
 
-/// Runs before one app with everything else as it is built in.
+/// Runs before one app, with the built-in defaults for everything else.
 pub fn for_upstream(url: &str, listen: Option<&str>, admin: Option<&str>) -> ExitCode {
     run(Config::for_upstream(url, listen, admin), None)
 }
@@ -39,15 +39,14 @@ fn run(config: Result<Config, Errors>, path: Option<PathBuf>) -> ExitCode {
         Ok(config) => config,
         Err(errors) => return refuse(&errors),
     };
-    if let Err(unheard) = notify::check() {
-        return refuse(&unheard);
+    if let Err(error) = notify::check_watchdog() {
+        return refuse(&error);
     }
     let _log = log::begin();
-    let instance = match Instance::start(config, path) {
-        Ok(instance) => instance,
-        Err(error) => return refuse(error.as_ref()),
-    };
-    instance.until_signal()
+    match Instance::start(config, path) {
+        Ok(instance) => instance.run_until_signal(),
+        Err(error) => refuse(error.as_ref()),
+    }
 }
 
 fn refuse(error: &dyn std::error::Error) -> ExitCode {
@@ -55,13 +54,13 @@ fn refuse(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::from(EX_CONFIG)
 }
 
-/// A proxy that takes calls.
+/// A running proxy.
 pub struct Instance {
-    /// Its public addresses.
+    /// The public addresses.
     pub addresses: Vec<SocketAddr>,
-    /// Its admin address.
+    /// The admin address.
     pub admin_address: SocketAddr,
-    /// How calls are answered now.
+    /// The configuration in force.
     pub site: Arc<ArcSwap<Snapshot>>,
     server: Server,
     settings: Arc<ArcSwap<Settings>>,
@@ -71,12 +70,12 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Listens and takes calls; the admin listener is served while [`Instance::until_signal`], [`Instance::meanwhile`] or
-    /// [`Instance::stop`] runs.
+    /// Listens and accepts requests. The admin listener is served while [`Instance::run_blocking`] or [`Instance::stop`] runs.
     ///
     /// # Errors
     ///
-    /// If an address, a thread or a runtime can't be had, or the admin listener would be open to others.
+    /// If an address can't be listened on, a thread or a runtime can't be started, or the admin listener would be open to others
+    /// without a token.
     pub fn start(
         config: Config,
         path: Option<PathBuf>,
@@ -90,13 +89,13 @@ impl Instance {
         for note in &notes {
             warn!(note = %note, "configuration note");
         }
-        let passed = InheritedSockets::take()?;
-        let listeners = if passed.public.is_empty() {
+        let inherited = InheritedSockets::take()?;
+        let listeners = if inherited.public.is_empty() {
             Listeners::bind(&server.listen, server.workers)?
         } else {
-            Listeners::share(&passed.public, server.workers)?
+            Listeners::share(&inherited.public, server.workers)?
         };
-        let admin = passed.admin.map_or_else(|| bind_one(server.admin), Ok)?;
+        let admin = inherited.admin.map_or_else(|| bind_one(server.admin), Ok)?;
         let admin_address = admin.local_addr()?;
         check_admin_socket(admin_address, server.admin_token.as_ref())?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -148,62 +147,58 @@ impl Instance {
         Ok(())
     }
 
-    /// Takes calls until SIGTERM or SIGINT, reloads at SIGHUP or when a file changes, and lets the last calls finish.
-    fn until_signal(self) -> ExitCode {
-        let watched = self
-            .runtime
-            .block_on(async { Attention::begin(&self.reloader) });
-        let mut attention = match watched {
-            Ok(attention) => attention,
+    /// Runs until SIGTERM or SIGINT, then drains. Reloads at SIGHUP or when a file changes.
+    fn run_until_signal(self) -> ExitCode {
+        let signals = self.run_blocking(async { Signals::new(&self.reloader) });
+        let mut signals = match signals {
+            Ok(signals) => signals,
             Err(error) => {
                 error!(%error, "signals can't be received");
                 return ExitCode::FAILURE;
             }
         };
-        // Whoever reads this line may signal, or change a file, at once.
+        // Only now: whoever reads this line may send a signal, or change a file, at once.
         let listen: Vec<_> = self.addresses.iter().map(ToString::to_string).collect();
         info!(listen = listen.join(" "), admin = %self.admin_address, "listening");
-        notify::ready(&on_stage(&self.site.load()));
-        self.runtime.block_on(async {
+        notify::ready(&serving_status(&self.site.load()));
+        self.run_blocking(async {
             tokio::select! {
-                () = attention.until_end() => {}
-                never = self.tell_systemd() => match never {},
+                () = signals.until_shutdown() => {}
+                never = self.notify_systemd() => match never {},
             }
         });
         notify::stopping();
-        self.linger(&mut attention);
+        self.wait_for_shutdown_delay(&mut signals);
+        info!("draining");
         let cut_off = self.stop();
         info!(cut_off, "stopped");
         ExitCode::SUCCESS
     }
 
-    /// Sends systemd the status text, and the watchdog notification while every worker responds.
-    async fn tell_systemd(&self) -> Infallible {
-        if !notify::is_heard() {
+    /// Sends systemd the status text, and pings its watchdog while every worker responds.
+    async fn notify_systemd(&self) -> Infallible {
+        if !notify::is_enabled() {
             return std::future::pending().await;
         }
-        let pause =
-            notify::watchdog().map_or(STATUS_EVERY, |within| (within / 2).min(STATUS_EVERY));
-        let mut before = self.server.heartbeats();
-        // A loop goes round once a second, so a shorter pause proves nothing.
-        let mut ticks = tokio::time::interval(pause.max(LEAST_PAUSE));
-        ticks.tick().await;
+        let interval = notify::watchdog_timeout()
+            .map_or(STATUS_INTERVAL, |limit| (limit / 2).min(STATUS_INTERVAL))
+            .max(MIN_STATUS_INTERVAL);
+        let mut heartbeats = self.server.heartbeats();
         loop {
-            ticks.tick().await;
-            let now = self.server.heartbeats();
-            if before.iter().zip(&now).all(|(before, now)| before != now) {
-                notify::alive();
+            tokio::time::sleep(interval).await;
+            let last = std::mem::replace(&mut heartbeats, self.server.heartbeats());
+            if last.iter().zip(&heartbeats).all(|(last, now)| last != now) {
+                notify::ping_watchdog();
             } else {
                 error!("a worker does not respond; watchdog not notified");
             }
-            before = now;
-            notify::status(&on_stage(&self.site.load()));
+            notify::status(&serving_status(&self.site.load()));
         }
     }
 
-    /// Takes calls for a while yet, as not ready: a balancer that looks at `/readyz` sends the next ones elsewhere before any
+    /// Goes on for a while, but not ready: a load balancer that checks `/readyz` sends the next requests elsewhere before any
     /// connection is refused or closed. A second signal ends it.
-    fn linger(&self, attention: &mut Attention) {
+    fn wait_for_shutdown_delay(&self, signals: &mut Signals) {
         self.ready.store(false, Relaxed);
         let delay = self.settings.load().shutdown_delay;
         if delay.is_zero() {
@@ -213,54 +208,53 @@ impl Instance {
             ?delay,
             "stopping after shutdown_delay; requests are accepted until then"
         );
-        self.runtime.block_on(async {
+        self.run_blocking(async {
             tokio::select! {
-                () = attention.until_end() => {}
+                () = signals.until_shutdown() => {}
                 () = tokio::time::sleep(delay) => {}
             }
         });
     }
 
-    /// Runs a future to its end while calls are taken and the admin listener is served.
-    pub fn meanwhile<T>(&self, future: impl Future<Output = T>) -> T {
+    /// Runs a future to its end, and the admin listener with it.
+    pub fn run_blocking<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
     }
 
-    /// Takes no more calls and lets those under way finish: how many connections were cut off at the end of the drain. The
-    /// admin listener answers meanwhile.
+    /// Drains: accepts nothing more and lets the requests under way finish, while the admin listener goes on. Returns how many
+    /// connections were cut off at the end of `drain`.
     pub fn stop(self) -> usize {
         self.ready.store(false, Relaxed);
-        let Self {
-            server, runtime, ..
-        } = self;
-        let drained =
-            runtime.block_on(async { tokio::task::spawn_blocking(|| server.drain()).await });
-        drained.unwrap_or_default()
+        let server = self.server;
+        let drain = async { tokio::task::spawn_blocking(|| server.drain()).await };
+        self.runtime.block_on(drain).unwrap_or_default()
     }
 }
 
 /// How often systemd gets the status text, at least.
-const STATUS_EVERY: Duration = Duration::from_secs(10);
+const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Within this every accept loop has gone round.
-const LEAST_PAUSE: Duration = Duration::from_millis(1500);
+/// Heartbeats that are read more often than this prove nothing: an accept loop counts one a second.
+const MIN_STATUS_INTERVAL: Duration = Duration::from_millis(1500);
 
 /// What callers get now, in one line.
-fn on_stage(site: &Snapshot) -> String {
-    let fallen: Vec<_> = site
+fn serving_status(snapshot: &Snapshot) -> String {
+    let on_fallback: Vec<_> = snapshot
         .all_routes()
         .filter(|route| route.metrics.on_fallback.get() > 0.0)
         .map(|route| route.settings.name.as_str())
         .collect();
-    match fallen.as_slice() {
-        [] if site.routes.len() == 1 => "1 route, serving from app".to_owned(),
-        [] => format!("{} routes, serving from app", site.routes.len()),
-        fallen => format!("serving from fallback: {}", fallen.join(", ")),
+    if !on_fallback.is_empty() {
+        return format!("serving from fallback: {}", on_fallback.join(", "));
+    }
+    match snapshot.routes.len() {
+        1 => "1 route, serving from app".to_owned(),
+        routes => format!("{routes} routes, serving from app"),
     }
 }
 
-/// Hears every signal and sees every changed file.
-struct Attention {
+/// Receives signals and changes of files.
+struct Signals {
     reloader: Arc<Reloader>,
     terminate: Signal,
     interrupt: Signal,
@@ -268,9 +262,9 @@ struct Attention {
     changes: Option<Changes>,
 }
 
-impl Attention {
+impl Signals {
     /// From now on no signal is missed. To be called within a runtime.
-    fn begin(reloader: &Arc<Reloader>) -> std::io::Result<Self> {
+    fn new(reloader: &Arc<Reloader>) -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -280,8 +274,8 @@ impl Attention {
         })
     }
 
-    /// Does what is asked for until it is time to stop, which waits for no reload.
-    async fn until_end(&mut self) {
+    /// Reloads when asked to, until SIGTERM or SIGINT; these wait for no reload.
+    async fn until_shutdown(&mut self) {
         let Self {
             reloader,
             terminate,
@@ -292,13 +286,13 @@ impl Attention {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
-            never = keep_loaded(reloader, hang_up, changes) => match never {},
+            never = reload_when_needed(reloader, hang_up, changes) => match never {},
         }
     }
 }
 
 /// Reloads at SIGHUP and when a file has changed, for ever.
-async fn keep_loaded(
+async fn reload_when_needed(
     reloader: &Reloader,
     hang_up: &mut Signal,
     changes: &mut Option<Changes>,
@@ -311,7 +305,7 @@ async fn keep_loaded(
     loop {
         let changed = async {
             match changes {
-                Some(changes) => changes.settled().await,
+                Some(changes) => changes.changed().await,
                 None => std::future::pending().await,
             }
         };
@@ -322,10 +316,10 @@ async fn keep_loaded(
     }
 }
 
-/// Reloads, and tells systemd so.
+/// Reloads, and notifies systemd of the beginning and the end.
 async fn reload_and_notify(reloader: &Reloader) {
     notify::reloading();
-    // What goes wrong is logged and counted there, too.
+    // An error is logged and counted there.
     let reloaded = reloader.reload().await;
     notify::ready(match reloaded {
         Ok(()) => "configuration reloaded",

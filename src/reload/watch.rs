@@ -1,5 +1,5 @@
-//! Notices that files may have changed: by their folders, since editors replace files and Kubernetes swaps symbolic links.
-//! Whether one has changed is for others to see.
+//! Notices that files may have changed. Their folders are watched, not the files: editors replace files, and Kubernetes swaps
+//! symbolic links. Whether a file has really changed is for the caller to check.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,112 +7,109 @@ use std::time::Duration;
 
 use notify::{Config, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tracing::warn;
 
 use crate::config::SourceFile;
 
-/// How long it must have been quiet before a change counts as done: editors write in several steps.
-const QUIET: Duration = Duration::from_millis(100);
+/// A change counts as done when nothing has happened for so long: editors write in several steps.
+const DEBOUNCE: Duration = Duration::from_millis(100);
 
-/// How often folders are looked at where the kernel can't tell.
-const POLL: Duration = Duration::from_secs(2);
+/// A change counts as done after so long at the latest: something else may be written in the same folder all the time.
+const DEBOUNCE_LIMIT: Duration = Duration::from_secs(2);
 
-/// The folders that are watched.
-pub(super) struct Watch {
+/// How often folders are read where the kernel can't notify of changes.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The most symbolic links that are followed from one file.
+const MAX_LINKS: usize = 40;
+
+/// Watches folders.
+pub(super) struct FolderWatcher {
     watcher: Box<dyn Watcher + Send>,
     folders: BTreeSet<PathBuf>,
 }
 
-/// Tells when something has happened in a folder that is watched.
+/// Tells when something has happened in a watched folder.
 pub struct Changes(mpsc::Receiver<()>);
 
-impl Changes {
-    /// Waits until something has happened, and then until it is quiet again.
-    pub async fn settled(&mut self) {
-        if self.0.recv().await.is_none() {
-            // The watch is gone; there will be no more changes.
-            std::future::pending::<()>().await;
-        }
-        while tokio::time::timeout(QUIET, self.0.recv()).await.is_ok() {}
-    }
-}
-
-impl Watch {
-    pub(super) fn begin() -> notify::Result<(Self, Changes)> {
-        // One place is enough: what has happened is looked up, not counted.
-        let (happened, changes) = mpsc::channel(1);
-        let tell = move |event: notify::Result<notify::Event>| {
+impl FolderWatcher {
+    /// Watches no folder yet.
+    pub(super) fn new() -> notify::Result<(Self, Changes)> {
+        // Only whether something has happened is kept, not how often.
+        let (sender, changes) = mpsc::channel(1);
+        let on_event = move |event: notify::Result<notify::Event>| {
             if !event.is_ok_and(|event| event.kind.is_access()) {
-                let _ = happened.try_send(());
+                let _ = sender.try_send(());
             }
         };
         let watcher: Box<dyn Watcher + Send> =
-            match RecommendedWatcher::new(tell.clone(), Config::default()) {
+            match RecommendedWatcher::new(on_event.clone(), Config::default()) {
                 Ok(watcher) => Box::new(watcher),
                 Err(error) => {
                     warn!(%error, "files can't be watched; they are checked every two seconds");
                     let config = Config::default()
-                        .with_poll_interval(POLL)
+                        .with_poll_interval(POLL_INTERVAL)
                         .with_compare_contents(true);
-                    Box::new(PollWatcher::new(tell, config)?)
+                    Box::new(PollWatcher::new(on_event, config)?)
                 }
             };
-        Ok((
-            Self {
-                watcher,
-                folders: BTreeSet::new(),
-            },
-            Changes(changes),
-        ))
+        let folders = BTreeSet::new();
+        Ok((Self { watcher, folders }, Changes(changes)))
     }
 
-    /// Watches the folders of these files and no others; whether one of them is new.
-    pub(super) fn follow(&mut self, files: &[SourceFile]) -> bool {
-        let wanted: BTreeSet<_> = files.iter().flat_map(|file| folders(&file.path)).collect();
-        for gone in self.folders.difference(&wanted) {
-            let _ = self.watcher.unwatch(gone);
+    /// Watches the folders of these files and no others. Returns whether one of them is new.
+    pub(super) fn watch_folders_of(&mut self, files: &[SourceFile]) -> bool {
+        let folders: BTreeSet<_> = files.iter().flat_map(|f| folders_of(&f.path)).collect();
+        for folder in self.folders.difference(&folders) {
+            let _ = self.watcher.unwatch(folder);
         }
-        for folder in &wanted {
-            // Once more even if it is watched already: another folder may have taken its name.
+        for folder in &folders {
+            // Also if it is watched already: another folder may have taken its name.
             if let Err(error) = self.watcher.watch(folder, RecursiveMode::NonRecursive) {
-                warn!(folder = %folder.display(), %error, "a folder can't be watched");
+                warn!(path = %folder.display(), %error, "folder can't be watched");
             }
         }
-        let is_new = !wanted.is_subset(&self.folders);
-        self.folders = wanted;
+        let is_new = !folders.is_subset(&self.folders);
+        self.folders = folders;
         is_new
     }
 }
 
+impl Changes {
+    /// Waits until something has happened and is done.
+    pub async fn changed(&mut self) {
+        if self.0.recv().await.is_none() {
+            // The watcher is gone, so nothing more will happen.
+            std::future::pending::<()>().await;
+        }
+        let done = async { while timeout(DEBOUNCE, self.0.recv()).await.is_ok() {} };
+        let _ = timeout(DEBOUNCE_LIMIT, done).await;
+    }
+}
+
 /// Every folder in which a change may lead the path to another file: its own, and that of each symbolic link on the way.
-fn folders(path: &Path) -> BTreeSet<PathBuf> {
-    let mut found = BTreeSet::new();
+fn folders_of(path: &Path) -> BTreeSet<PathBuf> {
+    let mut folders = BTreeSet::new();
     let mut paths = vec![std::path::absolute(path).unwrap_or_else(|_| path.to_owned())];
     // A loop of links ends here; such a path leads to no file.
-    for _ in 0..40 {
+    for _ in 0..MAX_LINKS {
         let Some(path) = paths.pop() else { break };
-        found.extend(
-            path.parent()
-                .filter(|folder| folder.is_dir())
-                .map(Path::to_owned),
-        );
-        for place in path.ancestors() {
-            let Ok(target) = place.read_link() else {
+        let folder = path.parent().filter(|folder| folder.is_dir());
+        folders.extend(folder.map(Path::to_owned));
+        for link in path.ancestors() {
+            let (Ok(target), Some(folder)) = (link.read_link(), link.parent()) else {
                 continue;
             };
-            let Some(folder) = place.parent() else {
-                continue;
-            };
-            found.insert(folder.to_owned());
-            let rest = path.strip_prefix(place).unwrap_or_else(|_| Path::new(""));
-            paths.push(if rest.as_os_str().is_empty() {
-                folder.join(target)
-            } else {
-                folder.join(target).join(rest)
+            folders.insert(folder.to_owned());
+            let target = folder.join(target);
+            paths.push(match path.strip_prefix(link) {
+                Ok(rest) if !rest.as_os_str().is_empty() => target.join(rest),
+                Ok(_) | Err(_) => target,
             });
         }
     }
-    found
+    folders
 }
 
 #[cfg(test)]
@@ -121,7 +118,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     #[test]
-    fn a_file_is_watched_by_its_folder_and_by_the_folder_of_every_link_to_it() {
+    fn the_folders_of_a_file_are_its_own_and_those_of_every_link_to_it() {
         let root = tempfile::tempdir().expect("a folder");
         let root = root.path().canonicalize().expect("it exists");
         std::fs::create_dir_all(root.join("config/..1")).expect("a folder");
@@ -132,7 +129,7 @@ mod tests {
             root.join("config/understudy.toml"),
         )
         .expect("a link");
-        let found = folders(&root.join("config/understudy.toml"));
+        let found = folders_of(&root.join("config/understudy.toml"));
         for folder in ["config", "config/..data", "config/..1"] {
             assert!(
                 found.contains(&root.join(folder)),
@@ -146,6 +143,19 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         symlink("b", root.path().join("a")).expect("a link");
         symlink("a", root.path().join("b")).expect("a link");
-        assert!(!folders(&root.path().join("a")).is_empty());
+        assert!(!folders_of(&root.path().join("a")).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_is_done_in_time_though_others_never_end() {
+        let (sender, receiver) = mpsc::channel(1);
+        tokio::spawn(async move {
+            while sender.send(()).await.is_ok() {
+                tokio::time::sleep(DEBOUNCE / 2).await;
+            }
+        });
+        let began = tokio::time::Instant::now();
+        Changes(receiver).changed().await;
+        assert_eq!(began.elapsed(), DEBOUNCE_LIMIT);
     }
 }

@@ -180,7 +180,7 @@ async fn a_pipe_changes_nothing_and_holds_up_neither_later_reloads_nor_the_end()
 
         replace_with_pipe(&path);
         let refused = sidecar.logged(|line| line["level"] == "ERROR").await;
-        let problem = refused["problem"].as_str().expect("words");
+        let problem = refused["error"].as_str().expect("words");
         let wanted = format!("{name}: is not a regular file");
         assert!(problem.contains(&wanted), "{wanted} is not in {problem}");
         assert_eq!(reloads(&sidecar), 0);

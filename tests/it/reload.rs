@@ -143,7 +143,7 @@ async fn what_is_wrong_leaves_the_old_in_place_and_is_said_with_file_place_and_r
     reloads(&sidecar, "failure", 1.0).await;
     until_it_says(&sidecar, "one").await;
     let line = sidecar.logged(|line| line["level"] == "ERROR").await;
-    let problem = line["problem"].as_str().expect("words");
+    let problem = line["error"].as_str().expect("words");
     assert!(
         problem.contains("understudy.toml:") && problem.contains("page.xml:1:"),
         "{problem}"
@@ -215,7 +215,7 @@ async fn a_key_that_needs_a_restart_is_said_to() {
     reloads(&sidecar, "failure", 1.0).await;
     let line = sidecar.logged(|line| line["level"] == "ERROR").await;
     assert_eq!(
-        line["problem"],
+        line["error"],
         "server.workers can't change while understudy runs; restart it"
     );
 }

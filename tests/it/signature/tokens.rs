@@ -117,7 +117,7 @@ async fn wrong_tokens_leave_the_old_in_place_and_are_not_repeated() {
         reloads(&sidecar, "failure", (at + 1) as f64).await;
         let is_it = |problem: &str| problem.contains("tokens_file") && problem.contains(complaint);
         sidecar
-            .logged(|line| line["problem"].as_str().is_some_and(is_it))
+            .logged(|line| line["error"].as_str().is_some_and(is_it))
             .await;
         assert_eq!(sidecar.ask(&good).await.status, 200, "{complaint}");
     }

@@ -91,7 +91,7 @@ async fn while_the_one_does_not_fit_the_other_the_old_ones_stay() {
 
     sidecar.rewrite("cert.pem", &new.cert);
     let line = sidecar.logged(|line| line["level"] == "ERROR").await;
-    let problem = line["problem"].as_str().expect("a problem");
+    let problem = line["error"].as_str().expect("a problem");
     assert!(problem.contains("key of another certificate"), "{problem}");
     assert_eq!(shown(&sidecar, &authority).await, old.chain()[0]);
     let ok = "understudy_config_last_reload_successful";
