@@ -7,6 +7,7 @@ mod activity;
 mod client_stream;
 mod connection;
 mod control_frames;
+mod driver;
 mod error;
 mod http1;
 mod http2;

@@ -1,5 +1,5 @@
 //! What a client connection is doing, and since when. hyper doesn't tell, but the stream and the requests see it and report it
-//! here. [`connection`](super::connection) reads it to end what lasts too long.
+//! here. The connection's driver reads it to end what lasts too long.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;

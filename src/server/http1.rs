@@ -6,9 +6,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1::{Builder, Connection};
 use hyper::service::HttpService;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
 
 use super::activity::TrackedBody;
 use super::client_stream::ClientStream;
+use super::driver::CLOSE_TIMEOUT;
 
 /// The most bytes that a request's head may have.
 pub(super) const HEAD_LIMIT: usize = 64 * 1024;
@@ -21,7 +24,7 @@ pub(super) const REQUEST_TIMEOUT: &[u8] =
 pub(super) const VERSION_NOT_SUPPORTED: &[u8] =
     b"HTTP/1.1 505 HTTP Version Not Supported\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
-/// Serves HTTP/1.1 on this stream. What limits the time is [`connection`](super::connection).
+/// Serves HTTP/1.1 on this stream. Its time is limited elsewhere.
 pub(super) fn serve<S>(stream: ClientStream, service: S) -> Connection<TokioIo<ClientStream>, S>
 where
     S: HttpService<Incoming, ResBody = TrackedBody, Error = Infallible>,
@@ -32,4 +35,14 @@ where
         .max_header_size(HEAD_LIMIT)
         .writev(false)
         .serve_connection(TokioIo::new(stream), service)
+}
+
+/// Sends a response that hyper doesn't send, and closes the connection.
+pub(super) async fn send_last(mut stream: ClientStream, response: &'static [u8]) {
+    let send = async {
+        stream.write_all(response).await?;
+        stream.shutdown().await
+    };
+    // The client may be too slow to take it, or gone.
+    let _ = timeout(CLOSE_TIMEOUT, send).await;
 }

@@ -27,7 +27,7 @@ const CONNECTION_WINDOW: u32 = 256 * 1024;
 /// How much of a response waits for the client to take it.
 const SEND_BUFFER: usize = 64 * 1024;
 
-/// Serves HTTP/2 on this stream. What limits the time is [`connection`](super::connection).
+/// Serves HTTP/2 on this stream. Its time is limited elsewhere.
 pub(super) fn serve<S>(
     stream: ClientStream,
     service: S,

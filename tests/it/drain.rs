@@ -53,6 +53,29 @@ async fn what_takes_longer_than_the_drain_is_cut_off_and_said() {
 }
 
 #[tokio::test]
+async fn a_client_that_waits_for_a_connection_to_end_does_not_hold_up_the_drain() {
+    let switch =
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let app = App::start(move |_| Script::new().send(switch).echo());
+    let mut sidecar = Sidecar::before(&app)
+        .server("max_connections = 1")
+        .server("drain = \"300ms\"")
+        .start()
+        .await;
+    let mut tunnel = sidecar.connect().await;
+    let upgrade =
+        "GET /voice/media HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    tunnel.send(upgrade).await;
+    assert_eq!(tunnel.head().await.status, 101);
+    let mut waiting = sidecar.connect().await;
+    waiting.send(Webhook::voice("/voice/x")).await;
+    sidecar.signal(Signal::Terminate);
+    assert_eq!(sidecar.wait().await.code(), Some(0));
+    let line = sidecar.logged(|line| line["message"] == "stopped").await;
+    assert_eq!(line["cut_off"], 1);
+}
+
+#[tokio::test]
 async fn a_request_that_is_on_its_way_at_shutdown_is_still_answered() {
     let app = App::with_page("<Response/>");
     let mut sidecar = Sidecar::before(&app).start().await;

@@ -38,10 +38,10 @@ pub(crate) async fn connect(
     address: SocketAddr,
     name: &str,
 ) -> std::io::Result<TlsStream<TcpStream>> {
-    let socket = TcpStream::connect(address).await.expect("a connection");
+    let socket = soon("a connection", TcpStream::connect(address)).await?;
     let name = name.to_owned().try_into().expect("a name");
-    let shaken = TlsConnector::from(Arc::clone(config)).connect(name, socket);
-    soon("a handshake", shaken).await
+    let handshake = TlsConnector::from(Arc::clone(config)).connect(name, socket);
+    soon("a handshake", handshake).await
 }
 
 /// What comes for this request until the connection's end; the request should ask for that.

@@ -39,8 +39,11 @@ async fn connect(authority: &Authority, sidecar: &Sidecar) -> Connection {
     let stream = client::connect(&config, sidecar.address, NAME).await;
     let stream = stream.expect("TLS");
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-    let shaken = handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
-    let (sender, driver) = shaken.expect("HTTP/2");
+    let connected = soon(
+        "an HTTP/2 connection",
+        handshake(TokioExecutor::new(), TokioIo::new(stream)),
+    );
+    let (sender, driver) = connected.await.expect("HTTP/2");
     let driver = tokio::spawn(driver);
     Connection { sender, driver }
 }
@@ -151,9 +154,7 @@ async fn a_client_that_leaves_is_counted_once() {
     let mut connection = connect(&authority, &sidecar).await;
     let request = webhook("/voice/x").body(FORM.into()).expect("a request");
     let call = connection.sender.send_request(request);
-    while app.requests().is_empty() {
-        tokio::time::sleep(millis(5)).await;
-    }
+    soon("the request at the app", app.received(1)).await;
     drop(call);
     connection.driver.abort();
     let labels = [("route", "voice"), ("outcome", "abandoned")];
@@ -177,9 +178,7 @@ async fn a_drain_says_so_and_lets_the_calls_under_way_finish() {
     let request = webhook("/voice/x").body(FORM.into()).expect("a request");
     let call = connection.sender.send_request(request);
     let call = tokio::spawn(async move { whole(call.await.expect("an answer")).await });
-    while app.requests().is_empty() {
-        tokio::time::sleep(millis(5)).await;
-    }
+    soon("the request at the app", app.received(1)).await;
     sidecar.signal(Signal::Terminate);
     let ended = soon("the idle connection's end", idle.driver).await;
     ended.expect("no panic").expect("it is told before");
@@ -356,6 +355,7 @@ async fn raw(
     let config = client::config(authority, client::BOTH, &["h2"]);
     let stream = client::connect(&config, sidecar.address, NAME).await;
     let mut stream = stream.expect("TLS");
-    stream.write_all(bytes).await.expect("it is read");
+    let sent = soon("the bytes to be taken", stream.write_all(bytes)).await;
+    sent.expect("the connection is open");
     stream
 }

@@ -146,7 +146,8 @@ async fn strangers_get_nothing_and_are_neither_logged_nor_counted() {
     let mut slow = TcpStream::connect(sidecar.address)
         .await
         .expect("a connection");
-    slow.write_all(&[0x16, 3, 1]).await.expect("a beginning");
+    let begin = soon("the bytes to be taken", slow.write_all(&[0x16, 3, 1])).await;
+    begin.expect("the connection is open");
     let end = soon("the end", slow.read_u8()).await;
     assert!(end.is_err());
 
@@ -188,13 +189,10 @@ async fn a_drain_lets_the_call_under_way_finish() {
     let mut idle = client::connect(&config, sidecar.address, NAME)
         .await
         .expect("TLS");
-    stream
-        .write_all(&Webhook::voice("/voice/x").bytes())
-        .await
-        .expect("it is read");
-    while app.requests().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    let request = Webhook::voice("/voice/x").bytes();
+    let sent = soon("the request to be taken", stream.write_all(&request)).await;
+    sent.expect("the connection is open");
+    soon("the request at the app", app.received(1)).await;
     sidecar.signal(Signal::Terminate);
     let got = client::ask(&mut stream, []).await;
     assert!(
@@ -236,10 +234,12 @@ async fn a_websocket_crosses_tls_on_both_sides() {
     let opening = format!(
         "GET /voice/media HTTP/1.1\r\nHost: {NAME}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly"
     );
-    stream
-        .write_all(opening.as_bytes())
-        .await
-        .expect("it is read");
+    let sent = soon(
+        "the opening to be taken",
+        stream.write_all(opening.as_bytes()),
+    )
+    .await;
+    sent.expect("the connection is open");
     let mut got = Vec::new();
     while !got.ends_with(b"helloearly") {
         soon("the tunnel", stream.read_buf(&mut got))
@@ -256,7 +256,8 @@ async fn a_websocket_crosses_tls_on_both_sides() {
     .await;
     wrote.and(read).expect("both ways are open");
     assert!(echo == frame);
-    writer.shutdown().await.expect("it is open");
+    let ended = soon("the end to be taken", writer.shutdown()).await;
+    ended.expect("the connection is open");
     let mut rest = Vec::new();
     soon("the end", reader.read_to_end(&mut rest))
         .await

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::pki::{Authority, Issued, When};
 use super::terminator::Terminator;
-use support::{App, Script, Sidecar, Webhook, millis};
+use support::{App, Script, Sidecar, Webhook, millis, soon};
 
 const LOOPBACK: &str = "127.0.0.1";
 const PAGE: &str = "<Response><Say>Within TLS</Say></Response>";
@@ -130,9 +130,11 @@ async fn an_app_without_tls_and_one_that_is_silent_are_faults_of_tls() {
     let sidecar = before(port, &authority.pem, "").await;
     let mut client = sidecar.connect().await;
     client.send(Webhook::voice("/voice/x")).await;
-    let (mut socket, _) = plain.accept().await.expect("it comes");
+    let accepted = soon("a connection", plain.accept()).await;
+    let (mut socket, _) = accepted.expect("it comes");
     let refusal = b"HTTP/1.1 400 Bad Request\r\n\r\n";
-    socket.write_all(refusal).await.expect("it is read");
+    let sent = soon("the refusal to be taken", socket.write_all(refusal)).await;
+    sent.expect("the connection is open");
     assert_eq!(client.answer().await.reason(), Some("tls"));
 
     let silent = TcpListener::bind((LOOPBACK, 0)).await.expect("a port");
@@ -149,8 +151,10 @@ async fn an_app_without_tls_and_one_that_is_silent_are_faults_of_tls() {
     assert_eq!(answer.reason(), Some("tls"));
     let line = sidecar.logged(|line| line["reason"] == "tls").await;
     assert_eq!(line["twilio_code"], 11220, "{line}");
-    let (mut socket, _) = silent.accept().await.expect("it has come");
-    assert_eq!(socket.read_u8().await.expect("a byte"), 0x16, "a handshake");
+    let accepted = soon("a connection", silent.accept()).await;
+    let (mut socket, _) = accepted.expect("it has come");
+    let first = soon("a byte", socket.read_u8()).await;
+    assert_eq!(first.expect("a byte"), 0x16, "a handshake");
 }
 
 #[tokio::test]
@@ -185,7 +189,7 @@ async fn a_bad_certificate_opens_the_breaker_and_a_good_one_closes_it() {
             tokio::time::sleep(millis(20)).await;
         }
     };
-    support::soon("the breaker to close", through).await;
+    soon("the breaker to close", through).await;
 }
 
 #[tokio::test]

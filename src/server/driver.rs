@@ -1,0 +1,159 @@
+//! Limits the time of a connection, the same for both protocols, and ends it gracefully.
+//!
+//! | If the connection | for | then |
+//! |---|---|---|
+//! | reads a request's head | `header_timeout` | it is rejected |
+//! | is idle, or the client takes nothing of its responses | `keep_alive` | it is closed gracefully |
+//! | is being closed, and nothing happens | [`CLOSE_TIMEOUT`] | it is dropped |
+//!
+//! While a request waits for the upstream, the route's deadline limits it. At shutdown the request under way is the last one.
+
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::activity::{Activity, State};
+use super::settings::Settings;
+use crate::tls::Protocol;
+
+/// How long an idle connection of HTTP/1.1 is kept open at shutdown, for a request that is already on its way. HTTP/2 needs no
+/// such time: it tells the client which request was the last.
+pub(super) const DRAIN_GRACE: Duration = Duration::from_millis(250);
+
+/// How long a connection may take to close.
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How HTTP on a connection has ended.
+pub(super) enum End {
+    /// hyper has closed it.
+    Closed(hyper::Result<()>),
+    /// A request's head took too long.
+    HeadTimeout,
+    /// The client takes nothing of its response, not even the close.
+    Stalled,
+}
+
+/// Lets hyper serve a connection until it ends by itself, lasts too long, or has drained. `shut_down` is hyper's graceful
+/// shutdown.
+pub(super) async fn drive<H>(
+    http: Pin<&mut H>,
+    shut_down: fn(Pin<&mut H>),
+    activity: &Activity,
+    settings: &Settings,
+    drain: &CancellationToken,
+) -> End
+where
+    H: Future<Output = hyper::Result<()>>,
+{
+    let mut driver = Driver {
+        http,
+        shut_down,
+        activity,
+        settings,
+        timer: pin!(sleep(settings.keep_alive)),
+        drain: pin!(drain.cancelled()),
+        draining_since: None,
+        closing_since: None,
+    };
+    std::future::poll_fn(|cx| driver.poll(cx)).await
+}
+
+/// A connection that hyper serves, with the time limits that hyper lacks.
+struct Driver<'a, H> {
+    http: Pin<&'a mut H>,
+    shut_down: fn(Pin<&mut H>),
+    activity: &'a Activity,
+    settings: &'a Settings,
+    /// Fires when the state is due or before. It is not reset for each request, only when it fires too early.
+    timer: Pin<&'a mut Sleep>,
+    /// Ready when the drain has begun.
+    drain: Pin<&'a mut dyn Future<Output = ()>>,
+    draining_since: Option<Instant>,
+    /// When the graceful shutdown began.
+    closing_since: Option<Instant>,
+}
+
+impl<H: Future<Output = hyper::Result<()>>> Driver<'_, H> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.poll_drain(cx);
+        loop {
+            if let Poll::Ready(result) = self.http.as_mut().poll(cx) {
+                return Poll::Ready(End::Closed(result));
+            }
+            ready!(self.poll_timer(cx));
+            if self.activity.state() == State::ReadingHead {
+                return Poll::Ready(End::HeadTimeout);
+            }
+            if self.closing_since.is_some() {
+                return Poll::Ready(End::Stalled);
+            }
+            self.close();
+        }
+    }
+
+    /// At shutdown the request under way is the last one.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) {
+        if self.draining_since.is_none() && self.drain.as_mut().poll(cx).is_ready() {
+            self.draining_since = Some(Instant::now());
+        }
+        if self.draining_since.is_none() || self.closing_since.is_some() {
+            return;
+        }
+        let may_get_request = matches!(self.activity.state(), State::Idle | State::ReadingHead);
+        if !may_get_request || self.activity.protocol == Protocol::Http2 {
+            self.close();
+        }
+    }
+
+    fn close(&mut self) {
+        (self.shut_down)(self.http.as_mut());
+        let now = Instant::now();
+        self.closing_since = Some(now);
+        self.timer.as_mut().reset(now + CLOSE_TIMEOUT);
+    }
+
+    /// Ready when the state has lasted too long.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let due = self.due();
+            if let Some(due) = due.filter(|due| *due < self.timer.deadline()) {
+                self.timer.as_mut().reset(due);
+            }
+            ready!(self.timer.as_mut().poll(cx));
+            match due {
+                Some(due) if due <= Instant::now() => return Poll::Ready(()),
+                Some(due) => self.timer.as_mut().reset(due),
+                // Requests of HTTP/2 end without waking this task. So the timer fires before they could be due.
+                None => {
+                    let closing = self.closing_since.map(|_| CLOSE_TIMEOUT);
+                    let limit = closing.unwrap_or(self.settings.keep_alive);
+                    self.timer.as_mut().reset(Instant::now() + limit);
+                }
+            }
+        }
+    }
+
+    /// When the state will have lasted too long. A request that is processed has a deadline of its own.
+    fn due(&self) -> Option<Instant> {
+        let (state, since) = (self.activity.state(), self.activity.since());
+        if state == State::Processing {
+            return None;
+        }
+        if let Some(closing_since) = self.closing_since {
+            return Some(since.max(closing_since) + CLOSE_TIMEOUT);
+        }
+        let due = match state {
+            State::ReadingHead => since + self.settings.header_timeout,
+            State::Idle | State::Processing | State::Sending => since + self.settings.keep_alive,
+        };
+        match self.draining_since {
+            Some(draining_since) if state == State::Idle => {
+                Some(due.min(draining_since + DRAIN_GRACE))
+            }
+            Some(_) | None => Some(due),
+        }
+    }
+}
