@@ -157,3 +157,93 @@ impl<H: Future<Output = hyper::Result<()>>> Driver<'_, H> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use tokio::task::LocalSet;
+
+    use super::super::activity::ActiveRequest;
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn settings() -> Settings {
+        let address = ([127, 0, 0, 1], 0).into();
+        Settings {
+            listen: vec![address],
+            tls: None,
+            admin: address,
+            admin_token: None,
+            workers: std::num::NonZeroUsize::MIN,
+            shutdown_delay: Duration::ZERO,
+            drain: 20 * SECOND,
+            max_connections: 1,
+            header_timeout: 10 * SECOND,
+            keep_alive: 75 * SECOND,
+        }
+    }
+
+    /// Drives a connection that does nothing and never closes: how it ends, and after what time.
+    async fn drive_forever(activity: &Activity, drain: &CancellationToken) -> (End, Duration) {
+        let began = Instant::now();
+        let http = pin!(std::future::pending());
+        let end = drive(http, |_| {}, activity, &settings(), drain).await;
+        (end, began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_and_an_endless_head_end_in_time() {
+        let drain = CancellationToken::new();
+        let activity = Activity::new(Protocol::Http1);
+        let (end, time) = drive_forever(&activity, &drain).await;
+        assert!(matches!(end, End::Stalled));
+        assert_eq!(time, 75 * SECOND + CLOSE_TIMEOUT);
+        assert!(activity.add_read(1));
+        let (end, time) = drive_forever(&activity, &drain).await;
+        assert!(matches!(end, End::HeadTimeout));
+        assert_eq!(time, 10 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_idle_time_begins_when_the_last_request_ends_also_in_another_task() {
+        for protocol in [Protocol::Http1, Protocol::Http2] {
+            let activity = Activity::new(protocol);
+            let first = ActiveRequest::start(&activity);
+            let second = ActiveRequest::start(&activity);
+            let ends = async move {
+                sleep(20 * SECOND).await;
+                drop(first);
+                sleep(80 * SECOND).await;
+                drop(second);
+            };
+            let tasks = LocalSet::new();
+            tasks.spawn_local(ends);
+            let driven = async move {
+                let drain = CancellationToken::new();
+                drive_forever(&activity, &drain).await
+            };
+            let driven = tasks.spawn_local(driven);
+            tasks.await;
+            let (end, time) = driven.await.expect("no panic");
+            assert!(matches!(end, End::Stalled));
+            assert_eq!(time, 175 * SECOND + CLOSE_TIMEOUT);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_leaves_http_1_a_moment_for_a_request_on_its_way() {
+        let drain = CancellationToken::new();
+        drain.cancel();
+        for (protocol, grace) in [
+            (Protocol::Http1, DRAIN_GRACE),
+            (Protocol::Http2, Duration::ZERO),
+        ] {
+            let activity: Rc<Activity> = Activity::new(protocol);
+            let (end, time) = drive_forever(&activity, &drain).await;
+            assert!(matches!(end, End::Stalled));
+            assert_eq!(time, grace + CLOSE_TIMEOUT);
+        }
+    }
+}
