@@ -126,7 +126,7 @@ fn tls_error(error: &hyper::Error) -> Option<tls::Error> {
     let mut source = error.source();
     while let Some(inner) = source {
         if let Some(io) = inner.downcast_ref() {
-            return tls::Error::of_stream(io);
+            return tls::Error::from_stream(io);
         }
         source = inner.source();
     }
