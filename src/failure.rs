@@ -410,8 +410,11 @@ fn code_of_tls(error: &tls::Error) -> u32 {
     match error {
         tls::Error::NameMismatch => 11235,
         tls::Error::Expired | tls::Error::NotYetValid => 11236,
-        tls::Error::UnknownIssuer => 11237,
+        tls::Error::UnknownIssuer | tls::Error::NotPinned => 11237,
         tls::Error::Certificate(_)
+        | tls::Error::CaUsedAsEndEntity
+        | tls::Error::UnsupportedVersion
+        | tls::Error::Incompatible(_)
         | tls::Error::Refused(_)
         | tls::Error::Handshake(_)
         | tls::Error::Io(_)

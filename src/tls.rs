@@ -7,6 +7,7 @@
 mod client;
 mod error;
 mod identity;
+mod pin;
 mod server;
 mod stream;
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -11,6 +12,7 @@ use tokio_rustls::TlsConnector;
 
 use super::error::Error;
 use super::identity::{Identity, LoadError, provider};
+use super::pin::PinVerifier;
 use super::stream::{HTTP_1_1, Stream};
 
 /// The TLS settings of connections to one app.
@@ -33,14 +35,11 @@ impl Client {
         trust: Trust,
         identity: Option<Arc<Identity>>,
     ) -> Result<Self, LoadError> {
-        let verifier =
-            WebPkiServerVerifier::builder_with_provider(Arc::clone(&trust.0), provider())
-                .build()
-                .map_err(|_| LoadError::BadCertificate)?;
         let config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("the provider has suites for both versions")
-            .with_webpki_verifier(verifier);
+            .dangerous()
+            .with_custom_certificate_verifier(trust.verifier()?);
         let mut config = match &identity {
             Some(identity) => config
                 .with_client_auth_cert(identity.chain(), identity.key())
@@ -94,9 +93,17 @@ impl fmt::Debug for Client {
     }
 }
 
-/// The authorities whose certificates are trusted.
+/// Which certificates of the app are accepted.
 #[derive(Clone)]
-pub struct Trust(Arc<RootCertStore>);
+pub struct Trust(Accepted);
+
+#[derive(Clone)]
+enum Accepted {
+    /// Those that these authorities have issued.
+    IssuedBy(Arc<RootCertStore>),
+    /// This one.
+    Pinned(CertificateDer<'static>),
+}
 
 impl Trust {
     /// The authorities that the operating system trusts. Blocks on the disk.
@@ -126,13 +133,48 @@ impl Trust {
         let mut roots = RootCertStore::empty();
         match roots.add_parsable_certificates(certificates) {
             (0, _) => Err(LoadError::BadCertificate),
-            _ => Ok(Self(Arc::new(roots))),
+            _ => Ok(Self(Accepted::IssuedBy(Arc::new(roots)))),
+        }
+    }
+
+    /// Exactly the first certificate in this PEM text, whatever else it says.
+    ///
+    /// # Errors
+    ///
+    /// If the text isn't PEM or has no certificate.
+    pub fn of_pin(pem: &[u8]) -> Result<Self, LoadError> {
+        let first = CertificateDer::pem_slice_iter(pem).next();
+        let certificate = first.ok_or(LoadError::NoCertificate)?;
+        let pinned = Self(Accepted::Pinned(
+            certificate.map_err(|_| LoadError::NotPem)?,
+        ));
+        pinned.verifier().map(|_| pinned)
+    }
+
+    fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, LoadError> {
+        match &self.0 {
+            Accepted::IssuedBy(roots) => {
+                WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), provider())
+                    .build()
+                    .map(|verifier| verifier as Arc<dyn ServerCertVerifier>)
+                    .map_err(|_| LoadError::BadCertificate)
+            }
+            Accepted::Pinned(certificate) => PinVerifier::new(certificate.clone(), &provider())
+                .map(|verifier| Arc::new(verifier) as Arc<dyn ServerCertVerifier>)
+                .ok_or(LoadError::BadCertificate),
         }
     }
 }
 
 impl PartialEq for Trust {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0.roots == other.0.roots
+        match (&self.0, &other.0) {
+            (Accepted::IssuedBy(own), Accepted::IssuedBy(other)) => {
+                Arc::ptr_eq(own, other) || own.roots == other.roots
+            }
+            (Accepted::Pinned(own), Accepted::Pinned(other)) => own == other,
+            (Accepted::IssuedBy(_), Accepted::Pinned(_))
+            | (Accepted::Pinned(_), Accepted::IssuedBy(_)) => false,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustls::CertificateError;
+use rustls::{AlertDescription, CertificateError};
 
 /// Why the handshake with the app failed, or TLS broke after it.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,26 @@ pub enum Error {
     /// No trusted authority has issued the certificate.
     #[error("the app's certificate was not issued by a trusted authority")]
     UnknownIssuer,
+    /// The certificate is that of an authority, as self-signed certificates often are.
+    #[error(
+        "the app's certificate is that of an authority, which no server may show; \
+         issue one for the server, or name this one as pin"
+    )]
+    CaUsedAsEndEntity,
+    /// The certificate is of an old version.
+    #[error(
+        "the app's certificate is of an old X.509 version; issue one of version 3, or name this one as pin"
+    )]
+    UnsupportedVersion,
+    /// The app showed another certificate than the pinned one.
+    #[error("the app's certificate is not the pinned one")]
+    NotPinned,
+    /// The two sides have no key exchange, cipher suite or protocol version in common.
+    #[error(
+        "the app has no TLS version, cipher suite or curve in common with understudy; \
+         it has to offer TLS 1.2 or 1.3 with X25519, P-256 or P-384"
+    )]
+    Incompatible(#[source] rustls::Error),
     /// Something else is wrong with the certificate.
     #[error("the app's certificate is not valid")]
     Certificate(#[source] rustls::Error),
@@ -53,6 +73,12 @@ impl Error {
             rustls::Error::InvalidCertificate(reason) => {
                 Self::from_certificate(reason).unwrap_or_else(|| Self::Certificate(error.clone()))
             }
+            rustls::Error::PeerIncompatible(_)
+            | rustls::Error::AlertReceived(
+                AlertDescription::HandshakeFailure
+                | AlertDescription::ProtocolVersion
+                | AlertDescription::InsufficientSecurity,
+            ) => Self::Incompatible(error.clone()),
             rustls::Error::AlertReceived(_) => Self::Refused(error.clone()),
             _ => Self::Handshake(error.clone()),
         })
@@ -70,6 +96,13 @@ impl Error {
             E::NotValidYet | E::NotValidYetContext { .. } => Some(Self::NotYetValid),
             E::NotValidForName | E::NotValidForNameContext { .. } => Some(Self::NameMismatch),
             E::UnknownIssuer => Some(Self::UnknownIssuer),
+            E::ApplicationVerificationFailure => Some(Self::NotPinned),
+            // The errors of webpki, which is rustls's own dependency, are known by their names.
+            E::Other(other) => match other.0.to_string().as_str() {
+                "CaUsedAsEndEntity" => Some(Self::CaUsedAsEndEntity),
+                "UnsupportedCertVersion" => Some(Self::UnsupportedVersion),
+                _ => None,
+            },
             _ => None,
         }
     }
