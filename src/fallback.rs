@@ -1,15 +1,16 @@
-//! The answers that stand in for the app's: judged when the configuration is read, filled with the request's own parameters
-//! when they are sent.
+//! The responses that are sent in place of the app's: validated when the configuration is read, filled with the request's own
+//! parameters when they are sent.
 //!
-//! A [`Fallback`] holds proofs: only [`Page::parse`] makes a [`Page`], and whatever a caller sends, what a page gives is
-//! TwiML. Where pages come from is no matter here, nor when one is needed.
+//! A [`Fallback`] holds proofs: only [`Document::parse`] makes a [`Document`], and it renders to TwiML whatever a caller sends.
+//! This module does not know where documents come from, nor when one is needed.
 
-mod choice;
-mod draft;
+mod document;
+mod document_set;
 mod error;
 mod injection;
-mod names;
-mod page;
+mod parameters;
+mod second_parser;
+mod source;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -19,67 +20,69 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use choice::{Choice, Is, StarWithin, Variant};
-pub use error::{Error, PlaceholderFault, Sample};
+pub use document::Document;
+pub use document_set::{DocumentSet, Pattern, PatternError, Variant};
+pub use error::{Error, PlaceholderError, TestValue};
 pub use injection::Injection;
-pub use page::{LARGEST, Page};
+pub use second_parser::{SecondParserError, check_with_second_parser};
 pub use url::FallbackUrl;
 
 use crate::twiml::Kind;
 use crate::webhook::Parameters;
 
-/// The page for a voice call of a route that names none.
+/// The document for phone calls to a route that configures none.
 pub const BUILT_IN_VOICE: &str = concat!(
     r#"<?xml version="1.0" encoding="UTF-8"?>"#,
     "<Response><Say>We are sorry, we can not take your call right now. Please call again later.</Say></Response>",
 );
 
-/// The page for a message to a route that names none.
+/// The document for messages to a route that configures none.
 pub const BUILT_IN_MESSAGING: &str = concat!(
     r#"<?xml version="1.0" encoding="UTF-8"?>"#,
     "<Response><Message>We are sorry, we can not answer right now. Please try again later.</Message></Response>",
 );
 
-/// The page that says nothing and does nothing.
-pub fn silence() -> Bytes {
+/// The document with which Twilio does nothing.
+pub fn empty_response() -> Bytes {
     Bytes::from_static(br#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#)
 }
 
-/// What a route answers in the app's place.
+/// What a route sends in place of the app's response.
 #[derive(Clone, Debug)]
 pub struct Fallback {
-    voice: Choice,
-    messaging: Choice,
+    voice: DocumentSet,
+    messaging: DocumentSet,
 }
 
 impl Fallback {
-    /// These pages, each for its own kind of caller.
-    pub fn new(voice: impl Into<Choice>, messaging: impl Into<Choice>) -> Self {
+    /// These documents, each for its own kind.
+    pub fn new(voice: impl Into<DocumentSet>, messaging: impl Into<DocumentSet>) -> Self {
         let (voice, messaging) = (voice.into(), messaging.into());
-        debug_assert!(voice.is_all(Kind::Voice) && messaging.is_all(Kind::Messaging));
+        debug_assert!(voice.is_of_kind(Kind::Voice) && messaging.is_of_kind(Kind::Messaging));
         Self { voice, messaging }
     }
 
-    /// Who is asked for a page for callers of this kind.
-    pub fn elsewhere(&self, kind: Kind) -> Option<&FallbackUrl> {
-        match kind {
-            Kind::Voice => self.voice.elsewhere.as_ref(),
-            Kind::Messaging => self.messaging.elsewhere.as_ref(),
-        }
+    /// The URL that is requested before a document of this kind is used.
+    pub fn fallback_url(&self, kind: Kind) -> Option<&FallbackUrl> {
+        self.documents(kind).fallback_url.as_ref()
     }
 
-    /// How much of a deadline is kept for asking elsewhere.
-    pub fn kept(&self) -> Duration {
-        let both = [Kind::Voice, Kind::Messaging].map(|kind| self.elsewhere(kind));
-        let budgets = both.into_iter().flatten().map(|elsewhere| elsewhere.budget);
+    /// How much of a deadline is reserved for fallback URLs.
+    pub fn reserved_time(&self) -> Duration {
+        let urls = [Kind::Voice, Kind::Messaging].map(|kind| self.fallback_url(kind));
+        let budgets = urls.into_iter().flatten().map(|url| url.budget);
         budgets.max().unwrap_or_default()
     }
 
-    /// The page for a caller of this kind, who sent these parameters.
-    pub fn page(&self, kind: Kind, parameters: &Parameters<'_>) -> Bytes {
+    /// The document of this kind for a request with these parameters.
+    pub fn document(&self, kind: Kind, parameters: &Parameters<'_>) -> Bytes {
+        self.documents(kind).render(parameters)
+    }
+
+    fn documents(&self, kind: Kind) -> &DocumentSet {
         match kind {
-            Kind::Voice => self.voice.page(parameters),
-            Kind::Messaging => self.messaging.page(parameters),
+            Kind::Voice => &self.voice,
+            Kind::Messaging => &self.messaging,
         }
     }
 }

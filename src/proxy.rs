@@ -99,7 +99,7 @@ impl Proxy {
         head: request::Parts,
         deadline: Deadline,
     ) -> Result<Accepted, Rejected> {
-        let deadline = deadline.less(context.route.settings.fallback.kept());
+        let deadline = deadline.less(context.route.settings.fallback.reserved_time());
         let request = context.verify(head, deadline).await?;
         context.inject_fault(deadline).await?;
         let permit = context.route.breaker_permit()?;

@@ -1,4 +1,4 @@
-//! What holds of any page at all: no panic, no quadratic time, `strict` within `twilio`, and what was accepted stays
+//! What holds of any document at all: no panic, no quadratic time, `strict` within `twilio`, and what was accepted stays
 //! accepted after another program has read it and written it anew.
 
 #![allow(
@@ -18,7 +18,10 @@ use quick_xml::{
     escape::{escape, resolve_predefined_entity, unescape},
     events::{BytesStart, BytesText, Event},
 };
-use understudy::twiml::{Judgement, Kind, Rules, Strictness, Twiml, decoded, judge, well_formed};
+use understudy::twiml::{
+    Kind, Report, Rules, Strictness, Twiml, check_well_formed, decode_lossy, guess_kind, lint,
+    validate,
+};
 
 const KINDS: [Kind; 2] = [Kind::Voice, Kind::Messaging];
 const CHARSETS: &[Option<&str>] = &[
@@ -31,7 +34,7 @@ const CHARSETS: &[Option<&str>] = &[
     Some("klingon"),
 ];
 
-/// Pieces that pages are made of, whole and broken.
+/// Pieces that documents are made of, whole and broken.
 const PIECES: &[&str] = &[
     "<Response>",
     "</Response>",
@@ -119,7 +122,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Well-formed pages in words that the grammar knows, in places where it may not.
+/// Well-formed documents in words that the grammar knows, in places where it may not.
 fn tree() -> impl Strategy<Value = String> {
     let names = || {
         select(
@@ -266,17 +269,22 @@ fn unknown() -> impl Strategy<Value = Unknown> {
     ]
 }
 
-fn parse(page: &[u8], charset: Option<&str>, kind: Kind, strictness: Strictness) -> Option<Twiml> {
-    Twiml::parse(
-        Bytes::copy_from_slice(page),
+fn parse(
+    document: &[u8],
+    charset: Option<&str>,
+    kind: Kind,
+    strictness: Strictness,
+) -> Option<Twiml> {
+    validate(
+        Bytes::copy_from_slice(document),
         charset,
         &Rules::new(kind, strictness),
     )
     .ok()
 }
 
-fn codes(judgement: &Judgement) -> Vec<(u32, String)> {
-    let mut codes: Vec<_> = judgement
+fn codes(report: &Report) -> Vec<(u32, String)> {
+    let mut codes: Vec<_> = report
         .findings()
         .iter()
         .map(|f| (f.code(), f.path().to_owned()))
@@ -285,9 +293,9 @@ fn codes(judgement: &Judgement) -> Vec<(u32, String)> {
     codes
 }
 
-/// The page as another program would write it, every reference resolved and made anew.
-fn rewritten(page: &str) -> String {
-    let mut reader = Reader::from_str(page);
+/// The document as another program would write it, every reference resolved and made anew.
+fn rewritten(document: &str) -> String {
+    let mut reader = Reader::from_str(document);
     let mut writer = Writer::new(Vec::new());
     let mut text = String::new();
     loop {
@@ -346,26 +354,26 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn no_page_makes_it_panic(page in bytes(), charset in select(CHARSETS)) {
-        let formed = well_formed(&page, charset);
-        let _ = (decoded(&page, charset), Kind::guess(&page, charset));
+    fn no_document_makes_it_panic(document in bytes(), charset in select(CHARSETS)) {
+        let formed = check_well_formed(&document, charset);
+        let _ = (decode_lossy(&document, charset), guess_kind(&document, charset));
         for kind in KINDS {
-            let judgement = judge(&page, charset, &Rules::new(kind, Strictness::Twilio));
-            for finding in judgement.findings() {
+            let report = lint(&document, charset, &Rules::new(kind, Strictness::Twilio));
+            for finding in report.findings() {
                 let _ = (finding.to_string(), finding.help());
-                prop_assert!(finding.place().byte <= page.len() && finding.width() > 0);
+                prop_assert!(finding.position().byte <= document.len() && finding.width() > 0);
             }
-            let is_text = parse(&page, charset, kind, Strictness::Twilio).is_some_and(|page| page.is_plain_text());
-            prop_assert!(formed.is_ok() || is_text || !judgement.is_valid(Strictness::Twilio));
+            let is_text = parse(&document, charset, kind, Strictness::Twilio).is_some_and(|document| document.is_plain_text());
+            prop_assert!(formed.is_ok() || is_text || !report.is_valid(Strictness::Twilio));
         }
     }
 
     #[test]
-    fn the_line_of_a_fault_shows_the_place_and_no_number(page in bytes(), charset in select(CHARSETS)) {
+    fn the_line_of_a_fault_shows_the_place_and_no_number(document in bytes(), charset in select(CHARSETS)) {
         for kind in KINDS {
-            let judged = Twiml::parse(page.clone().into(), charset, &Rules::new(kind, Strictness::Strict));
-            let Err(fault) = judged else { continue };
-            let excerpt = fault.excerpt();
+            let judged = validate(document.clone().into(), charset, &Rules::new(kind, Strictness::Strict));
+            let Err(error) = judged else { continue };
+            let excerpt = error.excerpt();
             let (length, column, width) = (excerpt.text.chars().count(), excerpt.column as usize, excerpt.width as usize);
             prop_assert!(length <= 162 && (1..=length + 1).contains(&column), "{excerpt:?}");
             prop_assert!(width >= 1 && column + width <= length.max(column) + 1, "{excerpt:?}");
@@ -376,28 +384,28 @@ proptest! {
     }
 
     #[test]
-    fn strict_accepts_nothing_that_twilio_rejects(page in prop_oneof![soup(), tree().prop_map(String::into_bytes)]) {
+    fn strict_accepts_nothing_that_twilio_rejects(document in prop_oneof![soup(), tree().prop_map(String::into_bytes)]) {
         for kind in KINDS {
-            let strict = parse(&page, None, kind, Strictness::Strict);
-            let twilio = parse(&page, None, kind, Strictness::Twilio);
+            let strict = parse(&document, None, kind, Strictness::Strict);
+            let twilio = parse(&document, None, kind, Strictness::Twilio);
             prop_assert!(strict.is_none() || twilio.is_some());
-            prop_assert!(strict.is_none_or(|page| page.warnings().is_empty()));
+            prop_assert!(strict.is_none_or(|document| document.warnings().is_empty()));
             if let Some(twilio) = twilio {
-                prop_assert_eq!(twilio.bytes(), &page);
+                prop_assert_eq!(twilio.bytes(), &document);
             }
         }
     }
 
     #[test]
-    fn accepted_stays_accepted_when_written_anew(page in prop_oneof![tree(), soup().prop_map(|b| String::from_utf8_lossy(&b).into_owned())]) {
+    fn accepted_stays_accepted_when_written_anew(document in prop_oneof![tree(), soup().prop_map(|b| String::from_utf8_lossy(&b).into_owned())]) {
         for kind in KINDS {
-            let accepted = parse(page.as_bytes(), None, kind, Strictness::Twilio);
-            if accepted.is_none_or(|page| page.is_plain_text()) {
+            let accepted = parse(document.as_bytes(), None, kind, Strictness::Twilio);
+            if accepted.is_none_or(|document| document.is_plain_text()) {
                 continue;
             }
-            let again = rewritten(&page);
+            let again = rewritten(&document);
             let rules = Rules::new(kind, Strictness::Twilio);
-            let (before, after) = (judge(page.as_bytes(), None, &rules), judge(again.as_bytes(), None, &rules));
+            let (before, after) = (lint(document.as_bytes(), None, &rules), lint(again.as_bytes(), None, &rules));
             prop_assert!(after.is_valid(Strictness::Twilio), "{}\n{:?}", again, after);
             prop_assert_eq!(codes(&before), codes(&after), "{}", again);
         }
@@ -409,28 +417,28 @@ proptest! {
     ) {
         let changed = insertion.into_document(document.1, at);
         let rules = Rules::new(document.0, Strictness::Twilio);
-        let judgement = judge(changed.as_bytes(), None, &rules);
-        prop_assert!(judgement.is_valid(Strictness::Twilio), "{changed}\n{judgement:#?}");
-        prop_assert!(!judgement.findings().is_empty(), "{changed}");
+        let report = lint(changed.as_bytes(), None, &rules);
+        prop_assert!(report.is_valid(Strictness::Twilio), "{changed}\n{report:#?}");
+        prop_assert!(!report.findings().is_empty(), "{changed}");
     }
 
     #[test]
-    fn a_well_formed_tree_is_accepted_by_the_xml_layer(page in tree()) {
-        prop_assert!(well_formed(page.as_bytes(), None).is_ok());
+    fn a_well_formed_tree_is_accepted_by_the_xml_layer(document in tree()) {
+        prop_assert!(check_well_formed(document.as_bytes(), None).is_ok());
     }
 }
 
 /// A megabyte of each thing that could be slow. What is linear takes milliseconds, also in a debug build; what is quadratic
 /// would take hours, so the bound can be wide enough for any machine.
 #[test]
-fn no_page_takes_quadratic_time() {
+fn no_document_takes_quadratic_time() {
     const SIZE: usize = 1 << 20;
     let fill = |head: &str, piece: &str, tail: &str| {
         format!("{head}{}{tail}", piece.repeat(SIZE / piece.len()))
     };
     let attributes: String = (0..256).map(|i| format!(" é{i}='x'")).collect();
     let same_bucket: String = (0..200).map(|i| format!(" a{:03}bc=''", i)).collect();
-    let pages: &[Cow<'_, str>] = &[
+    let documents: &[Cow<'_, str>] = &[
         fill("<Response>", "<x/>", "</Response>").into(),
         fill("<Response>", "<Start/>", "</Response>").into(),
         fill("<Response><Start>", "<x/>", "</Start></Response>").into(),
@@ -476,11 +484,15 @@ fn no_page_takes_quadratic_time() {
         fill("", "\n", "<Response>&</Response>").into(),
         fill("<Response>", "\r", "&</Response>").into(),
     ];
-    for page in pages {
+    for document in documents {
         for kind in KINDS {
             let start = Instant::now();
-            let judgement = judge(page.as_bytes(), None, &Rules::new(kind, Strictness::Twilio));
-            let words: usize = judgement
+            let report = lint(
+                document.as_bytes(),
+                None,
+                &Rules::new(kind, Strictness::Twilio),
+            );
+            let words: usize = report
                 .findings()
                 .iter()
                 .map(|f| f.to_string().len() + f.path().len())
@@ -489,15 +501,15 @@ fn no_page_takes_quadratic_time() {
             assert!(
                 took < Duration::from_secs(20),
                 "{took:?} for {}… ({words})",
-                page.chars().take(60).collect::<String>()
+                document.chars().take(60).collect::<String>()
             );
         }
     }
 }
 
 #[test]
-fn a_page_whose_last_line_ends_as_on_windows_stays_accepted() {
-    let page = "<Response/>\r\n";
-    let again = rewritten(page);
+fn a_document_whose_last_line_ends_as_on_windows_stays_accepted() {
+    let document = "<Response/>\r\n";
+    let again = rewritten(document);
     assert!(parse(again.as_bytes(), None, Kind::Voice, Strictness::Strict).is_some());
 }

@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use crate::response::{self, Disposition, Expectations};
 use crate::secret::Secret;
 use crate::signature::{self, Algorithm};
-use crate::twiml::{Kind, Level, Rules, Strictness, judge};
+use crate::twiml::{Kind, Level, Rules, Strictness, lint};
 use crate::upstream::{ConnectionStats, Upstream};
 
 /// Twilio's own patience (error 11205).
@@ -315,13 +315,13 @@ fn empty(kind: Kind) -> (Vec<String>, bool) {
 }
 
 fn findings(page: &[u8], charset: Option<&str>, kind: Kind) -> (Vec<String>, bool) {
-    let judgement = judge(page, charset, &Rules::new(kind, Strictness::Twilio));
-    let findings = judgement.findings();
+    let report = lint(page, charset, &Rules::new(kind, Strictness::Twilio));
+    let findings = report.findings();
     if findings.is_empty() {
         return (vec![format!("Valid {kind} TwiML")], true);
     }
     let line = |finding: &crate::twiml::Finding| {
-        let place = finding.place();
+        let place = finding.position();
         let help = finding
             .help()
             .map(|help| format!("; {help}"))

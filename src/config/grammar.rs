@@ -82,7 +82,7 @@ fn rules(kind: Kind, entries: &[Entry]) -> Rules {
         }
     }
     // What can't be added has been reported by now.
-    Rules::with(kind, Strictness::Twilio, &additions)
+    Rules::with_extensions(kind, Strictness::Twilio, &additions)
         .unwrap_or_else(|_| Rules::new(kind, Strictness::Twilio))
 }
 

@@ -1,4 +1,4 @@
-//! Fallback pages: found, read, and judged strictly for the callers who would hear or read them. The judge is [`Page::parse`].
+//! Fallback pages: found, read, and judged strictly for the callers who would hear or read them. The judge is [`Document::parse`].
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -18,7 +18,7 @@ use super::upstream;
 use super::value;
 use super::variant;
 use crate::fallback::{
-    self, BUILT_IN_MESSAGING, BUILT_IN_VOICE, Choice, Fallback, FallbackUrl, Page,
+    self, BUILT_IN_MESSAGING, BUILT_IN_VOICE, Document, DocumentSet, Fallback, FallbackUrl,
 };
 use crate::proxy::Grammar;
 use crate::route;
@@ -50,7 +50,7 @@ pub(super) struct Pages<'f> {
     folder: &'f Path,
     files: &'f mut Files,
     grammar: &'f Grammar,
-    judged: HashMap<(PathBuf, Kind), Result<Page, PageFault>>,
+    judged: HashMap<(PathBuf, Kind), Result<Document, PageFault>>,
     /// What there is to note of the document that was read last.
     notes: Vec<PageProblem>,
     /// The files of which everything was noted.
@@ -62,13 +62,14 @@ pub(super) fn built_in() -> Fallback {
     Fallback::new(built_in_page(Kind::Voice), built_in_page(Kind::Messaging))
 }
 
-fn built_in_page(kind: Kind) -> Page {
+fn built_in_page(kind: Kind) -> Document {
     let page = match kind {
         Kind::Voice => BUILT_IN_VOICE,
         Kind::Messaging => BUILT_IN_MESSAGING,
     };
     let rules = Rules::new(kind, Strictness::Strict);
-    Page::parse(Bytes::from_static(page.as_bytes()), &rules).expect("a constant that a test judges")
+    Document::parse(Bytes::from_static(page.as_bytes()), &rules)
+        .expect("a constant that a test judges")
 }
 
 impl<'f> Pages<'f> {
@@ -141,18 +142,25 @@ impl<'f> Pages<'f> {
     }
 
     /// `"file"`, or `{ file = … }` or `{ inline = … }`, with variants or without.
-    fn page(&mut self, reader: &mut Reader<'_>, key: &'static str, kind: Kind) -> Option<Choice> {
+    fn page(
+        &mut self,
+        reader: &mut Reader<'_>,
+        key: &'static str,
+        kind: Kind,
+    ) -> Option<DocumentSet> {
         match reader.text_or_table(key)? {
             Form::Text(file) => {
                 let page = self.file(file, kind);
                 self.write_notes(reader, key);
-                reader.take(page, || reader.spot(key)).map(Choice::from)
+                reader
+                    .take(page, || reader.spot(key))
+                    .map(DocumentSet::from)
             }
             Form::Table(table) => self.choice(table, kind),
         }
     }
 
-    fn choice(&mut self, mut table: Reader<'_>, kind: Kind) -> Option<Choice> {
+    fn choice(&mut self, mut table: Reader<'_>, kind: Kind) -> Option<DocumentSet> {
         if table.has("voice") || table.has("messaging") {
             table.report(table.here(), Problem::PagePerKind);
             return None;
@@ -168,15 +176,15 @@ impl<'f> Pages<'f> {
         table.finish();
         // Behind a URL that gives nothing good stands a page, the built-in one if no other.
         let built_in = (has_url && !is_given).then(|| built_in_page(kind));
-        let choice = Choice::new(page.or(built_in)?, variants);
+        let choice = DocumentSet::new(page.or(built_in)?, variants);
         match elsewhere {
-            Some(elsewhere) => Some(choice.after(elsewhere)),
+            Some(elsewhere) => Some(choice.with_fallback_url(elsewhere)),
             None => Some(choice).filter(|_| !has_url),
         }
     }
 
     /// `file = …` or `inline = …`.
-    pub(super) fn page_of_table(&mut self, table: &mut Reader<'_>, kind: Kind) -> Option<Page> {
+    pub(super) fn page_of_table(&mut self, table: &mut Reader<'_>, kind: Kind) -> Option<Document> {
         let is_both = table.has("file") && table.has("inline");
         let file = table.read("file", |value| self.file(value::text(value)?, kind));
         self.write_notes(table, "file");
@@ -208,13 +216,13 @@ impl<'f> Pages<'f> {
         })
     }
 
-    fn file(&mut self, written: &str, kind: Kind) -> Result<Page, Problem> {
+    fn file(&mut self, written: &str, kind: Kind) -> Result<Document, Problem> {
         let path = self.folder.join(written);
         let rules = self.rules(kind);
         let files = &mut self.files;
         let judged = self.judged.entry((path.clone(), kind)).or_insert_with(|| {
             let page = files.read(&path).map_err(PageFault::Unreadable);
-            page.and_then(|page| Page::parse(page, &rules).map_err(PageFault::Bad))
+            page.and_then(|page| Document::parse(page, &rules).map_err(PageFault::Bad))
         });
         let page = judged.clone().map_err(|fault| {
             let file = Some(path.clone());
@@ -226,9 +234,9 @@ impl<'f> Pages<'f> {
         Ok(page)
     }
 
-    fn inline(&mut self, page: &str, kind: Kind) -> Result<Page, Problem> {
+    fn inline(&mut self, page: &str, kind: Kind) -> Result<Document, Problem> {
         let page = Bytes::copy_from_slice(page.as_bytes());
-        let page = Page::parse(page, &self.rules(kind)).map_err(|fault| {
+        let page = Document::parse(page, &self.rules(kind)).map_err(|fault| {
             let (file, fault) = (None, PageFault::Bad(fault));
             Problem::from(PageProblem { file, fault })
         })?;
@@ -236,7 +244,7 @@ impl<'f> Pages<'f> {
         Ok(page)
     }
 
-    fn note(&mut self, page: &Page, file: Option<&Path>) {
+    fn note(&mut self, page: &Document, file: Option<&Path>) {
         let notes = page.injections().iter().map(|injection| PageProblem {
             file: file.map(Path::to_owned),
             fault: PageFault::Injection(injection.clone()),
@@ -269,8 +277,8 @@ impl PageFault {
     fn place(&self) -> Option<Place> {
         let place = match self {
             Self::Unreadable(_) => None,
-            Self::Bad(fault) => fault.place(),
-            Self::Injection(injection) => Some(injection.place),
+            Self::Bad(fault) => fault.position(),
+            Self::Injection(injection) => Some(injection.position),
         };
         place.map(|place| Place {
             line: place.line as usize,

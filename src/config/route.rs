@@ -346,7 +346,7 @@ fn check_elsewhere(routes: &[Route], listen: &[SocketAddr], report: &Report<'_>)
         let both = [twiml::Kind::Voice, twiml::Kind::Messaging];
         for elsewhere in both
             .iter()
-            .filter_map(|kind| settings.fallback.elsewhere(*kind))
+            .filter_map(|kind| settings.fallback.fallback_url(*kind))
         {
             let (found, deadline) = (elsewhere.budget, route.deadline);
             if found >= deadline {

@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::reader::Reader;
 use super::value;
 use super::words::Text;
-use crate::fallback::{Is, Variant};
+use crate::fallback::{Pattern, Variant};
 use crate::twiml::Kind;
 
 /// What can be wrong with a variant, its page aside.
@@ -34,7 +34,7 @@ pub enum VariantProblem {
 #[derive(Clone, Debug)]
 struct Asks {
     param: String,
-    is: Is,
+    is: Pattern,
     place: Place,
 }
 
@@ -69,7 +69,11 @@ fn variant(
     table.finish();
     earlier.extend(asks.clone());
     let Asks { param, is, .. } = asks?;
-    page.map(|page| Variant { param, is, page })
+    page.map(|document| Variant {
+        param,
+        pattern: is,
+        document,
+    })
 }
 
 impl Asks {
@@ -85,9 +89,9 @@ fn param(value: &DeValue<'_>) -> Result<String, Problem> {
     }
 }
 
-fn is(value: &DeValue<'_>) -> Result<Is, Problem> {
+fn is(value: &DeValue<'_>) -> Result<Pattern, Problem> {
     let text = value::text(value)?;
-    Is::parse(text).map_err(|_| VariantProblem::Star { found: text.into() }.into())
+    Pattern::parse(text).map_err(|_| VariantProblem::Star { found: text.into() }.into())
 }
 
 impl From<VariantProblem> for Problem {

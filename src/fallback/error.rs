@@ -1,59 +1,103 @@
-//! Why a page can't stand in for the app: what is wrong, where, and what would be right. These are mistakes of who wrote the
-//! page, found when it is read; nothing of a caller's is ever in them.
+//! Why a document can't be a fallback: what is wrong, where, and what to write instead. The mistakes are those of the document's
+//! author, found when the configuration is read; no caller's data is ever in them.
 
-use std::{error, fmt};
-
-use super::LARGEST;
+use crate::twilio::RESPONSE_LIMIT;
 use crate::twiml::{self, Kind, Position};
 
-/// What is wrong with a page.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What is wrong with a document. The message doesn't contain the position: see [`Error::position`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It is longer than Twilio takes; its length in bytes.
+    /// The document is larger than Twilio takes. Its size in bytes.
+    #[error(
+        "the document has {0} bytes and Twilio takes at most {RESPONSE_LIMIT}; make it shorter"
+    )]
     TooLarge(usize),
-    /// It is not UTF-8 from here on.
+    /// The document is not UTF-8 from here on.
+    #[error("this byte is not UTF-8; save the document as UTF-8")]
     NotUtf8(Position),
-    /// A `{{` that stands for no value.
-    Placeholder(PlaceholderFault, Position),
-    /// Twilio couldn't act on it, or would warn of it.
+    /// A `{{` is not a valid placeholder.
+    #[error("{0}")]
+    Placeholder(PlaceholderError, Position),
+    /// Twilio couldn't act on the document, or would warn about it.
+    #[error("not valid {kind} TwiML: {error}", kind = .0, error = with_help(.1))]
     Twiml(Kind, Box<twiml::Error>),
-    /// The same of a page with values in it.
+    /// The same for a document with values in the places of its placeholders.
+    #[error("not valid {kind} TwiML with {value}: {}", with_help(.error))]
     Filled {
-        /// Whom the page is for.
+        /// The kind of the document.
         kind: Kind,
-        /// What stood for each value.
-        with: Sample,
-        /// What is wrong then.
-        fault: Box<twiml::Error>,
-        /// Where that is in the page as it was written.
-        place: Position,
+        /// The value in each place.
+        value: TestValue,
+        /// What is wrong with the document then.
+        error: Box<twiml::Error>,
+        /// Where that is in the document as it was written.
+        position: Position,
+    },
+    /// The document is valid for us, but the second XML parser doesn't accept it.
+    #[error(
+        "this is well-formed XML for understudy, but not for the second parser, quick-xml: {message}; write it in a simpler way"
+    )]
+    SecondParser {
+        /// The parser's message.
+        message: String,
+        /// Where the parser stopped.
+        position: Position,
     },
 }
 
-/// What can be wrong with a `{{`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PlaceholderFault {
-    /// There is no `}}` to it.
+/// What is wrong with a `{{`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceholderError {
+    /// There is no `}}` for it.
+    #[error(
+        "no `}}}}` closes this `{{{{`; write `{{{{From}}}}`, or `{{&#123;` for the two braces themselves"
+    )]
     Unclosed,
-    /// `{{{x}}}`, which elsewhere means a value that is not escaped.
+    /// `{{{x}}}`, which in other template languages means a value that is not escaped.
+    #[error(
+        "`{{{{{{` is not a valid placeholder: what comes from a request is always escaped; write `{{{{From}}}}`"
+    )]
     Unescaped,
-    /// Something else than a parameter's name stands in it.
+    /// It contains something else than the name of a parameter.
+    #[error(
+        "this is not a valid placeholder: a fallback document has no logic, only parameters of the request; \
+         write the name of one, `{{{{From}}}}`"
+    )]
     NoName,
-    /// It stands where a value could change more than a text.
+    /// It is where a value could change more than text.
+    #[error(
+        "a value can't stand here, only in text or in an attribute's value: not in a name, a comment or CDATA"
+    )]
     Misplaced,
 }
 
-/// What a template is judged with in the place of each value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sample {
-    /// A value that is as good as any as a text, a number, a URL or a phone number.
+/// The value with which each placeholder of a template is tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+pub enum TestValue {
+    /// A value that is valid as text, a number, a URL or a phone number.
+    #[strum(to_string = "`1` for each value")]
     One,
-    /// Nothing, as of a parameter that is missing.
+    /// Nothing, like a parameter that is missing.
+    #[strum(to_string = "each value empty")]
     Empty,
 }
 
-impl Sample {
-    /// What stands in the page.
+impl Error {
+    /// Where in the document the problem is, unless it is the document as a whole.
+    pub fn position(&self) -> Option<Position> {
+        match self {
+            Self::TooLarge(_) => None,
+            Self::NotUtf8(position)
+            | Self::Placeholder(_, position)
+            | Self::Filled { position, .. }
+            | Self::SecondParser { position, .. } => Some(*position),
+            Self::Twiml(_, error) => Some(error.position()),
+        }
+    }
+}
+
+impl TestValue {
+    /// The value itself.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::One => "1",
@@ -62,22 +106,16 @@ impl Sample {
     }
 }
 
-impl Error {
-    /// Where in the page, if it isn't the page as a whole.
-    pub fn place(&self) -> Option<Position> {
-        match self {
-            Self::TooLarge(_) => None,
-            Self::NotUtf8(place) | Self::Placeholder(_, place) | Self::Filled { place, .. } => {
-                Some(*place)
-            }
-            Self::Twiml(_, fault) => Some(fault.place()),
-        }
+fn with_help(error: &twiml::Error) -> String {
+    match error.finding().help() {
+        Some(help) => format!("{error}; {help}"),
+        None => error.to_string(),
     }
 }
 
-/// The place of an offset, which is on the boundary of a character.
-pub(super) fn place(page: &str, byte: usize) -> Position {
-    let before = &page[..byte];
+/// The position of an offset, which must be between two characters.
+pub(super) fn position(document: &str, byte: usize) -> Position {
+    let before = &document[..byte];
     let line_start = before.rfind('\n').map_or(0, |end| end + 1);
     let line = before[line_start..].trim_start_matches('\u{feff}');
     Position {
@@ -86,63 +124,3 @@ pub(super) fn place(page: &str, byte: usize) -> Position {
         column: 1 + line.chars().count() as u32,
     }
 }
-
-impl fmt::Display for Error {
-    /// What is wrong; what would be right. Where, [`Error::place`] says.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLarge(bytes) => write!(
-                f,
-                "the page has {bytes} bytes and Twilio takes at most {LARGEST}; make it shorter"
-            ),
-            Self::NotUtf8(_) => f.write_str("this byte is not UTF-8; save the page as UTF-8"),
-            Self::Placeholder(fault, _) => fault.fmt(f),
-            Self::Twiml(kind, fault) => write!(f, "not valid {kind} TwiML: {}", in_words(fault)),
-            Self::Filled {
-                kind, with, fault, ..
-            } => {
-                let fault = in_words(fault);
-                write!(f, "not valid {kind} TwiML with {with}: {fault}")
-            }
-        }
-    }
-}
-
-fn in_words(fault: &twiml::Error) -> String {
-    match fault.finding().help() {
-        Some(help) => format!("{fault}; {help}"),
-        None => fault.to_string(),
-    }
-}
-
-impl fmt::Display for PlaceholderFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unclosed => {
-                "no `}}` closes this `{{`; write `{{From}}`, or `{&#123;` for the two braces themselves"
-            }
-            Self::Unescaped => {
-                "`{{{` is not a valid placeholder: what comes from a request is always escaped; write `{{From}}`"
-            }
-            Self::NoName => {
-                "this is not a valid placeholder: a fallback document has no logic, only parameters of the request; \
-                 write the name of one, `{{From}}`"
-            }
-            Self::Misplaced => {
-                "a value can't stand here, only in text or in an attribute's value: \
-                 not in a name, a comment or CDATA"
-            }
-        })
-    }
-}
-
-impl fmt::Display for Sample {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::One => "`1` for each value",
-            Self::Empty => "each value empty",
-        })
-    }
-}
-
-impl error::Error for Error {}

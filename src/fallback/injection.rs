@@ -1,44 +1,44 @@
-//! Placeholders by which a caller could choose what Twilio does. Every value is escaped, so the document stays as it is; but
-//! where its text is a number or a URL, the value decides whom Twilio calls, or whom it tells of the call.
+//! Placeholders by which a caller could decide what Twilio does. Every value is escaped, so the structure of the document is
+//! safe. But where its text is a number or a URL, the value decides whom Twilio calls, or who is told about the call.
 
 use std::fmt;
 
-use super::draft::Draft;
-use super::error::place;
+use super::error::position;
+use super::source::Source;
 use crate::twiml::{Context, Position};
 
-/// The parameters that hold what a caller says, types or sends; also those that begin so.
-const CHOSEN: [&str; 4] = ["Body", "Digits", "SpeechResult", "SipHeader_"];
+/// The parameters that contain what a caller says, types or sends, or the beginnings of their names.
+const CALLER_CHOSEN: [&str; 4] = ["Body", "Digits", "SpeechResult", "SipHeader_"];
 
-/// The elements whose text says whom Twilio calls or which URL it requests. `Uri` is a part of `Sip`, `Identity` of `Client`.
-const ACTING: [&str; 8] = [
+/// The elements whose text decides whom Twilio calls or which URL it requests. `Uri` is a part of `Sip`, `Identity` of `Client`.
+const TARGET_ELEMENTS: [&str; 8] = [
     "Client", "Dial", "Identity", "Number", "Play", "Redirect", "Sip", "Uri",
 ];
 
-/// A placeholder of a value that the caller chooses, where it decides what Twilio does.
+/// A placeholder for a value that the caller chooses, where the value decides what Twilio does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Injection {
-    /// The parameter's name.
+    /// The name of the parameter.
     pub name: Box<str>,
-    /// Where it stands.
-    pub place: Position,
-    /// What it is part of.
+    /// Where the placeholder is.
+    pub position: Position,
+    /// What the placeholder is part of.
     pub context: Context,
 }
 
 impl Injection {
-    /// All of a document's, in the order in which they stand there.
-    pub(super) fn find(draft: &Draft<'_>) -> Box<[Self]> {
-        let chosen: Vec<_> = draft.values().filter(|(_, name)| is_chosen(name)).collect();
-        let offsets: Vec<_> = chosen.iter().map(|(at, _)| *at).collect();
-        let found = Context::find(draft.page(), &offsets).into_iter();
-        let acting = found.filter(|(_, context)| is_acting(context));
-        acting
+    /// All injections in a document, in its order.
+    pub(super) fn find(source: &Source<'_>) -> Box<[Self]> {
+        let chosen = source.placeholders().filter(|(_, name)| is_chosen(name));
+        let (offsets, names): (Vec<_>, Vec<_>) = chosen.unzip();
+        let contexts = Context::find(source.text(), &offsets).into_iter();
+        let deciding = contexts.filter(|(_, context)| is_target(context));
+        deciding
             .filter_map(|(at, context)| {
-                let (_, name) = chosen.iter().find(|(own, _)| *own == at)?;
+                let index = offsets.binary_search(&at).ok()?;
                 Some(Self {
-                    name: (*name).into(),
-                    place: place(draft.page(), at),
+                    name: names[index].into(),
+                    position: position(source.text(), at),
                     context,
                 })
             })
@@ -47,12 +47,14 @@ impl Injection {
 }
 
 fn is_chosen(name: &str) -> bool {
-    CHOSEN.iter().any(|beginning| name.starts_with(beginning))
+    CALLER_CHOSEN
+        .iter()
+        .any(|beginning| name.starts_with(beginning))
 }
 
-fn is_acting(context: &Context) -> bool {
+fn is_target(context: &Context) -> bool {
     match context {
-        Context::Text { element } => ACTING.contains(&element.as_str()),
+        Context::Text { element } => TARGET_ELEMENTS.contains(&element.as_str()),
         Context::Value { attribute, .. } => {
             let name = attribute.as_str();
             matches!(name, "url" | "action" | "to")
@@ -63,7 +65,7 @@ fn is_acting(context: &Context) -> bool {
 }
 
 impl fmt::Display for Injection {
-    /// What is wrong; what would be right. Where, [`Injection::place`] says.
+    /// What is wrong, and what to write instead. The position is in [`Injection::position`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,

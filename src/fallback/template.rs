@@ -1,105 +1,107 @@
-//! Pages with places for values, as TwiML Bins have them: `{{From}}`, `{{ Body }}`. No logic.
+//! Documents with placeholders, like those of TwiML Bins: `{{From}}`, `{{ Body }}`. There is no logic.
 //!
-//! That such a page is TwiML whatever a caller sends is made sure of twice. When it is read, each value is shown to stand
-//! where an escaped one can't end what it stands in, and the page is judged with a harmless value and with none. When it is
-//! filled, the whole is judged once more, because a value may still be one that Twilio's grammar refuses there (a method, a URL):
-//! a page that it would spoil, or that would be too long, goes out with every value empty.
+//! That such a document is TwiML whatever a caller sends is ensured twice. When it is read, each placeholder must be where an
+//! escaped value can't end the surrounding construct, and the document must be valid with a harmless value and with none. When
+//! it is rendered, the whole is validated once more, because Twilio's grammar may still reject the value there (a method, a
+//! URL). If it does, or if the document gets too large, every value is left empty.
 
 use bytes::Bytes;
 
-use super::draft::{Draft, Part};
-use super::error::{Error, Sample};
+use super::error::{Error, TestValue};
 use super::injection::Injection;
-use super::names::Names;
-use super::page::{CHARSET, LARGEST};
-use crate::twiml::{Rules, Strictness, Twiml};
+use super::parameters::ParameterNames;
+use super::source::{CHARSET, Segment, Source};
+use crate::twilio::RESPONSE_LIMIT;
+use crate::twiml::{self, Rules, Strictness, Twiml};
 use crate::webhook::Parameters;
 
-/// A page with places for values.
+/// A document with placeholders.
 #[derive(Debug)]
 pub(super) struct Template {
-    pieces: Box<[Piece]>,
-    names: Names,
-    /// With every value empty.
-    bare: Twiml,
+    segments: Box<[OwnedSegment]>,
+    names: ParameterNames,
+    /// The document with every value empty.
+    empty: Twiml,
     rules: Rules,
     pub(super) injections: Box<[Injection]>,
 }
 
 #[derive(Debug)]
-enum Piece {
+enum OwnedSegment {
     Literal(Box<str>),
     /// The value of the parameter of this name.
-    Value(Box<str>),
+    Placeholder(Box<str>),
 }
 
 impl Template {
-    /// Judges a page that has placeholders.
-    pub(super) fn judged(draft: &Draft<'_>, rules: &Rules) -> Result<Self, Error> {
-        draft.check_places(rules.kind())?;
-        draft.judge(Sample::One, &rules.at(Strictness::Strict))?;
-        let rules = rules.at(Strictness::Twilio);
-        let bare = draft.judge(Sample::Empty, &rules)?;
+    /// Validates a document that has placeholders.
+    pub(super) fn new(source: &Source<'_>, rules: &Rules) -> Result<Self, Error> {
+        source.check_placeholders(rules.kind())?;
+        source.validate(TestValue::One, &rules.with_strictness(Strictness::Strict))?;
+        let rules = rules.with_strictness(Strictness::Twilio);
+        let empty = source.validate(TestValue::Empty, &rules)?;
         Ok(Self {
-            pieces: draft.parts().iter().map(Piece::from).collect(),
-            names: Names::new(draft.names()),
-            bare,
+            segments: source.segments().iter().map(OwnedSegment::from).collect(),
+            names: ParameterNames::new(source.placeholders().map(|(_, name)| name)),
+            empty,
             rules,
-            injections: Injection::find(draft),
+            injections: Injection::find(source),
         })
     }
 
-    /// The page with these parameters in it, or else with every value empty.
-    pub(super) fn fill(&self, parameters: &Parameters<'_>) -> Twiml {
-        let filled = self.filled(parameters);
-        let judged = filled.and_then(|page| Twiml::parse(page, CHARSET, &self.rules).ok());
-        judged.unwrap_or_else(|| self.bare.clone())
+    /// The document with these parameters in it, or else with every value empty.
+    pub(super) fn render(&self, parameters: &Parameters<'_>) -> Twiml {
+        let filled = self.fill(parameters);
+        let valid = filled.and_then(|filled| twiml::validate(filled, CHARSET, &self.rules).ok());
+        valid.unwrap_or_else(|| self.empty.clone())
     }
 
-    /// The page with these parameters in it, unjudged; none if it is longer than Twilio takes.
-    pub(super) fn filled(&self, parameters: &Parameters<'_>) -> Option<Bytes> {
-        let values = self.names.values(parameters);
-        let mut page = String::with_capacity(2 * self.bare.bytes().len());
-        for piece in &self.pieces {
-            match piece {
-                Piece::Literal(text) => page.push_str(text),
-                Piece::Value(name) => escape(values.get(name).unwrap_or_default(), &mut page),
+    /// The document with these parameters in it, not yet validated; `None` if it is larger than Twilio takes.
+    pub(super) fn fill(&self, parameters: &Parameters<'_>) -> Option<Bytes> {
+        let values = self.names.find_values(parameters);
+        let mut document = String::with_capacity(2 * self.empty.bytes().len());
+        for segment in &self.segments {
+            match segment {
+                OwnedSegment::Literal(text) => document.push_str(text),
+                OwnedSegment::Placeholder(name) => {
+                    push_escaped(&mut document, values.get(name).unwrap_or_default());
+                }
             }
-            if page.len() > LARGEST {
+            if document.len() > RESPONSE_LIMIT {
                 return None;
             }
         }
-        Some(page.into())
+        Some(document.into())
     }
 }
 
-impl From<&Part<'_>> for Piece {
-    fn from(part: &Part<'_>) -> Self {
-        match *part {
-            Part::Literal(_, text) => Self::Literal(text.into()),
-            Part::Value(_, name) => Self::Value(name.into()),
+impl From<&Segment<'_>> for OwnedSegment {
+    fn from(segment: &Segment<'_>) -> Self {
+        match *segment {
+            Segment::Literal(_, text) => Self::Literal(text.into()),
+            Segment::Placeholder(_, name) => Self::Placeholder(name.into()),
         }
     }
 }
 
-/// Writes a value so that it stands for itself both in text and in an attribute's value, whatever is around it.
-fn escape(value: &str, page: &mut String) {
+/// Escapes a value so that it means itself both in text and in an attribute's value, whatever is around it.
+fn push_escaped(document: &mut String, value: &str) {
     for character in value.chars() {
         match character {
-            '&' => page.push_str("&amp;"),
-            '<' => page.push_str("&lt;"),
-            '>' => page.push_str("&gt;"),
-            '"' => page.push_str("&quot;"),
-            '\'' => page.push_str("&apos;"),
-            // With a `>` of the page's own it could make `]]>`, which text may not hold.
-            ']' => page.push_str("&#93;"),
-            // As they are, a reader would take them for other space (XML 1.0 §2.11, §3.3.3).
-            '\t' => page.push_str("&#9;"),
-            '\n' => page.push_str("&#10;"),
-            '\r' => page.push_str("&#13;"),
-            // XML has no way to say these (`[2] Char`).
+            '&' => document.push_str("&amp;"),
+            '<' => document.push_str("&lt;"),
+            '>' => document.push_str("&gt;"),
+            '"' => document.push_str("&quot;"),
+            '\'' => document.push_str("&apos;"),
+            // Before a literal `>` it could complete a `]]>`, which text must not contain.
+            ']' => document.push_str("&#93;"),
+            // A parser would normalize these to other white space (XML 1.0 §2.11, §3.3.3).
+            '\t' => document.push_str("&#9;"),
+            '\n' => document.push_str("&#10;"),
+            '\r' => document.push_str("&#13;"),
+            // XML can't express these (`[2] Char`).
             '\0'..='\u{1F}' | '\u{FFFE}' | '\u{FFFF}' => {}
-            _ => page.push(character),
+            _ => document.push(character),
         }
     }
 }

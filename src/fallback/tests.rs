@@ -1,66 +1,71 @@
-//! Pages as they are read and as they go out: what is refused and where, what fits whom, and what holds of any values at all.
+//! Documents as they are read and as they are sent: what is rejected and where, which variant is chosen, and what holds for any
+//! values.
 
 mod properties;
 
 use super::*;
+use crate::twilio::RESPONSE_LIMIT;
 use crate::twiml::{Rules, Strictness};
 
 fn rules(kind: Kind) -> Rules {
     Rules::new(kind, Strictness::Strict)
 }
 
-fn parsed(page: &str) -> Result<Page, Error> {
-    Page::parse(Bytes::copy_from_slice(page.as_bytes()), &rules(Kind::Voice))
+fn parse(document: &str) -> Result<Document, Error> {
+    Document::parse(
+        Bytes::copy_from_slice(document.as_bytes()),
+        &rules(Kind::Voice),
+    )
 }
 
-fn good(page: &str) -> Page {
-    parsed(page).unwrap_or_else(|fault| panic!("{page}: {fault}"))
+fn valid(document: &str) -> Document {
+    parse(document).unwrap_or_else(|error| panic!("{document}: {error}"))
 }
 
-fn filled(page: &str, form: &str) -> String {
-    text(&good(page).fill(&Parameters::new(b"", form.as_bytes())))
+fn render(document: &str, form: &str) -> String {
+    text(&valid(document).render(&Parameters::new(b"", form.as_bytes())))
 }
 
-fn text(page: &Bytes) -> String {
-    String::from_utf8(page.to_vec()).expect("a page is UTF-8")
+fn text(document: &Bytes) -> String {
+    String::from_utf8(document.to_vec()).expect("a document is UTF-8")
 }
 
 fn says(words: &str) -> String {
     format!("<Response><Say>{words}</Say></Response>")
 }
 
-/// Where the fault of a page is, and what it is.
-fn fault(page: &str) -> String {
-    let fault = parsed(page).map(drop).expect_err(page);
-    let place = fault
-        .place()
-        .map(|place| format!("{}:{}", place.line, place.column));
-    format!("{} {fault}", place.unwrap_or_default())
+/// The position and the message of the error in a document.
+fn reject(document: &str) -> String {
+    let error = parse(document).map(drop).expect_err(document);
+    let position = error
+        .position()
+        .map(|position| format!("{}:{}", position.line, position.column));
+    format!("{} {error}", position.unwrap_or_default())
 }
 
 #[test]
-fn the_built_in_pages_are_good() {
-    for (kind, page) in [
+fn the_built_in_documents_are_valid() {
+    for (kind, document) in [
         (Kind::Voice, BUILT_IN_VOICE),
         (Kind::Messaging, BUILT_IN_MESSAGING),
     ] {
-        let parsed = Page::parse(page.into(), &rules(kind)).expect("good");
-        assert_eq!(parsed.fill(&Parameters::new(b"", b"")), page);
-        assert!(Page::parse(silence(), &rules(kind)).is_ok());
+        let parsed = Document::parse(document.into(), &rules(kind)).expect("valid");
+        assert_eq!(parsed.render(&Parameters::new(b"", b"")), document);
+        assert!(Document::parse(empty_response(), &rules(kind)).is_ok());
     }
 }
 
 #[test]
-fn a_page_without_placeholders_is_shared() {
-    let page = good(&says("}} { {x} is no placeholder"));
+fn a_document_without_placeholders_is_shared() {
+    let document = valid(&says("}} { {x} is no placeholder"));
     let parameters = Parameters::new(b"x=1", b"");
-    let (one, other) = (page.fill(&parameters), page.fill(&parameters));
+    let (one, other) = (document.render(&parameters), document.render(&parameters));
     assert_eq!(one.as_ptr(), other.as_ptr());
 }
 
 #[test]
-fn a_value_stands_where_its_name_stood() {
-    for (page, form, goes_out) in [
+fn a_value_replaces_its_placeholder() {
+    for (document, form, expected) in [
         ("{{From}}", "From=%2B12025550147", "+12025550147"),
         ("{{ Body }}|{{\tBody\n}}", "Body=a+b%20c", "a b c|a b c"),
         ("{{a}}{{b}}{{a}}", "a=1&b=2", "121"),
@@ -81,34 +86,38 @@ fn a_value_stands_where_its_name_stood() {
         ("{{a}}", "a=%FF", "\u{FFFD}"),
         ("{{a}}", "a={{b}}&b=1", "{{b}}"),
     ] {
-        assert_eq!(filled(&says(page), form), says(goes_out), "{page} {form}");
+        assert_eq!(
+            render(&says(document), form),
+            says(expected),
+            "{document} {form}"
+        );
     }
 }
 
 #[test]
 fn the_query_goes_before_the_form() {
     let parameters = Parameters::new(b"a=query&b=%2B1", b"a=form&c=2");
-    let page = good(&says("{{a}} {{b}} {{c}}")).fill(&parameters);
-    assert_eq!(text(&page), says("query +1 2"));
+    let document = valid(&says("{{a}} {{b}} {{c}}")).render(&parameters);
+    assert_eq!(text(&document), says("query +1 2"));
 }
 
 #[test]
-fn a_value_stands_in_an_attribute_of_either_quotes() {
-    let page =
+fn a_value_can_be_in_an_attribute_of_either_quotes() {
+    let document =
         "<Response><Dial action='/x?a=1&amp;from={{a}}' callerId=\"{{a}}\">{{b}}</Dial></Response>";
-    let goes_out = "<Response><Dial action='/x?a=1&amp;from=&apos;&quot;&lt;' callerId=\"&apos;&quot;&lt;\">+1</Dial></Response>";
-    assert_eq!(filled(page, "a='%22<&b=%2B1"), goes_out);
+    let expected = "<Response><Dial action='/x?a=1&amp;from=&apos;&quot;&lt;' callerId=\"&apos;&quot;&lt;\">+1</Dial></Response>";
+    assert_eq!(render(document, "a='%22<&b=%2B1"), expected);
 }
 
 #[test]
-fn values_that_would_spoil_a_page_are_left_out_of_it() {
-    let long = "x".repeat(LARGEST);
+fn values_that_would_make_the_document_invalid_are_left_out() {
+    let long = "x".repeat(RESPONSE_LIMIT);
     let queue = "<Response><Enqueue action='{{action}}'>{{queue}}</Enqueue></Response>";
-    for (page, form, goes_out) in [
+    for (document, form, expected) in [
         (says("{{a}}"), format!("a={long}"), says("")),
         (
             says("{{a}}{{b}}"),
-            format!("b=1&a={}", "<".repeat(LARGEST / 4)),
+            format!("b=1&a={}", "<".repeat(RESPONSE_LIMIT / 4)),
             says(""),
         ),
         (
@@ -129,21 +138,21 @@ fn values_that_would_spoil_a_page_are_left_out_of_it() {
                 .replace("{{queue}}", &"x".repeat(64)),
         ),
     ] {
-        assert_eq!(filled(&page, &form), goes_out);
+        assert_eq!(render(&document, &form), expected);
     }
-    let room = LARGEST - says("").len();
+    let room = RESPONSE_LIMIT - says("").len();
     assert_eq!(
-        filled(&says("{{a}}"), &format!("a={}", &long[..room])).len(),
-        LARGEST
+        render(&says("{{a}}"), &format!("a={}", &long[..room])).len(),
+        RESPONSE_LIMIT
     );
     assert_eq!(
-        filled(&says("{{a}}"), &format!("a={}", &long[..=room])),
+        render(&says("{{a}}"), &format!("a={}", &long[..=room])),
         says("")
     );
 }
 
 #[test]
-fn what_is_no_placeholder_is_refused_where_it_stands() {
+fn an_invalid_placeholder_is_rejected_where_it_is() {
     let no_name = "this is not a valid placeholder: a fallback document has no logic, only parameters of the request; write the name of one, `{{From}}`";
     for (wrong, said) in [
         ("{{#if From}}x{{/if}}", no_name),
@@ -169,16 +178,16 @@ fn what_is_no_placeholder_is_refused_where_it_stands() {
             "no `}}` closes this `{{`; write `{{From}}`, or `{&#123;` for the two braces themselves",
         ),
     ] {
-        let page = format!("<Response>\n<Say>\u{e9} {{{{ok}}}} {wrong}</Say></Response>");
-        assert_eq!(fault(&page), format!("2:15 {said}"), "{wrong}");
+        let document = format!("<Response>\n<Say>\u{e9} {{{{ok}}}} {wrong}</Say></Response>");
+        assert_eq!(reject(&document), format!("2:15 {said}"), "{wrong}");
     }
-    assert_eq!(filled(&says("{&#123;"), ""), says("{&#123;"));
+    assert_eq!(render(&says("{&#123;"), ""), says("{&#123;"));
 }
 
 #[test]
-fn a_value_stands_in_text_and_attributes_only() {
+fn a_placeholder_is_valid_in_text_and_attributes_only() {
     let said = "a value can't stand here, only in text or in an attribute's value: not in a name, a comment or CDATA";
-    for page in [
+    for document in [
         "{{a}}<Response/>",
         "<{{a}}/>",
         "<Res{{a}}ponse/>",
@@ -198,17 +207,21 @@ fn a_value_stands_in_text_and_attributes_only() {
         "<Response><Say><![CDATA[{{a}}]]></Say></Response>",
         "<Response><Say>{{ok}}<![CDATA[a]]{{a}}>]]></Say></Response>",
     ] {
-        let wrong = page
+        let wrong = document
             .find("{{b")
-            .or_else(|| page.find("{{a"))
+            .or_else(|| document.find("{{a"))
             .expect("it is there");
-        assert_eq!(fault(page), format!("1:{} {said}", wrong + 1), "{page}");
+        assert_eq!(
+            reject(document),
+            format!("1:{} {said}", wrong + 1),
+            "{document}"
+        );
     }
 }
 
 #[test]
-fn a_template_that_is_no_twiml_says_where() {
-    for (page, said) in [
+fn an_invalid_template_is_rejected_with_the_position() {
+    for (document, said) in [
         (
             "<Response>\n<Say>{{a}}</Response>",
             "2:11 not valid Voice TwiML with `1` for each value: `</Response>` closes `<Say>`; close `<Say>` first",
@@ -247,17 +260,17 @@ fn a_template_that_is_no_twiml_says_where() {
         ),
         ("<Response><Message>x</Message></Response>", ""),
     ] {
-        let found = fault(page);
-        assert!(found.contains(said), "{page}: {found}");
+        let found = reject(document);
+        assert!(found.contains(said), "{document}: {found}");
     }
 }
 
 #[test]
-fn the_first_variant_that_fits_wins() {
-    let variant = |param: &str, is, page| Variant {
+fn the_first_variant_that_matches_wins() {
+    let variant = |param: &str, is, document| Variant {
         param: param.into(),
-        is: Is::parse(is).expect("good"),
-        page: good(&says(page)),
+        pattern: Pattern::parse(is).expect("valid"),
+        document: valid(&says(document)),
     };
     let variants = vec![
         variant("To", "+33*", "french {{To}}"),
@@ -266,8 +279,9 @@ fn the_first_variant_that_fits_wins() {
         variant("Empty", "", "empty"),
         variant("Any", "*", "any"),
     ];
-    let voice = Choice::new(good(&says("else {{To}}")), variants);
-    let messaging = Page::parse(BUILT_IN_MESSAGING.into(), &rules(Kind::Messaging)).expect("good");
+    let voice = DocumentSet::new(valid(&says("else {{To}}")), variants);
+    let messaging =
+        Document::parse(BUILT_IN_MESSAGING.into(), &rules(Kind::Messaging)).expect("valid");
     let fallback = Fallback::new(voice, messaging);
     for (form, said) in [
         ("To=%2B33123&Digits=1", "french +33123"),
@@ -285,32 +299,32 @@ fn the_first_variant_that_fits_wins() {
     ] {
         let parameters = Parameters::new(b"", form.as_bytes());
         assert_eq!(
-            text(&fallback.page(Kind::Voice, &parameters)),
+            text(&fallback.document(Kind::Voice, &parameters)),
             says(said),
             "{form}"
         );
         assert_eq!(
-            fallback.page(Kind::Messaging, &parameters),
+            fallback.document(Kind::Messaging, &parameters),
             BUILT_IN_MESSAGING
         );
     }
 }
 
 #[test]
-fn a_star_stands_at_the_end_alone() {
-    let exactly = |text: &str| Ok(Is::Exactly(text.to_owned()));
-    let beginning = |text: &str| Ok(Is::Beginning(text.to_owned()));
-    assert_eq!(Is::parse("+33"), exactly("+33"));
-    assert_eq!(Is::parse(""), exactly(""));
-    assert_eq!(Is::parse("+33*"), beginning("+33"));
-    assert_eq!(Is::parse("*"), beginning(""));
+fn a_star_is_valid_only_at_the_end() {
+    let exactly = |text: &str| Ok(Pattern::Exact(text.to_owned()));
+    let beginning = |text: &str| Ok(Pattern::Prefix(text.to_owned()));
+    assert_eq!(Pattern::parse("+33"), exactly("+33"));
+    assert_eq!(Pattern::parse(""), exactly(""));
+    assert_eq!(Pattern::parse("+33*"), beginning("+33"));
+    assert_eq!(Pattern::parse("*"), beginning(""));
     for text in ["*1", "a*b", "a*b*", "**"] {
-        assert_eq!(Is::parse(text), Err(StarWithin), "{text}");
+        assert_eq!(Pattern::parse(text), Err(PatternError), "{text}");
     }
 }
 
 #[test]
-fn what_covers_a_value_takes_all_that_it_takes() {
+fn a_pattern_covers_what_it_matches() {
     for (one, other, covers) in [
         ("1", "1", true),
         ("1", "2", false),
@@ -320,7 +334,7 @@ fn what_covers_a_value_takes_all_that_it_takes() {
         ("+33", "+33*", false),
         ("*", "", true),
     ] {
-        let is = |text| Is::parse(text).expect("good");
+        let is = |text| Pattern::parse(text).expect("valid");
         assert_eq!(is(one).covers(&is(other)), covers, "{one} {other}");
     }
 }

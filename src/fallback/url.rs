@@ -1,4 +1,4 @@
-//! Another app, asked for an answer when the first has none. A page stands behind it all the same.
+//! A fallback URL, like the one that Twilio has per number.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use http::uri::PathAndQuery;
 
 use crate::upstream::Upstream;
 
-/// A fallback URL, as Twilio has one per number.
+/// Another app, which is requested if the first has no valid response. If it has none either, a document is sent.
 #[derive(Clone, Debug)]
 pub struct FallbackUrl {
-    /// Where it is.
+    /// The server.
     pub upstream: Arc<Upstream>,
-    /// What is asked for there.
+    /// The path and query that are requested there.
     pub target: PathAndQuery,
-    /// How long it may take, within the route's deadline.
+    /// How long the request may take, within the route's deadline.
     pub budget: Duration,
 }

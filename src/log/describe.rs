@@ -14,7 +14,7 @@ pub fn describe_error(error: &dyn Error) -> String {
         words = format!("{words}: {}", cut_at_quote(&inner.to_string()));
         source = inner.source();
     }
-    twiml::redacted(&words)
+    twiml::redact(&words)
 }
 
 /// A library's words up to the first thing that it quotes: h2 repeats what a peer gave as its reason to go, hyper a trailer.

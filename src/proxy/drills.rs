@@ -5,7 +5,7 @@ use thiserror::Error;
 use super::route::{Mode, Route};
 use crate::drill::{self, Plan, Progress};
 use crate::route;
-use crate::twiml::{self, Kind, Strictness, Twiml};
+use crate::twiml::{self, Kind, Strictness};
 use crate::webhook::Parameters;
 
 /// Why a drill can't be started.
@@ -32,7 +32,7 @@ pub enum DrillRefused {
 }
 
 fn at(error: &twiml::Error) -> String {
-    let position = error.place();
+    let position = error.position();
     format!("{}:{}", position.line, position.column)
 }
 
@@ -81,10 +81,10 @@ impl Route {
     fn validate_documents(&self) -> Result<(), DrillRefused> {
         for &kind in self.kinds() {
             let parameters = Parameters::new(b"", b"");
-            let document = self.settings.fallback.page(kind, &parameters);
-            let rules = self.rules(kind).at(Strictness::Twilio);
+            let document = self.settings.fallback.document(kind, &parameters);
+            let rules = self.rules(kind).with_strictness(Strictness::Twilio);
             // Fallback documents are sent as UTF-8.
-            Twiml::parse(document, Some("utf-8"), &rules)
+            twiml::validate(document, Some("utf-8"), &rules)
                 .map_err(|error| DrillRefused::InvalidDocument(kind, error.into()))?;
         }
         Ok(())

@@ -49,7 +49,7 @@ impl RequestContext {
             return None;
         }
         let kind = self.known_twiml()?;
-        let url = self.route.settings.fallback.elsewhere(kind)?;
+        let url = self.route.settings.fallback.fallback_url(kind)?;
         let deadline = deadline.within(url.budget);
         let asked = deadline.bound(self.ask(url, kind, failure)).await;
         let response = asked.unwrap_or(Err(Failure::Deadline));

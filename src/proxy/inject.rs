@@ -12,7 +12,7 @@ use crate::deadline::Deadline;
 use crate::drill;
 use crate::failure::Failure;
 use crate::response::{self, Expectations, plan_response};
-use crate::twiml::{Rules, Twiml};
+use crate::twiml::{self, Rules};
 
 /// The document of an app that died while it wrote it.
 const TRUNCATED: &[u8] =
@@ -69,7 +69,7 @@ fn reject_status(expectations: Expectations<'_>) -> Failure {
 }
 
 fn reject(document: &'static [u8], rules: &Rules) -> Failure {
-    Twiml::parse(Bytes::from_static(document), None, rules)
+    twiml::validate(Bytes::from_static(document), None, rules)
         .expect_err("the document is not valid")
         .into()
 }

@@ -79,12 +79,12 @@ impl RequestContext {
             sid: self.parameters(&self.form()).sid(),
             upstream_status: upstream_status.map(|status| status.as_u16()),
             milliseconds: self.started.elapsed().as_millis() as u64,
-            line: document.map(|error| error.place().line),
-            column: document.map(|error| error.place().column),
+            line: document.map(|error| error.position().line),
+            column: document.map(|error| error.position().column),
             excerpt: document.map(|error| error.excerpt().clone()),
             help: document
                 .and_then(|error| error.finding().help())
-                .map(|help| twiml::redacted(&help)),
+                .map(|help| twiml::redact(&help)),
             detail: describe_error(failure),
         }
     }

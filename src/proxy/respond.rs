@@ -206,7 +206,7 @@ impl RequestContext {
 
     /// Records that a drill was answered by the fallback; not where a document was sent because the fallback URL failed.
     fn record_drill_success(&self, kind: Kind, from_url: bool) {
-        let has_url = self.route.settings.fallback.elsewhere(kind).is_some();
+        let has_url = self.route.settings.fallback.fallback_url(kind).is_some();
         if from_url == has_url {
             self.route.metrics.drill_succeeded();
         }
@@ -216,11 +216,11 @@ impl RequestContext {
     fn fallback_response(&self, kind: Kind) -> Response<ResponseBody> {
         let opts_out = kind == Kind::Messaging && self.parameters(&self.form()).opts_out();
         let document = if opts_out {
-            fallback::silence()
+            fallback::empty_response()
         } else {
             let form = self.whole_form();
             let parameters = self.parameters(&form);
-            self.route.settings.fallback.page(kind, &parameters)
+            self.route.settings.fallback.document(kind, &parameters)
         };
         let mut response = Response::new(ResponseBody::Whole(document));
         let xml = HeaderValue::from_static("text/xml; charset=utf-8");

@@ -98,8 +98,8 @@ impl Grammar {
     /// The rules for one kind of document, at this strictness.
     pub fn rules(&self, kind: twiml::Kind, strictness: Strictness) -> Rules {
         match kind {
-            twiml::Kind::Voice => self.voice.at(strictness),
-            twiml::Kind::Messaging => self.messaging.at(strictness),
+            twiml::Kind::Voice => self.voice.with_strictness(strictness),
+            twiml::Kind::Messaging => self.messaging.with_strictness(strictness),
         }
     }
 }

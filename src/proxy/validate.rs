@@ -9,7 +9,7 @@ use super::route::Route;
 use crate::failure::Failure;
 use crate::response::{Disposition, Error, accept_empty, decode_body, plan_response};
 use crate::twilio::RESPONSE_LIMIT;
-use crate::twiml::{Kind, Strictness, Twiml};
+use crate::twiml::{self, Kind, Strictness};
 use crate::upstream::UpstreamRequest;
 
 /// What a valid head leads to.
@@ -93,10 +93,14 @@ impl Route {
         kind: Kind,
     ) -> Result<Bytes, Failure> {
         let rules = self.rules(kind);
-        let mut twiml = Twiml::parse(body, charset, rules)?;
+        let mut twiml = twiml::validate(body, charset, rules)?;
         if twiml.is_plain_text() && !may_be_text {
             // The content type says XML, which this isn't: find out what is wrong with it.
-            twiml = Twiml::parse(twiml.into_bytes(), charset, &rules.at(Strictness::Strict))?;
+            twiml = twiml::validate(
+                twiml.into_bytes(),
+                charset,
+                &rules.with_strictness(Strictness::Strict),
+            )?;
         }
         for warning in twiml.warnings() {
             self.metrics.warned(warning.code());

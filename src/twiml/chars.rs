@@ -1,5 +1,5 @@
 //! Which characters XML 1.0 (fifth edition) allows where: `[2] Char`, `[3] S`, `[4] NameStartChar`, `[4a] NameChar`.
-//! The scanner asks byte by byte, so each class is a bit in a table of 256; what isn't ASCII is looked up the long way.
+//! The scanner asks byte by byte, so each class is a bit in a table of 256 bytes. Only characters beyond ASCII are decoded.
 
 use memchr::memmem;
 
@@ -9,7 +9,7 @@ pub(super) const NAME_START: u8 = 1;
 pub(super) const NAME: u8 = 2;
 /// `[3] S`.
 pub(super) const SPACE: u8 = 4;
-/// A byte at which reading an attribute value has to look closer: a quote, `<`, `&`.
+/// A byte at which reading an attribute value has to stop and look: a quote, `<`, `&`.
 pub(super) const IN_VALUE: u8 = 8;
 
 static CLASSES: [u8; 256] = classes();
@@ -55,7 +55,7 @@ pub(super) fn name_len(text: &[u8]) -> usize {
     }
 }
 
-/// A name with characters beyond ASCII.
+/// The same for a name with characters beyond ASCII.
 #[cold]
 fn long_name_len(text: &[u8]) -> usize {
     let mut len = 0;
@@ -83,7 +83,7 @@ fn is_name_start(c: char) -> bool {
         | '\u{F900}'..='\u{FDCF}' | '\u{FDF0}'..='\u{FFFD}' | '\u{10000}'..='\u{EFFFF}')
 }
 
-/// `[4a] NameChar`, those aside that may also start a name.
+/// `[4a] NameChar`
 fn is_name(c: char) -> bool {
     is_name_start(c)
         || matches!(c, '-' | '.' | '0'..='9' | '\u{B7}' | '\u{300}'..='\u{36F}' | '\u{203F}'..='\u{2040}')
@@ -94,13 +94,13 @@ pub(super) fn is_legal(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
 }
 
-/// Whether a page is ASCII and every character legal, as the usual page is. The compiler makes vector instructions of the
-/// first look at each block, which only a block with a line end in it does not stand.
+/// Whether a document is ASCII and every character legal, which is the usual case. Each block is first checked for control
+/// characters of any kind, which the compiler vectorizes; only a block that has one (a line end) is checked byte by byte.
 #[inline]
-pub(super) fn is_plain(page: &[u8]) -> bool {
+pub(super) fn is_plain(document: &[u8]) -> bool {
     const BLOCK: usize = 32;
-    let (blocks, rest) = page.as_chunks::<BLOCK>();
-    let last = page.last_chunk::<BLOCK>();
+    let (blocks, rest) = document.as_chunks::<BLOCK>();
+    let last = document.last_chunk::<BLOCK>();
     match last {
         Some(last) => blocks.iter().chain([last]).all(is_plain_block),
         None => rest.iter().all(|&b| is_plain_byte(b)),
@@ -109,10 +109,10 @@ pub(super) fn is_plain(page: &[u8]) -> bool {
 
 #[inline]
 fn is_plain_block<const N: usize>(block: &[u8; N]) -> bool {
-    let beyond = block
+    let has_other = block
         .iter()
-        .fold(false, |beyond, b| beyond | (b.wrapping_sub(0x20) >= 0x60));
-    !beyond
+        .fold(false, |other, b| other | (b.wrapping_sub(0x20) >= 0x60));
+    !has_other
         || block
             .iter()
             .fold(true, |plain, &b| plain & is_plain_byte(b))
@@ -123,13 +123,13 @@ fn is_plain_byte(b: u8) -> bool {
     (b.wrapping_sub(0x20) < 0x60) | (b == b'\t') | (b == b'\n') | (b == b'\r')
 }
 
-/// The first character that XML forbids, and its offset; `text` is valid UTF-8.
+/// The offset and the code point of the first character that XML forbids. `text` must be valid UTF-8.
 pub(super) fn first_illegal(text: &[u8]) -> Option<(usize, u32)> {
     let control = text
         .iter()
         .position(|&b| b < 0x20 && !is(b, SPACE))
         .map(|at| (at, u32::from(text[at])));
-    // Surrogates can't be in UTF-8, so U+FFFE and U+FFFF are the only others.
+    // UTF-8 can't encode surrogates, so U+FFFE and U+FFFF are the only others.
     let noncharacter = memmem::find_iter(text, b"\xEF\xBF").find_map(|at| {
         (text[at + 2] >= 0xBE).then(|| (at, 0xFFC0 + u32::from(text[at + 2] & 0x3F)))
     });
@@ -141,14 +141,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_odd_byte_anywhere_is_seen() {
+    fn one_odd_byte_anywhere_is_found() {
         for len in 0..100 {
             assert!(is_plain(&vec![b'\n'; len]) && is_plain(&vec![b'~'; len]));
             for at in 0..len {
                 for odd in [0, 0x1F, 0x0B, 0x80, 0xFF] {
-                    let mut page = vec![b' '; len];
-                    page[at] = odd;
-                    assert!(!is_plain(&page), "{odd} at {at} of {len}");
+                    let mut text = vec![b' '; len];
+                    text[at] = odd;
+                    assert!(!is_plain(&text), "{odd} at {at} of {len}");
                 }
             }
         }

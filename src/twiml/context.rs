@@ -1,12 +1,12 @@
-//! What a byte of a document belongs to: the text of an element, or the value of an attribute.
+//! Finds out where in a document a byte is: in the text of an element, or in the value of an attribute.
 
 use super::{
     name::Name,
-    scan::{Sink, scan},
+    scan::{Handler, scan},
     span::Span,
 };
 
-/// The part of a document that a byte belongs to.
+/// What a byte of a document is part of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Context {
     /// The text of an element.
@@ -24,7 +24,7 @@ pub enum Context {
 }
 
 impl Context {
-    /// What the bytes at these offsets belong to, in ascending order. Those that belong to nothing of the kind are left out.
+    /// The contexts of the bytes at these offsets, which must be in ascending order. Bytes that are in neither are left out.
     ///
     /// ```
     /// use understudy::twiml::Context;
@@ -37,60 +37,60 @@ impl Context {
     /// ```
     pub fn find(document: &str, offsets: &[usize]) -> Vec<(usize, Self)> {
         let text = document.strip_prefix('\u{feff}').unwrap_or(document);
-        let mut finder = Finder {
+        let mut finder = ContextFinder {
             open: Vec::new(),
             offsets,
-            mark: document.len() - text.len(),
+            bom: document.len() - text.len(),
             found: Vec::new(),
         };
-        // What comes after a fault is not part of the document.
+        // What follows a syntax error has no context.
         let _ = scan(text.as_bytes(), &mut finder);
         finder.found
     }
 }
 
-struct Finder<'t, 'o> {
+struct ContextFinder<'t, 'o> {
     /// The names of the open elements, outermost first.
     open: Vec<Span<'t>>,
-    /// In ascending order.
+    /// The offsets in the document, in ascending order.
     offsets: &'o [usize],
     /// The length of the byte order mark before the text.
-    mark: usize,
+    bom: usize,
     found: Vec<(usize, Context)>,
 }
 
-impl<'t> Finder<'t, '_> {
-    fn look(&mut self, part: Span<'t>, context: impl Fn(Name) -> Context) {
+impl<'t> ContextFinder<'t, '_> {
+    fn find_in(&mut self, span: Span<'t>, context: impl Fn(Name) -> Context) {
         let Some(element) = self.open.last() else {
             return;
         };
-        let start = self.mark + part.at;
+        let start = self.bom + span.at;
         let from = self.offsets.partition_point(|offset| *offset < start);
         let within = self.offsets[from..]
             .iter()
-            .take_while(|offset| **offset < start + part.raw.len());
+            .take_while(|offset| **offset < start + span.raw.len());
         let context = |offset: &usize| (*offset, context(Name::new(element.raw)));
         self.found.extend(within.map(context));
     }
 }
 
-impl<'t> Sink<'t> for Finder<'t, '_> {
-    fn open(&mut self, name: Span<'t>) {
+impl<'t> Handler<'t> for ContextFinder<'t, '_> {
+    fn on_start(&mut self, name: Span<'t>) {
         self.open.push(name);
     }
 
-    fn attribute(&mut self, name: Span<'t>, value: Span<'t>) {
-        self.look(value, |element| Context::Value {
+    fn on_attribute(&mut self, name: Span<'t>, value: Span<'t>) {
+        self.find_in(value, |element| Context::Value {
             attribute: Name::new(name.raw),
             element,
         });
     }
 
-    fn text(&mut self, text: Span<'t>) {
-        self.look(text, |element| Context::Text { element });
+    fn on_text(&mut self, text: Span<'t>) {
+        self.find_in(text, |element| Context::Text { element });
     }
 
-    fn close(&mut self, _: usize) {
+    fn on_end(&mut self, _: usize) {
         self.open.pop();
     }
 }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_counted_and_a_fault_ends_it() {
+    fn a_byte_order_mark_counts_and_an_error_ends_the_search() {
         assert_eq!(contexts("\u{feff}<R>*</R>"), ["6 R"]);
         assert_eq!(contexts("<R>*<S></R>*"), ["3 R"]);
         assert_eq!(contexts("*"), Vec::<String>::new());

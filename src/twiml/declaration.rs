@@ -1,28 +1,27 @@
-//! `[23] XMLDecl`: `<?xml version="1.0" encoding="UTF-8" standalone="no"?>`. Read once to learn the charset, before the page
-//! is text, and once by the scanner; it is ASCII in every charset that matters.
+//! `[23] XMLDecl`: `<?xml version="1.0" encoding="UTF-8" standalone="no"?>`. It is read twice: from the raw bytes, to learn the
+//! charset, and from the text by the scanner. It is ASCII in every charset but UTF-16.
 
 use std::ops::Range;
 
 use super::{
-    Construct, Syntax,
     chars::{SPACE, is},
-    syntax::{Stop, stop},
+    syntax::{Construct, ErrorAt, SyntaxError, error_at},
 };
 
-/// What a declaration says.
+/// What matters of a declaration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Declaration {
-    /// Where the encoding's name stands.
+    /// Where the encoding's name is.
     pub(super) encoding: Option<Range<usize>>,
     /// Where the declaration ends; 0 if there is none.
     pub(super) end: usize,
 }
 
-/// What every SDK of Twilio's but one writes.
+/// What all but one of Twilio's SDKs write.
 const USUAL: &[u8] = br#"<?xml version="1.0" encoding="UTF-8"?>"#;
 
 /// Reads the declaration at the start of `text`, if there is one.
-pub(super) fn read(text: &[u8]) -> Result<Declaration, Stop> {
+pub(super) fn read(text: &[u8]) -> Result<Declaration, ErrorAt> {
     if text.starts_with(USUAL) {
         return Ok(Declaration {
             encoding: None,
@@ -32,7 +31,7 @@ pub(super) fn read(text: &[u8]) -> Result<Declaration, Stop> {
     if !text.starts_with(b"<?xml") || !text.get(5).is_some_and(|&b| is(b, SPACE) || b == b'?') {
         return Ok(Declaration::default());
     }
-    Reader { text, at: 5 }.declaration()
+    Reader { text, at: 5 }.read_declaration()
 }
 
 struct Reader<'t> {
@@ -41,20 +40,21 @@ struct Reader<'t> {
 }
 
 impl Reader<'_> {
-    fn declaration(&mut self) -> Result<Declaration, Stop> {
+    fn read_declaration(&mut self) -> Result<Declaration, ErrorAt> {
         let version = self
-            .pair(b"version")
-            .ok_or_else(|| self.stop(Syntax::DeclarationVersion))?;
-        self.check(version, is_version, Syntax::DeclarationVersion)?;
-        let encoding = self.optional(b"encoding", is_encoding, Syntax::DeclarationEncoding)?;
-        self.optional(
+            .read_pair(b"version")
+            .ok_or_else(|| self.error(SyntaxError::DeclarationVersion))?;
+        self.check(version, is_version, SyntaxError::DeclarationVersion)?;
+        let encoding =
+            self.read_optional(b"encoding", is_encoding, SyntaxError::DeclarationEncoding)?;
+        self.read_optional(
             b"standalone",
             |v| matches!(v, b"yes" | b"no"),
-            Syntax::DeclarationStandalone,
+            SyntaxError::DeclarationStandalone,
         )?;
-        self.space();
+        self.skip_space();
         if !self.text[self.at..].starts_with(b"?>") {
-            return Err(self.stop(Syntax::DeclarationEnd));
+            return Err(self.error(SyntaxError::DeclarationEnd));
         }
         Ok(Declaration {
             encoding,
@@ -62,39 +62,39 @@ impl Reader<'_> {
         })
     }
 
-    fn optional(
+    fn read_optional(
         &mut self,
         name: &[u8],
-        good: fn(&[u8]) -> bool,
-        fact: Syntax,
-    ) -> Result<Option<Range<usize>>, Stop> {
-        let Some(value) = self.pair(name) else {
-            return if self.comes(name) {
-                Err(self.stop(fact))
+        is_valid: fn(&[u8]) -> bool,
+        error: SyntaxError,
+    ) -> Result<Option<Range<usize>>, ErrorAt> {
+        let Some(value) = self.read_pair(name) else {
+            return if self.is_next(name) {
+                Err(self.error(error))
             } else {
                 Ok(None)
             };
         };
-        self.check(value.clone(), good, fact)?;
+        self.check(value.clone(), is_valid, error)?;
         Ok(Some(value))
     }
 
-    /// Space, a name, `=` and a quoted value; or nothing is taken.
-    fn pair(&mut self, name: &[u8]) -> Option<Range<usize>> {
+    /// Reads space, this name, `=` and a quoted value. If they don't follow, nothing is read.
+    fn read_pair(&mut self, name: &[u8]) -> Option<Range<usize>> {
         let before = self.at;
-        let value = self.try_pair(name);
+        let value = self.try_read_pair(name);
         if value.is_none() {
             self.at = before;
         }
         value
     }
 
-    fn try_pair(&mut self, name: &[u8]) -> Option<Range<usize>> {
-        (self.space() > 0).then_some(())?;
+    fn try_read_pair(&mut self, name: &[u8]) -> Option<Range<usize>> {
+        (self.skip_space() > 0).then_some(())?;
         self.take(name)?;
-        self.space();
+        self.skip_space();
         self.take(b"=")?;
-        self.space();
+        self.skip_space();
         let quote = *self
             .text
             .get(self.at)
@@ -105,20 +105,20 @@ impl Reader<'_> {
         Some(start..end)
     }
 
-    fn comes(&self, name: &[u8]) -> bool {
+    fn is_next(&self, name: &[u8]) -> bool {
         self.text[self.at..].trim_ascii_start().starts_with(name)
     }
 
     fn check(
         &self,
         value: Range<usize>,
-        good: fn(&[u8]) -> bool,
-        fact: Syntax,
-    ) -> Result<(), Stop> {
-        if good(&self.text[value.clone()]) {
+        is_valid: fn(&[u8]) -> bool,
+        error: SyntaxError,
+    ) -> Result<(), ErrorAt> {
+        if is_valid(&self.text[value.clone()]) {
             Ok(())
         } else {
-            Err(stop(value.start, fact))
+            Err(error_at(value.start, error))
         }
     }
 
@@ -128,7 +128,7 @@ impl Reader<'_> {
             .then(|| self.at += expected.len())
     }
 
-    fn space(&mut self) -> usize {
+    fn skip_space(&mut self) -> usize {
         let len = self.text[self.at..]
             .iter()
             .take_while(|&&b| is(b, SPACE))
@@ -137,12 +137,12 @@ impl Reader<'_> {
         len
     }
 
-    /// A fault here, or the end of the page.
-    fn stop(&mut self, fact: Syntax) -> Stop {
-        self.space();
+    /// This error at the next byte that is not space; or, at the end of the text, that the declaration is not closed.
+    fn error(&mut self, error: SyntaxError) -> ErrorAt {
+        self.skip_space();
         match self.at == self.text.len() {
-            true => stop(self.at, Syntax::Unclosed(Construct::Declaration)),
-            false => stop(self.at, fact),
+            true => error_at(self.at, SyntaxError::Unclosed(Construct::Declaration)),
+            false => error_at(self.at, error),
         }
     }
 }

@@ -1,20 +1,24 @@
-//! What Twilio knows: the words in which [`voice`], [`nouns`], [`ssml`] and [`messaging`] write the grammar down, one table
-//! for all of it. Each rule has Twilio's code and level for a page that breaks it. A rule that names none is the general one of
-//! schema validation, warning 12200.
+//! Twilio's grammar, compiled from one table so that each question is one look into a hash table: "may this element hold that
+//! child?" and "does it take that attribute?". Each rule has Twilio's code and level for a document that breaks it; a rule
+//! without its own code has that of schema validation, warning 12200.
 //!
-//! Sources: the six Twilio SDKs of summer 2026, which are generated from Twilio's own schema; Twilio's documentation, where
-//! it knows more; its error dictionary, for codes and levels; and its old XSD (2011 to 2016), for what is legacy and still
-//! on the wire. Sets that Twilio extends from week to week (voices, languages, models) are open here.
+//! Sources of the table ([`voice`], [`nouns`], [`ssml`], [`messaging`]): the six Twilio SDKs of summer 2026, which are generated
+//! from Twilio's own schema; Twilio's documentation, where it has more; its error dictionary, for codes and levels; and its old
+//! XSD (2011 to 2016), for legacy markup that is still in use. Sets that Twilio extends from week to week (voices, languages,
+//! models) are open here.
 //!
-//! A rule is an error only where it is certain that Twilio could not act, whatever the dictionary says. So every rule was
-//! asked: if Twilio added an element, an attribute or a value tomorrow, would this rule reject a good document? If it would,
-//! it warns. An error needs names that are known, and known not to fit: a verb where only nouns may stand, a URL without a
-//! host, text over a documented limit. A name that nobody knows is a warning, and an element that holds one, or has an
-//! attribute that nobody knows, breaks no rule about the whole of it worse than that.
+//! A rule is an error only where it is certain that Twilio could not act, whatever the dictionary says. The test for each rule:
+//! if Twilio added an element, an attribute or a value tomorrow, would the rule reject a valid document? If so, it only warns.
+//! An error needs known names that certainly don't belong: a verb where only nouns may be, a URL without a host, text over a
+//! documented limit. An unknown name is a warning; and an element with an unknown child or attribute breaks no rule about the
+//! whole element worse than that.
 //!
-//! How to add what Twilio has released, and how to find out that it has: `docs/twiml.md`.
+//! How to add what Twilio has released: `docs/twiml.md`.
 
-mod compiled;
+mod editable;
+mod element;
+mod extension;
+mod index;
 mod json;
 mod messaging;
 mod nouns;
@@ -22,292 +26,240 @@ mod ssml;
 mod value;
 mod voice;
 
-pub(super) use compiled::{Definition, Draft, DraftAttribute, Grammar, ROOT, Taken};
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
+
+use editable::EditableElement;
+use element::{ChildRules, TextRules, tag};
+use index::Index;
+
+use super::{code::Code, kind::Kind, name::Name};
+
+pub use extension::{Extension, ExtensionError};
 pub use value::Expected;
-pub(super) use value::{Value, Verdict};
+pub(super) use value::ValueType;
 
-use super::Level;
+/// The grammar of one kind of TwiML.
+#[derive(Debug)]
+pub(super) struct Grammar {
+    kind: Kind,
+    definitions: Vec<Definition>,
+    children: Index<Child>,
+    attributes: Index<AttributeRule>,
+}
 
-/// An element, where it is defined by `key` and on the wire `tag`. The two differ where one tag means two things.
+/// The rules of an element, besides the lists of its children and attributes.
+#[derive(Debug)]
+pub(super) struct Definition {
+    pub(super) text: TextRules,
+    pub(super) child_rules: ChildRules,
+    /// The bits of the attributes, and those of the children, that an element may have in place of text.
+    pub(super) text_alternatives: (u64, u64),
+    /// The bit of the child that can't have siblings.
+    pub(super) exclusive_child: u64,
+    /// Whether there is a rule to check when the element is closed.
+    pub(super) has_final_rules: bool,
+    tag: String,
+    children: Vec<String>,
+    attributes: Vec<String>,
+}
+
+/// A child that an element may hold.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Element {
-    pub(super) key: &'static str,
-    /// Keys, with spaces between.
-    children: &'static str,
-    attributes: &'static [Attribute],
-    shared: &'static [Attribute],
-    pub(super) text: Text,
-    pub(super) nesting: Nesting,
-    /// Nothing is known of what it takes and holds, so nothing of it is checked.
-    unchecked: bool,
+pub(super) struct Child {
+    /// The index of its definition.
+    pub(super) definition: u16,
+    /// Its bit among its parent's children; 0 for those beyond the sixty-fourth.
+    pub(super) bit: u64,
+    /// Whether its attributes and content are unknown, so that nothing is checked.
+    pub(super) unchecked: bool,
 }
 
-/// What text an element may hold.
+/// An attribute that an element takes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Text {
-    pub(super) allowed: bool,
-    /// What an element without text breaks.
-    pub(super) needed: Option<Code>,
-    /// Attributes and children that stand in for text.
-    pub(super) unless: &'static str,
-    /// The most characters, and what more of them break.
-    pub(super) most: Option<(usize, Code)>,
-    pub(super) form: Option<(Value, Code)>,
-}
-
-impl Text {
-    fn is_watched(&self) -> bool {
-        self.needed.is_some() || self.most.is_some() || self.form.is_some()
-    }
-}
-
-/// Rules on children that are more than a list.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Nesting {
-    /// What a child that isn't on the list breaks, besides schema validation.
-    pub(super) stray: Option<Code>,
-    /// What an element without a child breaks.
-    pub(super) needed: Option<Code>,
-    /// What a second child of the same name breaks.
-    pub(super) twice: Option<Code>,
-    /// A child that can't stand beside others, and what it breaks if it does.
-    pub(super) alone: Option<(&'static str, Code)>,
-}
-
-impl Nesting {
-    fn is_watched(&self) -> bool {
-        self.needed.is_some() || self.alone.is_some()
-    }
-}
-
-/// An attribute, and what another value breaks.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Attribute {
-    pub(super) name: &'static str,
-    pub(super) value: Value,
+pub(super) struct AttributeRule {
+    pub(super) value_type: ValueType,
     pub(super) code: Code,
+    /// Its bit among its element's attributes; 0 for those beyond the sixty-fourth.
+    pub(super) bit: u64,
 }
 
-/// Twilio's code for a broken rule, and the level at which it is logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Code {
-    pub(super) number: u32,
-    pub(super) level: Level,
-}
+/// The index of the root's definition, which is the first of the table.
+pub(super) const ROOT: u16 = 0;
 
-impl Code {
-    /// What is only doubtful is never an error.
-    pub(super) fn given(self, verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Doubtful => self.as_warning(),
-            Verdict::Good | Verdict::Bad => self,
+impl Grammar {
+    /// Twilio's own grammar.
+    pub(super) fn of(kind: Kind) -> Arc<Self> {
+        static VOICE: LazyLock<Arc<Grammar>> =
+            LazyLock::new(|| Grammar::compile(Kind::Voice, elements(Kind::Voice)));
+        static MESSAGING: LazyLock<Arc<Grammar>> =
+            LazyLock::new(|| Grammar::compile(Kind::Messaging, elements(Kind::Messaging)));
+        match kind {
+            Kind::Voice => Arc::clone(&VOICE),
+            Kind::Messaging => Arc::clone(&MESSAGING),
         }
     }
 
-    /// The same code, as a warning.
-    pub(super) fn as_warning(self) -> Self {
-        warning(self.number)
+    /// Twilio's grammar with the extensions of a configuration.
+    pub(super) fn with_extensions(
+        kind: Kind,
+        extensions: &[Extension],
+    ) -> Result<Arc<Self>, Vec<ExtensionError>> {
+        let mut elements = elements(kind);
+        extension::apply(extensions, &mut elements)?;
+        Ok(Self::compile(kind, elements))
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The child of this name, if the element may hold it.
+    #[inline]
+    pub(super) fn child(&self, parent: u16, name: &[u8]) -> Option<Child> {
+        self.children.get(parent, name).copied()
+    }
+
+    /// The rule for an attribute, if the element takes it.
+    #[inline]
+    pub(super) fn attribute(&self, element: u16, name: &[u8]) -> Option<&AttributeRule> {
+        self.attributes.get(element, name)
+    }
+
+    #[inline]
+    pub(super) fn definition(&self, index: u16) -> &Definition {
+        &self.definitions[usize::from(index)]
+    }
+
+    /// The names of all elements.
+    pub(super) fn tags(&self) -> impl Iterator<Item = &str> {
+        self.definitions.iter().map(|d| &*d.tag)
+    }
+
+    /// Whether any element takes an attribute of this name.
+    pub(super) fn has_attribute(&self, name: &str) -> bool {
+        let mut attributes = self.definitions.iter().flat_map(|d| &d.attributes);
+        attributes.any(|known| known == name)
+    }
+
+    /// The names of all elements and of all attributes.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let attributes = self.definitions.iter().flat_map(|d| &d.attributes);
+        self.tags().chain(attributes.map(|name| &**name))
+    }
+
+    /// The names of the elements that may hold a child of this name.
+    pub(super) fn parents_of(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.definitions
+            .iter()
+            .filter(move |d| d.children.iter().any(|c| c == name))
+            .map(|d| &*d.tag)
+    }
+
+    fn compile(kind: Kind, elements: Vec<EditableElement>) -> Arc<Self> {
+        let by_key: HashMap<&str, (u16, bool)> = elements
+            .iter()
+            .zip(0..)
+            .map(|(element, index)| (&*element.key, (index, element.unchecked)))
+            .collect();
+        let mut children = Vec::new();
+        let mut attributes = Vec::new();
+        for (element, owner) in elements.iter().zip(0..) {
+            for (i, key) in element.children.iter().enumerate() {
+                let (definition, unchecked) = *by_key
+                    .get(&**key)
+                    .expect("the table defines every child that it names");
+                let child = Child {
+                    definition,
+                    bit: bit(i),
+                    unchecked,
+                };
+                children.push((owner, tag(key).to_owned(), child));
+            }
+            for (i, attribute) in element.attributes.iter().enumerate() {
+                let rule = AttributeRule {
+                    value_type: attribute.value_type,
+                    code: attribute.code,
+                    bit: bit(i),
+                };
+                attributes.push((owner, attribute.name.clone(), rule));
+            }
+        }
+        Arc::new(Self {
+            kind,
+            definitions: elements.into_iter().map(Definition::from).collect(),
+            children: Index::new(children),
+            attributes: Index::new(attributes),
+        })
     }
 }
 
-/// Schema validation, for whatever has no code of its own.
-pub(super) const SCHEMA: Code = warning(12200);
+impl Definition {
+    /// The names of the elements that it may hold.
+    pub(super) fn children(&self) -> &[String] {
+        &self.children
+    }
 
-pub(super) const fn warning(number: u32) -> Code {
-    Code {
-        number,
-        level: Level::Warning,
+    /// The names of the attributes that it takes.
+    pub(super) fn attributes(&self) -> &[String] {
+        &self.attributes
+    }
+
+    /// The name of the element.
+    pub(super) fn name(&self) -> Name {
+        Name::known(&self.tag)
     }
 }
 
-const fn error(number: u32) -> Code {
-    Code {
-        number,
-        level: Level::Error,
+impl From<EditableElement> for Definition {
+    fn from(element: EditableElement) -> Self {
+        let tags = element.children.iter().map(|key| tag(key).to_owned());
+        let tags: Vec<String> = tags.collect();
+        let names: Vec<String> = element.attributes.into_iter().map(|a| a.name).collect();
+        let alternatives = element.text.unless;
+        let exclusive = element.child_rules.exclusive.map_or("", |(child, _)| child);
+        Self {
+            text_alternatives: (bits(alternatives, &names), bits(alternatives, &tags)),
+            exclusive_child: bits(exclusive, &tags),
+            has_final_rules: element.text.has_rules() || element.child_rules.has_rules(),
+            text: element.text,
+            child_rules: element.child_rules,
+            tag: tag(&element.key).to_owned(),
+            children: tags,
+            attributes: names,
+        }
     }
 }
 
-/// The part of a definition's key that is its tag: `Refer/Sip` is a `Sip`.
-fn tag(key: &str) -> &str {
-    key.rsplit_once('/').map_or(key, |(_, tag)| tag)
-}
-
-// The words of the table.
-
-const fn element(key: &'static str) -> Element {
-    let text = Text {
-        allowed: false,
-        needed: None,
-        unless: "",
-        most: None,
-        form: None,
+/// The elements of Twilio's own grammar.
+fn elements(kind: Kind) -> Vec<EditableElement> {
+    let tables = match kind {
+        Kind::Voice => &[voice::VERBS, nouns::NOUNS, ssml::ELEMENTS][..],
+        Kind::Messaging => &[messaging::MESSAGING],
     };
-    let nesting = Nesting {
-        stray: None,
-        needed: None,
-        twice: None,
-        alone: None,
-    };
-    Element {
-        key,
-        children: "",
-        attributes: &[],
-        shared: &[],
-        text,
-        nesting,
-        unchecked: false,
-    }
+    tables
+        .iter()
+        .copied()
+        .flatten()
+        .map(EditableElement::from)
+        .collect()
 }
 
-impl Element {
-    /// May have any attributes and hold anything.
-    const fn unchecked(mut self) -> Self {
-        self.unchecked = true;
-        self
-    }
-
-    /// May hold these elements.
-    const fn holds(mut self, children: &'static str) -> Self {
-        self.children = children;
-        self
-    }
-
-    /// May have these attributes.
-    const fn takes(mut self, attributes: &'static [Attribute]) -> Self {
-        self.attributes = attributes;
-        self
-    }
-
-    /// May have these too, as others do.
-    const fn and(mut self, shared: &'static [Attribute]) -> Self {
-        self.shared = shared;
-        self
-    }
-
-    /// May hold text.
-    const fn text(mut self) -> Self {
-        self.text.allowed = true;
-        self
-    }
-
-    /// Must hold text.
-    const fn needs_text(mut self, code: Code) -> Self {
-        self.text.allowed = true;
-        self.text.needed = Some(code);
-        self
-    }
-
-    /// Needs no text if it has one of these attributes or children.
-    const fn unless(mut self, stand_ins: &'static str) -> Self {
-        self.text.unless = stand_ins;
-        self
-    }
-
-    /// May hold so many characters.
-    const fn at_most(mut self, characters: usize, code: Code) -> Self {
-        self.text.most = Some((characters, code));
-        self
-    }
-
-    /// Its text, if any, must look like this.
-    const fn form(mut self, form: Value, code: Code) -> Self {
-        self.text.form = Some((form, code));
-        self
-    }
-
-    /// What a child that isn't on the list breaks, besides schema validation.
-    const fn stray(mut self, code: Code) -> Self {
-        self.nesting.stray = Some(code);
-        self
-    }
-
-    /// Must hold an element.
-    const fn needs_child(mut self, code: Code) -> Self {
-        self.nesting.needed = Some(code);
-        self
-    }
-
-    /// May hold each of its elements once.
-    const fn each_once(mut self, code: Code) -> Self {
-        self.nesting.twice = Some(code);
-        self
-    }
-
-    /// This child can't stand beside others.
-    const fn alone(mut self, child: &'static str, code: Code) -> Self {
-        self.nesting.alone = Some((child, code));
-        self
-    }
+fn bit(index: usize) -> u64 {
+    u32::try_from(index)
+        .ok()
+        .and_then(|index| 1_u64.checked_shl(index))
+        .unwrap_or(0)
 }
 
-impl Attribute {
-    /// Another value is logged, and a default taken.
-    const fn warns(mut self, number: u32) -> Self {
-        self.code = warning(number);
-        self
-    }
-
-    /// With a value that is certainly not one of these Twilio can't act. Not for a set that Twilio may add to.
-    const fn fails(mut self, number: u32) -> Self {
-        self.code = error(number);
-        self
-    }
+/// The bits of these names, with spaces between, among all.
+fn bits(names: &str, all: &[String]) -> u64 {
+    let index = |name| all.iter().position(|other| other == name);
+    names
+        .split_ascii_whitespace()
+        .filter_map(index)
+        .map(bit)
+        .fold(0, |bits, bit| bits | bit)
 }
-
-const fn attribute(name: &'static str, value: Value) -> Attribute {
-    Attribute {
-        name,
-        value,
-        code: SCHEMA,
-    }
-}
-
-/// Any value at all: free text, or a set that is open.
-const fn any(name: &'static str) -> Attribute {
-    attribute(name, Value::Any)
-}
-
-/// A URL, absolute or relative; empty too.
-const fn url(name: &'static str) -> Attribute {
-    attribute(name, Value::Url)
-}
-
-/// `GET` or `POST`.
-const fn method(name: &'static str) -> Attribute {
-    attribute(name, Value::OneOf(&["GET", "POST"]))
-}
-
-/// `true` or `false`.
-const fn boolean(name: &'static str) -> Attribute {
-    attribute(name, Value::OneOf(&["true", "false"]))
-}
-
-/// A whole number, not negative.
-const fn whole(name: &'static str) -> Attribute {
-    attribute(name, Value::Whole)
-}
-
-/// One of a closed set.
-const fn one_of(name: &'static str, set: &'static [&'static str]) -> Attribute {
-    attribute(name, Value::OneOf(set))
-}
-
-/// Some of a closed set, with spaces between.
-const fn some_of(name: &'static str, set: &'static [&'static str]) -> Attribute {
-    attribute(name, Value::SomeOf(set))
-}
-
-const RECORDING_EVENTS: &[&str] = &["in-progress", "completed", "absent"];
-const TRIM: &[&str] = &["trim-silence", "do-not-trim"];
-/// With the values of the old XSD.
-const TRIM_OR_BOOLEAN: &[&str] = &["trim-silence", "do-not-trim", "true", "false"];
-/// `true` and `false` are aliases in the documentation.
-const DIAL_RECORD: &[&str] = &[
-    "do-not-record",
-    "record-from-answer",
-    "record-from-ringing",
-    "record-from-answer-dual",
-    "record-from-ringing-dual",
-    "true",
-    "false",
-];

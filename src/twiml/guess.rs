@@ -1,49 +1,45 @@
-//! Which kind of page it is, for whoever has not been told: by its verbs. `Message` and `Sms` are what answers a message;
-//! `Redirect` answers both; an `Sms` among verbs of a call is part of a call.
+//! Guesses the kind of a document by its verbs, for a caller that wasn't told. `Redirect` is a verb of both kinds; a `Sms`
+//! among verbs of a phone call is part of the call.
 
 use super::{
-    Kind,
     charset::Text,
     grammar::{Grammar, ROOT},
-    scan::{Sink, scan},
+    kind::Kind,
+    scan::{Handler, scan},
     span::Span,
 };
 
-/// What the verbs of a page say.
-pub(super) fn kind(page: &[u8], charset: Option<&str>) -> Option<Kind> {
-    let text = Text::read(page, charset).ok()?;
+/// The kind of a document by its verbs; `None` if they don't tell, or if it is not well-formed. `charset` is that parameter
+/// of its `Content-Type`, if it had one.
+pub fn guess_kind(document: &[u8], charset: Option<&str>) -> Option<Kind> {
+    let text = Text::read(document, charset).ok()?;
     let mut verbs = Verbs::default();
     scan(text.as_bytes(), &mut verbs).ok()?;
-    match verbs {
-        Verbs { of_calls: true, .. } => Some(Kind::Voice),
-        Verbs {
-            of_messages: true, ..
-        } => Some(Kind::Messaging),
-        Verbs { .. } => None,
+    if verbs.has_voice {
+        Some(Kind::Voice)
+    } else {
+        verbs.has_messaging.then_some(Kind::Messaging)
     }
 }
 
 #[derive(Default)]
 struct Verbs {
     depth: usize,
-    of_calls: bool,
-    of_messages: bool,
+    has_voice: bool,
+    has_messaging: bool,
 }
 
-impl Sink<'_> for Verbs {
-    fn open(&mut self, name: Span<'_>) {
+impl Handler<'_> for Verbs {
+    fn on_start(&mut self, name: Span<'_>) {
         self.depth += 1;
         if self.depth == 2 {
             let is_in = |kind| Grammar::of(kind).child(ROOT, name.raw).is_some();
-            self.of_calls |= is_in(Kind::Voice) && !matches!(name.raw, b"Sms" | b"Redirect");
-            self.of_messages |= is_in(Kind::Messaging) && name.raw != b"Redirect";
+            self.has_voice |= is_in(Kind::Voice) && !matches!(name.raw, b"Sms" | b"Redirect");
+            self.has_messaging |= is_in(Kind::Messaging) && name.raw != b"Redirect";
         }
     }
 
-    fn close(&mut self, _: usize) {
+    fn on_end(&mut self, _: usize) {
         self.depth -= 1;
     }
-
-    fn attribute(&mut self, _: Span<'_>, _: Span<'_>) {}
-    fn text(&mut self, _: Span<'_>) {}
 }

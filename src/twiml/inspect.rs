@@ -1,307 +1,262 @@
-//! Listens while a page is read, and holds it against the grammar. What an unknown or misplaced element holds is passed
-//! over, as Twilio passes over the whole element.
+//! Checks a document against the grammar while it is scanned. The content of an unknown or misplaced element is skipped, as
+//! Twilio skips the whole element.
 
-mod report;
+mod frame;
+mod reporter;
 
 use arrayvec::ArrayVec;
+use frame::{Frame, TextRuns};
+use reporter::{Reporter, known_names};
 
 use super::{
-    MAX_DEPTH, Name, Schema,
-    grammar::{Code, Definition, Expected, Grammar, ROOT, Verdict},
-    scan::{Sink, scan},
+    code::{Code, SCHEMA, Validity},
+    grammar::{Definition, Expected, Grammar, ROOT},
+    name::Name,
+    scan::{Handler, scan},
+    schema::SchemaError,
     span::Span,
+    syntax::MAX_DEPTH,
 };
 
-/// How many findings are kept of one page. Whoever has more has a page of another kind.
-pub const MAX_FINDINGS: usize = 256;
+pub use reporter::MAX_FINDINGS;
+pub(super) use reporter::SchemaFinding;
 
-/// The grammar, listening.
+/// Checks a document against a grammar.
 pub(super) struct Inspector<'g, 't> {
     grammar: &'g Grammar,
     text: &'t [u8],
+    /// The open elements, outermost first.
     open: ArrayVec<Frame<'t>, MAX_DEPTH>,
-    /// How many elements are open from the unknown one inwards.
-    passed_over: usize,
-    /// Whether one of the findings is an error.
-    failed: bool,
-    /// The root, where it isn't `Response`.
-    pub(super) other_root: Option<Span<'t>>,
-    pub(super) found: Vec<Found<'t>>,
+    /// How many open elements are skipped, from the unknown one inwards.
+    skip_depth: usize,
+    /// The root, if it isn't `Response`.
+    pub(super) wrong_root: Option<Span<'t>>,
+    reporter: Reporter<'g, 't>,
 }
 
-/// A finding, before its place is counted out.
-pub(super) struct Found<'t> {
-    pub(super) part: Span<'t>,
-    pub(super) code: Code,
-    pub(super) fact: Schema,
-    pub(super) path: Box<str>,
-}
-
-/// An open element that the grammar knows.
-struct Frame<'t> {
-    definition: u16,
-    name: Span<'t>,
-    /// The bits of the attributes it has.
-    attributes: u64,
-    /// The bits of the children it holds.
-    children: u64,
-    /// Whether it holds anything that the grammar doesn't know.
-    strange: bool,
-    /// Whether it has an attribute that the grammar doesn't know.
-    unknown_attribute: bool,
-    /// The bytes of its text and that of its children, space on its own aside; no character has less than one.
-    bytes: usize,
-    /// Whether it holds text itself.
-    spoken: bool,
-    /// Its only run of text.
-    run: Run<'t>,
-}
-
-#[derive(Clone, Copy)]
-enum Run<'t> {
-    None,
-    One(Span<'t>),
-    Several,
-}
-
-impl<'t> Frame<'t> {
-    fn element(&self) -> Name {
-        Name::new(self.name.raw)
-    }
-
-    /// The code of a rule about the whole element. What nobody knows in it may be why it is as it is.
-    fn code(&self, code: Code) -> Code {
-        if self.strange || self.unknown_attribute {
-            code.as_warning()
-        } else {
-            code
-        }
-    }
-
-    fn has_stand_in(&self, rules: &Definition) -> bool {
-        let (attributes, children) = rules.stand_ins;
-        self.strange || self.attributes & attributes != 0 || self.children & children != 0
-    }
-
+impl<'t> Handler<'t> for Inspector<'_, 't> {
     #[inline]
-    fn new(definition: u16, name: Span<'t>) -> Self {
-        Self {
-            definition,
-            name,
-            attributes: 0,
-            children: 0,
-            strange: false,
-            unknown_attribute: false,
-            bytes: 0,
-            spoken: false,
-            run: Run::None,
-        }
-    }
-}
-
-impl<'t> Sink<'t> for Inspector<'_, 't> {
-    #[inline]
-    fn open(&mut self, name: Span<'t>) {
-        if self.passed_over > 0 {
-            self.passed_over += 1;
+    fn on_start(&mut self, name: Span<'t>) {
+        if self.skip_depth > 0 {
+            self.skip_depth += 1;
             return;
         }
         let Some(parent) = self.open.last_mut() else {
-            return self.root(name);
+            return self.open_root(name);
         };
         let Some(child) = self.grammar.child(parent.definition, name.raw) else {
-            return self.strange_child(name);
+            parent.has_unknown_child = true;
+            self.skip_depth = 1;
+            return self.reporter.report_unlisted_child(&self.open, name);
         };
-        let again = parent.children & child.bit != 0;
-        let twice = self.grammar.definition(parent.definition).nesting.twice;
+        let is_repeated = parent.children & child.bit != 0;
+        let rules = &self.grammar.definition(parent.definition).child_rules;
         parent.children |= child.bit;
-        if let (true, Some(code)) = (again, twice) {
-            self.second_child(name, code);
+        if let (true, Some(code)) = (is_repeated, rules.repeated) {
+            self.reporter.report_second_child(&self.open, name, code);
         }
         if child.unchecked {
-            self.passed_over = 1;
+            self.skip_depth = 1;
             return;
         }
         self.open.push(Frame::new(child.definition, name));
     }
 
     #[inline]
-    fn attribute(&mut self, name: Span<'t>, value: Span<'t>) {
-        if self.passed_over > 0 {
+    fn on_attribute(&mut self, name: Span<'t>, value: Span<'t>) {
+        if self.skip_depth > 0 {
             return;
         }
         let Some(frame) = self.open.last_mut() else {
             return;
         };
-        let Some(&taken) = self.grammar.attribute(frame.definition, name.raw) else {
-            return self.unknown_attribute(name);
+        let Some(&rule) = self.grammar.attribute(frame.definition, name.raw) else {
+            return self.on_unknown_attribute(name);
         };
-        frame.attributes |= taken.bit;
-        let verdict = taken.value.check_part(value);
-        if verdict != Verdict::Good {
-            self.bad_value(name, value, taken, verdict);
+        frame.attributes |= rule.bit;
+        let validity = rule.value_type.check_span(value);
+        if validity != Validity::Valid {
+            let code = rule.code.for_validity(validity);
+            self.reporter
+                .report_bad_value(&self.open, (name, value), rule, code);
         }
     }
 
     #[inline]
-    fn text(&mut self, text: Span<'t>) {
-        if self.passed_over > 0 || text.is_space() {
+    fn on_text(&mut self, text: Span<'t>) {
+        if self.skip_depth > 0 || text.is_space() {
             return;
         }
         let Some(frame) = self.open.last_mut() else {
             return;
         };
-        let first = !frame.spoken;
-        frame.spoken = true;
-        frame.bytes += text.raw.len();
-        frame.run = match frame.run {
-            Run::None => Run::One(text),
-            Run::One(_) | Run::Several => Run::Several,
+        frame.text_bytes += text.raw.len();
+        let is_first = matches!(frame.text, TextRuns::None);
+        frame.text = if is_first {
+            TextRuns::One(text)
+        } else {
+            TextRuns::Several
         };
-        if first && !self.grammar.definition(frame.definition).text.allowed {
-            self.unwanted_text(text);
+        if is_first && !self.grammar.definition(frame.definition).text.allowed {
+            let error = SchemaError::Text(frame.element());
+            self.reporter.report(&self.open, text.trim(), SCHEMA, error);
         }
     }
 
     #[inline]
-    fn close(&mut self, at: usize) {
-        if self.passed_over > 0 {
-            self.passed_over -= 1;
+    fn on_end(&mut self, at: usize) {
+        if self.skip_depth > 0 {
+            self.skip_depth -= 1;
             return;
         }
         let Some(frame) = self.open.last() else {
             return;
         };
-        let (definition, bytes) = (self.grammar.definition(frame.definition), frame.bytes);
-        if definition.watched {
-            self.look_back(definition, at);
+        let (rules, text_bytes) = (self.grammar.definition(frame.definition), frame.text_bytes);
+        if rules.has_final_rules {
+            self.check_element(rules, at);
         }
         self.open.pop();
         if let Some(parent) = self.open.last_mut() {
-            parent.bytes += bytes;
+            parent.text_bytes += text_bytes;
         }
     }
 }
 
 impl<'g, 't> Inspector<'g, 't> {
     pub(super) fn new(grammar: &'g Grammar, text: &'t [u8]) -> Self {
-        let (open, found) = (ArrayVec::new(), Vec::new());
         Self {
             grammar,
             text,
-            open,
-            passed_over: 0,
-            failed: false,
-            other_root: None,
-            found,
+            open: ArrayVec::new(),
+            skip_depth: 0,
+            wrong_root: None,
+            reporter: Reporter::new(grammar),
         }
     }
 
-    fn root(&mut self, name: Span<'t>) {
+    /// What was found, in no certain order.
+    pub(super) fn into_findings(self) -> Vec<SchemaFinding<'t>> {
+        self.reporter.findings
+    }
+
+    fn open_root(&mut self, name: Span<'t>) {
         if name.raw == b"Response" {
             self.open.push(Frame::new(ROOT, name));
         } else {
-            self.other_root = Some(name);
-            self.passed_over = 1;
+            self.wrong_root = Some(name);
+            self.skip_depth = 1;
         }
     }
 
-    /// Rules on an element as a whole, once it is closed.
+    #[cold]
+    fn on_unknown_attribute(&mut self, name: Span<'t>) {
+        if is_of_xml_schema(name) {
+            return;
+        }
+        if let Some(frame) = self.open.last_mut() {
+            frame.has_unknown_attribute = true;
+        }
+        self.reporter.report_unknown_attribute(&self.open, name);
+    }
+
+    /// Checks the rules on a whole element, once its end tag is read.
     #[inline]
-    fn look_back(&mut self, rules: &Definition, end: usize) {
+    fn check_element(&mut self, rules: &Definition, end: usize) {
         let Some(frame) = self.open.last() else {
             return;
         };
-        let broken = [self.on_text(frame, rules, end), on_children(frame, rules)];
-        for broken in broken.into_iter().flatten() {
-            self.report(broken);
+        let violations = [
+            self.check_text(frame, rules, end),
+            check_children(frame, rules),
+        ];
+        for (span, code, error) in violations.into_iter().flatten() {
+            self.reporter.report(&self.open, span, code, error);
         }
     }
 
     #[inline]
-    fn on_text(&self, frame: &Frame<'t>, rules: &Definition, end: usize) -> Option<Broken<'t>> {
-        if frame.bytes == 0 {
-            let code = rules.text.needed.filter(|_| !frame.has_stand_in(rules))?;
-            return Some((frame.name, code, Schema::NoText(frame.element())));
+    fn check_text(
+        &self,
+        frame: &Frame<'t>,
+        rules: &Definition,
+        end: usize,
+    ) -> Option<Violation<'t>> {
+        if frame.text_bytes == 0 {
+            let required = rules.text.required;
+            let code = required.filter(|_| !frame.has_text_alternative(rules))?;
+            return Some((frame.name, code, SchemaError::NoText(frame.element())));
         }
-        if let Some((most, code)) = rules.text.most
-            && frame.bytes > most
-            && self.characters(frame, end) > most
+        if let Some((max, code)) = rules.text.max
+            && frame.text_bytes > max
+            && self.count_characters(frame, end) > max
         {
-            return Some((
-                frame.name,
-                code,
-                Schema::LongText {
-                    element: frame.element(),
-                    most,
-                },
-            ));
+            let element = frame.element();
+            return Some((frame.name, code, SchemaError::LongText { element, max }));
         }
-        let (form, code) = rules.text.form?;
-        let Run::One(text) = frame.run else {
-            return None;
-        };
-        let verdict = form.check_part(text);
-        if verdict == Verdict::Good {
-            return None;
-        }
-        let fact = Schema::BadText {
-            element: frame.element(),
-            expected: Expected(form),
-        };
-        Some((text.trimmed(), code.given(verdict), fact))
+        check_text_type(frame, rules)
     }
 
-    /// Counted only where there may be too many. The element is read once more, so references and markup are no matter.
+    /// The number of characters in an element. It is scanned once more for this, but only if its bytes are over the limit.
     #[cold]
-    fn characters(&self, frame: &Frame<'t>, end: usize) -> usize {
+    fn count_characters(&self, frame: &Frame<'t>, end: usize) -> usize {
         struct Counter(usize);
-        impl Sink<'_> for Counter {
-            fn open(&mut self, _: Span<'_>) {}
-            fn attribute(&mut self, _: Span<'_>, _: Span<'_>) {}
-            fn text(&mut self, text: Span<'_>) {
-                self.0 += text.characters();
+        impl Handler<'_> for Counter {
+            fn on_text(&mut self, text: Span<'_>) {
+                self.0 += text.count_characters();
             }
-            fn close(&mut self, _: usize) {}
         }
         let mut counter = Counter(0);
-        // Ends in a fault, because the end tag is left out.
+        // The scan always fails, because the end tag is left out.
         let _ = scan(&self.text[frame.name.at - 1..end], &mut counter);
         counter.0
     }
 }
 
-/// What a rule was broken by, the rule's code, and the fact.
-type Broken<'t> = (Span<'t>, Code, Schema);
+/// What breaks a rule, the rule's code, and the error.
+type Violation<'t> = (Span<'t>, Code, SchemaError);
 
-fn on_children<'t>(frame: &Frame<'t>, rules: &Definition) -> Option<Broken<'t>> {
-    if frame.children == 0
-        && let Some(code) = rules.nesting.needed
-    {
-        let allowed = names(rules.children());
-        return Some((
-            frame.name,
-            code,
-            Schema::NoChild {
-                element: frame.element(),
-                allowed,
-            },
-        ));
-    }
-    let (child, code) = rules.nesting.alone?;
-    if frame.children & rules.alone == 0 || frame.children == rules.alone {
+#[inline]
+fn check_text_type<'t>(frame: &Frame<'t>, rules: &Definition) -> Option<Violation<'t>> {
+    let (value_type, code) = rules.text.value_type?;
+    let TextRuns::One(text) = frame.text else {
+        return None;
+    };
+    let validity = value_type.check_span(text);
+    if validity == Validity::Valid {
         return None;
     }
-    Some((
-        frame.name,
-        code,
-        Schema::NotAlone {
-            name: Name::of(child),
-            parent: frame.element(),
-        },
-    ))
+    let error = SchemaError::BadText {
+        element: frame.element(),
+        expected: Expected(value_type),
+    };
+    Some((text.trim(), code.for_validity(validity), error))
 }
 
-fn names(known: &[String]) -> Box<[Name]> {
-    known.iter().map(|name| Name::of(name)).collect()
+fn check_children<'t>(frame: &Frame<'t>, rules: &Definition) -> Option<Violation<'t>> {
+    if frame.children == 0
+        && let Some(code) = rules.child_rules.required
+    {
+        let error = SchemaError::NoChild {
+            element: frame.element(),
+            allowed: known_names(rules.children()),
+        };
+        return Some((frame.name, code, error));
+    }
+    let (child, code) = rules.child_rules.exclusive?;
+    let exclusive = rules.exclusive_child;
+    if frame.children & exclusive == 0 || frame.children == exclusive {
+        return None;
+    }
+    let error = SchemaError::NotAlone {
+        name: Name::known(child),
+        parent: frame.element(),
+    };
+    Some((frame.name, code, error))
+}
+
+/// Whether an attribute belongs to XML Schema itself, so that validation by a schema ignores it. .NET's XmlSerializer declares
+/// such prefixes on every root.
+fn is_of_xml_schema(name: Span<'_>) -> bool {
+    name.raw.starts_with(b"xmlns:") || name.raw.starts_with(b"xsi:")
 }

@@ -1,29 +1,30 @@
-//! A name found in a page, fit to be quoted in backticks: bounded in length, without a backtick of its own, and with its longer
-//! numbers masked, because a page that went wrong may have a phone number where a name should be.
+//! Names from a document, made safe to print in backticks: of bounded length, without backticks, and with long numbers
+//! masked, because a broken document may have a phone number where a name should be.
 
 use std::fmt;
 
-/// An element, attribute or entity name as it stood in the page, made safe to print.
+/// An element, attribute or entity name from a document, made safe to print.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Name(Box<str>);
 
-/// Longest name shown. TwiML's longest is 33 characters.
-const SHOWN: usize = 64;
-/// A run of digits longer than this may be a phone number; no TwiML name has any at all.
-const DIGITS: usize = 4;
+/// The longest name that is shown, in characters. TwiML's longest is 33 characters.
+const MAX_SHOWN: usize = 64;
+/// The digits of a longer run are masked. No TwiML name has any digits at all.
+const MAX_DIGITS: usize = 4;
 
 impl Name {
+    /// A name as the document has it.
     pub(super) fn new(raw: &[u8]) -> Self {
         let mut shown = String::new();
         let mut digits = 0;
-        for c in String::from_utf8_lossy(&raw[..raw.len().min(4 * SHOWN)])
+        for c in String::from_utf8_lossy(&raw[..raw.len().min(4 * MAX_SHOWN)])
             .chars()
-            .take(SHOWN)
+            .take(MAX_SHOWN)
         {
             digits = if c.is_numeric() { digits + 1 } else { 0 };
             shown.push(match c {
-                _ if digits > DIGITS => '#',
-                // It would end the quotation in which a name is shown, and what follows would not be taken for a name.
+                _ if digits > MAX_DIGITS => '#',
+                // A backtick would end the quotation in which the name is printed, and `redact` would not mask the rest.
                 '`' => '\'',
                 c => c,
             });
@@ -31,17 +32,17 @@ impl Name {
         Self(shown.into())
     }
 
-    /// A name that is known, and so is no number.
-    pub(super) fn of(known: &str) -> Self {
-        Self(known.into())
+    /// A name of the grammar, which needs no masking.
+    pub(super) fn known(name: &str) -> Self {
+        Self(name.into())
     }
 
-    /// Whether it is the root element of an HTML page.
+    /// Whether this is the name of HTML's root element.
     pub(super) fn is_html(&self) -> bool {
         self.0.eq_ignore_ascii_case("html")
     }
 
-    /// The name as shown.
+    /// The name as it is printed.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,24 +1,24 @@
-//! Where in a page something stands. Counted only once something was found, so a good page never pays for it.
+//! Lines and columns. They are counted only once there is a finding, so a valid document never pays for them.
 
 use std::fmt;
 
 use super::{charset::Text, source_map::SourceMap};
 
-/// A place in a page.
+/// A position in a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
-    /// Offset in the page as it came, from 0.
+    /// The offset in the document as it came, in bytes from 0.
     pub byte: usize,
-    /// From 1. A line ends at a line feed, a carriage return, or both (XML 1.0 §2.11).
+    /// The line, from 1. A line ends at a line feed, a carriage return, or both (XML 1.0 §2.11).
     pub line: u32,
-    /// In characters, from 1.
+    /// The column, in characters from 1.
     pub column: u32,
 }
 
 impl Position {
-    /// A place in a page that could not be read as text: counts what can be told apart, line feeds and bytes.
-    pub(super) fn in_bytes(page: &[u8], byte: usize) -> Self {
-        let before = &page[..byte];
+    /// A position in a document that could not be read as text: only line feeds end a line.
+    pub(super) fn in_bytes(document: &[u8], byte: usize) -> Self {
+        let before = &document[..byte];
         let line_start = before
             .iter()
             .rposition(|&b| b == b'\n')
@@ -41,28 +41,28 @@ impl fmt::Display for Position {
     }
 }
 
-/// Walks forward through a page and counts lines, so that all the places of a page cost one walk.
-pub(super) struct LineIndex<'t, 'p> {
-    text: &'t Text<'p>,
-    origins: SourceMap<'p>,
+/// Walks forward through a text and counts lines, so that all positions in a document cost one walk.
+pub(super) struct LineIndex<'t, 'd> {
+    text: &'t Text<'d>,
+    source_map: SourceMap<'d>,
     at: usize,
     line: u32,
     column: u32,
 }
 
-impl<'t, 'p> LineIndex<'t, 'p> {
-    pub(super) fn new(text: &'t Text<'p>) -> Self {
+impl<'t, 'd> LineIndex<'t, 'd> {
+    pub(super) fn new(text: &'t Text<'d>) -> Self {
         Self {
             text,
-            origins: text.origins(),
+            source_map: text.source_map(),
             at: 0,
             line: 1,
             column: 1,
         }
     }
 
-    /// The place of an offset into the decoded text; never one before the last.
-    pub(super) fn place(&mut self, offset: usize) -> Position {
+    /// The position of an offset in the text. Offsets must not decrease from one call to the next.
+    pub(super) fn position(&mut self, offset: usize) -> Position {
         let text = self.text.as_bytes();
         let end = offset.min(text.len());
         while self.at < end {
@@ -70,7 +70,7 @@ impl<'t, 'p> LineIndex<'t, 'p> {
             self.at += 1;
         }
         Position {
-            byte: self.origins.origin(end),
+            byte: self.source_map.document_offset(end),
             line: self.line,
             column: self.column,
         }
@@ -83,7 +83,7 @@ impl<'t, 'p> LineIndex<'t, 'p> {
                 self.line += 1;
                 self.column = 1;
             }
-            0x80..=0xBF => {} // within a character
+            0x80..=0xBF => {} // a byte within a character
             _ => self.column += 1,
         }
     }

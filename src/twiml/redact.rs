@@ -1,18 +1,18 @@
-//! Words about a page, fit for a log. A finding quotes names as they stood in the page, which is what an author needs; but an
-//! app that doesn't escape what a caller has sent makes names of it. So in a log only names that Twilio has are quoted.
+//! Makes messages about a document fit for a log. A finding quotes names from the document, which its author needs. But if an
+//! app doesn't escape what a caller has sent, a caller's data may become a name. So a log shows only names that TwiML has.
 
-use super::excerpt::{MASK, is_name, is_of_name};
+use super::excerpt::{MASK, is_known_name, is_name_character};
 
-/// The same words, with each unknown name between backticks masked: a dot for each of its letters and digits.
-pub fn redacted(words: &str) -> String {
-    let mut shown = String::with_capacity(words.len());
-    for (at, part) in words.split('`').enumerate() {
+/// Masks unknown names between backticks: each letter and digit becomes a dot.
+pub fn redact(message: &str) -> String {
+    let mut shown = String::with_capacity(message.len());
+    for (at, part) in message.split('`').enumerate() {
         if at > 0 {
             shown.push('`');
         }
-        // What stands behind an odd backtick is quoted.
+        // Every second part is in backticks.
         if at % 2 == 1 {
-            mask_unknown(part, &mut shown);
+            push_masked(part, &mut shown);
         } else {
             shown.push_str(part);
         }
@@ -20,20 +20,20 @@ pub fn redacted(words: &str) -> String {
     shown
 }
 
-fn mask_unknown(quoted: &str, shown: &mut String) {
-    for piece in quoted.split_inclusive(|c| !is_of_name(c)) {
-        let name = piece.trim_end_matches(|c| !is_of_name(c));
-        if is_name(name) {
+fn push_masked(quoted: &str, shown: &mut String) {
+    for piece in quoted.split_inclusive(|c| !is_name_character(c)) {
+        let name = piece.trim_end_matches(|c| !is_name_character(c));
+        if is_known_name(name) {
             shown.push_str(piece);
         } else {
-            let masked = |c: char| {
+            let mask = |c: char| {
                 if c.is_ascii_punctuation() || c == ' ' || c == '…' {
                     c
                 } else {
                     MASK
                 }
             };
-            shown.extend(piece.chars().map(masked));
+            shown.extend(piece.chars().map(mask));
         }
     }
 }
@@ -43,8 +43,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_twilio_has_stay_and_others_do_not() {
-        for (words, wanted) in [
+    fn names_of_twiml_stay_and_others_do_not() {
+        for (message, wanted) in [
             (
                 "unknown element `<Ann>` in `<Response>`",
                 "unknown element `<•••>` in `<Response>`",
@@ -64,11 +64,11 @@ mod tests {
             ("`]]>` in text", "`]]>` in text"),
             ("`日本 Say`", "`•• Say`"),
             (
-                "a page that ends in a quote, `Ann",
-                "a page that ends in a quote, `•••",
+                "a message that ends in a quote, `Ann",
+                "a message that ends in a quote, `•••",
             ),
         ] {
-            assert_eq!(redacted(words), wanted);
+            assert_eq!(redact(message), wanted);
         }
     }
 }

@@ -1,249 +1,331 @@
-//! Reads a page once, from its first byte to its last, checks that it is well-formed XML 1.0 (fifth edition) without
-//! namespaces and without a DTD, and tells a [`Sink`] what it meets. It knows nothing of TwiML.
+//! Reads a document once, from its first byte to its last, checks that it is well-formed XML 1.0 (fifth edition) without
+//! namespaces and without a DTD, and reports its elements, attributes and text to a [`Handler`]. It knows nothing of TwiML.
 //!
-//! It relies on what [`super::charset`] made sure of: the text is valid UTF-8 without illegal characters, so a byte of 0 can
-//! stand for the end of the page.
+//! It relies on the checks of [`super::charset`]: the text is valid UTF-8, and a byte of 0 is reported as an illegal
+//! character by the caller, so the scanner may take it for the end of the text.
 
 mod attributes;
-mod misc;
-mod tag;
+mod cursor;
 
 use std::ops::Range;
 
 use arrayvec::ArrayVec;
-use attributes::Attributes;
+use attributes::AttributeNames;
+use cursor::Cursor;
 use memchr::memchr3;
 
 use super::{
-    Construct, Name, Syntax,
-    chars::{SPACE, is, name_len},
+    chars::{IN_VALUE, is},
     declaration,
+    name::Name,
     span::Span,
-    syntax::{Stop, stop},
+    syntax::{Construct, ErrorAt, MAX_DEPTH, SyntaxError, error_at},
 };
 
-/// How deep elements may nest. TwiML needs about eight levels.
-pub const MAX_DEPTH: usize = 256;
-/// How many attributes an element may have. TwiML's richest takes about thirty.
-pub const MAX_ATTRIBUTES: usize = 256;
-
-/// Hears what a page is made of, in order.
-pub(super) trait Sink<'t> {
+/// Receives what a document consists of, in order.
+pub(super) trait Handler<'t> {
     /// `<name`
-    fn open(&mut self, name: Span<'t>);
+    fn on_start(&mut self, _name: Span<'t>) {}
     /// `name="value"`
-    fn attribute(&mut self, name: Span<'t>, value: Span<'t>);
-    /// Characters and references between tags, or within a CDATA section; an element may have several such runs.
-    fn text(&mut self, text: Span<'t>);
+    fn on_attribute(&mut self, _name: Span<'t>, _value: Span<'t>) {}
+    /// Characters and references between tags, or the content of a CDATA section. An element may have several such runs.
+    fn on_text(&mut self, _text: Span<'t>) {}
     /// `</name>` or `/>`; `at` is where the end tag begins, or the tag's `/>`.
-    fn close(&mut self, at: usize);
+    fn on_end(&mut self, _at: usize) {}
 }
 
-/// Nobody listens.
-impl Sink<'_> for () {
-    fn open(&mut self, _: Span<'_>) {}
-    fn attribute(&mut self, _: Span<'_>, _: Span<'_>) {}
-    fn text(&mut self, _: Span<'_>) {}
-    fn close(&mut self, _: usize) {}
-}
+/// Ignores everything: for checking well-formedness only.
+impl Handler<'_> for () {}
 
-/// Where reading stopped, and the names of the elements that were open there.
-pub(super) struct Stopped {
+/// Why a document is not well-formed, and where.
+pub(super) struct ScanError {
     pub(super) at: usize,
-    pub(super) fact: Syntax,
+    pub(super) error: SyntaxError,
+    /// Where the names of the elements are that are open at the error, outermost first.
     pub(super) open: Vec<Range<usize>>,
 }
 
-/// Reads a whole page.
-pub(super) fn scan<'t>(text: &'t [u8], sink: &mut impl Sink<'t>) -> Result<(), Stopped> {
+/// Reads a whole document.
+pub(super) fn scan<'t>(text: &'t [u8], handler: &mut impl Handler<'t>) -> Result<(), ScanError> {
     let mut scanner = Scanner {
-        text,
-        at: 0,
+        cursor: Cursor { text, at: 0 },
         open: ArrayVec::new(),
-        attributes: Attributes::new(),
-        sink,
+        attributes: AttributeNames::new(),
+        handler,
     };
-    scanner.document().map_err(|stop| {
-        let (at, fact) = *stop;
-        Stopped {
+    scanner.scan_document().map_err(|located| {
+        let (at, error) = *located;
+        ScanError {
             at,
-            fact,
+            error,
             open: scanner.open.to_vec(),
         }
     })
 }
 
-struct Scanner<'t, 's, S> {
-    text: &'t [u8],
-    at: usize,
-    /// The names of the open elements, outermost first.
+struct Scanner<'t, 'h, H> {
+    cursor: Cursor<'t>,
+    /// Where the names of the open elements are, outermost first.
     open: ArrayVec<Range<usize>, MAX_DEPTH>,
-    attributes: Attributes,
-    sink: &'s mut S,
+    attributes: AttributeNames,
+    handler: &'h mut H,
 }
 
-impl<'t, S: Sink<'t>> Scanner<'t, '_, S> {
+impl<'t, H: Handler<'t>> Scanner<'t, '_, H> {
     /// `[1] document`
-    fn document(&mut self) -> Result<(), Stop> {
-        self.at = declaration::read(self.text)?.end;
-        self.misc()?;
-        self.root()?;
-        self.misc()?;
-        match self.peek() {
+    fn scan_document(&mut self) -> Result<(), ErrorAt> {
+        self.cursor.at = declaration::read(self.cursor.text)?.end;
+        self.cursor.skip_misc()?;
+        self.scan_root()?;
+        self.cursor.skip_misc()?;
+        match self.cursor.peek() {
             0 => Ok(()),
-            _ => Err(self.after_root()),
+            _ => Err(self.cursor.error_after_root()),
         }
     }
 
-    /// `[27] Misc*`
-    fn misc(&mut self) -> Result<(), Stop> {
-        loop {
-            self.space();
-            match self.text[self.at..] {
-                [b'<', b'?', ..] => self.pi()?,
-                [b'<', b'!', b'-', b'-', ..] => self.comment()?,
-                _ => return Ok(()),
-            }
+    /// `[39] element`: the root, and everything in it.
+    fn scan_root(&mut self) -> Result<(), ErrorAt> {
+        if self.cursor.peek() != b'<' || matches!(self.cursor.peek_at(1), b'!' | b'/') {
+            return Err(self.cursor.error_before_root());
         }
-    }
-
-    /// `[39] element`, the root, and everything in it
-    fn root(&mut self) -> Result<(), Stop> {
-        if self.peek() != b'<' || matches!(self.ahead(1), b'!' | b'/') {
-            return Err(self.before_root());
-        }
-        self.start_tag()?;
+        self.scan_start_tag()?;
         while let Some(innermost) = self.open.last() {
-            match self.peek() {
-                b'<' => self.markup()?,
-                0 => return Err(stop(self.at, Syntax::UnclosedElement(self.name(innermost)))),
-                _ => self.text()?,
+            match self.cursor.peek() {
+                b'<' => self.scan_markup()?,
+                0 => {
+                    let name = self.name(innermost);
+                    return Err(error_at(self.cursor.at, SyntaxError::UnclosedElement(name)));
+                }
+                _ => self.scan_text()?,
             }
         }
         Ok(())
     }
 
     #[inline]
-    fn markup(&mut self) -> Result<(), Stop> {
-        match self.ahead(1) {
-            b'/' => self.end_tag(),
-            b'?' => self.pi(),
-            b'!' => self.comment_or_cdata(),
-            _ => self.start_tag(),
+    fn scan_markup(&mut self) -> Result<(), ErrorAt> {
+        match self.cursor.peek_at(1) {
+            b'/' => self.scan_end_tag(),
+            b'?' => self.cursor.skip_pi(),
+            b'!' => self.scan_comment_or_cdata(),
+            _ => self.scan_start_tag(),
+        }
+    }
+
+    #[cold]
+    fn scan_comment_or_cdata(&mut self) -> Result<(), ErrorAt> {
+        let rest = self.cursor.rest();
+        if rest.starts_with(b"<!--") {
+            self.cursor.skip_comment()
+        } else if rest.starts_with(b"<![CDATA[") {
+            self.handler.on_text(self.cursor.take_cdata()?);
+            Ok(())
+        } else {
+            Err(self.cursor.markup_error())
         }
     }
 
     /// `[14] CharData` and references
     #[inline]
-    fn text(&mut self) -> Result<(), Stop> {
-        let start = self.at;
+    fn scan_text(&mut self) -> Result<(), ErrorAt> {
+        let start = self.cursor.at;
         let mut references = false;
         loop {
-            self.at += memchr3(b'<', b'&', b']', &self.text[self.at..])
-                .unwrap_or(self.text.len() - self.at);
-            match self.peek() {
+            let rest = self.cursor.rest();
+            self.cursor.at += memchr3(b'<', b'&', b']', rest).unwrap_or(rest.len());
+            match self.cursor.peek() {
                 b'&' => {
                     references = true;
-                    self.reference()?;
+                    self.cursor.skip_reference()?;
                 }
-                b']' if self.text[self.at..].starts_with(b"]]>") => {
-                    return Err(stop(self.at, Syntax::CdataEnd));
+                b']' if self.cursor.rest().starts_with(b"]]>") => {
+                    return Err(error_at(self.cursor.at, SyntaxError::CdataEnd));
                 }
-                b']' => self.at += 1,
+                b']' => self.cursor.at += 1,
                 _ => break,
             }
         }
-        self.sink.text(Span {
-            raw: &self.text[start..self.at],
-            at: start,
-            references,
-        });
+        self.handler
+            .on_text(self.cursor.span_from(start, references));
         Ok(())
     }
 
+    /// `[40] STag`, `[44] EmptyElemTag`
     #[inline]
-    fn take_name(&mut self) -> Span<'t> {
-        let at = self.at;
-        let rest = &self.text[at..];
-        let raw = &rest[..name_len(rest)];
-        self.at += raw.len();
-        Span {
-            raw,
-            at,
-            references: false,
+    fn scan_start_tag(&mut self) -> Result<(), ErrorAt> {
+        self.cursor.at += 1;
+        let name = self.cursor.take_name();
+        if name.raw.is_empty() {
+            return Err(self.cursor.error_here(Construct::Tag, SyntaxError::TagName));
+        }
+        if self.open.is_full() {
+            return Err(error_at(name.at, SyntaxError::TooDeep));
+        }
+        self.handler.on_start(name);
+        let has_space = self.cursor.skip_space();
+        if !matches!(self.cursor.peek(), b'>' | b'/') {
+            self.scan_attributes(has_space)?;
+        }
+        self.finish_start_tag(name)
+    }
+
+    #[inline]
+    fn scan_attributes(&mut self, mut has_space: bool) -> Result<(), ErrorAt> {
+        self.attributes.clear();
+        while !matches!(self.cursor.peek(), b'>' | b'/') {
+            self.scan_attribute(has_space)?;
+            has_space = self.cursor.skip_space();
+        }
+        match self.attributes.find_duplicate(self.cursor.text) {
+            None => Ok(()),
+            Some(name) => Err(error_at(
+                name.start,
+                SyntaxError::DuplicateAttribute(self.name(&name)),
+            )),
         }
     }
 
-    /// `[3] S?`; true if there was any.
     #[inline]
-    fn space(&mut self) -> bool {
-        let start = self.at;
-        while is(self.peek(), SPACE) {
-            self.at += 1;
+    fn finish_start_tag(&mut self, name: Span<'t>) -> Result<(), ErrorAt> {
+        if self.cursor.peek() == b'>' {
+            self.cursor.at += 1;
+            let range = name.at..name.at + name.raw.len();
+            self.open.push(range);
+            return Ok(());
         }
-        self.at > start
+        if self.cursor.peek_at(1) != b'>' {
+            self.cursor.at += 1;
+            return Err(self
+                .cursor
+                .error_here(Construct::Tag, SyntaxError::AttributeName));
+        }
+        self.handler.on_end(self.cursor.at);
+        self.cursor.at += 2;
+        Ok(())
     }
 
+    /// `[41] Attribute`
     #[inline]
-    fn peek(&self) -> u8 {
-        self.text.get(self.at).copied().unwrap_or(0)
+    fn scan_attribute(&mut self, has_space: bool) -> Result<(), ErrorAt> {
+        let name = self.cursor.take_name();
+        if name.raw.is_empty() {
+            return Err(self
+                .cursor
+                .error_here(Construct::Tag, SyntaxError::AttributeName));
+        }
+        if !has_space {
+            return Err(error_at(name.at, SyntaxError::AttributeSpace));
+        }
+        if !self.attributes.add(name.raw, name.at) {
+            return Err(error_at(name.at, SyntaxError::TooManyAttributes));
+        }
+        self.scan_equals(name)?;
+        let value = self.scan_value(name)?;
+        self.handler.on_attribute(name, value);
+        Ok(())
     }
 
+    /// `[25] Eq`
     #[inline]
-    fn ahead(&self, by: usize) -> u8 {
-        self.text.get(self.at + by).copied().unwrap_or(0)
+    fn scan_equals(&mut self, name: Span<'_>) -> Result<(), ErrorAt> {
+        self.cursor.skip_space();
+        if self.cursor.peek() != b'=' {
+            let error = SyntaxError::AttributeEquals(Name::new(name.raw));
+            return Err(self.cursor.error_here(Construct::Tag, error));
+        }
+        self.cursor.at += 1;
+        self.cursor.skip_space();
+        Ok(())
+    }
+
+    /// `[10] AttValue`
+    #[inline]
+    fn scan_value(&mut self, name: Span<'_>) -> Result<Span<'t>, ErrorAt> {
+        let quote = self.cursor.peek();
+        if !matches!(quote, b'"' | b'\'') {
+            let error = SyntaxError::AttributeQuote(Name::new(name.raw));
+            return Err(self.cursor.error_here(Construct::Tag, error));
+        }
+        self.cursor.at += 1;
+        let start = self.cursor.at;
+        let mut references = false;
+        loop {
+            let rest = self.cursor.rest();
+            let len = rest.iter().position(|&b| is(b, IN_VALUE));
+            self.cursor.at += len.unwrap_or(rest.len());
+            match self.cursor.peek() {
+                b if b == quote => break,
+                b'"' | b'\'' => self.cursor.at += 1,
+                b'&' => {
+                    references = true;
+                    self.cursor.skip_reference()?;
+                }
+                b'<' => {
+                    let error = SyntaxError::AttributeLess(Name::new(name.raw));
+                    return Err(error_at(self.cursor.at, error));
+                }
+                _ => {
+                    let error = SyntaxError::Unclosed(Construct::Tag);
+                    return Err(error_at(self.cursor.at, error));
+                }
+            }
+        }
+        let value = self.cursor.span_from(start, references);
+        self.cursor.at += 1;
+        Ok(value)
+    }
+
+    /// `[42] ETag`
+    #[inline]
+    fn scan_end_tag(&mut self) -> Result<(), ErrorAt> {
+        let name = self.innermost();
+        let start = self.cursor.at;
+        let after = start + 2 + name.len();
+        let text = self.cursor.text;
+        if !(text[start + 2..].starts_with(name) && text.get(after) == Some(&b'>')) {
+            return self.scan_unusual_end_tag();
+        }
+        self.handler.on_end(start);
+        self.open.pop();
+        self.cursor.at = after + 1;
+        Ok(())
+    }
+
+    /// An end tag that has space in it, or that is wrong.
+    #[cold]
+    fn scan_unusual_end_tag(&mut self) -> Result<(), ErrorAt> {
+        let start = self.cursor.at;
+        self.cursor.at += 2;
+        let name = self.cursor.take_name();
+        let open = self.innermost();
+        if name.raw.is_empty() {
+            return Err(self.cursor.error_here(Construct::Tag, SyntaxError::EndTag));
+        }
+        if name.raw != open && self.cursor.peek() != 0 {
+            let (open, close) = (Name::new(open), Name::new(name.raw));
+            return Err(error_at(start, SyntaxError::Mismatched { open, close }));
+        }
+        self.cursor.skip_space();
+        if self.cursor.peek() != b'>' {
+            return Err(self.cursor.error_here(Construct::Tag, SyntaxError::EndTag));
+        }
+        self.handler.on_end(start);
+        self.open.pop();
+        self.cursor.at += 1;
+        Ok(())
+    }
+
+    /// The name of the innermost open element.
+    #[inline]
+    fn innermost(&self) -> &'t [u8] {
+        let range = self.open.last();
+        &self.cursor.text[range
+            .expect("end tags are scanned only within an element")
+            .clone()]
     }
 
     fn name(&self, range: &Range<usize>) -> Name {
-        Name::new(&self.text[range.clone()])
-    }
-
-    /// A fault here; or, at the end of the page, that it ended too early.
-    #[cold]
-    fn unexpected(&self, within: Construct, fact: Syntax) -> Stop {
-        let fact = if self.peek() == 0 {
-            Syntax::Unclosed(within)
-        } else {
-            fact
-        };
-        stop(self.at.min(self.text.len()), fact)
-    }
-
-    #[cold]
-    fn before_root(&self) -> Stop {
-        match self.peek() {
-            0 => stop(self.at, Syntax::NoRoot),
-            b'<' if self.ahead(1) == b'!' => self.bad_markup(),
-            b'<' => stop(self.at, Syntax::EndTag),
-            _ => stop(self.at, Syntax::BeforeRoot),
-        }
-    }
-
-    #[cold]
-    fn after_root(&self) -> Stop {
-        let rest = &self.text[self.at..];
-        match rest {
-            [b'<', b'!', ..] => self.bad_markup(),
-            [b'<', name @ ..] if name_len(name) > 0 => stop(
-                self.at,
-                Syntax::SecondRoot(Name::new(&name[..name_len(name)])),
-            ),
-            _ => stop(self.at, Syntax::AfterRoot),
-        }
-    }
-
-    #[cold]
-    fn bad_markup(&self) -> Stop {
-        let doctype = self.text[self.at..]
-            .get(2..9)
-            .is_some_and(|word| word.eq_ignore_ascii_case(b"DOCTYPE"));
-        stop(
-            self.at,
-            if doctype {
-                Syntax::Doctype
-            } else {
-                Syntax::Markup
-            },
-        )
+        Name::new(&self.cursor.text[range.clone()])
     }
 }

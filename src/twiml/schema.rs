@@ -1,187 +1,145 @@
-//! Every way in which a well-formed page can break Twilio's grammar.
+//! Every way in which a well-formed document can break Twilio's grammar.
 
-use std::fmt;
+use super::{grammar::Expected, kind::Kind, name::Name};
 
-use super::{Kind, Name, grammar::Expected};
-
-/// What breaks the grammar.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Schema {
-    /// An element that Twilio does not know; it leaves it out and does the rest.
+/// How a document breaks the grammar.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SchemaError {
+    /// An element that Twilio does not know. Twilio ignores it and acts on the rest.
+    #[error("unknown element `<{name}>` in `<{parent}>`")]
     UnknownElement {
         /// The element.
         name: Name,
-        /// What it stands in.
+        /// The element that holds it.
         parent: Name,
-        /// The known name that is nearest.
-        nearest: Option<Name>,
+        /// The known name that was probably meant.
+        suggestion: Option<Name>,
     },
     /// An element that Twilio knows, but not here.
+    #[error("`<{name}>` can't stand in `<{parent}>`")]
     MisplacedElement {
         /// The element.
         name: Name,
-        /// What it stands in.
+        /// The element that holds it.
         parent: Name,
-        /// What it may stand in.
-        homes: Box<[Name]>,
+        /// The elements that may hold it.
+        allowed_in: Box<[Name]>,
     },
-    /// An element that answers a call, in the answer to a message, or the other way round.
+    /// An element of Voice TwiML in Messaging TwiML, or the other way round.
+    #[error("`<{name}>` can't stand in `<{parent}>`: it is {kind} TwiML")]
     OtherKind {
         /// The element.
         name: Name,
-        /// What it stands in.
+        /// The element that holds it.
         parent: Name,
-        /// What it is for.
+        /// The kind that the element is of.
         kind: Kind,
     },
-    /// A child that this parent can't do with, for which Twilio has a code besides that of schema validation.
-    StrayElement {
+    /// A child that the parent can't use, where Twilio has a code of its own besides that of schema validation.
+    #[error("`<{parent}>` can do nothing with `<{name}>`")]
+    UnusableElement {
         /// The element.
         name: Name,
-        /// What it stands in.
+        /// The element that holds it.
         parent: Name,
         /// What the parent may hold.
         allowed: Box<[Name]>,
     },
-    /// No child where there must be one.
+    /// No child in an element that needs one.
+    #[error("`<{element}>` holds no element that it needs")]
     NoChild {
         /// The element without a child.
         element: Name,
         /// What it may hold.
         allowed: Box<[Name]>,
     },
-    /// A child for the second time.
+    /// A second child of the same name.
+    #[error("a second `<{name}>` in `<{parent}>`")]
     SecondChild {
         /// The child.
         name: Name,
-        /// What it stands in.
+        /// The element that holds it.
         parent: Name,
     },
-    /// A child that can't stand beside others.
+    /// Siblings of a child that can't have any.
+    #[error("`<{name}>` beside others in `<{parent}>`")]
     NotAlone {
         /// The child.
         name: Name,
-        /// What it stands in.
+        /// The element that holds it.
         parent: Name,
     },
     /// An attribute that the element does not take.
+    #[error("unknown attribute `{name}` on `<{element}>`")]
     UnknownAttribute {
         /// The attribute.
         name: Name,
         /// The element.
         element: Name,
-        /// The known name that is nearest.
-        nearest: Option<Name>,
+        /// The known name that was probably meant.
+        suggestion: Option<Name>,
     },
     /// A value that the attribute does not take.
+    #[error("bad value for `{attribute}` on `<{element}>`: expected {expected}")]
     BadValue {
         /// The attribute.
         attribute: Name,
         /// The element.
         element: Name,
-        /// What it takes.
+        /// What the attribute takes.
         expected: Expected,
     },
-    /// Text in this element, which holds none.
+    /// Text in an element that holds none.
+    #[error("text in `<{0}>`, which holds elements only")]
     Text(Name),
-    /// No text in this element, which needs some.
+    /// No text in an element that needs some.
+    #[error("no text in `<{0}>`")]
     NoText(Name),
     /// More text than Twilio takes.
+    #[error("over {max} characters in `<{element}>`")]
     LongText {
         /// The element.
         element: Name,
         /// How many characters it may hold.
-        most: usize,
+        max: usize,
     },
     /// Text that is not what the element needs.
+    #[error("bad text in `<{element}>`: expected {expected}")]
     BadText {
         /// The element.
         element: Name,
         /// What it needs.
         expected: Expected,
     },
-    /// Plain text in answer to a message, not one tag in it: Twilio sends nothing, and warns.
+    /// Plain text without a single tag, in the response to a message: Twilio sends nothing, and warns.
+    #[error("plain text, not one tag in it")]
     NotMarkup,
 }
 
-impl fmt::Display for Schema {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownElement { name, parent, .. } => {
-                write!(f, "unknown element `<{name}>` in `<{parent}>`")
-            }
-            Self::MisplacedElement { name, parent, .. } => {
-                write!(f, "`<{name}>` can't stand in `<{parent}>`")
-            }
-            Self::OtherKind { name, parent, kind } => {
-                write!(
-                    f,
-                    "`<{name}>` can't stand in `<{parent}>`: it is {kind} TwiML"
-                )
-            }
-            Self::StrayElement { name, parent, .. } => {
-                write!(f, "`<{parent}>` can do nothing with `<{name}>`")
-            }
-            Self::NoChild { element, .. } => {
-                write!(f, "`<{element}>` holds no element that it needs")
-            }
-            Self::SecondChild { name, parent } => write!(f, "a second `<{name}>` in `<{parent}>`"),
-            Self::NotAlone { name, parent } => {
-                write!(f, "`<{name}>` beside others in `<{parent}>`")
-            }
-            Self::UnknownAttribute { name, element, .. } => {
-                write!(f, "unknown attribute `{name}` on `<{element}>`")
-            }
-            Self::BadValue {
-                attribute,
-                element,
-                expected,
-            } => {
-                write!(
-                    f,
-                    "bad value for `{attribute}` on `<{element}>`: expected {expected}"
-                )
-            }
-            Self::Text(element) => write!(f, "text in `<{element}>`, which holds elements only"),
-            Self::NoText(element) => write!(f, "no text in `<{element}>`"),
-            Self::LongText { element, most } => {
-                write!(f, "over {most} characters in `<{element}>`")
-            }
-            Self::BadText { element, expected } => {
-                write!(f, "bad text in `<{element}>`: expected {expected}")
-            }
-            Self::NotMarkup => f.write_str("plain text, not one tag in it"),
-        }
-    }
-}
-
-impl Schema {
+impl SchemaError {
+    /// What to write instead, where that can be said.
     pub(super) fn help(&self) -> Option<String> {
         match self {
-            Self::UnknownElement {
-                nearest: Some(nearest),
-                ..
-            } => Some(format!("did you mean `<{nearest}>`?")),
-            Self::UnknownAttribute {
-                nearest: Some(nearest),
-                ..
-            } => Some(format!("did you mean `{nearest}`?")),
-            Self::MisplacedElement { name, homes, .. } => {
-                Some(format!("`<{name}>` may stand in {}", listed(homes)))
-            }
-            Self::StrayElement {
+            Self::UnknownElement { suggestion, .. } => suggestion
+                .as_ref()
+                .map(|name| format!("did you mean `<{name}>`?")),
+            Self::UnknownAttribute { suggestion, .. } => suggestion
+                .as_ref()
+                .map(|name| format!("did you mean `{name}`?")),
+            Self::MisplacedElement {
+                name, allowed_in, ..
+            } => Some(format!("`<{name}>` may stand in {}", list(allowed_in))),
+            Self::UnusableElement {
                 parent, allowed, ..
             }
             | Self::NoChild {
                 element: parent,
                 allowed,
-            } => Some(format!("`<{parent}>` may hold {}", listed(allowed))),
+            } => Some(format!("`<{parent}>` may hold {}", list(allowed))),
             Self::SecondChild { .. } => Some("keep one".into()),
-            Self::LongText { most, .. } => Some(format!("keep it to {most}, or divide it")),
+            Self::LongText { max, .. } => Some(format!("keep it to {max}, or divide it")),
             Self::NotMarkup => Some("to send nothing, answer `<Response/>`".into()),
-            Self::UnknownElement { nearest: None, .. }
-            | Self::UnknownAttribute { nearest: None, .. }
-            | Self::OtherKind { .. }
+            Self::OtherKind { .. }
             | Self::NotAlone { .. }
             | Self::BadValue { .. }
             | Self::Text(_)
@@ -191,11 +149,11 @@ impl Schema {
     }
 }
 
-fn listed(names: &[Name]) -> String {
+fn list(names: &[Name]) -> String {
     let names: Vec<_> = names.iter().map(|name| format!("`<{name}>`")).collect();
     match &names[..] {
         [] => "nothing".into(),
         [only] => only.clone(),
-        [most @ .., last] => format!("{} or {last}", most.join(", ")),
+        [rest @ .., last] => format!("{} or {last}", rest.join(", ")),
     }
 }

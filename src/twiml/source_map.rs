@@ -1,65 +1,66 @@
-//! The way back from decoded text to the bytes that came, for the place of a finding.
+//! Maps offsets in the decoded text back to the bytes of the document, for the position of a finding.
 
 use encoding_rs::{Decoder, Encoding};
 
-/// Where in the page that came a character of the text stands.
-pub(super) enum SourceMap<'p> {
-    /// The text is the page, from after its byte order mark.
+/// Maps an offset in the text to an offset in the document.
+pub(super) enum SourceMap<'d> {
+    /// The text is the document itself, without its byte order mark.
     Same {
-        /// The length of that mark.
-        mark: usize,
+        /// The length of the byte order mark.
+        bom: usize,
     },
-    /// The text was decoded.
-    Decoded(Decoding<'p>),
+    /// The text was decoded from another charset.
+    Decoded(Redecoder<'d>),
 }
 
-impl<'p> SourceMap<'p> {
-    /// Of the text that these bytes, which come after a byte order mark of this length, were decoded into.
-    pub(super) fn decoded(body: &'p [u8], mark: usize, charset: &'static Encoding) -> Self {
+impl<'d> SourceMap<'d> {
+    /// The map for a text that was decoded from `body`, which follows a byte order mark of `bom` bytes.
+    pub(super) fn decoded(body: &'d [u8], bom: usize, charset: &'static Encoding) -> Self {
         let decoder = charset.new_decoder_without_bom_handling();
-        Self::Decoded(Decoding {
+        Self::Decoded(Redecoder {
             decoder,
             body,
-            mark,
+            bom,
             read: 0,
             start: 0,
             written: 0,
         })
     }
 
-    /// The offset in the page of what stands at this offset of the text; never one before the last.
-    pub(super) fn origin(&mut self, offset: usize) -> usize {
+    /// The offset in the document for an offset in the text. Offsets must not decrease from one call to the next.
+    pub(super) fn document_offset(&mut self, offset: usize) -> usize {
         match self {
-            Self::Same { mark } => *mark + offset,
-            Self::Decoded(decoding) => decoding.origin(offset),
+            Self::Same { bom } => *bom + offset,
+            Self::Decoded(redecoder) => redecoder.document_offset(offset),
         }
     }
 }
 
-/// Decodes a page once more, byte by byte, as far as it is asked to.
-pub(super) struct Decoding<'p> {
+/// Decodes a document for the second time, byte by byte, up to the offsets that are asked for.
+pub(super) struct Redecoder<'d> {
     decoder: Decoder,
-    body: &'p [u8],
-    mark: usize,
+    body: &'d [u8],
+    bom: usize,
+    /// How many bytes of the body were read.
     read: usize,
     /// Where the bytes of the last character begin.
     start: usize,
-    /// How much text there is up to the end of that character.
+    /// The length of the text up to the end of that character.
     written: usize,
 }
 
-impl Decoding<'_> {
-    fn origin(&mut self, offset: usize) -> usize {
+impl Redecoder<'_> {
+    fn document_offset(&mut self, offset: usize) -> usize {
         let mut next = self.read;
         while self.written <= offset && self.read < self.body.len() {
-            let wrote = self.step();
+            let wrote = self.decode_byte();
             if wrote > 0 {
                 self.written += wrote;
                 self.start = next;
                 next = self.read;
             }
         }
-        self.mark
+        self.bom
             + if self.written > offset {
                 self.start
             } else {
@@ -67,7 +68,7 @@ impl Decoding<'_> {
             }
     }
 
-    fn step(&mut self) -> usize {
+    fn decode_byte(&mut self) -> usize {
         let byte = &self.body[self.read..=self.read];
         let (_, _, wrote) =
             self.decoder

@@ -1,27 +1,27 @@
-//! A stretch of a page: a name, an attribute's value, a run of text. Its references are resolved only where someone asks.
+//! A stretch of a document: a name, an attribute's value or a run of text. References in it are resolved only on demand.
 
 use std::borrow::Cow;
 
 use super::chars::{SPACE, is};
 
-/// A part of the text, and where it stands.
+/// A stretch of the text, and its offset.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span<'t> {
     pub(super) raw: &'t [u8],
     pub(super) at: usize,
-    /// Whether an `&` in it starts a reference.
+    /// Whether the span contains references. In a CDATA section an `&` starts none.
     pub(super) references: bool,
 }
 
 impl<'t> Span<'t> {
-    /// Whether it is `[3] S` through and through.
+    /// Whether the span is nothing but white space (`[3] S`).
     #[inline]
     pub(super) fn is_space(&self) -> bool {
         self.raw.iter().all(|&b| is(b, SPACE))
     }
 
-    /// Without the space around it.
-    pub(super) fn trimmed(self) -> Self {
+    /// The span without leading and trailing white space.
+    pub(super) fn trim(self) -> Self {
         let raw = self.raw.trim_ascii_start();
         Self {
             raw: raw.trim_ascii_end(),
@@ -30,8 +30,8 @@ impl<'t> Span<'t> {
         }
     }
 
-    /// Its characters, references resolved. Was scanned, so every reference is a good one.
-    pub(super) fn decoded(&self) -> Cow<'t, [u8]> {
+    /// The characters that the span stands for, with references resolved. The scanner has checked every reference.
+    pub(super) fn decode(&self) -> Cow<'t, [u8]> {
         if !self.references {
             return Cow::Borrowed(self.raw);
         }
@@ -40,22 +40,35 @@ impl<'t> Span<'t> {
         text.extend_from_slice(runs.next().unwrap_or_default());
         for run in runs {
             let end = run.iter().position(|&b| b == b';').unwrap_or(run.len());
-            let character = referred(&run[..end]);
+            let character = resolve_reference(&run[..end]);
             text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
             text.extend_from_slice(run.get(end + 1..).unwrap_or_default());
         }
         Cow::Owned(text)
     }
 
-    /// How many characters it stands for.
-    pub(super) fn characters(&self) -> usize {
-        let bytes = self.decoded();
+    /// How many characters the span stands for.
+    pub(super) fn count_characters(&self) -> usize {
+        let bytes = self.decode();
         bytes.iter().filter(|&&b| !matches!(b, 0x80..=0xBF)).count()
+    }
+
+    /// How many characters of the span are on its first line, but at least one.
+    pub(super) fn width(&self) -> u32 {
+        let line = self
+            .raw
+            .split(|b| matches!(b, b'\r' | b'\n'))
+            .next()
+            .unwrap_or_default();
+        String::from_utf8_lossy(line)
+            .chars()
+            .count()
+            .clamp(1, u32::MAX as usize) as u32
     }
 }
 
 /// The character that `amp`, `#38` or `#x26` refers to.
-fn referred(name: &[u8]) -> char {
+fn resolve_reference(name: &[u8]) -> char {
     let number = |digits, radix| {
         let digits = std::str::from_utf8(digits).unwrap_or_default();
         u32::from_str_radix(digits, radix)

@@ -1,49 +1,25 @@
-//! The known name that a misspelt one is nearest to.
+//! Suggests the known name that a misspelt one was meant to be.
 
-/// The nearest of the known names, if one is near enough to be meant. A name in other letters is nearest of all.
-pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    let name: Vec<char> = plain(name).take(LONGEST + 1).collect();
-    if name.len() > LONGEST {
+/// The known name with the smallest edit distance, if it is close enough. Letter case and punctuation don't count.
+pub(super) fn suggest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let name = normalize(name);
+    if name.len() > MAX_LENGTH {
         return None;
     }
-    let far = 1 + name.len() / 3;
-    let near = known.filter_map(|known| {
-        let letters: Vec<char> = plain(known).collect();
-        let worth_it = letters.len().abs_diff(name.len()) < far;
-        worth_it.then(|| (distance(&name, &letters), known))
-    });
-    near.min()
-        .filter(|(distance, _)| *distance < far)
+    let limit = 1 + name.chars().count() / 3;
+    let candidates = known.map(|known| (strsim::osa_distance(&name, &normalize(known)), known));
+    candidates
+        .filter(|(distance, _)| *distance < limit)
+        .min()
         .map(|(_, known)| known)
 }
 
-/// The longest name worth comparing: TwiML's longest is 34 characters.
-const LONGEST: usize = 40;
+/// The longest name that is compared, in bytes. TwiML's longest is 34.
+const MAX_LENGTH: usize = 80;
 
-/// Letter case and punctuation are what people get wrong first.
-fn plain(name: &str) -> impl Iterator<Item = char> {
-    name.chars()
-        .filter(|c| c.is_alphanumeric())
-        .map(|c| c.to_ascii_lowercase())
-}
-
-/// How many letters have to be changed, added, left out or swapped (optimal string alignment).
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut before = vec![0; b.len() + 1];
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 0..a.len() {
-        let mut row = vec![i + 1];
-        for j in 0..b.len() {
-            let changed = last[j] + usize::from(a[i] != b[j]);
-            let mut best = changed.min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
-                best = best.min(before[j - 1] + 1);
-            }
-            row.push(best);
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
+fn normalize(name: &str) -> String {
+    let letters = name.chars().filter(|c| c.is_alphanumeric());
+    letters.map(|c| c.to_ascii_lowercase()).collect()
 }
 
 #[cfg(test)]
@@ -51,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_nearest_to_what_was_meant() {
+    fn the_closest_name_is_suggested() {
         let known = [
             "Say",
             "Play",
@@ -77,7 +53,7 @@ mod tests {
             ("x", None),
             ("", None),
         ] {
-            assert_eq!(nearest(name, known.into_iter()), meant, "{name}");
+            assert_eq!(suggest(name, known.into_iter()), meant, "{name}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The judge's own tests, a file for each thing that it looks at.
+//! Tests of the validator, by what they are about.
 
 mod charset;
 mod extension;
@@ -11,8 +11,8 @@ fn name(name: &str) -> Name {
     Name::new(name.as_bytes())
 }
 
-/// The fault of a page that answers a call.
-fn fault(page: impl AsRef<[u8]>) -> Error {
+/// The error of a Voice document.
+fn reject(document: impl AsRef<[u8]>) -> Error {
     let rules = Rules::new(Kind::Voice, Strictness::Twilio);
-    Twiml::parse(Bytes::copy_from_slice(page.as_ref()), None, &rules).expect_err("has a fault")
+    validate(Bytes::copy_from_slice(document.as_ref()), None, &rules).expect_err("it is not valid")
 }

@@ -428,7 +428,7 @@ fn a_page_that_is_too_long_for_twilio_is_refused() {
     of_length(65_536);
     loads(&path);
     of_length(65_537);
-    let said = "the page has 65537 bytes and Twilio takes at most 65536; make it shorter";
+    let said = "the document has 65537 bytes and Twilio takes at most 65536; make it shorter";
     let (path, page) = (path.display(), page.display());
     let expected = format!("{path}:7:12: route[0].fallback: {page}: {said}");
     assert_eq!(fails(Path::new(&path.to_string())).to_string(), expected);
@@ -502,7 +502,7 @@ fn lines_of(errors: &Errors) -> Vec<String> {
 
 /// The page for a caller who sends this form.
 fn page(fallback: &Fallback, kind: twiml::Kind, form: &str) -> Bytes {
-    fallback.page(kind, &Parameters::new(b"", form.as_bytes()))
+    fallback.document(kind, &Parameters::new(b"", form.as_bytes()))
 }
 
 fn same_but_for_the_page(one: &RouteSettings, other: &RouteSettings) {

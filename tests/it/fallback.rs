@@ -1,7 +1,7 @@
 //! The fallback fits who is calling: it says what the request says, and says it in the caller's language; and nothing that a
 //! caller sends makes it anything but TwiML.
 
-use understudy::twiml::{Kind, Rules, Strictness, Twiml};
+use understudy::twiml::{Kind, Rules, Strictness, validate};
 
 use support::{Answer, App, Script, Sidecar, Webhook, answer, millis, soon, understudy};
 
@@ -56,15 +56,15 @@ fn posted(target: &str, form: &str) -> String {
     )
 }
 
-/// The page that went out, which is TwiML.
+/// The document that went out, which is TwiML.
 fn page(answer: &Answer, kind: Kind) -> String {
     assert!(
         answer.status == 200 && answer.reason().is_some(),
         "{answer:?}"
     );
     let rules = Rules::new(kind, Strictness::Twilio);
-    let page = Twiml::parse(answer.body.clone().into(), None, &rules).expect("TwiML");
-    String::from_utf8(page.bytes().to_vec()).expect("UTF-8")
+    let document = validate(answer.body.clone().into(), None, &rules).expect("TwiML");
+    String::from_utf8(document.bytes().to_vec()).expect("UTF-8")
 }
 
 fn english(words: &str) -> String {
@@ -229,7 +229,7 @@ async fn a_form_that_is_more_than_is_remembered_has_no_parameters() {
 }
 
 #[tokio::test]
-async fn values_that_are_too_long_for_a_page_are_left_out() {
+async fn values_that_are_too_long_for_a_document_are_left_out() {
     let (_app, sidecar) = sidecar().await;
     let form = format!("From={}&CallerName=Ann", "<".repeat(20_000));
     let got = sidecar.ask(posted("/voice/x", &form)).await;
@@ -259,9 +259,9 @@ async fn a_form_that_broke_off_fills_nothing() {
 #[tokio::test]
 async fn a_reload_swaps_templates_and_a_bad_one_leaves_the_old() {
     let (_app, sidecar) = sidecar().await;
-    let until = async |page: &str| {
-        soon(page, async {
-            while sidecar.ask(Webhook::voice("/voice/x")).await.text() != page {
+    let until = async |document: &str| {
+        soon(document, async {
+            while sidecar.ask(Webhook::voice("/voice/x")).await.text() != document {
                 tokio::task::yield_now().await;
             }
         })
@@ -294,7 +294,7 @@ async fn a_reload_swaps_templates_and_a_bad_one_leaves_the_old() {
 fn check_says_where_a_template_is_wrong() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = |name: &str| folder.path().join(name).display().to_string();
-    for (name, page) in [
+    for (name, document) in [
         (
             "if.xml",
             "<Response>\n  <Say>{{#if From}}hi{{/if}}</Say>\n</Response>",
@@ -312,7 +312,7 @@ fn check_says_where_a_template_is_wrong() {
             "<Response><Dial action='/{{a}}' method='{{b}}'>1</Dial></Response>",
         ),
     ] {
-        std::fs::write(file(name), page).expect("written");
+        std::fs::write(file(name), document).expect("written");
     }
     let config = "[upstream]\nurl = \"http://127.0.0.1:1\"\n[[route]]\nname = \"x\"\npath = \"/x\"\nkind = \"voice\"\n\
                   [route.fallback]\nfile = \"if.xml\"\nwhen = [\n\

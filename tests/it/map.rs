@@ -26,7 +26,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("webhook", &["twiml"]),
     ("response", &["twiml"]),
     ("upstream", &["body", "log", "signature", "tls", "twilio"]),
-    ("fallback", &["twiml", "upstream", "webhook"]),
+    ("fallback", &["twilio", "twiml", "upstream", "webhook"]),
     (
         "failure",
         &[

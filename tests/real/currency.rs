@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use understudy::twiml::{Kind, Rules, Strictness, judge};
+use understudy::twiml::{Kind, Rules, Strictness, lint};
 
 use crate::neighbour::{Kind as App, node, python};
 
@@ -28,9 +28,9 @@ fn the_grammar_lacks_nothing_that_twilios_packages_write() {
                 _ => Kind::Messaging,
             };
             let rules = Rules::new(kind, Strictness::Strict);
-            let judgement = judge(text("document").as_bytes(), None, &rules);
+            let report = lint(text("document").as_bytes(), None, &rules);
             let is_refused = refused.iter().any(|name| is_or_is_in(text("name"), name));
-            if !is_refused && let Some(finding) = judgement.findings().first() {
+            if !is_refused && let Some(finding) = report.findings().first() {
                 lacking.insert(format!("{}: {finding}", text("name")));
             }
         }

@@ -17,7 +17,7 @@ use super::PATIENCE;
 use crate::failure::Failure;
 use crate::response::{self, Disposition, Expectations, decode_body, plan_response};
 use crate::twilio::RESPONSE_LIMIT;
-use crate::twiml::{Kind, Rules, Strictness, Twiml};
+use crate::twiml::{self, Kind, Rules, Strictness};
 use crate::upstream::Error;
 
 /// What is sent for a call, made up in its numbers.
@@ -110,7 +110,7 @@ async fn judged(answer: Response<Incoming>, kind: Kind) -> Result<Page, Failure>
         // Twilio might take it, but what the demo promises is TwiML.
         Disposition::Stream | Disposition::Pass | Disposition::PassBody(_) => None,
     };
-    Twiml::parse(
+    twiml::validate(
         page,
         charset.as_deref(),
         &Rules::new(kind, Strictness::Twilio),

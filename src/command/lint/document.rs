@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use super::source;
 use crate::twilio::RESPONSE_LIMIT;
-use crate::twiml::{self, Fact, Kind, Level, MAX_FINDINGS, Position, Rules, Strictness};
+use crate::twiml::{self, Kind, Level, MAX_FINDINGS, Position, Problem, Rules, Strictness};
 
 /// More than this is not read: it is no TwiML by its size alone.
 const LARGEST: usize = 16 * RESPONSE_LIMIT;
@@ -43,11 +43,11 @@ impl Document {
 
     /// As text, as well as it can be read.
     pub(super) fn text(&self) -> String {
-        twiml::decoded(&self.bytes, None).into_owned()
+        twiml::decode_lossy(&self.bytes, None).into_owned()
     }
 
     pub(super) fn guess(&self) -> Guess {
-        let guess = Kind::guess(&self.bytes, None);
+        let guess = twiml::guess_kind(&self.bytes, None);
         Guess {
             kind: guess.unwrap_or(Kind::Voice),
             by_verbs: guess.is_some(),
@@ -78,8 +78,8 @@ impl Document {
         if self.bytes.len() > LARGEST {
             return Vec::new();
         }
-        let judgement = twiml::judge(&self.bytes, None, rules);
-        judgement.findings().iter().map(Finding::from).collect()
+        let report = twiml::lint(&self.bytes, None, rules);
+        report.findings().iter().map(Finding::from).collect()
     }
 
     /// Twilio takes so many bytes and no more; the proxy would send the fallback.
@@ -105,7 +105,7 @@ impl Document {
 
     /// The text up to the limit. In most charsets a character may be cut there, and then nothing is text.
     fn limit(&self) -> String {
-        let up_to = |end| twiml::decoded(&self.bytes[..end], None).into_owned();
+        let up_to = |end| twiml::decode_lossy(&self.bytes[..end], None).into_owned();
         let is_text = |text: &String| !text.contains(['\0', char::REPLACEMENT_CHARACTER]);
         let mut ends = (RESPONSE_LIMIT - 3..=RESPONSE_LIMIT).rev().map(up_to);
         ends.find(is_text).unwrap_or_else(|| up_to(RESPONSE_LIMIT))
@@ -152,9 +152,9 @@ impl From<&twiml::Finding> for Finding {
         Self {
             code: finding.code(),
             level: finding.level(),
-            place: finding.place(),
+            place: finding.position(),
             width: finding.width(),
-            is_of_bytes: matches!(finding.fact(), Fact::Encoding(_)),
+            is_of_bytes: matches!(finding.problem(), Problem::Encoding(_)),
             path: finding.path().to_owned(),
             message: finding.to_string(),
             help: finding.help(),

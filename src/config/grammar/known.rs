@@ -7,7 +7,7 @@ use super::GrammarProblem;
 use crate::config::problem::Problem;
 use crate::config::value;
 use crate::config::words::Text;
-use crate::twiml::{Extension, ExtensionError, Fact, Kind, Rules, Schema, Strictness, judge};
+use crate::twiml::{self, Extension, ExtensionError, Kind, Rules, SchemaError, Strictness, lint};
 
 /// The elements that an addition may speak of.
 pub(super) struct Known {
@@ -104,17 +104,17 @@ fn is_taken(kind: Kind, element: &str, page: &str) -> bool {
     let Ok(rules) = rules_with(kind, element, &[]) else {
         return false;
     };
-    let judgement = judge(page.as_bytes(), None, &rules);
+    let report = lint(page.as_bytes(), None, &rules);
     // What is bad about the values and the text of a made-up page is no matter.
-    judgement.findings().iter().all(|finding| {
+    report.findings().iter().all(|finding| {
         matches!(
-            finding.fact(),
-            Fact::Schema(
-                Schema::BadValue { .. }
-                    | Schema::BadText { .. }
-                    | Schema::NoText(_)
-                    | Schema::NoChild { .. }
-                    | Schema::NotAlone { .. }
+            finding.problem(),
+            twiml::Problem::Schema(
+                SchemaError::BadValue { .. }
+                    | SchemaError::BadText { .. }
+                    | SchemaError::NoText(_)
+                    | SchemaError::NoChild { .. }
+                    | SchemaError::NotAlone { .. }
             )
         )
     })
@@ -127,12 +127,14 @@ fn is_twilios(kind: Kind, element: &str) -> bool {
 /// The element of Twilio's that this unknown one is probably meant to be.
 fn nearest(kind: Kind, element: &str) -> Option<Text> {
     let page = within(ROOT, &format!("<{element}/>"));
-    let judgement = judge(page.as_bytes(), None, &Rules::new(kind, Strictness::Strict));
-    judgement.findings().iter().find_map(|finding| {
-        let Fact::Schema(Schema::UnknownElement { nearest, .. }) = finding.fact() else {
+    let report = lint(page.as_bytes(), None, &Rules::new(kind, Strictness::Strict));
+    report.findings().iter().find_map(|finding| {
+        let twiml::Problem::Schema(SchemaError::UnknownElement { suggestion, .. }) =
+            finding.problem()
+        else {
             return None;
         };
-        nearest.as_ref().map(|name| name.as_str().into())
+        suggestion.as_ref().map(|name| name.as_str().into())
     })
 }
 
@@ -146,5 +148,5 @@ fn rules_with(kind: Kind, element: &str, children: &[&str]) -> Result<Rules, Vec
         children: owned(children),
         ..Extension::default()
     };
-    Rules::with(kind, Strictness::Strict, &[addition])
+    Rules::with_extensions(kind, Strictness::Strict, &[addition])
 }

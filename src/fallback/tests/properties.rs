@@ -1,15 +1,15 @@
-//! Whatever a caller sends, what goes out is TwiML, and says what the caller sent.
+//! Whatever a caller sends, the document that is sent is TwiML and contains the caller's values.
 
 use form_urlencoded::Serializer;
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::*;
-use crate::fallback::draft::Draft;
+use crate::fallback::source::Source;
 use crate::fallback::template::Template;
-use crate::twiml::{Twiml, well_formed};
+use crate::twiml::{check_well_formed, validate};
 
-/// Pages with values wherever Twilio's grammar lets one stand, also where it wants a certain one.
-const PAGES: &[&str] = &[
+/// Documents with placeholders wherever Twilio's grammar allows values, also where it allows only certain ones.
+const DOCUMENTS: &[&str] = &[
     "<Response><Say>{{a}}</Say></Response>",
     "<?xml version='1.0' encoding='ISO-8859-1'?><Response><Say>{{a}}]]{{b}}&gt;</Say></Response>",
     "<Response><Dial callerId='{{a}}' action=\"/x?a={{b}}&amp;c={{c}}\"><Number>{{a}}</Number></Dial></Response>",
@@ -20,7 +20,7 @@ const PAGES: &[&str] = &[
     "<Response><Dial><Conference participantLabel='{{a}}'>{{b}}</Conference></Dial></Response>",
 ];
 
-/// What templates and values are made of, with all that could end what a value stands in.
+/// Parts of templates and values, with all that could end the construct around a value.
 const PIECES: &[&str] = &[
     "<",
     ">",
@@ -87,7 +87,7 @@ fn form() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![of_soup, vec(any::<u8>(), 0..64)]
 }
 
-/// What may stand in a `<Say>`, and what had better not.
+/// Content of a `<Say>`, valid and not.
 const FRAGMENTS: &[&str] = &[
     "{{a}}",
     "{{b}}>",
@@ -103,20 +103,20 @@ const FRAGMENTS: &[&str] = &[
     "&{{a}}",
 ];
 
-/// What could end that.
+/// What could end those.
 const ENDS: &[&str] = &[
     "", "]]", "]]>", "--", "-->", "?>", "'", "\"", "<", "&", ">", "x='1'", "amp;",
 ];
 
-/// A page as somebody who knows little of XML may have written it.
+/// A document as an author who knows little XML may write it.
 fn template() -> impl Strategy<Value = String> {
     vec(select(FRAGMENTS), 1..4).prop_map(|fragments| says(&fragments.concat()))
 }
 
-/// What is left of a value in a page.
+/// The characters of a value that XML can express.
 fn sayable(value: &str) -> String {
     let is_sayable =
-        |c: &char| well_formed(format!("<a>{}</a>", escaped(*c)).as_bytes(), None).is_ok();
+        |c: &char| check_well_formed(format!("<a>{}</a>", escaped(*c)).as_bytes(), None).is_ok();
     value.chars().filter(is_sayable).collect()
 }
 
@@ -132,19 +132,19 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
 
     #[test]
-    fn whatever_a_caller_sends_the_page_is_twiml(page in select(PAGES), query in form(), form in form()) {
-        let page = good(page).fill(&Parameters::new(&query, &form));
-        prop_assert!(page.len() <= LARGEST);
-        let rules = rules(Kind::Voice).at(Strictness::Twilio);
-        prop_assert!(Twiml::parse(page, Some("utf-8"), &rules).is_ok());
+    fn whatever_a_caller_sends_the_document_is_twiml(document in select(DOCUMENTS), query in form(), form in form()) {
+        let document = valid(document).render(&Parameters::new(&query, &form));
+        prop_assert!(document.len() <= RESPONSE_LIMIT);
+        let rules = rules(Kind::Voice).with_strictness(Strictness::Twilio);
+        prop_assert!(validate(document, Some("utf-8"), &rules).is_ok());
     }
 
     #[test]
     fn a_value_is_read_as_it_was_sent(value in soup()) {
-        let page = good("<Response><Dial callerId='{{a}}' callReason=\"{{a}}\">{{a}}</Dial></Response>");
+        let document = valid("<Response><Dial callerId='{{a}}' callReason=\"{{a}}\">{{a}}</Dial></Response>");
         let form = Serializer::new(String::new()).append_pair("a", &value).finish();
-        let page = text(&page.fill(&Parameters::new(b"", form.as_bytes())));
-        let document = roxmltree::Document::parse(&page).expect("XML");
+        let document = text(&document.render(&Parameters::new(b"", form.as_bytes())));
+        let document = roxmltree::Document::parse(&document).expect("XML");
         let dial = document.root_element().first_child().expect("an element");
         let value = sayable(&value);
         for read in [dial.attribute("callerId"), dial.attribute("callReason"), Some(dial.text().unwrap_or_default())] {
@@ -152,18 +152,18 @@ proptest! {
         }
     }
 
-    /// The look at where values stand is enough on its own: no value makes the page another document.
+    /// The check of the placeholders is enough on its own: no value changes the structure of the document.
     #[test]
     fn a_template_that_is_taken_is_well_formed_with_any_value(
-        page in template(),
+        document in template(),
         a in select(ENDS),
         b in select(ENDS),
     ) {
-        let Ok(draft) = Draft::of(&page) else { return Ok(()) };
-        if let Ok(template) = Template::judged(&draft, &rules(Kind::Voice)) {
+        let Ok(source) = Source::parse(&document) else { return Ok(()) };
+        if let Ok(template) = Template::new(&source, &rules(Kind::Voice)) {
             let form = Serializer::new(String::new()).append_pair("a", a).append_pair("b", b).finish();
-            let filled = template.filled(&Parameters::new(b"", form.as_bytes())).expect("it is short");
-            prop_assert_eq!(well_formed(&filled, Some("utf-8")).err(), None);
+            let filled = template.fill(&Parameters::new(b"", form.as_bytes())).expect("it is short");
+            prop_assert_eq!(check_well_formed(&filled, Some("utf-8")).err(), None);
         }
     }
 }

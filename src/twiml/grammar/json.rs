@@ -1,33 +1,32 @@
-//! Whether text is a JSON document (RFC 8259). Only that: nothing is built, nothing allocated, and no nesting makes it
-//! recurse.
+//! Checks whether text is a JSON document (RFC 8259). It builds no values, allocates nothing and does not recurse.
 
 use memchr::{memchr2, memmem};
 
-use super::value::Verdict;
+use crate::twiml::code::Validity;
 
-/// How deep arrays and objects may nest before nobody can say.
+/// How deep arrays and objects are followed. Deeper documents are uncertain.
 const MAX_DEPTH: u32 = 128;
 
-/// Only a document that begins as an object or an array, and that no parser in use would accept, is certainly not JSON.
-/// Twilio's own SDKs put plain words where JSON belongs (`<Task>foo</Task>`), and nobody knows which parser Twilio uses. So
-/// whatever Gson, Jackson and org.json accept in their lenient modes is doubtful: comments, single quotes, words without
-/// quotes, line breaks in strings, any escape, `NaN`, one comma more or one value less, `;` for `,` and `=` for `:`, and
-/// anything behind the first value.
-pub(super) fn check(text: &[u8]) -> Verdict {
-    let parse = |loosely| {
+/// Checks a document. It is certainly not JSON only if it begins as an object or an array and no common parser would accept it.
+/// Twilio's own SDKs put plain words where JSON belongs (`<Task>foo</Task>`), and which parser Twilio uses is not known. So
+/// everything that Gson, Jackson and org.json accept in their lenient modes is uncertain: comments, single quotes, words
+/// without quotes, line breaks in strings, any escape, `NaN`, one comma more or one value less, `;` for `,` and `=` for `:`,
+/// and anything behind the first value.
+pub(super) fn check(text: &[u8]) -> Validity {
+    let parse = |lenient| {
         Reader {
             rest: text,
             depth: 0,
             objects: 0,
-            loosely,
+            lenient,
         }
-        .document()
+        .read_document()
     };
     match (parse(false), parse(true)) {
-        (Ok(()), _) => Verdict::Good,
-        (_, Ok(()) | Err(Error::TooDeep)) => Verdict::Doubtful,
-        _ if matches!(text.trim_ascii_start(), [b'{' | b'[', ..]) => Verdict::Bad,
-        _ => Verdict::Doubtful,
+        (Ok(()), _) => Validity::Valid,
+        (_, Ok(()) | Err(Error::TooDeep)) => Validity::Uncertain,
+        _ if matches!(text.trim_ascii_start(), [b'{' | b'[', ..]) => Validity::Invalid,
+        _ => Validity::Uncertain,
     }
 }
 
@@ -41,64 +40,64 @@ struct Reader<'t> {
     depth: u32,
     /// A bit for each level, the innermost lowest: set for an object.
     objects: u128,
-    /// Whether to take what the standard does not.
-    loosely: bool,
+    /// Whether to accept what the lenient parsers do.
+    lenient: bool,
 }
 
 impl Reader<'_> {
-    fn document(&mut self) -> Result<(), Error> {
-        self.value()?;
+    fn read_document(&mut self) -> Result<(), Error> {
+        self.read_value()?;
         while self.depth > 0 {
-            match (self.next()?, self.is_in_object()) {
-                (b',' | b';', _) if self.loosely && self.closes() => {}
-                (b';', true) if self.loosely => self.member()?,
-                (b';', false) if self.loosely => self.value()?,
-                (b',', true) => self.member()?,
-                (b',', false) => self.value()?,
+            match (self.take_next()?, self.is_in_object()) {
+                (b',' | b';', _) if self.lenient && self.take_end() => {}
+                (b';', true) if self.lenient => self.read_member()?,
+                (b';', false) if self.lenient => self.read_value()?,
+                (b',', true) => self.read_member()?,
+                (b',', false) => self.read_value()?,
                 (b'}', true) | (b']', false) => self.leave(),
                 _ => return Err(Error::NotJson),
             }
         }
-        self.space();
-        good(self.loosely || self.rest.is_empty())
+        self.skip_space();
+        ensure(self.lenient || self.rest.is_empty())
     }
 
-    /// A value, or as much of it as comes before the first comma or end of its own.
-    fn value(&mut self) -> Result<(), Error> {
+    /// Reads a value. Of an object or array that is not empty, reads only up to the end of its first value.
+    fn read_value(&mut self) -> Result<(), Error> {
         loop {
-            if self.leaves_out_value() {
+            if self.is_value_missing() {
                 return Ok(());
             }
-            match self.next()? {
+            match self.take_next()? {
                 b'{' => self.enter(1)?,
                 b'[' => self.enter(0)?,
-                quote if self.is_quote(quote) => return self.string(quote),
-                first => return self.word(first),
+                quote if self.is_quote(quote) => return self.read_string(quote),
+                first => return self.read_word(first),
             }
-            if self.closes() {
+            if self.take_end() {
                 return Ok(());
             }
             if self.is_in_object() {
-                self.key()?;
+                self.read_key()?;
             }
         }
     }
 
-    fn member(&mut self) -> Result<(), Error> {
-        self.key()?;
-        self.value()
+    fn read_member(&mut self) -> Result<(), Error> {
+        self.read_key()?;
+        self.read_value()
     }
 
-    /// A key and its colon.
-    fn key(&mut self) -> Result<(), Error> {
-        match self.next()? {
-            quote if self.is_quote(quote) => self.string(quote)?,
-            first if self.loosely => good(is_bare(first)).map(|()| self.skip(is_bare))?,
+    /// Reads a key and its colon.
+    fn read_key(&mut self) -> Result<(), Error> {
+        match self.take_next()? {
+            quote if self.is_quote(quote) => self.read_string(quote)?,
+            first if self.lenient => ensure(is_bare(first)).map(|()| self.skip(is_bare))?,
             _ => return Err(Error::NotJson),
         }
-        match self.next()? {
+        match self.take_next()? {
             b':' => Ok(()),
-            b'=' if self.loosely => {
+            b'=' if self.lenient => {
                 self.rest = self.rest.strip_prefix(b">").unwrap_or(self.rest);
                 Ok(())
             }
@@ -106,60 +105,60 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether a separator comes next where an array's value is expected.
-    fn leaves_out_value(&mut self) -> bool {
-        self.space();
+    /// Whether an array has a separator where a value should be.
+    fn is_value_missing(&mut self) -> bool {
+        self.skip_space();
         let is_in_array = self.depth > 0 && !self.is_in_object();
-        self.loosely && is_in_array && matches!(self.rest, [b',' | b';', ..])
+        self.lenient && is_in_array && matches!(self.rest, [b',' | b';', ..])
     }
 
     fn is_quote(&self, byte: u8) -> bool {
-        byte == b'"' || self.loosely && byte == b'\''
+        byte == b'"' || self.lenient && byte == b'\''
     }
 
-    /// The rest of a string.
-    fn string(&mut self, quote: u8) -> Result<(), Error> {
+    /// Reads the rest of a string.
+    fn read_string(&mut self, quote: u8) -> Result<(), Error> {
         loop {
             match self.take()? {
                 end if end == quote => return Ok(()),
-                b'\\' => self.escape()?,
-                0..0x20 if !self.loosely => return Err(Error::NotJson),
+                b'\\' => self.read_escape()?,
+                0..0x20 if !self.lenient => return Err(Error::NotJson),
                 _ => {}
             }
         }
     }
 
-    fn escape(&mut self) -> Result<(), Error> {
+    fn read_escape(&mut self) -> Result<(), Error> {
         match self.take()? {
-            _ if self.loosely => Ok(()),
+            _ if self.lenient => Ok(()),
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(()),
             b'u' => {
                 let (digits, rest) = self.rest.split_at_checked(4).ok_or(Error::NotJson)?;
                 self.rest = rest;
-                good(digits.iter().all(u8::is_ascii_hexdigit))
+                ensure(digits.iter().all(u8::is_ascii_hexdigit))
             }
             _ => Err(Error::NotJson),
         }
     }
 
-    /// The rest of a literal or a number.
-    fn word(&mut self, first: u8) -> Result<(), Error> {
-        if self.loosely {
+    /// Reads the rest of a literal or a number.
+    fn read_word(&mut self, first: u8) -> Result<(), Error> {
+        if self.lenient {
             let bare = |byte| is_bare(byte) || matches!(byte, b'+' | b'.');
             self.skip(bare);
-            return good(bare(first));
+            return ensure(bare(first));
         }
         let literal: &[u8] = match first {
             b't' => b"rue",
             b'f' => b"alse",
             b'n' => b"ull",
-            _ => return self.number(first),
+            _ => return self.read_number(first),
         };
         self.rest = self.rest.strip_prefix(literal).ok_or(Error::NotJson)?;
         Ok(())
     }
 
-    fn number(&mut self, first: u8) -> Result<(), Error> {
+    fn read_number(&mut self, first: u8) -> Result<(), Error> {
         match if first == b'-' { self.take()? } else { first } {
             b'0' => {}
             b'1'..=b'9' => self.skip(|b| b.is_ascii_digit()),
@@ -167,19 +166,19 @@ impl Reader<'_> {
         }
         if let [b'.', rest @ ..] = self.rest {
             self.rest = rest;
-            self.digits()?;
+            self.read_digits()?;
         }
         if let [b'e' | b'E', b'+' | b'-', rest @ ..] | [b'e' | b'E', rest @ ..] = self.rest {
             self.rest = rest;
-            self.digits()?;
+            self.read_digits()?;
         }
         Ok(())
     }
 
-    fn digits(&mut self) -> Result<(), Error> {
+    fn read_digits(&mut self) -> Result<(), Error> {
         let first = self.take()?;
         self.skip(|b| b.is_ascii_digit());
-        good(first.is_ascii_digit())
+        ensure(first.is_ascii_digit())
     }
 
     fn enter(&mut self, object: u128) -> Result<(), Error> {
@@ -201,9 +200,9 @@ impl Reader<'_> {
         self.objects & 1 == 1
     }
 
-    /// Takes the end of the innermost object or array, if it comes next.
-    fn closes(&mut self) -> bool {
-        self.space();
+    /// Takes the end of the innermost object or array, if it is next. Returns whether it was.
+    fn take_end(&mut self) -> bool {
+        self.skip_space();
         let end = if self.is_in_object() { b"}" } else { b"]" };
         let Some(rest) = self.rest.strip_prefix(end) else {
             return false;
@@ -214,16 +213,16 @@ impl Reader<'_> {
     }
 
     /// The next byte that is not space.
-    fn next(&mut self) -> Result<u8, Error> {
-        self.space();
+    fn take_next(&mut self) -> Result<u8, Error> {
+        self.skip_space();
         self.take()
     }
 
-    fn space(&mut self) {
+    fn skip_space(&mut self) {
         loop {
             self.skip(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n'));
             let comment = match self.rest {
-                _ if !self.loosely => return,
+                _ if !self.lenient => return,
                 [b'/', b'*', rest @ ..] => memmem::find(rest, b"*/").map(|end| &rest[end + 2..]),
                 [b'/', b'/', rest @ ..] | [b'#', rest @ ..] => {
                     let end = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
@@ -248,8 +247,12 @@ impl Reader<'_> {
     }
 }
 
-fn good(good: bool) -> Result<(), Error> {
-    if good { Ok(()) } else { Err(Error::NotJson) }
+fn ensure(condition: bool) -> Result<(), Error> {
+    if condition {
+        Ok(())
+    } else {
+        Err(Error::NotJson)
+    }
 }
 
 fn is_bare(byte: u8) -> bool {
@@ -261,9 +264,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_told_from_what_is_not() {
+    fn json_is_distinguished_from_other_text() {
         let deep = |levels| "[".repeat(levels) + &"]".repeat(levels);
-        for good in [
+        for valid in [
             "{}",
             "[]",
             " null ",
@@ -280,9 +283,9 @@ mod tests {
             "{ \"a\" : 1 , \"b\" : [ ] }",
             &deep(128),
         ] {
-            assert_eq!(check(good.as_bytes()), Verdict::Good, "{good}");
+            assert_eq!(check(valid.as_bytes()), Validity::Valid, "{valid}");
         }
-        for bad in [
+        for invalid in [
             "{",
             "}",
             "[1,]",
@@ -308,9 +311,9 @@ mod tests {
             "[-]",
             "[\"a\":1]",
         ] {
-            assert_ne!(check(bad.as_bytes()), Verdict::Good, "{bad}");
+            assert_ne!(check(invalid.as_bytes()), Validity::Valid, "{invalid}");
         }
-        for doubtful in [
+        for uncertain in [
             "foo",
             "",
             "01",
@@ -331,9 +334,13 @@ mod tests {
             "{a=1;b=>two}",
             &deep(129),
         ] {
-            assert_eq!(check(doubtful.as_bytes()), Verdict::Doubtful, "{doubtful}");
+            assert_eq!(
+                check(uncertain.as_bytes()),
+                Validity::Uncertain,
+                "{uncertain}"
+            );
         }
-        for bad in [
+        for invalid in [
             " {\"a\":}",
             "{not json}",
             "[1",
@@ -345,7 +352,7 @@ mod tests {
             "{\"a\":1]",
             "{\"a\":1 /* open }",
         ] {
-            assert_eq!(check(bad.as_bytes()), Verdict::Bad, "{bad}");
+            assert_eq!(check(invalid.as_bytes()), Validity::Invalid, "{invalid}");
         }
     }
 }

@@ -1,8 +1,12 @@
-//! What the verbs of a call act on, and what those nouns hold in turn: <https://www.twilio.com/docs/voice/twiml>.
+//! The nouns of Voice TwiML, which are the elements within verbs, and the elements within those:
+//! <https://www.twilio.com/docs/voice/twiml>.
 
 use super::{
-    Attribute, DIAL_RECORD, Element, RECORDING_EVENTS, SCHEMA, TRIM, TRIM_OR_BOOLEAN, Value, any,
-    attribute, boolean, element, error, method, one_of, some_of, url, warning, whole,
+    element::{
+        Attribute, DIAL_RECORD, Element, RECORDING_EVENTS, SCHEMA, TRIM, TRIM_OR_BOOLEAN, any,
+        attribute, boolean, element, error, integer, method, one_of, some_of, url, warning,
+    },
+    value::ValueType,
 };
 
 pub(super) const NOUNS: &[Element] = &[
@@ -10,23 +14,23 @@ pub(super) const NOUNS: &[Element] = &[
     // Nouns of <Annotate>
     //
     element("BillingReferenceTag")
-        .needs_text(SCHEMA)
-        .at_most(128, error(13120)),
+        .requires_text(SCHEMA)
+        .max_characters(128, error(13120)),
     //
     // Nouns of <Connect>
     //
-    element("AiSession").takes(&[any("aiConnector"), any("aiSessionConfiguration")]),
+    element("AiSession").attributes(&[any("aiConnector"), any("aiSessionConfiguration")]),
     // Gone from twilio-python and twilio-ruby in 2026, still in the others.
     element("Assistant")
-        .holds("Language Parameter")
-        .takes(&[any("id"), any("interruptByDtmf")])
-        .and(CONVERSATION),
-    element("Autopilot").needs_text(SCHEMA),
-    element("Conversation").takes(&[
+        .children("Language Parameter")
+        .attributes(&[any("id"), any("interruptByDtmf")])
+        .shared_attributes(CONVERSATION),
+    element("Autopilot").requires_text(SCHEMA),
+    element("Conversation").attributes(&[
         any("serviceInstanceSid"),
         boolean("inboundAutocreation"),
-        whole("routingAssignmentTimeout"),
-        whole("inboundTimeout"),
+        integer("routingAssignmentTimeout"),
+        integer("inboundTimeout"),
         url("url"),
         method("method"),
         one_of("record", DIAL_RECORD),
@@ -48,9 +52,9 @@ pub(super) const NOUNS: &[Element] = &[
         ),
     ]),
     element("ConversationRelay")
-        .holds("Failover Language Parameter")
-        .takes(&[
-            attribute("url", Value::Socket),
+        .children("Failover Language Parameter")
+        .attributes(&[
+            attribute("url", ValueType::WebSocketUrl),
             any("events"),
             any("eotThreshold"),
             any("applicationReconnect"),
@@ -66,69 +70,72 @@ pub(super) const NOUNS: &[Element] = &[
             any("ttsLanguageTextNormalization"),
             any("ttsTextNormalization"),
             any("turnDetection"),
-            // twilio-python and twilio-ruby write these four so …
+            // twilio-python and twilio-ruby spell these four like this …
             any("backgroundNoiseReduction"),
             any("speechTimeout"),
             any("deepgramSmartFormat"),
             any("ignoreBackchannel"),
-            // … and the other SDKs so.
+            // … and the other SDKs like this.
             any("backgroundnoisereduction"),
             any("speechtimeout"),
             any("deepgramsmartformat"),
             any("ignorebackchannel"),
         ])
-        .and(CONVERSATION),
-    // Announced in Twilio's changelog of 2026-11-18, in no SDK yet: what it takes is not known.
+        .shared_attributes(CONVERSATION),
+    // Announced in Twilio's changelog of 2026-11-18, but in no SDK yet: its attributes are not known.
     element("Failover").unchecked(),
-    element("ConversationRelaySession").takes(&[any("connector"), any("sessionConfiguration")]),
-    element("Room").needs_text(SCHEMA).takes(&[
+    element("ConversationRelaySession")
+        .attributes(&[any("connector"), any("sessionConfiguration")]),
+    element("Room").requires_text(SCHEMA).attributes(&[
         any("participantIdentity"),
         url("statusCallback"), // in Twilio's samples of 2019
         any("mediaRegion"),    // in Twilio's samples of 2019
     ]),
-    element("VirtualAgent").holds("Config Parameter").takes(&[
-        any("connectorName"),
-        any("language"),
-        boolean("sentimentAnalysis"),
-        url("statusCallback"),
-        url("statuscallback"), // so written in Twilio's samples
-        method("statusCallbackMethod"),
-    ]),
+    element("VirtualAgent")
+        .children("Config Parameter")
+        .attributes(&[
+            any("connectorName"),
+            any("language"),
+            boolean("sentimentAnalysis"),
+            url("statusCallback"),
+            url("statuscallback"), // spelled like this in Twilio's samples
+            method("statusCallbackMethod"),
+        ]),
     //
     // Nouns of <Dial>
     //
     element("Application")
-        .holds("ApplicationSid Parameter")
-        .text()
-        .takes(&[
+        .children("ApplicationSid Parameter")
+        .allows_text()
+        .attributes(&[
             url("url"),
             method("method"),
             any("customerId"),
             boolean("copyParentTo"),
         ])
-        .and(CALL_STATUS),
-    element("ApplicationSid").needs_text(SCHEMA),
+        .shared_attributes(CALL_STATUS),
+    element("ApplicationSid").requires_text(SCHEMA),
     element("Client")
-        .holds("Identity Parameter")
-        .text()
-        .takes(&[
+        .children("Identity Parameter")
+        .allows_text()
+        .attributes(&[
             url("url"),
             method("method"),
             url("clientNotificationUrl"), // in the documentation, in no SDK
         ])
-        .and(CALL_STATUS),
+        .shared_attributes(CALL_STATUS),
     element("Conference")
-        .holds("Conference/Task")
-        .needs_text(warning(13237))
-        .at_most(128, warning(13237))
-        .takes(&[
+        .children("Conference/Task")
+        .requires_text(warning(13237))
+        .max_characters(128, warning(13237))
+        .attributes(&[
             boolean("muted").warns(13230),
             one_of("beep", &["true", "false", "onEnter", "onExit"]).warns(13235),
             boolean("startConferenceOnEnter").warns(13232),
             boolean("endConferenceOnExit").warns(13231),
             url("waitUrl").warns(13233),
             method("waitMethod").warns(13234),
-            whole("maxParticipants"),
+            integer("maxParticipants"),
             one_of(
                 "record",
                 &["do-not-record", "record-from-start", "true", "false"],
@@ -137,8 +144,8 @@ pub(super) const NOUNS: &[Element] = &[
                 "region",
                 &["us1", "us2", "ie1", "sg1", "br1", "au1", "jp1", "de1"],
             ),
-            // Whether it is a live participant can't be seen from here.
-            attribute("coach", Value::Sid("CA")).warns(13240),
+            // Only the form is checked: which participants are in the call is not known here.
+            attribute("coach", ValueType::Sid("CA")).warns(13240),
             one_of("trim", TRIM_OR_BOOLEAN).warns(13239),
             some_of(
                 "statusCallbackEvent",
@@ -161,79 +168,79 @@ pub(super) const NOUNS: &[Element] = &[
             some_of("recordingStatusCallbackEvent", RECORDING_EVENTS),
             url("eventCallbackUrl"),
             one_of("jitterBufferSize", &["large", "medium", "small", "off"]),
-            attribute("participantLabel", Value::Label(128)).fails(16023),
+            attribute("participantLabel", ValueType::Label(128)).fails(16023),
             any("recordingConfigurationId"),
             any("whisper"),   // in twilio-java until 2019
             method("method"), // in the old XSD
             url("url"),       // in the old XSD
         ]),
-    // No SDK knows it, errors 14230 to 14239 do.
+    // In the documentation of errors 14230 to 14239, in no SDK.
     element("Conference/Task")
-        .text()
-        .form(Value::Json, error(14231))
-        .takes(&[
-            attribute("workflowSid", Value::Sid("WW")).warns(14230),
-            whole("priority").warns(14232),
-            whole("timeout").warns(14233),
+        .allows_text()
+        .text_type(ValueType::Json, error(14231))
+        .attributes(&[
+            attribute("workflowSid", ValueType::Sid("WW")).warns(14230),
+            integer("priority").warns(14232),
+            integer("timeout").warns(14233),
         ]),
     element("Number")
-        .needs_text(warning(13223))
-        .form(Value::PhoneNumber, warning(13223))
-        .takes(&[
-            attribute("sendDigits", Value::Dtmf).warns(13222),
+        .requires_text(warning(13223))
+        .text_type(ValueType::PhoneNumber, warning(13223))
+        .attributes(&[
+            attribute("sendDigits", ValueType::Dtmf).warns(13222),
             url("url"),
             method("method").warns(13221),
             any("byoc"),
         ])
-        .and(CALL_STATUS_AND_MACHINE),
-    // Also a verb of its own.
+        .shared_attributes(CALL_STATUS_AND_MACHINE),
+    // Also a verb.
     element("Queue")
-        // The dictionary has an error for it, 14212; with a reservation there is no name.
-        .needs_text(warning(14212))
+        // Error 14212 in Twilio's dictionary; but with a reservation there is no name.
+        .requires_text(warning(14212))
         .unless("reservationSid")
-        .at_most(64, error(14213))
-        .takes(&[
+        .max_characters(64, error(14213))
+        .attributes(&[
             url("url").fails(14211),
             method("method").warns(14210),
-            // Whether it is one of the account's can't be seen from here.
-            attribute("reservationSid", Value::Sid("WR")).warns(14215),
+            // Only the form is checked: which SIDs exist in the account is not known here.
+            attribute("reservationSid", ValueType::Sid("WR")).warns(14215),
             any("postWorkActivitySid"),
             any("postworkActivitySid"), // in the old XSD
         ]),
-    element("Sim").needs_text(SCHEMA),
+    element("Sim").requires_text(SCHEMA),
     element("Sip")
-        .holds("Headers Uri")
-        .needs_text(warning(13243))
+        .children("Headers Uri")
+        .requires_text(warning(13243))
         .unless("Uri")
-        .form(Value::SipUri, warning(13243))
-        .takes(&[
+        .text_type(ValueType::SipUri, warning(13243))
+        .attributes(&[
             any("username").warns(13249),
             any("password").warns(13249),
             url("url"),
             method("method").warns(13241),
         ])
-        .and(CALL_STATUS_AND_MACHINE),
+        .shared_attributes(CALL_STATUS_AND_MACHINE),
     element("WhatsApp")
-        .needs_text(SCHEMA)
-        .takes(&[url("url"), method("method")])
-        .and(CALL_STATUS),
+        .requires_text(SCHEMA)
+        .attributes(&[url("url"), method("method")])
+        .shared_attributes(CALL_STATUS),
     //
     // Nouns of <Enqueue>, <Refer>, <Start> and <Stop>
     //
     element("Task")
-        .needs_text(SCHEMA)
-        .form(Value::Json, error(14221))
-        .takes(&[
-            whole("priority"),
-            whole("timeout"),
+        .requires_text(SCHEMA)
+        .text_type(ValueType::Json, error(14221))
+        .attributes(&[
+            integer("priority"),
+            integer("timeout"),
             any("workflowSid"), // in the old XSD
         ]),
-    element("TaskAttributes").needs_text(SCHEMA), // in the old XSD: the former name of Task
+    element("TaskAttributes").requires_text(SCHEMA), // in the old XSD, the former name of Task
     element("Refer/Sip")
-        .needs_text(SCHEMA)
-        .form(Value::SipUri, warning(13243)),
-    element("Recording").takes(&[
-        any("name"), // in the page of error 14300, in no SDK
+        .requires_text(SCHEMA)
+        .text_type(ValueType::SipUri, warning(13243)),
+    element("Recording").attributes(&[
+        any("name"), // in the documentation of error 14300, in no SDK
         url("recordingStatusCallback"),
         method("recordingStatusCallbackMethod"),
         some_of("recordingStatusCallbackEvent", RECORDING_EVENTS),
@@ -242,60 +249,62 @@ pub(super) const NOUNS: &[Element] = &[
         one_of("channels", &["mono", "dual"]),
         any("recordingConfigurationId"),
     ]),
-    element("Siprec").holds("Parameter").takes(&[
+    element("Siprec").children("Parameter").attributes(&[
         any("name"),
         any("connectorName"),
         one_of("track", TRACKS),
         url("statusCallback"),
         method("statusCallbackMethod"),
     ]),
-    // `name` says which filter is started or stopped.
-    element("MediaFilter").holds("Parameter").takes(&[
+    // `name` tells which filter to start or stop.
+    element("MediaFilter").children("Parameter").attributes(&[
         any("name"),
         one_of("track", TRACKS),
         one_of("filterType", &["noise"]),
         any("model"),
     ]),
     element("Stream")
-        .holds("Parameter")
-        .takes(&[one_of("track", TRACKS).warns(31941)])
-        .and(STREAM),
-    // A stream in both directions can send only what comes in: documentation of <Connect><Stream>, error 31941.
+        .children("Parameter")
+        .attributes(&[one_of("track", TRACKS).warns(31941)])
+        .shared_attributes(STREAM),
+    // A bidirectional stream has only the inbound track: documentation of <Connect><Stream>, error 31941.
     element("Connect/Stream")
-        .holds("Parameter")
-        .takes(&[attribute(
+        .children("Parameter")
+        .attributes(&[attribute(
             "track",
-            Value::OneOfNot(&["inbound_track"], &["outbound_track", "both_tracks"]),
+            ValueType::OneOfNot(&["inbound_track"], &["outbound_track", "both_tracks"]),
         )
         .fails(31941)])
-        .and(STREAM),
-    element("Transcription").holds("Config Parameter").takes(&[
-        any("name"),
-        one_of("track", TRACKS),
-        url("statusCallbackUrl"),
-        method("statusCallbackMethod"),
-        any("inboundTrackLabel"),
-        any("outboundTrackLabel"),
-        boolean("partialResults"),
-        any("languageCode"),
-        any("transcriptionEngine"),
-        boolean("profanityFilter"),
-        any("speechModel"),
-        any("hints"),
-        boolean("enableAutomaticPunctuation"),
-        any("intelligenceService"),
-        boolean("enableProviderData"), // in the documentation, in no SDK
-        any("conversationConfiguration"), // in the documentation, in no SDK
-        any("conversationId"),         // in the documentation, in no SDK
-    ]),
+        .shared_attributes(STREAM),
+    element("Transcription")
+        .children("Config Parameter")
+        .attributes(&[
+            any("name"),
+            one_of("track", TRACKS),
+            url("statusCallbackUrl"),
+            method("statusCallbackMethod"),
+            any("inboundTrackLabel"),
+            any("outboundTrackLabel"),
+            boolean("partialResults"),
+            any("languageCode"),
+            any("transcriptionEngine"),
+            boolean("profanityFilter"),
+            any("speechModel"),
+            any("hints"),
+            boolean("enableAutomaticPunctuation"),
+            any("intelligenceService"),
+            boolean("enableProviderData"), // in the documentation, in no SDK
+            any("conversationConfiguration"), // in the documentation, in no SDK
+            any("conversationId"),         // in the documentation, in no SDK
+        ]),
     //
     // Nouns of nouns
     //
-    element("Config").takes(&[any("name"), any("value")]),
-    element("Header").takes(&[any("name"), any("value")]),
-    element("Headers").holds("Header"),
-    element("Identity").needs_text(SCHEMA),
-    element("Language").takes(&[
+    element("Config").attributes(&[any("name"), any("value")]),
+    element("Header").attributes(&[any("name"), any("value")]),
+    element("Headers").children("Header"),
+    element("Identity").requires_text(SCHEMA),
+    element("Language").attributes(&[
         any("code"),
         any("ttsProvider"),
         any("voice"),
@@ -306,11 +315,11 @@ pub(super) const NOUNS: &[Element] = &[
         any("ttsTextNormalization"),
         any("ttsLanguageTextNormalization"),
     ]),
-    element("Parameter").takes(&[any("name"), any("value")]),
+    element("Parameter").attributes(&[any("name"), any("value")]),
     element("Uri")
-        .text()
-        .form(Value::SipUri, warning(13243))
-        .takes(&[
+        .allows_text()
+        .text_type(ValueType::SipUri, warning(13243))
+        .attributes(&[
             any("priority"),
             any("weight"),
             any("username"),
@@ -318,19 +327,19 @@ pub(super) const NOUNS: &[Element] = &[
         ]),
 ];
 
-/// Where a stream goes to.
+/// Attributes for where a stream goes.
 const STREAM: &[Attribute] = &[
     any("name"),
     any("connectorName"),
-    // May be relative: documentation of <Stream>.
-    attribute("url", Value::SocketOrRelative).warns(31922),
+    // A relative URL is allowed: documentation of <Stream>.
+    attribute("url", ValueType::WebSocketOrRelativeUrl).warns(31922),
     url("statusCallback"),
     method("statusCallbackMethod"),
     any("audioFormat"),
     any("sampleRate"),
 ];
 
-/// How an assistant talks and listens.
+/// Attributes for how an assistant talks and listens.
 const CONVERSATION: &[Attribute] = &[
     any("language"),
     any("ttsLanguage"),
@@ -354,7 +363,7 @@ const CONVERSATION: &[Attribute] = &[
     any("debug"),
 ];
 
-/// Callbacks on a call's progress.
+/// Callbacks on the progress of a call.
 const CALL_STATUS: &[Attribute] = &[
     some_of(
         "statusCallbackEvent",
@@ -364,7 +373,7 @@ const CALL_STATUS: &[Attribute] = &[
     method("statusCallbackMethod"),
 ];
 
-/// The same, and answering machine detection.
+/// Callbacks on the progress of a call, and answering machine detection.
 const CALL_STATUS_AND_MACHINE: &[Attribute] = &[
     CALL_STATUS[0],
     CALL_STATUS[1],
@@ -372,10 +381,10 @@ const CALL_STATUS_AND_MACHINE: &[Attribute] = &[
     any("machineDetection"),
     method("amdStatusCallbackMethod"),
     url("amdStatusCallback"),
-    whole("machineDetectionTimeout"),
-    whole("machineDetectionSpeechThreshold"),
-    whole("machineDetectionSpeechEndThreshold"),
-    whole("machineDetectionSilenceTimeout"),
+    integer("machineDetectionTimeout"),
+    integer("machineDetectionSpeechThreshold"),
+    integer("machineDetectionSpeechEndThreshold"),
+    integer("machineDetectionSilenceTimeout"),
 ];
 
 const INTERRUPTIBLE: &[&str] = &["none", "dtmf", "speech", "any", "true", "false"];

@@ -1,31 +1,34 @@
-//! Speech markup within `<Say>`: <https://www.twilio.com/docs/voice/twiml/say/text-speech#use-ssml>. Names are lower-case;
-//! twilio-go writes them capitalised (`<Break>`), which Twilio does not know (twilio-go#220).
+//! SSML, the speech markup within `<Say>`: <https://www.twilio.com/docs/voice/twiml/say/text-speech#use-ssml>. Names are
+//! lower-case; twilio-go writes them capitalised (`<Break>`), which Twilio does not know (twilio-go#220).
 
-use super::{Element, SCHEMA, Value, any, attribute, element, one_of};
+use super::{
+    element::{Element, SCHEMA, any, attribute, element, one_of},
+    value::ValueType,
+};
 
 /// What `<Say>` may hold.
 pub(super) const SSML: &str = "break emphasis lang p phoneme prosody s say-as sub w";
 
 pub(super) const ELEMENTS: &[Element] = &[
-    element("break").takes(&[
+    element("break").attributes(&[
         one_of(
             "strength",
             &["none", "x-weak", "weak", "medium", "strong", "x-strong"],
         ),
-        attribute("time", Value::Duration),
+        attribute("time", ValueType::Duration),
     ]),
     element("emphasis")
-        .holds("break emphasis lang phoneme prosody say-as sub w")
-        .text()
-        .takes(&[one_of("level", &["strong", "moderate", "reduced"])]),
+        .children("break emphasis lang phoneme prosody say-as sub w")
+        .allows_text()
+        .attributes(&[one_of("level", &["strong", "moderate", "reduced"])]),
     element("lang")
-        .holds(SSML)
-        .text()
-        .takes(&[attribute("xml:lang", Value::Language)]),
+        .children(SSML)
+        .allows_text()
+        .attributes(&[attribute("xml:lang", ValueType::Language)]),
     element("p")
-        .holds("break emphasis lang phoneme prosody s say-as sub w")
-        .text(),
-    element("phoneme").needs_text(SCHEMA).takes(&[
+        .children("break emphasis lang phoneme prosody s say-as sub w")
+        .allows_text(),
+    element("phoneme").requires_text(SCHEMA).attributes(&[
         one_of(
             "alphabet",
             &[
@@ -40,13 +43,13 @@ pub(super) const ELEMENTS: &[Element] = &[
         any("ph"),
     ]),
     element("prosody")
-        .holds(SSML)
-        .text()
-        .takes(&[any("volume"), any("rate"), any("pitch")]),
+        .children(SSML)
+        .allows_text()
+        .attributes(&[any("volume"), any("rate"), any("pitch")]),
     element("s")
-        .holds("break emphasis lang phoneme prosody say-as sub w")
-        .text(),
-    element("say-as").needs_text(SCHEMA).takes(&[
+        .children("break emphasis lang phoneme prosody say-as sub w")
+        .allows_text(),
+    element("say-as").requires_text(SCHEMA).attributes(&[
         one_of(
             "interpret-as",
             &[
@@ -73,9 +76,11 @@ pub(super) const ELEMENTS: &[Element] = &[
         ),
         any("role"), // in twilio-java until 2022
     ]),
-    element("sub").needs_text(SCHEMA).takes(&[any("alias")]),
+    element("sub")
+        .requires_text(SCHEMA)
+        .attributes(&[any("alias")]),
     element("w")
-        .holds("break emphasis phoneme prosody say-as sub")
-        .text()
-        .takes(&[any("role")]),
+        .children("break emphasis phoneme prosody say-as sub")
+        .allows_text()
+        .attributes(&[any("role")]),
 ];

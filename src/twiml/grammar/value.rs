@@ -1,59 +1,59 @@
-//! What values attributes take, and what forms text may have: checks that need nothing but the value itself.
-//!
-//! Three verdicts, because Twilio is known to be lenient and nobody knows how far. A value that nobody knows may be one that
-//! Twilio has added since, so it is [`Verdict::Doubtful`] and never an error.
+//! The types of attribute values and of text.
 
 use std::{borrow::Cow, fmt};
 
 use memchr::memmem;
 
 use super::json;
-use crate::twiml::span::Span;
+use crate::twiml::{
+    code::Validity::{self, Invalid, Uncertain, Valid},
+    span::Span,
+};
 
-/// A set of values.
+/// The type of an attribute's value or of an element's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::twiml) enum Value {
+pub(in crate::twiml) enum ValueType {
     /// Anything.
     Any,
     /// Absolute with `http` or `https`, or relative, or empty.
     Url,
     /// Absolute with `wss`.
-    Socket,
+    WebSocketUrl,
     /// Absolute with `wss`, or relative.
-    SocketOrRelative,
-    /// A whole number, not negative.
-    Whole,
-    /// Such a number, or this word.
-    WholeOr(&'static str),
-    /// Such numbers, with spaces between.
-    Wholes,
+    WebSocketOrRelativeUrl,
+    /// An integer, not negative.
+    Integer,
+    /// Such an integer, or this word.
+    IntegerOr(&'static str),
+    /// Such integers, with spaces between.
+    Integers,
     /// A sum of money, without its currency.
     Amount,
     /// One of these.
     OneOf(&'static [&'static str]),
-    /// One of these, and certainly none of the others.
+    /// One of the first set, and certainly none of the second.
     OneOfNot(&'static [&'static str], &'static [&'static str]),
-    /// A version of TwiML, which is a date.
+    /// A version of TwiML, in the form of a date.
     Version,
-    /// Some of these, with spaces between.
+    /// Any of these, with spaces between.
     SomeOf(&'static [&'static str]),
-    /// A voice of Twilio's, or `Provider.Name`.
+    /// One of Twilio's voices, or `Provider.Name`.
     Voice,
-    /// A language tag (BCP 47), by its form only.
+    /// The form of a language tag (BCP 47).
     Language,
-    /// Keys of a telephone; none is fine.
+    /// Keys of a telephone, or nothing.
     Keys,
     /// Keys to press, with `w` for a pause.
     Dtmf,
     /// `500ms`, `1.5s`.
     Duration,
-    /// An identifier of Twilio's with this prefix.
+    /// An identifier of Twilio (SID) with this prefix.
     Sid(&'static str),
-    /// Any text up to so many characters.
-    AtMost(usize),
-    /// A participant's label: so long at most, without `/`.
+    /// Text of at most so many characters.
+    MaxCharacters(usize),
+    /// A participant's label: at most so many characters, without `/`.
     Label(usize),
-    /// Something with a digit in it.
+    /// Text with a digit in it.
     PhoneNumber,
     /// `sip:user@host`, with or without the scheme.
     SipUri,
@@ -61,93 +61,80 @@ pub(in crate::twiml) enum Value {
     Json,
 }
 
-/// How a value was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::twiml) enum Verdict {
-    /// As documented.
-    Good,
-    /// Not as documented, but Twilio may take it, today or tomorrow.
-    Doubtful,
-    /// Known, and known not to fit. A value that is only warned of may be so called where nobody knows it.
-    Bad,
-}
-
-use Verdict::{Bad, Doubtful, Good};
-
-impl Value {
-    /// Judges a value as it stands in the page.
+impl ValueType {
+    /// Checks a value as the document has it.
     #[inline]
-    pub(in crate::twiml) fn check_part(self, value: Span<'_>) -> Verdict {
+    pub(in crate::twiml) fn check_span(self, value: Span<'_>) -> Validity {
         if self == Self::Any {
-            return Good;
+            return Valid;
         }
-        // The usual `&amp;` of a URL makes no difference to it, and need not be resolved.
+        // For a URL the usual `&amp;` makes no difference, so it is not resolved, which would allocate.
         let is_address = matches!(self, Self::Url | Self::SipUri);
         match value.references && !(is_address && memmem::find(value.raw, b"&#").is_none()) {
-            true => self.check(&value.decoded()),
+            true => self.check(&value.decode()),
             false => self.check(value.raw),
         }
     }
 
-    /// Judges a value, its references resolved.
-    fn check(self, value: &[u8]) -> Verdict {
+    /// Checks a value whose references are resolved.
+    fn check(self, value: &[u8]) -> Validity {
         match self {
-            Self::Any => Good,
+            Self::Any => Valid,
             Self::Url => url(value),
-            Self::Socket => good_if(value.is_empty() || starts_with(value, "wss://")),
-            Self::SocketOrRelative => {
-                good_if(scheme(value).is_none_or(|(scheme, _)| is_nearly(scheme, "wss")))
+            Self::WebSocketUrl => valid_if(value.is_empty() || starts_with(value, "wss://")),
+            Self::WebSocketOrRelativeUrl => {
+                valid_if(scheme(value).is_none_or(|(scheme, _)| is_word(scheme, "wss")))
             }
-            Self::Whole => whole(value),
-            Self::WholeOr(word) if value == word.as_bytes() => Good,
-            Self::WholeOr(_) => whole(value),
-            Self::Wholes => all_bytes(value, |b| b.is_ascii_digit() || b.is_ascii_whitespace()),
+            Self::Integer => integer(value),
+            Self::IntegerOr(word) if value == word.as_bytes() => Valid,
+            Self::IntegerOr(_) => integer(value),
+            Self::Integers => all_bytes(value, |b| b.is_ascii_digit() || b.is_ascii_whitespace()),
             Self::Amount => amount(value),
-            Self::OneOf(set) => good_or_doubtful(is_in(set, value)),
-            Self::OneOfNot(_, unfit) if is_in(unfit, value) => Bad,
-            Self::OneOfNot(set, _) => good_or_doubtful(is_in(set, value)),
-            Self::Version if is_in(VERSIONS, value) => Good,
+            Self::OneOf(set) => valid_or_uncertain(is_in(set, value)),
+            Self::OneOfNot(_, wrong) if is_in(wrong, value) => Invalid,
+            Self::OneOfNot(set, _) => valid_or_uncertain(is_in(set, value)),
+            Self::Version if is_in(VERSIONS, value) => Valid,
             Self::Version => match is_date(value) || value.trim_ascii().is_empty() {
-                true => Doubtful,
-                false => Bad,
+                true => Uncertain,
+                false => Invalid,
             },
-            Self::SomeOf(set) => good_or_doubtful(are_in(set, value)),
+            Self::SomeOf(set) => valid_or_uncertain(are_in(set, value)),
             Self::Voice => {
-                good_if(matches!(value, b"man" | b"woman" | b"alice") || value.contains(&b'.'))
+                valid_if(matches!(value, b"man" | b"woman" | b"alice") || value.contains(&b'.'))
             }
-            Self::Language => good_if(is_language(value)),
+            Self::Language => valid_if(is_language(value)),
             Self::Keys => all_bytes(value, is_key),
             Self::Dtmf => all_bytes(value, |b| {
                 is_key(b) || matches!(b, b'w' | b'W' | b'A'..=b'D' | b',')
             }),
-            Self::Duration => good_if(is_duration(value)),
-            Self::Sid(prefix) => good_if(is_sid(value, prefix)),
-            Self::AtMost(most) => good_if(characters(value) <= most),
-            Self::Label(most) => good_if(characters(value) <= most && !value.contains(&b'/')),
-            Self::PhoneNumber => good_if(value.iter().any(u8::is_ascii_digit)),
-            Self::SipUri => good_if(is_sip_uri(value)),
+            Self::Duration => valid_if(is_duration(value)),
+            Self::Sid(prefix) => valid_if(is_sid(value, prefix)),
+            Self::MaxCharacters(most) => valid_if(characters(value) <= most),
+            Self::Label(most) => valid_if(characters(value) <= most && !value.contains(&b'/')),
+            Self::PhoneNumber => valid_if(value.iter().any(u8::is_ascii_digit)),
+            Self::SipUri => valid_if(is_sip_uri(value)),
             Self::Json => json::check(value),
         }
     }
 }
 
-fn good_if(good: bool) -> Verdict {
-    if good { Good } else { Bad }
+fn valid_if(condition: bool) -> Validity {
+    if condition { Valid } else { Invalid }
 }
 
-fn good_or_doubtful(good: bool) -> Verdict {
-    if good { Good } else { Doubtful }
+fn valid_or_uncertain(condition: bool) -> Validity {
+    if condition { Valid } else { Uncertain }
 }
 
-fn all_bytes(value: &[u8], good: impl Fn(u8) -> bool) -> Verdict {
-    good_if(value.iter().all(|&b| good(b)))
+fn all_bytes(value: &[u8], is_valid: impl Fn(u8) -> bool) -> Validity {
+    valid_if(value.iter().all(|&b| is_valid(b)))
 }
 
 fn is_in(set: &[&str], value: &[u8]) -> bool {
-    set.iter().any(|good| good.as_bytes() == value)
+    set.iter().any(|known| known.as_bytes() == value)
 }
 
-/// Whether these are words of the set, at least one, with spaces between.
+/// Whether the value is one or more words of the set, with spaces between.
 fn are_in(set: &[&str], value: &[u8]) -> bool {
     let mut words = value.split(|&b| b == b' ').filter(|word| !word.is_empty());
     !value.is_empty() && words.all(|word| is_in(set, word))
@@ -160,43 +147,43 @@ fn is_date(value: &[u8]) -> bool {
     let mut parts = value.split(|&b| b == b'-');
     [4, 2, 2].iter().all(|digits| {
         let part = parts.next().unwrap_or_default();
-        part.len() == *digits && whole(part) == Good
+        part.len() == *digits && integer(part) == Valid
     }) && parts.next().is_none()
 }
 
-fn whole(value: &[u8]) -> Verdict {
-    good_if(!value.is_empty() && value.iter().all(u8::is_ascii_digit))
+fn integer(value: &[u8]) -> Validity {
+    valid_if(!value.is_empty() && value.iter().all(u8::is_ascii_digit))
 }
 
-fn amount(value: &[u8]) -> Verdict {
+fn amount(value: &[u8]) -> Validity {
     let mut parts = value.splitn(2, |&b| b == b'.');
-    match parts.all(|digits| whole(digits) == Good) {
-        true => Good,
-        false if value.is_empty() || value.iter().any(u8::is_ascii_digit) => Doubtful,
-        false => Bad,
+    match parts.all(|digits| integer(digits) == Valid) {
+        true => Valid,
+        false if value.is_empty() || value.iter().any(u8::is_ascii_digit) => Uncertain,
+        false => Invalid,
     }
 }
 
-/// Only a scheme that is known and that Twilio certainly does not ask for, or no host after one that it does, is beyond doubt
-/// (error 11100).
-fn url(value: &[u8]) -> Verdict {
-    let spaced = || {
+/// A URL is certainly wrong (error 11100) only if its scheme is one that Twilio never requests, or if it has `http` or `https`
+/// but no host.
+fn url(value: &[u8]) -> Validity {
+    let check_space = || {
         let has_space = value.trim_ascii().iter().any(u8::is_ascii_whitespace);
-        good_or_doubtful(!has_space)
+        valid_or_uncertain(!has_space)
     };
     let Some((scheme, rest)) = scheme(value) else {
-        return spaced();
+        return check_space();
     };
-    let is_one_of = |schemes: &[&str]| schemes.iter().any(|known| is_nearly(scheme, known));
+    let is_one_of = |schemes: &[&str]| schemes.iter().any(|known| is_word(scheme, known));
     match rest.first() {
-        _ if is_one_of(&OTHER_SCHEMES) => Bad,
-        _ if !is_one_of(&["http", "https"]) => Doubtful,
-        None | Some(b'/' | b'?' | b'#') => Bad,
-        Some(_) => spaced(),
+        _ if is_one_of(&OTHER_SCHEMES) => Invalid,
+        _ if !is_one_of(&["http", "https"]) => Uncertain,
+        None | Some(b'/' | b'?' | b'#') => Invalid,
+        Some(_) => check_space(),
     }
 }
 
-/// Schemes of URLs that no webhook and no media file is fetched by.
+/// Schemes of URLs that Twilio requests neither for webhooks nor for media.
 const OTHER_SCHEMES: [&str; 6] = ["file", "ftp", "ftps", "sftp", "ws", "wss"];
 
 /// The scheme of an absolute URL, and what follows its `://`.
@@ -208,7 +195,7 @@ fn scheme(value: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.strip_prefix(b"://").map(|rest| (scheme, rest))
 }
 
-fn is_nearly(value: &[u8], word: &str) -> bool {
+fn is_word(value: &[u8], word: &str) -> bool {
     value.eq_ignore_ascii_case(word.as_bytes())
 }
 
@@ -233,7 +220,7 @@ fn is_duration(value: &[u8]) -> bool {
     let number = value
         .strip_suffix(b"ms")
         .or_else(|| value.strip_suffix(b"s"));
-    number.is_some_and(|n| amount(n) == Good)
+    number.is_some_and(|n| amount(n) == Valid)
 }
 
 fn is_sid(value: &[u8], prefix: &str) -> bool {
@@ -251,45 +238,49 @@ fn characters(value: &[u8]) -> usize {
     value.iter().filter(|&&b| !matches!(b, 0x80..=0xBF)).count()
 }
 
-/// What would be right, in words.
+/// A type of values, in words for a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expected(pub(in crate::twiml) Value);
+pub struct Expected(pub(in crate::twiml) ValueType);
 
 impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&match self.0 {
-            Value::Any => Cow::from("any text"),
-            Value::Url => "a relative URL, or one that begins with `https://` or `http://`".into(),
-            Value::Socket => "a URL that begins with `wss://`".into(),
-            Value::SocketOrRelative => "a relative URL, or one that begins with `wss://`".into(),
-            Value::Whole => "a whole number".into(),
-            Value::WholeOr(word) => format!("a whole number, or `{word}`").into(),
-            Value::Wholes => "whole numbers with spaces between".into(),
-            Value::Amount => "a sum such as `20.45`, without its currency".into(),
-            Value::OneOf(set) | Value::OneOfNot(set, _) => listed("or", set).into(),
-            Value::Version => listed("or", VERSIONS).into(),
-            Value::SomeOf(set) => {
-                format!("some of {}, with spaces between", listed("and", set)).into()
+            ValueType::Any => Cow::from("any text"),
+            ValueType::Url => {
+                "a relative URL, or one that begins with `https://` or `http://`".into()
             }
-            Value::Voice => "`man`, `woman`, `alice`, or a voice such as `Polly.Joanna`".into(),
-            Value::Language => "a language such as `en-US`".into(),
-            Value::Keys => "keys of a telephone: digits, `#` and `*`".into(),
-            Value::Dtmf => "digits, `#`, `*`, and `w` for a pause".into(),
-            Value::Duration => "a time such as `500ms` or `2s`".into(),
-            Value::Sid(prefix) => format!("`{prefix}` and 32 hexadecimal digits").into(),
-            Value::AtMost(most) => format!("at most {most} characters").into(),
-            Value::Label(most) => format!("at most {most} characters, and no `/`").into(),
-            Value::PhoneNumber => "a phone number such as `+14155550100`".into(),
-            Value::SipUri => "a SIP address such as `sip:jane@example.com`".into(),
-            Value::Json => "a JSON document".into(),
+            ValueType::WebSocketUrl => "a URL that begins with `wss://`".into(),
+            ValueType::WebSocketOrRelativeUrl => {
+                "a relative URL, or one that begins with `wss://`".into()
+            }
+            ValueType::Integer => "a whole number".into(),
+            ValueType::IntegerOr(word) => format!("a whole number, or `{word}`").into(),
+            ValueType::Integers => "whole numbers with spaces between".into(),
+            ValueType::Amount => "a sum such as `20.45`, without its currency".into(),
+            ValueType::OneOf(set) | ValueType::OneOfNot(set, _) => list("or", set).into(),
+            ValueType::Version => list("or", VERSIONS).into(),
+            ValueType::SomeOf(set) => {
+                format!("some of {}, with spaces between", list("and", set)).into()
+            }
+            ValueType::Voice => "`man`, `woman`, `alice`, or a voice such as `Polly.Joanna`".into(),
+            ValueType::Language => "a language such as `en-US`".into(),
+            ValueType::Keys => "keys of a telephone: digits, `#` and `*`".into(),
+            ValueType::Dtmf => "digits, `#`, `*`, and `w` for a pause".into(),
+            ValueType::Duration => "a time such as `500ms` or `2s`".into(),
+            ValueType::Sid(prefix) => format!("`{prefix}` and 32 hexadecimal digits").into(),
+            ValueType::MaxCharacters(most) => format!("at most {most} characters").into(),
+            ValueType::Label(most) => format!("at most {most} characters, and no `/`").into(),
+            ValueType::PhoneNumber => "a phone number such as `+14155550100`".into(),
+            ValueType::SipUri => "a SIP address such as `sip:jane@example.com`".into(),
+            ValueType::Json => "a JSON document".into(),
         })
     }
 }
 
-fn listed(and: &str, set: &[&str]) -> String {
+fn list(and: &str, set: &[&str]) -> String {
     match set {
         [] => String::new(),
         [only] => format!("`{only}`"),
-        [most @ .., last] => format!("`{}` {and} `{last}`", most.join("`, `")),
+        [rest @ .., last] => format!("`{}` {and} `{last}`", rest.join("`, `")),
     }
 }

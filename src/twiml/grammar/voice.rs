@@ -1,41 +1,44 @@
-//! What may answer a call: <https://www.twilio.com/docs/voice/twiml>. The verbs; [`super::nouns`] has what
-//! they act on.
+//! The verbs of Voice TwiML: <https://www.twilio.com/docs/voice/twiml>. [`super::nouns`] has the elements within them.
 
 use super::{
-    DIAL_RECORD, Element, RECORDING_EVENTS, TRIM, TRIM_OR_BOOLEAN, Value, any, attribute, boolean,
-    element, error, method, one_of, some_of, ssml::SSML, url, warning, whole,
+    element::{
+        DIAL_RECORD, Element, RECORDING_EVENTS, TRIM, TRIM_OR_BOOLEAN, any, attribute, boolean,
+        element, error, integer, method, one_of, some_of, url, warning,
+    },
+    ssml::SSML,
+    value::ValueType,
 };
 
 pub(super) const VERBS: &[Element] = &[
     element("Response")
-        .holds(
+        .children(
             "Annotate Connect Dial Echo Enqueue Gather Hangup Leave Pause Pay Play \
              Prompt Queue Record Redirect Refer Reject Say Sms Start Stop",
         )
-        .takes(&[attribute("version", Value::Version).fails(12101)]),
+        .attributes(&[attribute("version", ValueType::Version).fails(12101)]),
     element("Annotate")
-        .holds("BillingReferenceTag")
-        .needs_child(error(13110))
-        .each_once(error(13111))
-        .stray(warning(13112)),
+        .children("BillingReferenceTag")
+        .requires_child(error(13110))
+        .unique_children(error(13111))
+        .unlisted_child(warning(13112)),
     element("Connect")
-        .holds(
+        .children(
             "AiSession Assistant Autopilot Conversation ConversationRelay \
              ConversationRelaySession Room Connect/Stream VirtualAgent",
         )
-        .takes(&[url("action"), method("method"), whole("timeout")]),
+        .attributes(&[url("action"), method("method"), integer("timeout")]),
     element("Dial")
-        .holds("Application Client Conference Number Queue Sim Sip WhatsApp")
-        .stray(warning(13215))
-        .alone("Conference", warning(13000))
-        .text()
-        .form(Value::PhoneNumber, warning(13223))
-        .takes(&[
+        .children("Application Client Conference Number Queue Sim Sip WhatsApp")
+        .unlisted_child(warning(13215))
+        .exclusive_child("Conference", warning(13000))
+        .allows_text()
+        .text_type(ValueType::PhoneNumber, warning(13223))
+        .attributes(&[
             url("action"),
             method("method").warns(13210),
-            whole("timeout").warns(13212),
+            integer("timeout").warns(13212),
             boolean("hangupOnStar").warns(13213),
-            whole("timeLimit").warns(13216),
+            integer("timeLimit").warns(13216),
             any("callerId"),
             one_of("record", DIAL_RECORD).warns(13217),
             one_of("trim", TRIM),
@@ -51,43 +54,43 @@ pub(super) const VERBS: &[Element] = &[
             one_of("events", &["call-progress-event"]),
             any("recordingConfigurationId"),
             any("passports"),
-            attribute("callReason", Value::AtMost(50)), // in the documentation, in no SDK
-            boolean("transcribe"),                      // in the old XSD
-            url("transcribeCallback"),                  // in the old XSD
-            any("ifMachine"),                           // legacy: only its error 13211 is left
+            attribute("callReason", ValueType::MaxCharacters(50)), // in the documentation, in no SDK
+            boolean("transcribe"),                                 // in the old XSD
+            url("transcribeCallback"),                             // in the old XSD
+            any("ifMachine"), // legacy, known only from error 13211
         ]),
     element("Echo"),
     element("Enqueue")
-        .holds("Task TaskAttributes")
-        // The dictionary has an error for it; Twilio's SDKs emit it, so it is not beyond doubt.
-        .needs_text(warning(14204))
+        .children("Task TaskAttributes")
+        // An error in Twilio's dictionary; but Twilio's SDKs write it, so it may work.
+        .requires_text(warning(14204))
         .unless("workflowSid Task TaskAttributes")
-        .at_most(64, error(14205))
-        .takes(&[
+        .max_characters(64, error(14205))
+        .attributes(&[
             url("action").fails(14203),
-            whole("maxQueueSize"),
+            integer("maxQueueSize"),
             method("method").warns(14201),
             url("waitUrl").fails(14202),
             method("waitUrlMethod").warns(14206),
-            // Whether it is one of the account's can't be seen from here.
-            attribute("workflowSid", Value::Sid("WW")).warns(14220),
+            // Only the form is checked: which SIDs exist in the account is not known here.
+            attribute("workflowSid", ValueType::Sid("WW")).warns(14220),
         ]),
     element("Gather")
-        .holds("Pause Play Say")
-        .stray(warning(13320))
-        .takes(&[
+        .children("Pause Play Say")
+        .unlisted_child(warning(13320))
+        .attributes(&[
             some_of("input", &["dtmf", "speech"]).warns(13326),
             url("action"),
             method("method").warns(13312),
-            whole("timeout").warns(13313),
-            attribute("speechTimeout", Value::WholeOr("auto")).warns(13327),
-            whole("maxSpeechTime").warns(13328),
+            integer("timeout").warns(13313),
+            attribute("speechTimeout", ValueType::IntegerOr("auto")).warns(13327),
+            integer("maxSpeechTime").warns(13328),
             boolean("profanityFilter").warns(13333),
-            attribute("finishOnKey", Value::Keys).warns(13310),
-            whole("numDigits").warns(13314),
+            attribute("finishOnKey", ValueType::Keys).warns(13310),
+            integer("numDigits").warns(13314),
             url("partialResultCallback"),
             method("partialResultCallbackMethod").warns(13329),
-            attribute("language", Value::Language).warns(13331),
+            attribute("language", ValueType::Language).warns(13331),
             any("hints"),
             boolean("bargeIn").warns(13332),
             boolean("debug"),
@@ -96,10 +99,10 @@ pub(super) const VERBS: &[Element] = &[
             boolean("enhanced"),
             any("acknowledgeSoundUrl"), // in twilio-python until 2017
         ]),
-    element("Hangup").holds("Parameter"),
+    element("Hangup").children("Parameter"),
     element("Leave"),
-    element("Pause").takes(&[whole("length").warns(13910)]),
-    element("Pay").holds("Parameter Prompt").takes(&[
+    element("Pause").attributes(&[integer("length").warns(13910)]),
+    element("Pay").children("Parameter Prompt").attributes(&[
         one_of("input", &["dtmf"]),
         url("action").fails(64016),
         one_of(
@@ -113,30 +116,30 @@ pub(super) const VERBS: &[Element] = &[
         ),
         url("statusCallback"),
         method("statusCallbackMethod"),
-        whole("timeout"),
-        whole("maxAttempts"),
+        integer("timeout"),
+        integer("maxAttempts"),
         boolean("securityCode"),
         any("postalCode"),
-        whole("minPostalCodeLength"),
+        integer("minPostalCodeLength"),
         any("paymentConnector"),
         one_of("paymentMethod", &["ach-debit", "credit-card"]),
         one_of("tokenType", &["one-time", "reusable", "payment-method"]),
-        // Twilio's SDKs put plain words there, in their tests.
-        attribute("chargeAmount", Value::Amount).warns(64003),
+        // Twilio's SDKs put plain words here, in their tests.
+        attribute("chargeAmount", ValueType::Amount).warns(64003),
         any("currency"),
         any("description"),
         some_of("validCardTypes", CARD_TYPES),
-        attribute("language", Value::Language),
+        attribute("language", ValueType::Language),
         any("credentialSid"), // in twilio-java until 2018
     ]),
     element("Play")
-        .text()
-        .form(Value::Url, error(11100))
-        .takes(&[
-            whole("loop").warns(13410),
-            attribute("digits", Value::Dtmf).warns(13430),
+        .allows_text()
+        .text_type(ValueType::Url, error(11100))
+        .attributes(&[
+            integer("loop").warns(13410),
+            attribute("digits", ValueType::Dtmf).warns(13430),
         ]),
-    element("Prompt").holds("Pause Play Say").takes(&[
+    element("Prompt").children("Pause Play Say").attributes(&[
         one_of(
             "for",
             &[
@@ -166,15 +169,15 @@ pub(super) const VERBS: &[Element] = &[
             ],
         ),
         some_of("cardType", CARD_TYPES),
-        attribute("attempt", Value::Wholes),
+        attribute("attempt", ValueType::Integers),
         boolean("requireMatchingInputs"),
     ]),
-    element("Record").takes(&[
+    element("Record").attributes(&[
         url("action"),
         method("method").warns(13610),
-        whole("timeout").warns(13611),
-        attribute("finishOnKey", Value::Keys).warns(13613),
-        whole("maxLength").warns(13612),
+        integer("timeout").warns(13611),
+        attribute("finishOnKey", ValueType::Keys).warns(13613),
+        integer("maxLength").warns(13612),
         boolean("playBeep").warns(13616),
         one_of("trim", TRIM_OR_BOOLEAN).warns(13699),
         url("recordingStatusCallback"),
@@ -184,32 +187,32 @@ pub(super) const VERBS: &[Element] = &[
         url("transcribeCallback").fails(13257),
         any("recordingConfigurationId"),
     ]),
-    // Empty: loops the current document.
+    // An empty one requests the current document again.
     element("Redirect")
-        .text()
-        .form(Value::Url, error(11100))
-        .takes(&[method("method").warns(13710)]),
+        .allows_text()
+        .text_type(ValueType::Url, error(11100))
+        .attributes(&[method("method").warns(13710)]),
     element("Refer")
-        .holds("Refer/Sip")
-        .takes(&[url("action"), method("method")]),
+        .children("Refer/Sip")
+        .attributes(&[url("action"), method("method")]),
     element("Reject")
-        .holds("Parameter")
-        .takes(&[one_of("reason", &["rejected", "busy"]).warns(13810)]),
+        .children("Parameter")
+        .attributes(&[one_of("reason", &["rejected", "busy"]).warns(13810)]),
     element("Say")
-        .holds(SSML)
-        .needs_text(warning(13520))
+        .children(SSML)
+        .requires_text(warning(13520))
         .unless(SSML)
-        .at_most(4096, warning(13521)) // Polly takes 3,000 billed characters; which ones are billed depends on the markup
-        .takes(&[
-            attribute("voice", Value::Voice).warns(13511),
-            whole("loop").warns(13510),
-            attribute("language", Value::Language).warns(13512),
-            any("rate"), // legacy: only its error 13513 is left
+        .max_characters(4096, warning(13521)) // Polly takes 3,000 billed characters; which ones are billed depends on the markup
+        .attributes(&[
+            attribute("voice", ValueType::Voice).warns(13511),
+            integer("loop").warns(13510),
+            attribute("language", ValueType::Language).warns(13512),
+            any("rate"), // legacy, known only from error 13513
         ]),
     element("Sms")
-        .needs_text(warning(14103))
-        .at_most(1600, warning(14103))
-        .takes(&[
+        .requires_text(warning(14103))
+        .max_characters(1600, warning(14103))
+        .attributes(&[
             any("to").warns(14101),
             any("from").warns(14102),
             url("action"),
@@ -217,13 +220,13 @@ pub(super) const VERBS: &[Element] = &[
             url("statusCallback").warns(14105),
         ]),
     element("Start")
-        .holds("MediaFilter Recording Siprec Stream Transcription")
-        .stray(error(14300))
-        .takes(&[url("action"), method("method")]),
+        .children("MediaFilter Recording Siprec Stream Transcription")
+        .unlisted_child(error(14300))
+        .attributes(&[url("action"), method("method")]),
     element("Stop")
-        // No SDK has `Recording` here; the page of error 14300 does.
-        .holds("MediaFilter Recording Siprec Stream Transcription")
-        .stray(error(14300)),
+        // `Recording` is in the documentation of error 14300, in no SDK.
+        .children("MediaFilter Recording Siprec Stream Transcription")
+        .unlisted_child(error(14300)),
 ];
 
 const RING_TONES: &[&str] = &[

@@ -1,25 +1,27 @@
-//! The attribute names of one tag, so that none comes twice (WFC Unique Att Spec). Linear on the way: a name whose bit in a
-//! 64-bit sketch is free has not been seen; only where a bit was taken are the names compared, once, when the tag ends.
+//! Finds an attribute name that comes twice in one tag (WFC Unique Att Spec), in linear time: each name sets one bit of 64,
+//! and only if a bit was already set are the names compared, once, at the end of the tag.
 
 use std::ops::Range;
 
 use arrayvec::ArrayVec;
 
-use super::MAX_ATTRIBUTES;
+use crate::twiml::syntax::MAX_ATTRIBUTES;
 
-/// The attribute names of the tag being read.
-pub(super) struct Attributes {
+/// The attribute names of the tag that is being read.
+pub(super) struct AttributeNames {
     names: ArrayVec<Range<usize>, MAX_ATTRIBUTES>,
-    sketch: u64,
-    suspect: bool,
+    /// The bits of all names so far.
+    seen: u64,
+    /// Whether two names have the same bit.
+    may_repeat: bool,
 }
 
-impl Attributes {
+impl AttributeNames {
     pub(super) fn new() -> Self {
         Self {
             names: ArrayVec::new(),
-            sketch: 0,
-            suspect: false,
+            seen: 0,
+            may_repeat: false,
         }
     }
 
@@ -27,43 +29,43 @@ impl Attributes {
     #[inline]
     pub(super) fn clear(&mut self) {
         self.names.clear();
-        self.sketch = 0;
-        self.suspect = false;
+        self.seen = 0;
+        self.may_repeat = false;
     }
 
-    /// Notes a name, which is not empty; false if there are too many.
+    /// Adds a name, which must not be empty. Returns false if there are too many.
     #[inline]
-    pub(super) fn note(&mut self, name: &[u8], at: usize) -> bool {
-        let bit = 1 << bucket(name);
-        self.suspect |= self.sketch & bit != 0;
-        self.sketch |= bit;
+    pub(super) fn add(&mut self, name: &[u8], at: usize) -> bool {
+        let bit = 1 << hash(name);
+        self.may_repeat |= self.seen & bit != 0;
+        self.seen |= bit;
         self.names.try_push(at..at + name.len()).is_ok()
     }
 
     /// Where a name comes for the second time.
     #[inline]
-    pub(super) fn duplicate(&self, text: &[u8]) -> Option<Range<usize>> {
-        if self.suspect {
-            self.search(text)
+    pub(super) fn find_duplicate(&self, text: &[u8]) -> Option<Range<usize>> {
+        if self.may_repeat {
+            self.compare_names(text)
         } else {
             None
         }
     }
 
-    fn search(&self, text: &[u8]) -> Option<Range<usize>> {
+    fn compare_names(&self, text: &[u8]) -> Option<Range<usize>> {
         let mut sorted = self.names.clone();
         sorted.sort_unstable_by_key(|name| (&text[name.clone()], name.start));
         let pairs = sorted.iter().zip(sorted.iter().skip(1));
-        let twice = pairs.filter(|(a, b)| text[(*a).clone()] == text[(*b).clone()]);
-        twice
+        let equal = pairs.filter(|(a, b)| text[(*a).clone()] == text[(*b).clone()]);
+        equal
             .map(|(_, second)| second.clone())
             .min_by_key(|name| name.start)
     }
 }
 
-/// One of 64, from a name's length and three of its letters.
+/// A number below 64, from a name's length and three of its letters.
 #[inline]
-fn bucket(name: &[u8]) -> u32 {
+fn hash(name: &[u8]) -> u32 {
     let letter = |at: usize| u32::from(name[at]);
     let mixed = letter(0)
         ^ letter(name.len() / 2) << 5

@@ -1,77 +1,75 @@
-//! Bytes become text, or don't.
+//! How documents in different charsets are decoded.
 
 use super::*;
 
-fn judged(page: &[u8], charset: Option<&str>) -> Result<(), (Fact, usize)> {
-    well_formed(page, charset).map_err(|fault| (fault.fact().clone(), fault.place().byte))
+fn check(document: &[u8], charset: Option<&str>) -> Result<(), (Problem, usize)> {
+    check_well_formed(document, charset)
+        .map_err(|error| (error.problem().clone(), error.position().byte))
 }
 
-fn utf16(page: &str, order: fn(u16) -> [u8; 2]) -> Vec<u8> {
-    page.encode_utf16().flat_map(order).collect()
+fn utf16(document: &str, order: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    document.encode_utf16().flat_map(order).collect()
 }
 
 #[test]
 fn utf16_by_its_mark() {
     for order in [u16::to_be_bytes, u16::to_le_bytes] {
-        let page = utf16(
+        let document = utf16(
             "\u{FEFF}<?xml version='1.0' encoding='UTF-16'?><Response>é&amp;</Response>",
             order,
         );
-        assert_eq!(judged(&page, None), Ok(()));
-        let page = utf16("\u{FEFF}<Response>é🍰&</Response>", order);
+        assert_eq!(check(&document, None), Ok(()));
+        let document = utf16("\u{FEFF}<Response>é🍰&</Response>", order);
         assert_eq!(
-            judged(&page, None),
-            Err((Fact::Syntax(Syntax::Ampersand), 2 + 2 * 13))
+            check(&document, None),
+            Err((Problem::Syntax(SyntaxError::Ampersand), 2 + 2 * 13))
         );
     }
 }
 
 #[test]
 fn declared_latin_1_is_decoded() {
-    let page =
+    let document =
         b"<?xml version='1.0' encoding='ISO-8859-1'?><Response><Say>caf\xE9 & co</Say></Response>";
     assert_eq!(
-        judged(page, None),
-        Err((Fact::Syntax(Syntax::Ampersand), 63))
+        check(document, None),
+        Err((Problem::Syntax(SyntaxError::Ampersand), 63))
     );
-    let place = well_formed(page, None).unwrap_err().place();
-    assert_eq!((place.line, place.column), (1, 64));
+    let position = check_well_formed(document, None).unwrap_err().position();
+    assert_eq!((position.line, position.column), (1, 64));
 }
 
 #[test]
 fn content_type_wins_over_the_declaration() {
-    let page = "<?xml version='1.0' encoding='utf-16'?><Response>é</Response>".as_bytes();
-    assert_eq!(judged(page, Some("UTF-8")), Ok(()));
-    assert_eq!(judged(page, None).unwrap_err().1, 30);
+    let document = "<?xml version='1.0' encoding='utf-16'?><Response>é</Response>".as_bytes();
+    assert_eq!(check(document, Some("UTF-8")), Ok(()));
+    assert_eq!(check(document, None).unwrap_err().1, 30);
 }
 
 #[test]
-fn invalid_bytes_are_no_text() {
+fn invalid_bytes_are_located() {
     let invalid = |charset, at| {
         let charset = name(charset);
-        Err((Fact::Encoding(Encoding::Invalid { charset }), at))
+        Err((Problem::Encoding(EncodingError::Invalid { charset }), at))
     };
     assert_eq!(
-        judged(b"<Response>\xE9</Response>", None),
+        check(b"<Response>\xE9</Response>", None),
         invalid("UTF-8", 10)
     );
     assert_eq!(
-        judged(b"<Response>\x81\xFF</Response>", Some("shift_jis")),
+        check(b"<Response>\x81\xFF</Response>", Some("shift_jis")),
         invalid("shift_jis", 10)
     );
-    assert_eq!(
-        judged(b"\xFF\xFE<\0\0\xD8<\0", None),
-        invalid("UTF-16LE", 4)
-    );
+    assert_eq!(check(b"\xFF\xFE<\0\0\xD8<\0", None), invalid("UTF-16LE", 4));
 }
 
 #[test]
-fn unknown_charsets_are_refused() {
-    let unknown = |label| Fact::Encoding(Encoding::Unknown(name(label)));
+fn unknown_charsets_are_rejected() {
+    let unknown = |label| Problem::Encoding(EncodingError::Unknown(name(label)));
     assert_eq!(
-        judged(b"<Response/>", Some("klingon")),
+        check(b"<Response/>", Some("klingon")),
         Err((unknown("klingon"), 0))
     );
-    let page = b"<?xml version='1.0' encoding='hz-gb-2312'?><Response/>";
-    assert_eq!(judged(page, None), Err((unknown("hz-gb-2312"), 30)));
+    let document = b"<?xml version='1.0' encoding='hz-gb-2312'?><Response/>";
+    assert_eq!(check(document, None), Err((unknown("hz-gb-2312"), 30)));
 }

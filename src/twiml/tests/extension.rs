@@ -1,12 +1,12 @@
-//! A grammar can be added to.
+//! Extensions of the grammar.
 
 use super::*;
 
-fn rules(additions: &[Extension]) -> Rules {
-    Rules::with(Kind::Voice, Strictness::Strict, additions).expect("are good additions")
+fn rules(extensions: &[Extension]) -> Rules {
+    Rules::with_extensions(Kind::Voice, Strictness::Strict, extensions).expect("they are valid")
 }
 
-fn addition(element: &str, parents: &[&str], children: &[&str], attributes: &[&str]) -> Extension {
+fn extension(element: &str, parents: &[&str], children: &[&str], attributes: &[&str]) -> Extension {
     let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
     Extension {
         element: element.into(),
@@ -17,65 +17,69 @@ fn addition(element: &str, parents: &[&str], children: &[&str], attributes: &[&s
     }
 }
 
-fn passes(page: &str, rules: &Rules) -> bool {
-    Twiml::parse(Bytes::copy_from_slice(page.as_bytes()), None, rules).is_ok()
+fn is_valid(document: &str, rules: &Rules) -> bool {
+    validate(Bytes::copy_from_slice(document.as_bytes()), None, rules).is_ok()
 }
 
 #[test]
-fn a_new_verb_stands_in_the_response() {
+fn a_new_element_may_be_in_the_response() {
     let rules = rules(&[
-        addition("Teleport", &[], &["Say", "Beam"], &["to"]),
-        addition("Beam", &["Gather"], &[], &[]),
+        extension("Teleport", &[], &["Say", "Beam"], &["to"]),
+        extension("Beam", &["Gather"], &[], &[]),
     ]);
-    assert!(passes(
+    assert!(is_valid(
         "<Response><Teleport to=''><Say>x</Say><Beam/></Teleport></Response>",
         &rules
     ));
-    assert!(passes(
+    assert!(is_valid(
         "<Response><Gather><Beam/></Gather></Response>",
         &rules
     ));
-    assert!(!passes("<Response><Beam/></Response>", &rules));
-    assert!(!passes("<Response><Teleport from=''/></Response>", &rules));
-    assert!(!passes(
+    assert!(!is_valid("<Response><Beam/></Response>", &rules));
+    assert!(!is_valid(
+        "<Response><Teleport from=''/></Response>",
+        &rules
+    ));
+    assert!(!is_valid(
         "<Response><Teleport>x</Teleport></Response>",
         &rules
     ));
 }
 
 #[test]
-fn a_known_verb_can_get_more() {
+fn a_known_element_can_be_extended() {
     let rules = rules(&[Extension {
         text: true,
-        ..addition("Gather", &[], &["Prompt"], &["mood", "input"])
+        ..extension("Gather", &[], &["Prompt"], &["mood", "input"])
     }]);
-    assert!(passes(
+    assert!(is_valid(
         "<Response><Gather mood='good' input='dtmf'>x<Prompt/></Gather></Response>",
         &rules
     ));
     assert!(
-        !passes("<Response><Gather input='telepathy'/></Response>", &rules),
+        !is_valid("<Response><Gather input='telepathy'/></Response>", &rules),
         "what is known stays as it is"
     );
 }
 
 #[test]
 fn a_new_noun_of_start_is_a_warning_until_it_is_added() {
-    let page = "<Response><Start><Telemetry/></Start></Response>";
-    assert!(!passes(page, &rules(&[])), "by strict rules");
-    let added = |parents| rules(&[addition("Telemetry", parents, &[], &[])]);
-    assert!(passes(page, &added(&["Start", "Stop"])));
-    let elsewhere = added(&["Connect"]).at(Strictness::Twilio);
+    let document = "<Response><Start><Telemetry/></Start></Response>";
+    assert!(!is_valid(document, &rules(&[])), "by strict rules");
+    let added = |parents| rules(&[extension("Telemetry", parents, &[], &[])]);
+    assert!(is_valid(document, &added(&["Start", "Stop"])));
+    let elsewhere = added(&["Connect"]).with_strictness(Strictness::Twilio);
     assert!(
-        passes(page, &elsewhere),
-        "an addition is known only in part"
+        is_valid(document, &elsewhere),
+        "an extension may be incomplete"
     );
 }
 
 #[test]
-fn every_error_is_told_at_once() {
-    let additions = [addition("Tele port", &["Gahter"], &["Sey"], &["a=b"])];
-    let errors = Rules::with(Kind::Voice, Strictness::Strict, &additions).expect_err("are bad");
+fn every_error_is_reported_at_once() {
+    let extensions = [extension("Tele port", &["Gahter"], &["Sey"], &["a=b"])];
+    let errors = Rules::with_extensions(Kind::Voice, Strictness::Strict, &extensions)
+        .expect_err("they are not valid");
     let words: Vec<_> = errors.iter().map(ExtensionError::to_string).collect();
     assert_eq!(
         words,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use understudy::proxy::RouteSettings;
-use understudy::twiml::{self, Rules, Strictness, Twiml};
+use understudy::twiml::{self, Rules, Strictness};
 
 use super::{APP, fails, files_in, lines_of, loads, loads_text, same_but_for_the_page};
 
@@ -66,7 +66,7 @@ fn the_pages_that_people_copy_hold_for_their_kind_alone() {
             "<Message>"
         };
         assert!(text.contains(verb), "{name}");
-        Twiml::parse(text.into(), None, &Rules::new(kind, Strictness::Strict))
+        twiml::validate(text.into(), None, &Rules::new(kind, Strictness::Strict))
             .expect("strictly valid");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use understudy::twiml::{Kind, Strictness, judge};
+use understudy::twiml::{Kind, Strictness, lint};
 
 use super::{APP, loads, loads_text};
 use support::{App, Sidecar, Webhook};
@@ -32,11 +32,11 @@ fn each_kind_of_page_gets_its_own_additions() {
     ] {
         let page = format!("<Response>{page}</Response>");
         let rules = grammar.rules(kind, Strictness::Strict);
-        let judgement = judge(page.as_bytes(), None, &rules);
+        let report = lint(page.as_bytes(), None, &rules);
         assert_eq!(
-            judgement.is_valid(Strictness::Strict),
+            report.is_valid(Strictness::Strict),
             is_good,
-            "{page} {judgement:?}"
+            "{page} {report:?}"
         );
     }
 }

@@ -83,6 +83,6 @@ fn a_template_may_be_as_long_as_a_page() {
     assert!(
         fails(&path)
             .to_string()
-            .contains("the page has 65537 bytes")
+            .contains("the document has 65537 bytes")
     );
 }
