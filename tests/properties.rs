@@ -1,5 +1,5 @@
-//! What holds of any document at all: no panic, no quadratic time, `strict` within `twilio`, and what was accepted stays
-//! accepted after another program has read it and written it anew.
+//! What holds for any document: no panic, no quadratic time, nothing valid by `strict` that is not valid by `twilio`, and both XML
+//! parsers accept it, also after another program has read and rewritten it.
 
 #![allow(
     clippy::wildcard_enum_match_arm,
@@ -18,6 +18,7 @@ use quick_xml::{
     escape::{escape, resolve_predefined_entity, unescape},
     events::{BytesStart, BytesText, Event},
 };
+use understudy::fallback::check_with_second_parser;
 use understudy::twiml::{
     Kind, Report, Rules, Strictness, Twiml, check_well_formed, decode_lossy, guess_kind, lint,
     validate,
@@ -34,7 +35,7 @@ const CHARSETS: &[Option<&str>] = &[
     Some("klingon"),
 ];
 
-/// Pieces that documents are made of, whole and broken.
+/// Parts of documents, whole and broken.
 const PIECES: &[&str] = &[
     "<Response>",
     "</Response>",
@@ -122,7 +123,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Well-formed documents in words that the grammar knows, in places where it may not.
+/// Well-formed documents with names that the grammar knows, but not always where it allows them.
 fn tree() -> impl Strategy<Value = String> {
     let names = || {
         select(
@@ -174,8 +175,8 @@ fn tree() -> impl Strategy<Value = String> {
     })
 }
 
-/// Good documents. Together they have all elements whose rules can be errors.
-const GOOD: &[(Kind, &str)] = &[
+/// Valid documents. Together they have all elements whose rules can be errors.
+const VALID: &[(Kind, &str)] = &[
     (
         Kind::Voice,
         "<Response version='2010-04-01'><Annotate><BillingReferenceTag>a</BillingReferenceTag></Annotate>\
@@ -213,7 +214,7 @@ const GOOD: &[(Kind, &str)] = &[
     ),
 ];
 
-/// An element or an attribute that Twilio may add tomorrow.
+/// An element or an attribute that Twilio may add.
 #[derive(Clone, Debug)]
 enum Unknown {
     Element(String),
@@ -221,12 +222,12 @@ enum Unknown {
 }
 
 impl Unknown {
-    /// The document with this in one of the places where it may stand.
-    fn into_document(self, document: &str, place: prop::sample::Index) -> String {
+    /// The document with this in one of the places where it may be.
+    fn insert_into(self, document: &str, index: prop::sample::Index) -> String {
         let root = document.find('>').expect("has a root");
         let end = document.rfind("</").expect("has a root");
-        let (insertion, places): (_, Vec<usize>) = match self {
-            // Behind any tag within the root.
+        let (insertion, offsets): (_, Vec<usize>) = match self {
+            // After any tag within the root.
             Self::Element(element) => {
                 let places = document.match_indices('>').map(|(at, _)| at + 1);
                 (
@@ -234,7 +235,7 @@ impl Unknown {
                     places.filter(|at| (root + 1..=end).contains(at)).collect(),
                 )
             }
-            // Behind the name in any start tag.
+            // After the name in any start tag.
             Self::Attribute(attribute) => {
                 let tags = document.match_indices('<').map(|(at, _)| at + 1);
                 let names = tags.filter(|at| !document[*at..].starts_with('/'));
@@ -243,7 +244,7 @@ impl Unknown {
                 (format!(" {attribute}"), ends.collect())
             }
         };
-        let at = places[place.index(places.len())];
+        let at = offsets[index.index(offsets.len())];
         format!("{}{insertion}{}", &document[..at], &document[at..])
     }
 }
@@ -293,20 +294,21 @@ fn codes(report: &Report) -> Vec<(u32, String)> {
     codes
 }
 
-/// The document as another program would write it, every reference resolved and made anew.
-fn rewritten(document: &str) -> String {
+/// The document as another program would write it, with every reference resolved and escaped again.
+fn rewrite(document: &str) -> String {
     let mut reader = Reader::from_str(document);
     let mut writer = Writer::new(Vec::new());
     let mut text = String::new();
     loop {
-        let event = reader.read_event().expect("was accepted");
+        let event = reader.read_event().expect("it was accepted");
         match &event {
-            // A line's end is one character to whoever reads XML (§2.11); behind the root, `&#13;` could not stand for it.
+            // A parser reads every line end as one character (XML 1.0 §2.11), and behind the root there can be no `&#13;`.
             Event::Text(run) => text.push_str(&run.replace("\r\n", "\n").replace('\r', "\n")),
             Event::GeneralRef(reference) => {
-                match reference.resolve_char_ref().expect("is a good one") {
+                match reference.resolve_char_ref().expect("it was accepted") {
                     Some(character) => text.push(character),
-                    None => text.push_str(resolve_predefined_entity(reference).expect("is known")),
+                    None => text
+                        .push_str(resolve_predefined_entity(reference).expect("it was accepted")),
                 }
             }
             _ => {
@@ -320,27 +322,27 @@ fn rewritten(document: &str) -> String {
             Event::Eof => return String::from_utf8(writer.into_inner()).expect("is UTF-8"),
             Event::Text(_) | Event::GeneralRef(_) => {}
             Event::Start(tag) => writer
-                .write_event(Event::Start(anew(&tag)))
+                .write_event(Event::Start(rewrite_tag(&tag)))
                 .expect("fits into memory"),
             Event::Empty(tag) => writer
-                .write_event(Event::Empty(anew(&tag)))
+                .write_event(Event::Empty(rewrite_tag(&tag)))
                 .expect("fits into memory"),
             other => writer.write_event(other).expect("fits into memory"),
         }
     }
 }
 
-fn anew(tag: &BytesStart<'_>) -> BytesStart<'static> {
-    let mut anew = BytesStart::new(tag.name().as_ref().to_owned());
+fn rewrite_tag(tag: &BytesStart<'_>) -> BytesStart<'static> {
+    let mut rewritten = BytesStart::new(tag.name().as_ref().to_owned());
     for attribute in tag.attributes() {
-        let attribute = attribute.expect("was accepted");
-        let value = unescape(&attribute.value).expect("is good");
-        anew.push_attribute((attribute.key.as_ref(), &*value));
+        let attribute = attribute.expect("it was accepted");
+        let value = unescape(&attribute.value).expect("it was accepted");
+        rewritten.push_attribute((attribute.key.as_ref(), &*value));
     }
-    anew
+    rewritten
 }
 
-/// `PROPTEST_CASES` can ask for more.
+/// `PROPTEST_CASES` can raise the number of cases.
 fn config() -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig {
@@ -355,8 +357,12 @@ proptest! {
 
     #[test]
     fn no_document_makes_it_panic(document in bytes(), charset in select(CHARSETS)) {
-        let formed = check_well_formed(&document, charset);
-        let _ = (decode_lossy(&document, charset), guess_kind(&document, charset));
+        let well_formed = check_well_formed(&document, charset).is_ok();
+        let _ = guess_kind(&document, charset);
+        let text = decode_lossy(&document, charset);
+        if well_formed {
+            prop_assert_eq!(check_with_second_parser(&text), Ok(()), "{}", text);
+        }
         for kind in KINDS {
             let report = lint(&document, charset, &Rules::new(kind, Strictness::Twilio));
             for finding in report.findings() {
@@ -364,15 +370,15 @@ proptest! {
                 prop_assert!(finding.position().byte <= document.len() && finding.width() > 0);
             }
             let is_text = parse(&document, charset, kind, Strictness::Twilio).is_some_and(|document| document.is_plain_text());
-            prop_assert!(formed.is_ok() || is_text || !report.is_valid(Strictness::Twilio));
+            prop_assert!(well_formed || is_text || !report.is_valid(Strictness::Twilio));
         }
     }
 
     #[test]
-    fn the_line_of_a_fault_shows_the_place_and_no_number(document in bytes(), charset in select(CHARSETS)) {
+    fn an_excerpt_shows_the_position_and_no_number(document in bytes(), charset in select(CHARSETS)) {
         for kind in KINDS {
-            let judged = validate(document.clone().into(), charset, &Rules::new(kind, Strictness::Strict));
-            let Err(error) = judged else { continue };
+            let result = validate(document.clone().into(), charset, &Rules::new(kind, Strictness::Strict));
+            let Err(error) = result else { continue };
             let excerpt = error.excerpt();
             let (length, column, width) = (excerpt.text.chars().count(), excerpt.column as usize, excerpt.width as usize);
             prop_assert!(length <= 162 && (1..=length + 1).contains(&column), "{excerpt:?}");
@@ -397,13 +403,13 @@ proptest! {
     }
 
     #[test]
-    fn accepted_stays_accepted_when_written_anew(document in prop_oneof![tree(), soup().prop_map(|b| String::from_utf8_lossy(&b).into_owned())]) {
+    fn a_rewritten_document_stays_valid(document in prop_oneof![tree(), soup().prop_map(|b| String::from_utf8_lossy(&b).into_owned())]) {
         for kind in KINDS {
             let accepted = parse(document.as_bytes(), None, kind, Strictness::Twilio);
             if accepted.is_none_or(|document| document.is_plain_text()) {
                 continue;
             }
-            let again = rewritten(&document);
+            let again = rewrite(&document);
             let rules = Rules::new(kind, Strictness::Twilio);
             let (before, after) = (lint(document.as_bytes(), None, &rules), lint(again.as_bytes(), None, &rules));
             prop_assert!(after.is_valid(Strictness::Twilio), "{}\n{:?}", again, after);
@@ -412,10 +418,10 @@ proptest! {
     }
 
     #[test]
-    fn what_nobody_knows_is_never_worse_than_a_warning(
-        (document, at, insertion) in (select(GOOD), any::<prop::sample::Index>(), unknown())
+    fn unknown_names_are_at_most_warnings(
+        (document, at, insertion) in (select(VALID), any::<prop::sample::Index>(), unknown())
     ) {
-        let changed = insertion.into_document(document.1, at);
+        let changed = insertion.insert_into(document.1, at);
         let rules = Rules::new(document.0, Strictness::Twilio);
         let report = lint(changed.as_bytes(), None, &rules);
         prop_assert!(report.is_valid(Strictness::Twilio), "{changed}\n{report:#?}");
@@ -423,13 +429,14 @@ proptest! {
     }
 
     #[test]
-    fn a_well_formed_tree_is_accepted_by_the_xml_layer(document in tree()) {
+    fn both_parsers_accept_a_well_formed_tree(document in tree()) {
         prop_assert!(check_well_formed(document.as_bytes(), None).is_ok());
+        prop_assert_eq!(check_with_second_parser(&document), Ok(()));
     }
 }
 
-/// A megabyte of each thing that could be slow. What is linear takes milliseconds, also in a debug build; what is quadratic
-/// would take hours, so the bound can be wide enough for any machine.
+/// A megabyte of everything that could be slow. Linear work takes milliseconds, also in a debug build; quadratic work would take
+/// hours, so the limit can be generous.
 #[test]
 fn no_document_takes_quadratic_time() {
     const SIZE: usize = 1 << 20;
@@ -508,8 +515,8 @@ fn no_document_takes_quadratic_time() {
 }
 
 #[test]
-fn a_document_whose_last_line_ends_as_on_windows_stays_accepted() {
+fn a_rewritten_document_with_windows_line_ends_stays_valid() {
     let document = "<Response/>\r\n";
-    let again = rewritten(document);
+    let again = rewrite(document);
     assert!(parse(again.as_bytes(), None, Kind::Voice, Strictness::Strict).is_some());
 }

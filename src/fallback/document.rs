@@ -29,7 +29,7 @@ enum Content {
 
 impl Document {
     /// Validates a document strictly by these rules. If it contains placeholders, such as `{{From}}`, it must be valid with any
-    /// values in their places. A second XML parser must accept it too.
+    /// values for them. A second XML parser must accept it too.
     ///
     /// # Errors
     ///

@@ -21,12 +21,12 @@ pub enum Error {
     /// Twilio couldn't act on the document, or would warn about it.
     #[error("not valid {kind} TwiML: {error}", kind = .0, error = with_help(.1))]
     Twiml(Kind, Box<twiml::Error>),
-    /// The same for a document with values in the places of its placeholders.
+    /// The same for a document with values for its placeholders.
     #[error("not valid {kind} TwiML with {value}: {}", with_help(.error))]
     Filled {
         /// The kind of the document.
         kind: Kind,
-        /// The value in each place.
+        /// The value for each placeholder.
         value: TestValue,
         /// What is wrong with the document then.
         error: Box<twiml::Error>,

@@ -1,5 +1,5 @@
 //! Placeholders by which a caller could decide what Twilio does. Every value is escaped, so the structure of the document is
-//! safe. But where its text is a number or a URL, the value decides whom Twilio calls, or who is told about the call.
+//! safe. But where its text is a number or a URL, the value decides whom Twilio calls, or which server it requests.
 
 use std::fmt;
 

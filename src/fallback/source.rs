@@ -1,5 +1,4 @@
-//! The source of a fallback document, split at its placeholders, and the checks that it is TwiML whatever values take their
-//! places.
+//! The source of a fallback document, split at its placeholders, and the checks that it is TwiML whatever values replace them.
 
 use super::error::{Error, PlaceholderError, TestValue, position};
 use super::second_parser::check_with_second_parser;
@@ -40,7 +39,7 @@ impl<'d> Source<'d> {
         Ok(Self { text, segments })
     }
 
-    /// Whether there is no placeholder in it.
+    /// Whether it has no placeholders.
     pub(super) fn is_fixed(&self) -> bool {
         self.placeholders().next().is_none()
     }
@@ -63,7 +62,7 @@ impl<'d> Source<'d> {
     }
 
     /// Checks that each placeholder is in character data or in an attribute's value. Only there an `&` begins a reference. So
-    /// one `&` is put in the place of the placeholder, and the scanner must report it exactly there.
+    /// the placeholder is replaced by an `&`, and the scanner must report it exactly there.
     pub(super) fn check_placeholders(&self, kind: Kind) -> Result<(), Error> {
         self.placeholders()
             .try_for_each(|(at, _)| self.check_placeholder(at, kind))
@@ -86,7 +85,7 @@ impl<'d> Source<'d> {
         }
     }
 
-    /// Validates the document with this value in the place of each placeholder. Both XML parsers must accept it.
+    /// Validates the document with this value for each placeholder. Both XML parsers must accept it.
     pub(super) fn validate(&self, value: TestValue, rules: &Rules) -> Result<Twiml, Error> {
         let filled = self.fill(|_| value.as_str());
         let twiml = twiml::validate(filled.into(), CHARSET, rules)
@@ -95,7 +94,7 @@ impl<'d> Source<'d> {
         Ok(twiml)
     }
 
-    /// Checks with the second parser what the first has accepted, which has this value in the place of each placeholder.
+    /// Checks with the second parser what the first has accepted, which has this value for each placeholder.
     pub(super) fn check_with_second_parser(
         &self,
         twiml: &Twiml,
@@ -126,8 +125,8 @@ impl<'d> Source<'d> {
         }
     }
 
-    /// The offset in the source for one in the document that has this value in the place of each placeholder. Within a value it
-    /// is the offset of the placeholder.
+    /// Maps an offset in the document that has this value for each placeholder to one in the source. Within a value that is the
+    /// offset of the placeholder.
     fn to_source(&self, byte: usize, value: TestValue) -> usize {
         let mut begin = 0;
         for segment in &self.segments {

@@ -266,6 +266,20 @@ fn an_invalid_template_is_rejected_with_the_position() {
 }
 
 #[test]
+fn a_document_that_only_one_parser_accepts_is_rejected_with_the_position() {
+    let error = Error::SecondParser {
+        message: "tag not closed".into(),
+        position: error::position("<Response>\n<Say/></Response>", 11),
+    };
+    let position = error.position().expect("it is in the document");
+    assert_eq!((position.line, position.column), (2, 1));
+    assert_eq!(
+        error.to_string(),
+        "this is well-formed XML for understudy, but not for the second parser, quick-xml: tag not closed; write it in a simpler way"
+    );
+}
+
+#[test]
 fn the_first_variant_that_matches_wins() {
     let variant = |param: &str, is, document| Variant {
         param: param.into(),

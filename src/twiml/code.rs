@@ -58,6 +58,6 @@ pub(super) enum Validity {
     Valid,
     /// The value is not documented, but Twilio may take it now or later.
     Uncertain,
-    /// The value is certainly wrong. Where the rule only warns, this also stands for an unknown value.
+    /// The value is certainly wrong; where the rule only warns, also an unknown value.
     Invalid,
 }

@@ -6,7 +6,7 @@ use super::{
     span::Span,
 };
 
-/// What a byte of a document is part of.
+/// The construct that a byte of a document is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Context {
     /// The text of an element.

@@ -1,5 +1,5 @@
-//! The fallback fits who is calling: it says what the request says, and says it in the caller's language; and nothing that a
-//! caller sends makes it anything but TwiML.
+//! Fallback documents depend on the request: they contain its parameters, and variants can be in the caller's language. Nothing
+//! that a caller sends makes them anything but TwiML.
 
 use understudy::twiml::{Kind, Rules, Strictness, validate};
 
@@ -35,7 +35,7 @@ inline = "<Response><Message>you wrote {{Body}}</Message></Response>"
 when = [{ param = "From", is = "whatsapp:*", inline = "<Response><Message>on WhatsApp</Message></Response>" }]
 "#;
 
-/// A proxy with those routes before an app that is no good.
+/// A proxy with those routes before an app that always fails.
 async fn sidecar() -> (App, Sidecar) {
     let app = App::start(|_| Script::page("500 Oops", "text/html", "no"));
     let sidecar = Sidecar::before(&app)
@@ -47,7 +47,7 @@ async fn sidecar() -> (App, Sidecar) {
     (app, sidecar)
 }
 
-/// A POST with this form as it stands.
+/// A POST with this form, not encoded any further.
 fn posted(target: &str, form: &str) -> String {
     format!(
         "POST {target} HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n\
@@ -56,8 +56,8 @@ fn posted(target: &str, form: &str) -> String {
     )
 }
 
-/// The document that went out, which is TwiML.
-fn page(answer: &Answer, kind: Kind) -> String {
+/// The document that was sent, which must be TwiML.
+fn document(answer: &Answer, kind: Kind) -> String {
     assert!(
         answer.status == 200 && answer.reason().is_some(),
         "{answer:?}"
@@ -72,7 +72,7 @@ fn english(words: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_french_number_hears_french() {
+async fn the_variant_depends_on_the_request() {
     let (_app, sidecar) = sidecar().await;
     let french = "<Response><Say language=\"fr-FR\">bonjour +12025550147</Say></Response>";
     let call = Webhook::voice("/voice/x").with("CallerName", "Ann");
@@ -96,17 +96,17 @@ async fn a_french_number_hears_french() {
         ),
     ] {
         let got = sidecar.ask(&webhook).await;
-        assert_eq!(page(&got, Kind::Voice), expected, "{webhook:?}");
+        assert_eq!(document(&got, Kind::Voice), expected, "{webhook:?}");
     }
 }
 
 #[tokio::test]
-async fn an_app_that_is_not_tried_makes_no_difference() {
+async fn the_variant_is_the_same_while_the_breaker_is_open() {
     let (_app, sidecar) = sidecar().await;
     let call = Webhook::voice("/auto/x").with("FromCountry", "FR");
     let reason = async || {
         let got = sidecar.ask(&call).await;
-        assert!(page(&got, Kind::Voice).contains("bonjour +12025550147"));
+        assert!(document(&got, Kind::Voice).contains("bonjour +12025550147"));
         got.reason().map(str::to_owned)
     };
     soon("the breaker to open", async {
@@ -144,20 +144,20 @@ async fn an_auto_route_chooses_for_calls_and_for_messages() {
         ),
     ] {
         let got = sidecar.ask(&webhook).await;
-        assert_eq!(page(&got, kind), expected, "{webhook:?}");
+        assert_eq!(document(&got, kind), expected, "{webhook:?}");
     }
     let stop = message
         .with("From", "whatsapp:+12025550147")
         .with("Body", "STOP");
     let got = sidecar.ask(stop).await;
     assert!(
-        page(&got, Kind::Messaging).ends_with("<Response/>"),
-        "an opt-out hears nothing of ours"
+        document(&got, Kind::Messaging).ends_with("<Response/>"),
+        "an opt-out gets the empty response"
     );
 }
 
 #[tokio::test]
-async fn what_a_caller_sends_is_itself_in_text_and_in_attributes() {
+async fn parameters_are_escaped_in_text_and_in_attributes() {
     let (_app, sidecar) = sidecar().await;
     for (sent, said) in [
         ("%3C%3E%26%22%27", "&lt;&gt;&amp;&quot;&apos;"),
@@ -176,7 +176,7 @@ async fn what_a_caller_sends_is_itself_in_text_and_in_attributes() {
         );
         let form = format!("CallSid=CA1&a={sent}&a=second");
         let got = sidecar.ask(posted("/quoted/x", &form)).await;
-        assert_eq!(page(&got, Kind::Voice), expected, "POST {sent}");
+        assert_eq!(document(&got, Kind::Voice), expected, "POST {sent}");
         let sent = sent
             .replace('<', "%3C")
             .replace('>', "%3E")
@@ -186,12 +186,12 @@ async fn what_a_caller_sends_is_itself_in_text_and_in_attributes() {
                 "GET /quoted/x?b=1&a={sent} HTTP/1.1\r\nHost: a\r\n\r\n"
             ))
             .await;
-        assert_eq!(page(&got, Kind::Voice), expected, "GET {sent}");
+        assert_eq!(document(&got, Kind::Voice), expected, "GET {sent}");
     }
 }
 
 #[tokio::test]
-async fn what_is_no_parameter_is_empty() {
+async fn a_missing_parameter_is_empty() {
     let (_app, sidecar) = sidecar().await;
     let nothing = english(", ");
     for request in [
@@ -203,41 +203,41 @@ async fn what_is_no_parameter_is_empty() {
         "GET /voice/x HTTP/1.1\r\nHost: a\r\nFrom: 1\r\n\r\n".into(),
     ] {
         let got = sidecar.ask(request.clone()).await;
-        assert_eq!(page(&got, Kind::Voice), nothing, "{request}");
+        assert_eq!(document(&got, Kind::Voice), nothing, "{request}");
     }
     let got = sidecar
         .ask(posted("/voice/x?From=q", "From=f&CallerName=g"))
         .await;
     assert_eq!(
-        page(&got, Kind::Voice),
+        document(&got, Kind::Voice),
         english("q, g"),
         "the query goes first"
     );
 }
 
 #[tokio::test]
-async fn a_form_that_is_more_than_is_remembered_has_no_parameters() {
+async fn a_form_over_the_memory_limit_has_no_parameters() {
     let (_app, sidecar) = sidecar().await;
     let form = |filler: usize| format!("From=1&To=%2B33&x={}", "x".repeat(filler));
     let room = 65_536 - form(0).len();
     let got = sidecar.ask(posted("/voice/x", &form(room))).await;
-    assert!(page(&got, Kind::Voice).contains("bonjour 1"));
+    assert!(document(&got, Kind::Voice).contains("bonjour 1"));
     let got = sidecar
         .ask(posted("/voice/x?CallerName=Ann", &form(room + 1)))
         .await;
-    assert_eq!(page(&got, Kind::Voice), english(", Ann"));
+    assert_eq!(document(&got, Kind::Voice), english(", Ann"));
 }
 
 #[tokio::test]
-async fn values_that_are_too_long_for_a_document_are_left_out() {
+async fn values_that_would_make_the_document_too_large_are_left_out() {
     let (_app, sidecar) = sidecar().await;
     let form = format!("From={}&CallerName=Ann", "<".repeat(20_000));
     let got = sidecar.ask(posted("/voice/x", &form)).await;
-    assert_eq!(page(&got, Kind::Voice), english(", "));
+    assert_eq!(document(&got, Kind::Voice), english(", "));
 }
 
 #[tokio::test]
-async fn a_form_that_broke_off_fills_nothing() {
+async fn an_incomplete_form_has_no_parameters() {
     let app = App::start(|_| {
         let oops = answer("500 Oops", &[("Content-Type", "text/html")], "no");
         Script::unread().send(oops).stall()
@@ -253,11 +253,11 @@ async fn a_form_that_broke_off_fills_nothing() {
     let request = posted("/voice/x?CallerName=Ann", "From=%2B12025550147&To=%2B33");
     client.send(&request.as_bytes()[..request.len() - 12]).await;
     let got = client.answer().await;
-    assert_eq!(page(&got, Kind::Voice), english(", Ann"));
+    assert_eq!(document(&got, Kind::Voice), english(", Ann"));
 }
 
 #[tokio::test]
-async fn a_reload_swaps_templates_and_a_bad_one_leaves_the_old() {
+async fn a_reload_replaces_templates_but_not_by_an_invalid_one() {
     let (_app, sidecar) = sidecar().await;
     let until = async |document: &str| {
         soon(document, async {

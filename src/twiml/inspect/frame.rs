@@ -48,8 +48,8 @@ impl<'t> Frame<'t> {
         Name::new(self.name.raw)
     }
 
-    /// The code for breaking a rule on the whole element. Unknown content may be the reason why the rule is broken, so then
-    /// it is no error.
+    /// The code for breaking a rule on the whole element. If the element has unknown
+    /// content, that may be why the rule is broken, so it is only a warning.
     pub(super) fn code(&self, code: Code) -> Code {
         if self.has_unknown_child || self.has_unknown_attribute {
             code.as_warning()

@@ -237,7 +237,7 @@ mod messages {
     }
 }
 
-mod verdicts {
+mod strictness {
     use super::*;
 
     fn parse(document: &'static str, strictness: Strictness) -> Result<Vec<u32>, (Reason, u32)> {
