@@ -171,6 +171,11 @@ pub enum HeadError {
     /// A transfer coding other than `chunked` alone (§6.1).
     #[error("the only transfer coding is chunked")]
     TransferCoding,
+    /// The request comes from this process itself.
+    #[error(
+        "the request came from understudy itself: an upstream or a fallback URL is one of its own listeners"
+    )]
+    Loop,
     /// A method that a gateway doesn't serve.
     #[error("CONNECT is for forward proxies")]
     Method,
@@ -211,6 +216,7 @@ impl Failure {
                 | HeadError::ContentLength
                 | HeadError::FieldValue,
             ) => ResponsePolicy::Refuse(StatusCode::BAD_REQUEST),
+            Self::Head(HeadError::Loop) => ResponsePolicy::Refuse(StatusCode::LOOP_DETECTED),
             Self::Head(HeadError::TransferCoding | HeadError::Method) => {
                 ResponsePolicy::Refuse(StatusCode::NOT_IMPLEMENTED)
             }

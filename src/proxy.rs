@@ -39,7 +39,7 @@ pub use snapshot::{Settings, Snapshot};
 use crate::body::RequestBody;
 use crate::breaker::{Opened, Permit};
 use crate::deadline::Deadline;
-use crate::failure::{Failure, Outcome, UpstreamHealth};
+use crate::failure::{Failure, HeadError, Outcome, UpstreamHealth};
 use crate::signature::VerifiedRequest;
 use crate::upstream::headers::Peer;
 use crate::upstream::{Pool, UpstreamRequest};
@@ -76,7 +76,10 @@ impl Proxy {
     async fn route(&self, request: Request<Incoming>, peer: &Peer) -> Reply {
         let snapshot = self.snapshot.load_full();
         let (mut head, body) = request.into_parts();
-        let normalized = normalize_head(&mut head);
+        let normalized = match peer.is_ourselves() {
+            true => Err(HeadError::Loop),
+            false => normalize_head(&mut head),
+        };
         let route = Arc::clone(snapshot.route(&head));
         let record = route.metrics.begin();
         let deadline = Deadline::after(route.time_limit());

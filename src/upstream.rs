@@ -8,6 +8,7 @@ mod connection;
 mod error;
 pub mod headers;
 mod in_flight;
+mod own_connections;
 mod pool;
 mod probe;
 mod request;

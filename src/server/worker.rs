@@ -169,12 +169,12 @@ impl Worker {
         let mut trusted_proxies = snapshot.trusted_proxies.iter();
         let is_trusted = trusted_proxies.any(|block| block.contains(&ip));
         let open = OpenConnection::new(&snapshot.shared.metrics.client_connections, permit);
-        if stream.set_nodelay(true).is_err() {
+        let Ok(local) = stream.set_nodelay(true).and_then(|()| stream.local_addr()) else {
             return;
-        }
+        };
         let client = Client {
             address,
-            peer: Peer::new(address.ip(), is_trusted),
+            peer: Peer::new(address, local, is_trusted),
             proxy: Rc::clone(&self.proxy),
             settings: self.context.settings.load_full(),
             drain: self.context.drain.clone(),

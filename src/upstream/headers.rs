@@ -1,6 +1,7 @@
 //! Which headers cross in both directions, and which are added on the way (RFC 9110 §7.6).
 
-use std::net::IpAddr;
+use std::cell::Cell;
+use std::net::SocketAddr;
 
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
@@ -9,6 +10,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, request, response};
 
 use super::error::Error;
+use super::own_connections::is_own;
 
 pub(super) const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -39,6 +41,10 @@ const HOP_BY_HOP_LENGTHS: u32 = 1 << "te".len()
 /// Who is at the other end of a client connection.
 #[derive(Clone, Debug)]
 pub struct Peer {
+    /// The ends of its connection: its own, and ours.
+    ends: (SocketAddr, SocketAddr),
+    /// It has sent a request before.
+    is_known: Cell<bool>,
     address: HeaderValue,
     /// What it says about whom it forwards for is kept.
     trusted: bool,
@@ -46,15 +52,22 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// A peer at this address, over plain TCP.
-    pub fn new(address: IpAddr, trusted: bool) -> Self {
-        let address = HeaderValue::try_from(address.to_canonical().to_string())
+    /// A peer at this address, connected to our own address `local`, over plain TCP.
+    pub fn new(peer: SocketAddr, local: SocketAddr, trusted: bool) -> Self {
+        let address = HeaderValue::try_from(peer.ip().to_canonical().to_string())
             .expect("an address is written in visible ASCII");
         Self {
+            ends: (peer, local),
+            is_known: Cell::new(false),
             address,
             trusted,
             scheme: HeaderValue::from_static("http"),
         }
+    }
+
+    /// Whether the peer is this process itself, by way of one of its upstreams. Looks only at a connection's first request.
+    pub fn is_ourselves(&self) -> bool {
+        !self.is_known.replace(true) && is_own(self.ends)
     }
 
     /// The same, within TLS.
@@ -296,7 +309,11 @@ mod tests {
     }
 
     fn peer(trusted: bool) -> Peer {
-        Peer::new([192, 0, 2, 7].into(), trusted)
+        Peer::new(
+            ([192, 0, 2, 7], 1).into(),
+            ([192, 0, 2, 1], 80).into(),
+            trusted,
+        )
     }
 
     fn crossed(fields: &[(&str, &str)], trusted: bool) -> Vec<(String, String)> {

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_util::either::Either;
 
+use super::own_connections::OwnConnection;
 use crate::body::FramingBytes;
 use crate::tls::{self, Client};
 
@@ -78,6 +79,7 @@ pub(super) struct Stream {
     traffic: Arc<Traffic>,
     /// HTTP has ended, and a tunnel has begun.
     is_tunnel: bool,
+    _own: Option<OwnConnection>,
 }
 
 impl Stream {
@@ -87,6 +89,10 @@ impl Stream {
     ///
     /// Why there is no TLS.
     pub(super) async fn new(socket: Socket, tls: Option<&Client>) -> Result<Self, tls::Error> {
+        let own = match &socket {
+            Either::Left(tcp) => Some(OwnConnection::new(tcp)),
+            Either::Right(_) => None,
+        };
         let traffic = Arc::new(Traffic::default());
         let counted = CountedSocket {
             socket,
@@ -100,6 +106,7 @@ impl Stream {
             stream,
             traffic,
             is_tunnel: false,
+            _own: own,
         })
     }
 
