@@ -24,7 +24,7 @@ pub(super) enum State {
     ReadingHead,
     /// A request waits for us or for the upstream.
     Processing,
-    /// All requests under way wait for the client to take more of their responses.
+    /// Every request under way waits for the client to take more of its response.
     Sending,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Activity {
     /// How many of them wait for us or for the upstream.
     processing: Cell<usize>,
     is_reading_head: Cell<bool>,
-    /// The client doesn't take what is written to it.
+    /// The client doesn't take what is written to it. HTTP/1.1 only.
     is_write_blocked: Cell<bool>,
     /// The client may have sent something that nobody reads.
     has_unread: Cell<bool>,
@@ -70,7 +70,7 @@ impl Activity {
             State::ReadingHead
         } else if self.requests.get() == 0 {
             State::Idle
-        } else if self.processing.get() == 0 {
+        } else if self.processing.get() == 0 || self.is_write_blocked.get() {
             State::Sending
         } else {
             State::Processing
@@ -96,11 +96,13 @@ impl Activity {
         framing.as_ref().is_none_or(|count| count.add_read(bytes))
     }
 
-    /// Notes whether the client takes what is written to it. Under HTTP/2 only [`TrackedBody`] tells which response it takes.
+    /// Notes whether the client takes what is written to it. Under HTTP/2 that says nothing about a single response; only
+    /// [`TrackedBody`] does.
     pub(super) fn set_write_blocked(&self, is_blocked: bool) {
-        let was_blocked = self.is_write_blocked.replace(is_blocked);
-        let has_progress = was_blocked && !is_blocked && self.state() == State::Sending;
-        if has_progress && self.protocol == Protocol::Http1 {
+        if self.protocol == Protocol::Http1
+            && self.is_write_blocked.replace(is_blocked) != is_blocked
+            && self.requests.get() > 0
+        {
             self.restart_timer();
         }
     }

@@ -160,8 +160,6 @@ impl<H: Future<Output = hyper::Result<()>>> Driver<'_, H> {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
-
     use tokio::task::LocalSet;
 
     use super::super::activity::ActiveRequest;
@@ -233,6 +231,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_not_waited_for_though_the_upstream_is() {
+        let activity = Activity::new(Protocol::Http1);
+        let _request = ActiveRequest::start(&activity);
+        sleep(SECOND).await;
+        activity.set_write_blocked(true);
+        let (end, time) = drive_forever(&activity, &CancellationToken::new()).await;
+        assert!(matches!(end, End::Stalled));
+        assert_eq!(time, 75 * SECOND + CLOSE_TIMEOUT);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_drain_leaves_http_1_a_moment_for_a_request_on_its_way() {
         let drain = CancellationToken::new();
         drain.cancel();
@@ -240,7 +249,7 @@ mod tests {
             (Protocol::Http1, DRAIN_GRACE),
             (Protocol::Http2, Duration::ZERO),
         ] {
-            let activity: Rc<Activity> = Activity::new(protocol);
+            let activity = Activity::new(protocol);
             let (end, time) = drive_forever(&activity, &drain).await;
             assert!(matches!(end, End::Stalled));
             assert_eq!(time, grace + CLOSE_TIMEOUT);
