@@ -4,7 +4,7 @@ use std::process::Output;
 
 use understudy::signature::{Tokens, Verifier};
 
-use support::{App, Script, Sidecar};
+use support::{App, Script, Sidecar, soon};
 
 const PAGE: &str = "<Response><Say>hello</Say></Response>";
 
@@ -18,7 +18,9 @@ async fn call(arguments: &[&str]) -> (Option<i32>, String) {
         status,
         stdout,
         stderr,
-    } = command.output().await.expect("the binary runs");
+    } = soon("the end of `call`", command.kill_on_drop(true).output())
+        .await
+        .expect("the binary runs");
     (
         status.code(),
         String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned(),

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 
-use support::{PATIENCE, understudy};
+use support::{PATIENCE, bound, understudy};
 
 #[test]
 fn every_caller_of_the_demo_is_served_and_the_table_says_how() {
@@ -158,6 +158,7 @@ fn the_demo_can_stay_with_traffic_until_it_is_interrupted() {
         .stdout(Stdio::piped())
         .spawn();
     let mut demo = Demo(child.expect("the binary runs"));
+    let _bound = bound(&demo.0);
     let (said, lines) = mpsc::channel();
     let out = BufReader::new(demo.0.stdout.take().expect("a pipe"));
     thread::spawn(move || {

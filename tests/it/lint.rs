@@ -11,7 +11,7 @@ use std::thread;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use support::understudy;
+use support::{bound, understudy};
 
 const VOICE: &str = "<Response><Say>Hello</Say></Response>\n";
 const MESSAGING: &str = "<Response><Message>Hello</Message></Response>\n";
@@ -71,6 +71,7 @@ impl Folder {
         let input = input.to_owned();
         // A command that doesn't read its input is no failure.
         let feeding = thread::spawn(move || drop(pipe.write_all(&input)));
+        let _bound = bound(&child);
         let output = child.wait_with_output().expect("it ends");
         feeding.join().expect("fed");
         output.into()
@@ -280,6 +281,7 @@ fn a_reader_that_leaves_ends_it_quietly() {
         .spawn()
         .expect("the binary runs");
     drop(child.stdout.take());
+    let _bound = bound(&child);
     let said = Said::from(child.wait_with_output().expect("it ends"));
     assert_eq!((said.status, &*said.err), (Some(1), ""));
 }
@@ -289,11 +291,16 @@ fn a_full_disk_is_no_quiet_end() {
     let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") else {
         return;
     };
-    let output = Folder::usual()
+    let folder = Folder::usual();
+    let child = folder
         .command("--kind voice voice.xml")
+        .stdin(Stdio::null())
         .stdout(full)
-        .output();
-    let said = Said::from(output.expect("it ends"));
+        .stderr(Stdio::piped())
+        .spawn();
+    let child = child.expect("the binary runs");
+    let _bound = bound(&child);
+    let said = Said::from(child.wait_with_output().expect("it ends"));
     assert_eq!(said.status, Some(2));
     assert!(said.err.starts_with("the findings can't be written: "));
 }

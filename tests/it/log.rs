@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use support::{App, Script, Sidecar, Webhook, millis, soon, understudy};
+use support::{App, Bound, Script, Sidecar, Webhook, bound, millis, soon, understudy};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN: &str = "00f067aa0ba902b7";
@@ -170,7 +170,7 @@ async fn a_level_that_cannot_be_read_is_said_and_the_usual_one_holds() {
 }
 
 /// The binary with a pipe for both of its streams that it takes for the journal's; and the pipe.
-fn in_journal(config: &std::path::Path) -> (Child, PipeReader) {
+fn in_journal(config: &std::path::Path) -> (Bound, Child, PipeReader) {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let writer = OwnedFd::from(writer);
     let copy = File::from(writer.try_clone().expect("a second end"));
@@ -184,7 +184,7 @@ fn in_journal(config: &std::path::Path) -> (Child, PipeReader) {
         .stderr(Stdio::from(writer))
         .spawn()
         .expect("the binary runs");
-    (child, reader)
+    (bound(&child), child, reader)
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn in_the_journal_every_line_has_its_priority() {
     let config = "[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n\
                   [upstream]\nurl = \"http://127.0.0.1:9\"\n";
     std::fs::write(&path, config).expect("a file");
-    let (mut child, reader) = in_journal(&path);
+    let (_bound, mut child, reader) = in_journal(&path);
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(reader));
     let mut next = || lines.next().expect("a line").expect("it is text");
     let ready = std::iter::repeat_with(&mut next).find(|line| line.contains("listening"));
@@ -211,7 +211,7 @@ fn in_the_journal_each_mistake_that_prevents_a_start_is_an_error() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("understudy.toml");
     std::fs::write(&path, "[server]\nlissen = 1\n").expect("a file");
-    let (mut child, mut reader) = in_journal(&path);
+    let (_bound, mut child, mut reader) = in_journal(&path);
     assert_eq!(child.wait().expect("it ends").code(), Some(78));
     let mut said = String::new();
     reader.read_to_string(&mut said).expect("it is text");

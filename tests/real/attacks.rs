@@ -8,7 +8,7 @@ use std::process::{Output, Stdio};
 
 use tokio::process::Command;
 
-use support::{App, Builder, Script, Sidecar, Step, Webhook};
+use support::{App, Builder, Script, Sidecar, Step, Webhook, soon};
 
 /// How many connections an attack makes, all at once.
 const CONNECTIONS: &str = "200";
@@ -53,7 +53,7 @@ impl Tool {
     async fn run(self, arguments: &[&str]) -> io::Result<Output> {
         let mut command = Command::new(self.name);
         command.args(arguments).stdin(Stdio::null());
-        command.kill_on_drop(true).output().await
+        soon("the program's end", command.kill_on_drop(true).output()).await
     }
 }
 

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use support::run;
+
 use super::{Folder, MALFORMED, Said, WARNED};
 
 #[test]
@@ -28,7 +30,7 @@ fn sarif_is_one_run_with_twilios_codes_for_rules() {
         ("bad.xml", MALFORMED.as_bytes()),
     ]);
     let mut command = folder.command("--format sarif bad.xml voice.xml");
-    let said = Said::from(command.arg("a b.xml").output().expect("it ends"));
+    let said = Said::from(run(command.arg("a b.xml")));
     assert_eq!(said.status, Some(2), "voice.xml isn't there");
     let log: Value = serde_json::from_str(&said.out).expect("JSON");
     assert_eq!(log["version"], "2.1.0");

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
+
+use support::run;
 
 use super::{Folder, Said};
 
@@ -93,7 +95,7 @@ fn on_a_terminal_it_looks_as_compilers_do() {
     let folder = Folder::usual();
     let binary = env!("CARGO_BIN_EXE_understudy");
     let on_terminal = |variable: (&str, &str)| {
-        let output = Command::new(script)
+        let output = run(Command::new(script)
             .current_dir(folder.0.path())
             .env_remove("NO_COLOR")
             .env("TERM", "xterm")
@@ -102,10 +104,8 @@ fn on_a_terminal_it_looks_as_compilers_do() {
                 "-qec",
                 &format!("{binary} lint --kind voice warned.xml"),
                 "/dev/null",
-            ])
-            .stdin(Stdio::null())
-            .output();
-        Said::from(output.expect("it ends"))
+            ]));
+        Said::from(output)
     };
     let said = on_terminal(("NO_COLOR", "1"));
     assert_eq!(said.status, Some(0), "{}", said.err);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use understudy::config::Config;
 
 use super::{ACCOUNT, PUBLIC_URL, TOKEN, checking, checks, with_token};
-use support::{App, Sidecar, Webhook, soon};
+use support::{App, Sidecar, Webhook, run, soon, understudy};
 
 async fn reloads(sidecar: &Sidecar, result: &str, many: f64) {
     let labels = [("result", result)];
@@ -165,11 +165,7 @@ fn without_tokens_or_public_url_it_does_not_start() {
     let text = "[upstream]\nurl = \"http://127.0.0.1:3000\"\n[defaults]\nsignature = \"enforce\"\n";
     fs::write(&path, text).expect("a file");
     for command in ["run", "check"] {
-        let output = Command::new(env!("CARGO_BIN_EXE_understudy"))
-            .args([command, "--config"])
-            .arg(&path)
-            .output()
-            .expect("the binary runs");
+        let output = understudy(&[command, "--config", path.to_str().expect("UTF-8")]);
         assert_eq!(output.status.code(), Some(78), "{command}");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(
@@ -197,7 +193,7 @@ fn tokens_may_be_a_credential_of_systemds() {
             Some(directory) => command.env("CREDENTIALS_DIRECTORY", directory),
             None => command.env_remove("CREDENTIALS_DIRECTORY"),
         };
-        let output = command.output().expect("the binary runs");
+        let output = run(&mut command);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.code(), said)
     };

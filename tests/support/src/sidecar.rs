@@ -1,10 +1,9 @@
 //! The real binary with a configuration of its own, on ports that the kernel chooses.
 
-use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use tempfile::TempDir;
 use crate::client::{Answer, Client};
 use crate::log::Log;
 use crate::metrics::Metrics;
+use crate::process::{binary, kill};
 use crate::time::{POLL_INTERVAL, soon};
 use crate::twilio::Webhook;
 use crate::upstream::App;
@@ -42,20 +42,6 @@ name = "auto"
 path = "/auto/*"
 kind = "auto"
 "#;
-
-/// The binary under test, to be run with these arguments to its end.
-pub fn understudy(arguments: &[&str]) -> Output {
-    Command::new(binary())
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .expect("the binary runs")
-}
-
-/// Where cargo has put the binary under test; only it knows.
-fn binary() -> OsString {
-    std::env::var_os("CARGO_BIN_EXE_understudy").expect("`cargo test` runs the tests")
-}
 
 /// A running proxy. It is killed when dropped; when a test fails, it prints its log.
 pub struct Sidecar {
@@ -215,12 +201,7 @@ impl Sidecar {
             Signal::Interrupt => "-INT",
             Signal::HangUp => "-HUP",
         };
-        let pid = self.child.id().to_string();
-        // The shell has its own; the program is not on every machine.
-        let status = Command::new("sh")
-            .args(["-c", &format!("kill {name} {pid}")])
-            .status();
-        assert!(status.expect("a shell runs").success(), "{signal:?}");
+        kill(name, self.child.id());
     }
 
     /// The id of its process.

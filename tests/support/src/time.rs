@@ -20,6 +20,20 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     }
 }
 
+/// Waits until it is so.
+///
+/// # Panics
+///
+/// If it isn't within [`PATIENCE`].
+pub async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
+    let poll = async {
+        while !is_so().await {
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    };
+    soon(what, poll).await;
+}
+
 /// So many milliseconds.
 pub fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
