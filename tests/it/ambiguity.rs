@@ -26,7 +26,7 @@ use strict::Request;
 use support::Sidecar;
 
 /// How many pairs of app and proxy share the cases.
-const LANES: usize = 4;
+const PAIRS: usize = 4;
 
 /// Paths of one length: a route that streams and a route whose answers are judged.
 const ROUTES: &str = r#"
@@ -85,17 +85,17 @@ async fn an_odd_byte_anywhere_never_makes_two_requests_of_one() {
 
 #[tokio::test]
 async fn a_request_is_the_same_wherever_it_is_cut_in_two() {
-    let lane = Lane::start().await;
+    let pair = Pair::start().await;
     for case in pipelines::good() {
         for at in 1..case.bytes.len() {
-            let mut client = Client::connect(lane.proxy.address).await;
+            let mut client = Client::connect(pair.proxy.address).await;
             let (first, second) = case.bytes.split_at(at);
             client.send(first).await;
             // It has been read when the proxy has had a turn for another connection behind it.
-            lane.proxy.connect().await.ask(NEXT).await;
+            pair.proxy.connect().await.ask(NEXT).await;
             client.send(second).await;
             let answer = client.answer().await;
-            let mut seen = lane.app.take();
+            let mut seen = pair.app.take();
             seen.retain(|seen| !is_next(seen));
             let verdict = right(&case.right, answer.as_slice(), &seen);
             assert_eq!(
@@ -118,30 +118,30 @@ async fn hold(cases: Vec<Case>) {
 async fn run(cases: Vec<Case>) {
     let many = cases.len();
     let cases = Arc::new(cases);
-    let mut lanes = tokio::task::JoinSet::new();
-    for lane in 0..LANES.min(many) {
+    let mut pairs = tokio::task::JoinSet::new();
+    for pair in 0..PAIRS.min(many) {
         let cases = Arc::clone(&cases);
-        lanes.spawn(async move {
-            let own = Lane::start().await;
+        pairs.spawn(async move {
+            let own = Pair::start().await;
             let mut wrong = Vec::new();
-            for case in cases.iter().skip(lane).step_by(LANES) {
+            for case in cases.iter().skip(pair).step_by(PAIRS) {
                 wrong.extend(own.complaint(case).await);
             }
             wrong
         });
     }
-    let wrong: Vec<String> = lanes.join_all().await.into_iter().flatten().collect();
+    let wrong: Vec<String> = pairs.join_all().await.into_iter().flatten().collect();
     eprintln!("{many} cases, {} wrong", wrong.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// An app and a proxy before it, which have one case at a time.
-struct Lane {
+struct Pair {
     app: Listener,
     proxy: Sidecar,
 }
 
-impl Lane {
+impl Pair {
     async fn start() -> Self {
         let app = Listener::start().await;
         let proxy = Sidecar::before_address(app.address)

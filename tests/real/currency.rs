@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 use understudy::twiml::{Kind, Rules, Strictness, lint};
 
-use crate::neighbour::{Kind as App, node, python};
+use crate::real_app::{Kind as App, node, python};
 
 #[test]
 fn the_grammar_lacks_nothing_that_twilios_packages_write() {

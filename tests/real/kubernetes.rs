@@ -23,7 +23,7 @@ const VERSIONS: [&str; 2] = ["1.30", "1.37"];
 /// Whether the manifests can be read and judged here. If not, that is said loudly; where `UNDERSTUDY_REAL` is `required`, it
 /// fails.
 fn installed() -> bool {
-    let probe = crate::neighbour::python()
+    let probe = crate::real_app::python()
         .args(["-c", "import kubernetes_validate, yaml"])
         .output();
     if probe.is_ok_and(|output| output.status.success()) {

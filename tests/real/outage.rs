@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use crate::neighbour::{App, Kind};
 use crate::proxy::{AUTO, NAMED, assert_same, before, behind, directly, lenient};
+use crate::real_app::{App, Kind};
 use crate::requests::{self, Purpose};
 use support::{Answer, Sidecar, Webhook};
 

@@ -3,8 +3,8 @@
 
 mod browser;
 mod drills;
+mod hostile;
 mod people;
-mod strangers;
 
 use browser::{Browser, installed};
 use support::{App, Builder, Request, Script, Sidecar, Webhook};

@@ -1,8 +1,8 @@
-//! The proxy before an app: its routes, and what a test asks of both.
+//! The proxy in front of an app: its routes, and what a test asks of both.
 
 use std::net::SocketAddr;
 
-use crate::neighbour::App;
+use crate::real_app::App;
 use crate::requests::{Purpose, Webhook};
 use support::{Answer, Client, Sidecar};
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::neighbour::{App, Kind};
 use crate::proxy::{AUTO, NAMED, assert_answered, assert_same, before, behind, directly, lenient};
+use crate::real_app::{App, Kind};
 use crate::requests::{self, Purpose, Webhook};
 use support::{Answer, Sidecar};
 

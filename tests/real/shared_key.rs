@@ -6,8 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::neighbour::{App, Kind, SHARED_KEY_SECRET};
 use crate::proxy::{NAMED, lenient};
+use crate::real_app::{App, Kind, SHARED_KEY_SECRET};
 use support::Webhook;
 
 const PUBLIC_URL: &str = "https://hooks.example.com";

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use tokio::time;
 
-use crate::neighbour::{App, Kind};
 use crate::proxy::{NAMED, assert_answered, assert_same, before, behind, directly};
+use crate::real_app::{App, Kind};
 use crate::requests::{self, Webhook};
 use support::{Client, Sidecar, millis};
 

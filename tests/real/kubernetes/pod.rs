@@ -27,7 +27,7 @@ pub(super) fn assert_valid(document: &Value, version: &str) {
 
 #[track_caller]
 fn python(arguments: &[&str]) -> Vec<u8> {
-    let mut command: Command = crate::neighbour::python();
+    let mut command: Command = crate::real_app::python();
     let output = command
         .arg("-c")
         .args(arguments)

@@ -247,7 +247,7 @@ fn is_first(pid: u32) -> bool {
     pid_inside(pid).as_deref() == Some("1")
 }
 
-/// What a process is called in the innermost room that it is in.
+/// What a process is called in the innermost PID namespace that it is in.
 fn pid_inside(pid: u32) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status

@@ -1,4 +1,4 @@
-//! Nothing good is harmed: what crosses, crosses byte for byte.
+//! What is good is forwarded byte for byte, in both directions.
 
 use std::collections::BTreeMap;
 

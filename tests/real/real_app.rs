@@ -1,4 +1,4 @@
-//! The apps that understudy is put before: which programs they need, how they start, and how they can be made to fail.
+//! The real apps that understudy is put in front of: which programs they need, how they start, and how they can be made to fail.
 //!
 //! An app takes its port from its command line (0: any) and says on which one it listens; after a kill it can be started
 //! again on the same. All of them know Twilio's token, and one of [`LOGIN`] if they are started with a login.

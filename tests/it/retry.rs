@@ -1,4 +1,4 @@
-//! A second try is made only where the app can't have seen the request, or where a GET met a connection that had died.
+//! A second attempt is made only where the app can't have seen the request, or where a GET met a connection that had died.
 
 use support::{App, Script, Sidecar, Webhook};
 
