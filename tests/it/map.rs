@@ -113,15 +113,10 @@ const CIRCULAR: &[&str] = &[
     "admin",
     "command",
     "config",
-    "failure",
     "fallback",
     "metrics",
-    "proxy",
-    "server",
     "signature",
-    "tls",
     "twiml",
-    "upstream",
 ];
 
 #[test]
