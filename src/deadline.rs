@@ -1,25 +1,22 @@
-//! One instant per call, and the budget it came from.
+//! The instant by which a request must have its response.
 //!
-//! A deadline is taken when a call's head is in, and handed on as a value. No step has a timer of its own.
+//! It is fixed when the request's head has been read, and passed on as a value. No step has a timer of its own.
 
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
 
-/// The instant by which a call must have its answer.
+/// The instant by which a request must have its response, and when the request began.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
     began: Instant,
     at: Instant,
 }
 
-/// The deadline passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Passed;
-
 impl Deadline {
-    /// The deadline of a call that begins now and has this budget.
+    /// The deadline of a request that begins now and may take this long.
     pub fn after(budget: Duration) -> Self {
         let began = Instant::now();
         Self {
@@ -28,23 +25,23 @@ impl Deadline {
         }
     }
 
-    /// The same budget, counted from a later instant; none if that has passed too.
-    pub fn counted_from(&self, instant: Instant) -> Option<Self> {
+    /// The same budget, counted from a later instant. `None` if that deadline has passed too.
+    pub fn restart_from(&self, instant: Instant) -> Option<Self> {
         let at = instant + (self.at - self.began);
         let later = Self { at, ..*self };
         (at > Instant::now()).then_some(later)
     }
 
-    /// So much earlier, to keep time for something else.
-    pub fn less(&self, time: Duration) -> Self {
+    /// A deadline that comes earlier by this time, which is kept for a later step.
+    pub fn shorten_by(&self, time: Duration) -> Self {
         Self {
             at: self.at - time,
             ..*self
         }
     }
 
-    /// This budget from now on, but no later than the deadline.
-    pub fn within(&self, budget: Duration) -> Self {
+    /// The deadline of one step that may take this long from now on, but no longer than the request.
+    pub fn limit_to(&self, budget: Duration) -> Self {
         let at = self.at.min(Instant::now() + budget);
         Self { at, ..*self }
     }
@@ -54,21 +51,14 @@ impl Deadline {
         self.at
     }
 
-    /// How long the call has taken so far.
-    pub fn elapsed(&self) -> Duration {
-        self.began.elapsed()
-    }
-
-    /// What the future gives, if it gives it in time. The future is polled before the clock is read, so an answer
-    /// that is ready at the last moment counts.
+    /// Waits for the future, but no longer than the deadline. The future is polled before the clock is read, so a result that is
+    /// ready at the last moment counts.
     ///
     /// # Errors
     ///
-    /// [`Passed`] if the deadline comes first.
-    pub async fn bound<T>(&self, future: impl Future<Output = T>) -> Result<T, Passed> {
-        tokio::time::timeout_at(self.at, future)
-            .await
-            .map_err(|_| Passed)
+    /// [`Elapsed`] if the deadline comes first.
+    pub async fn bound<T>(&self, future: impl Future<Output = T>) -> Result<T, Elapsed> {
+        timeout_at(self.at, future).await
     }
 }
 
@@ -79,7 +69,7 @@ mod tests {
     use tokio::time::advance;
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_ready_is_given_even_at_the_last_moment() {
+    async fn a_result_that_is_ready_when_the_deadline_passes_is_returned() {
         let deadline = Deadline::after(Duration::from_secs(8));
         advance(Duration::from_secs(9)).await;
         assert_eq!(deadline.bound(ready(1)).await, Ok(1));
@@ -91,16 +81,16 @@ mod tests {
         advance(Duration::from_secs(5)).await;
         let later = Instant::now();
         advance(Duration::from_secs(3)).await;
-        let moved = deadline.counted_from(later).expect("there are 5 s left");
-        assert_eq!(moved.at() - deadline.at(), Duration::from_secs(5));
+        let moved = deadline.restart_from(later).expect("there are 5 s left");
+        assert_eq!(moved.at - deadline.at, Duration::from_secs(5));
         advance(Duration::from_secs(5)).await;
-        assert!(deadline.counted_from(later).is_none());
+        assert!(deadline.restart_from(later).is_none());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_never_comes_passes_the_deadline_at_its_instant() {
+    async fn a_future_that_never_ends_is_cut_off_at_the_deadline() {
         let deadline = Deadline::after(Duration::from_secs(8));
-        assert_eq!(deadline.bound(pending::<()>()).await, Err(Passed));
-        assert_eq!(deadline.elapsed(), Duration::from_secs(8));
+        assert!(deadline.bound(pending::<()>()).await.is_err());
+        assert_eq!(deadline.began.elapsed(), Duration::from_secs(8));
     }
 }

@@ -102,7 +102,7 @@ impl Proxy {
         head: request::Parts,
         deadline: Deadline,
     ) -> Result<Accepted, Rejected> {
-        let deadline = deadline.less(context.route.settings.fallback.reserved_time());
+        let deadline = deadline.shorten_by(context.route.settings.fallback.reserved_time());
         let request = context.verify(head, deadline).await?;
         context.inject_fault(deadline).await?;
         let permit = context.route.breaker_permit()?;
@@ -177,7 +177,7 @@ impl Proxy {
             let probe = async || prober.probe(&snapshot.load_full()).await;
             route
                 .breaker
-                .probe_until_there(&route.settings.breaker, probe)
+                .probe_until_reachable(&route.settings.breaker, probe)
                 .await;
             info!(
                 route = route.settings.name,

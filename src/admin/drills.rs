@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use tracing::info;
 
 use super::{Admin, Answer, json_answer, not_allowed, refused};
-use crate::drill::{Invalid, Plan, Progress};
+use crate::drill::{self, Progress, Settings};
 use crate::proxy::{DrillRefused, Route, Snapshot};
 use crate::recent_failures::now;
 
@@ -55,14 +55,14 @@ pub(super) fn shown(route: &Route) -> Value {
 }
 
 fn document(route: &Route, progress: &Progress) -> Value {
-    let left = progress.left.as_secs_f64();
+    let left = progress.remaining.as_secs_f64();
     json!({
         "route": route.settings.name,
-        "fault": progress.plan.fault.as_str(),
-        "percent": progress.plan.percent.get(),
+        "fault": progress.settings.fault.as_str(),
+        "percent": progress.settings.percent.get(),
         "ends_at_seconds": now() + left,
         "ends_in_seconds": left,
-        "calls": progress.calls,
+        "calls": progress.requests,
         "injected": progress.injected,
     })
 }
@@ -95,7 +95,7 @@ impl Admin {
         let route = route(&site, name)?;
         match asked {
             Asked::Dry => judge(route),
-            Asked::Drill(plan) => begin(route, plan),
+            Asked::Drill(settings) => begin(route, settings),
         }
     }
 }
@@ -110,15 +110,15 @@ fn route(site: &Snapshot, name: String) -> Result<&Arc<Route>, Refused> {
     })
 }
 
-fn begin(route: &Arc<Route>, plan: Plan) -> Result<(StatusCode, Value), Refused> {
+fn begin(route: &Arc<Route>, settings: Settings) -> Result<(StatusCode, Value), Refused> {
     let name = &route.settings.name;
-    let begun = route.begin_drill(plan);
+    let begun = route.begin_drill(settings);
     let before = begun.map_err(|why| Refused::drill_refused(route, why))?;
     info!(
         route = name,
-        fault = plan.fault.as_str(),
-        percent = plan.percent.get(),
-        length = %plan.length,
+        fault = settings.fault.as_str(),
+        percent = settings.percent.get(),
+        length = %settings.time_limit,
         "drill started"
     );
     if before.is_some() {
@@ -131,8 +131,8 @@ fn begin(route: &Arc<Route>, plan: Plan) -> Result<(StatusCode, Value), Refused>
 
 /// Says that a drill has ended by itself, if it does.
 async fn tell_end(route: Arc<Route>) {
-    if let Some(over) = route.drill.over().await {
-        let (calls, injected) = (over.calls, over.injected);
+    if let Some(over) = route.drill.wait_for_end().await {
+        let (calls, injected) = (over.requests, over.injected);
         info!(route = route.settings.name, calls, injected, "drill ended");
     }
 }
@@ -143,7 +143,7 @@ fn stop(route: &Route) -> Result<(StatusCode, Value), Refused> {
     let stopped = stopped.ok_or_else(|| Refused::NoDrill {
         route: name.clone(),
     })?;
-    let (calls, injected) = (stopped.calls, stopped.injected);
+    let (calls, injected) = (stopped.requests, stopped.injected);
     info!(route = name, calls, injected, "drill stopped");
     Ok((StatusCode::OK, document(route, &stopped)))
 }
@@ -160,7 +160,7 @@ fn judge(route: &Route) -> Result<(StatusCode, Value), Refused> {
 /// What is asked for.
 enum Asked {
     Dry,
-    Drill(Plan),
+    Drill(Settings),
 }
 
 /// The same, as it is written.
@@ -185,10 +185,10 @@ impl Asked {
         match length {
             _ if written.dry => Ok(Self::Dry),
             None => Err(Refused::NoEnd),
-            Some(length) => Ok(Self::Drill(Plan {
+            Some(length) => Ok(Self::Drill(Settings {
                 fault,
                 percent,
-                length,
+                time_limit: length,
             })),
         }
     }
@@ -196,7 +196,7 @@ impl Asked {
 
 fn value<T>(key: &'static str, written: Option<String>) -> Result<Option<T>, Refused>
 where
-    T: std::str::FromStr<Err = Invalid>,
+    T: std::str::FromStr<Err = drill::Error>,
 {
     let Some(written) = written else {
         return Ok(None);
@@ -232,7 +232,7 @@ enum Refused {
     Value {
         key: &'static str,
         written: String,
-        why: Invalid,
+        why: drill::Error,
     },
     UnknownRoute {
         name: String,
@@ -323,14 +323,14 @@ mod tests {
     #[test]
     fn what_is_not_said_is_as_usual() {
         let asked = Asked::read(br#"{"for":"5m"}"#).expect("it has an end");
-        let Asked::Drill(plan) = asked else {
+        let Asked::Drill(settings) = asked else {
             panic!("it isn't dry")
         };
         assert_eq!(
             (
-                plan.fault.as_str(),
-                plan.percent.get(),
-                plan.length.to_string().as_str()
+                settings.fault.as_str(),
+                settings.percent.get(),
+                settings.time_limit.to_string().as_str()
             ),
             ("status_5xx", 100, "5m")
         );

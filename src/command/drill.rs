@@ -14,9 +14,10 @@ use http::{Method, StatusCode};
 use humantime::format_duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use strum::VariantArray;
 
 use self::client::{Client, Failure, Told};
-use crate::drill::{Fault, Length, Percent};
+use crate::drill::{Fault, Percent, TimeLimit};
 use crate::secret::Secret;
 
 /// What is asked of the proxy.
@@ -57,7 +58,7 @@ pub struct Start {
     route: String,
     /// How long it lasts, at most 24h: 30s, 5m, 1h30m.
     #[arg(long = "for", value_name = "TIME", required_unless_present = "dry")]
-    length: Option<Length>,
+    length: Option<TimeLimit>,
     /// What happens in the app's place.
     #[arg(long, value_enum, default_value_t)]
     fault: Fault,
@@ -99,7 +100,7 @@ pub enum Format {
 
 impl ValueEnum for Fault {
     fn value_variants<'a>() -> &'a [Self] {
-        &Self::ALL
+        Self::VARIANTS
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {

@@ -178,7 +178,7 @@ impl RequestContext {
                 return result;
             }
             let last = self.body.last_arrival().filter(|_| extends);
-            match last.and_then(|last| deadline.counted_from(last)) {
+            match last.and_then(|last| deadline.restart_from(last)) {
                 Some(later) => deadline = later,
                 None if self.body.waits_for_client() => return Err(Failure::SlowClient),
                 None => return Err(Failure::Deadline),

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::route::{Mode, Route};
-use crate::drill::{self, Plan, Progress};
+use crate::drill::{self, Progress, Settings};
 use crate::route;
 use crate::twiml::{self, Kind, Strictness};
 use crate::webhook::Parameters;
@@ -42,10 +42,10 @@ impl Route {
     /// # Errors
     ///
     /// Why the drill would show nothing.
-    pub fn begin_drill(&self, plan: Plan) -> Result<Option<Progress>, DrillRefused> {
-        self.can_drill(plan.fault)?;
+    pub fn begin_drill(&self, settings: Settings) -> Result<Option<Progress>, DrillRefused> {
+        self.can_drill(settings.fault)?;
         self.validate_documents()?;
-        Ok(self.drill.begin(plan))
+        Ok(self.drill.start(settings))
     }
 
     /// Whether a drill with this fault would show anything.
@@ -53,7 +53,9 @@ impl Route {
         let validates = self.settings.validate.is_some() && !self.kinds().is_empty();
         match self.settings.mode {
             Mode::Observe => Err(DrillRefused::Observed),
-            Mode::Enforce if fault.is_of_a_page() && !validates => Err(DrillRefused::NotValidated),
+            Mode::Enforce if fault.needs_validation() && !validates => {
+                Err(DrillRefused::NotValidated)
+            }
             Mode::Enforce => Ok(()),
         }
     }

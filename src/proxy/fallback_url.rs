@@ -50,7 +50,7 @@ impl RequestContext {
         }
         let kind = self.known_twiml()?;
         let url = self.route.settings.fallback.fallback_url(kind)?;
-        let deadline = deadline.within(url.budget);
+        let deadline = deadline.limit_to(url.budget);
         let asked = deadline.bound(self.ask(url, kind, failure)).await;
         let response = asked.unwrap_or(Err(Failure::Deadline));
         if let Err(error) = &response {

@@ -158,7 +158,11 @@ impl Route {
     /// Asks the breaker; a route that observes needs no permit, since nothing is ever replaced.
     pub(super) fn breaker_permit(&self) -> Result<Option<Permit>, Failure> {
         match self.settings.mode {
-            Mode::Enforce => self.breaker.admit().map(Some).ok_or(Failure::BreakerOpen),
+            Mode::Enforce => self
+                .breaker
+                .try_acquire()
+                .map(Some)
+                .ok_or(Failure::BreakerOpen),
             Mode::Observe => Ok(None),
         }
     }

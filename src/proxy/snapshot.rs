@@ -87,7 +87,7 @@ impl Snapshot {
             let Some(progress) = drill.progress() else {
                 continue;
             };
-            let fault = progress.plan.fault;
+            let fault = progress.settings.fault;
             let route = self.named(&name);
             if route.is_none_or(|route| route.can_drill(fault).is_err()) {
                 drill.stop();

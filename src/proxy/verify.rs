@@ -69,7 +69,7 @@ impl RequestContext {
     async fn read_unverified(&self, deadline: Deadline) -> Result<bytes::Bytes, Failure> {
         self.body.announced()?;
         let body = self.body.whole(&self.snapshot.shared.unverified);
-        let deadline = deadline.within(self.snapshot.unverified_timeout);
+        let deadline = deadline.limit_to(self.snapshot.unverified_timeout);
         match deadline.bound(body).await {
             Ok(body) => Ok(body?),
             Err(_) => Err(Failure::SlowClient),

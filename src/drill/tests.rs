@@ -1,0 +1,156 @@
+use super::*;
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+use tokio::time::advance;
+
+fn settings(percent: u8, time_limit: Duration) -> Settings {
+    Settings {
+        fault: Fault::Root,
+        percent: Percent(percent),
+        time_limit: TimeLimit(time_limit),
+    }
+}
+
+const MINUTES: Duration = Duration::from_secs(300);
+
+#[tokio::test(start_paused = true)]
+async fn it_injects_until_its_end_even_if_nobody_clears_it() {
+    let drill = Drill::default();
+    assert_eq!((drill.next_fault(), drill.progress()), (None, None));
+    assert_eq!(drill.start(settings(100, MINUTES)), None);
+    advance(MINUTES - Duration::from_millis(1)).await;
+    assert_eq!(drill.next_fault(), Some(Fault::Root));
+    let progress = drill.progress().expect("a drill is running");
+    assert_eq!((progress.requests, progress.injected), (1, 1));
+    assert_eq!(progress.remaining, Duration::from_millis(1));
+    advance(Duration::from_millis(1)).await;
+    assert_eq!((drill.next_fault(), drill.progress()), (None, None));
+    assert_eq!(drill.stop(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_its_end_returns_its_progress() {
+    let drill = Drill::default();
+    drill.start(settings(100, MINUTES));
+    drill.next_fault();
+    let began = Instant::now();
+    let ended = drill.wait_for_end().await.expect("nobody stopped it");
+    assert_eq!((ended.requests, ended.injected), (1, 1));
+    assert_eq!(began.elapsed(), MINUTES);
+    assert!(
+        !drill.is_set.load(Relaxed),
+        "requests take no lock any more"
+    );
+}
+
+/// A task that is already waiting for the end of the drill.
+async fn waiting(drill: &Arc<Drill>) -> JoinHandle<(Duration, Option<Progress>)> {
+    let (drill, began) = (Arc::clone(drill), Instant::now());
+    let waiting = tokio::spawn(async move {
+        let ended = drill.wait_for_end().await;
+        (began.elapsed(), ended)
+    });
+    tokio::task::yield_now().await;
+    waiting
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_drill_ends_at_once_and_waiting_for_its_end_returns_nothing() {
+    let drill = Arc::new(Drill::default());
+    drill.start(settings(100, MINUTES));
+    let waiting = waiting(&drill).await;
+    advance(Duration::from_secs(1)).await;
+    let stopped = drill.stop().expect("a drill is running");
+    assert_eq!(stopped.remaining, MINUTES - Duration::from_secs(1));
+    assert_eq!((drill.next_fault(), drill.stop()), (None, None));
+    let result = waiting.await.expect("no panic");
+    assert_eq!(result, (Duration::from_secs(1), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drill_that_replaces_another_has_its_own_end() {
+    for time_limit in [MINUTES / 10, MINUTES * 10] {
+        let drill = Arc::new(Drill::default());
+        drill.start(settings(100, MINUTES));
+        let waiting = waiting(&drill).await;
+        advance(MINUTES / 2).await;
+        let before = drill
+            .start(settings(10, time_limit))
+            .expect("a drill was running");
+        assert_eq!(
+            (before.settings.percent.0, before.remaining),
+            (100, MINUTES / 2)
+        );
+        let (waited, over) = waiting.await.expect("no panic");
+        let over = over.expect("it ended by itself");
+        assert_eq!(
+            (waited, over.settings.percent.0),
+            (MINUTES / 2 + time_limit, 10)
+        );
+    }
+}
+
+#[test]
+fn a_percentage_of_the_requests_gets_the_fault_and_not_always_the_same_ones() {
+    let injected = |percent| {
+        let drill = Drill::default();
+        drill.start(settings(percent, MINUTES));
+        let injected: Vec<bool> = (0..10_000).map(|_| drill.next_fault().is_some()).collect();
+        let progress = drill.progress().expect("a drill is running");
+        let many = injected.iter().filter(|injected| **injected).count();
+        assert_eq!(
+            (progress.requests, progress.injected),
+            (10_000, many as u64)
+        );
+        (many, injected)
+    };
+    // Further from the mean than this by chance: once in 10^13.
+    for percent in [1, 10, 50, 99] {
+        let mean = f64::from(percent) * 100.0;
+        let deviation = (mean * (1.0 - mean / 10_000.0)).sqrt();
+        let (many, _) = injected(percent);
+        assert!(
+            (many as f64 - mean).abs() < 7.5 * deviation,
+            "{percent}: {many}"
+        );
+    }
+    assert_eq!(injected(100).0, 10_000);
+    assert_ne!(injected(50).1, injected(50).1);
+}
+
+#[test]
+fn valid_texts_are_parsed_and_others_give_an_error() {
+    for &fault in Fault::VARIANTS {
+        assert_eq!(fault.as_str().parse(), Ok(fault));
+        assert!(Error::Fault.to_string().contains(fault.as_str()));
+    }
+    for percent in ["1", "100"] {
+        let read: Percent = percent.parse().expect("it is one");
+        assert_eq!(read.to_string(), percent);
+    }
+    for time in ["1ms", "5m", "1day"] {
+        let read: TimeLimit = time.parse().expect("it is one");
+        assert_eq!(read.to_string(), time);
+    }
+    for percent in ["0", "101", "-1", "1.5", "300", "", "ten", "50%"] {
+        assert_eq!(percent.parse::<Percent>(), Err(Error::Percent));
+    }
+    let parse = str::parse::<TimeLimit>;
+    for zero in ["0", "0s", "0h 0ms"] {
+        assert_eq!(parse(zero), Err(Error::ZeroTime), "{zero}");
+    }
+    for long in ["24h 1ns", "2days", "1year"] {
+        assert_eq!(parse(long), Err(Error::TooLong), "{long}");
+    }
+    for not_a_time in ["", "5", "m", "-5m", "soon", "99999999999999999999y"] {
+        assert!(
+            matches!(parse(not_a_time), Err(Error::Time(_))),
+            "{not_a_time}"
+        );
+    }
+    assert_eq!("slow".parse::<Fault>(), Err(Error::Fault));
+    assert_eq!(
+        Error::Fault.to_string(),
+        "a fault is deadline, status_5xx, malformed or root"
+    );
+}
