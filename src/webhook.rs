@@ -1,14 +1,14 @@
-//! What a webhook's own parameters say about it. They are a caller's data: nothing here is printed but identifiers of Twilio's.
+//! The parameters of a webhook request: which TwiML Twilio expects in response, whether the message is an opt-out, and Twilio's
+//! identifier of the call or message. They hold personal data, so nothing but that identifier is logged.
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, header};
-
+use crate::form;
 use crate::twiml::Kind;
 
-/// Words that unsubscribe a phone number, which nobody but Twilio may answer
+/// Keywords that unsubscribe a phone number, to which only Twilio may reply
 /// (<https://www.twilio.com/docs/messaging/guides/how-to-use-opt-out-keywords>).
-const STOP_WORDS: [&str; 8] = [
+const OPT_OUT_KEYWORDS: [&str; 8] = [
     "stop",
     "stopall",
     "unsubscribe",
@@ -19,7 +19,7 @@ const STOP_WORDS: [&str; 8] = [
     "optout",
 ];
 
-/// The parameters of a request: its query's, then its form's.
+/// The parameters of a request: those of its query, then those of its form.
 #[derive(Clone, Copy)]
 pub struct Parameters<'a> {
     query: &'a [u8],
@@ -27,40 +27,34 @@ pub struct Parameters<'a> {
 }
 
 impl<'a> Parameters<'a> {
-    /// Those of this query and this form, either of which may be empty.
+    /// The parameters of this query and this form, either of which may be empty.
     pub fn new(query: &'a [u8], form: &'a [u8]) -> Self {
         Self { query, form }
     }
 
-    /// The value of the first parameter of this name.
-    pub fn get(&self, name: &str) -> Option<Cow<'a, str>> {
-        self.iter()
-            .find(|(own, _)| own == name)
-            .map(|(_, value)| value)
-    }
-
-    /// Each parameter, decoded.
+    /// Each parameter, decoded: its name and its value. What isn't UTF-8 is replaced by U+FFFD.
     pub fn iter(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
-        form_urlencoded::parse(self.query).chain(form_urlencoded::parse(self.form))
+        let parameters = form::parse(self.query).chain(form::parse(self.form));
+        parameters.map(|(name, value)| (decode_utf8(name), decode_utf8(value)))
     }
 
-    /// What kind of TwiML Twilio expects in response; none where that isn't certain, as for callbacks and whatever isn't a webhook.
+    /// The kind of TwiML that Twilio expects in response. `None` where that isn't certain, as for callbacks and other requests.
     ///
-    /// | the request has | it expects |
+    /// | the request has | Twilio expects |
     /// |---|---|
-    /// | a parameter of [`CALLBACK_MARKS`] | nothing |
+    /// | a parameter of [`CALLBACK_PARAMETERS`] | nothing |
     /// | `EventType` with `ConversationSid` or `ChannelSid` | nothing: a webhook of Conversations, or of Chat |
     /// | `MessageStatus` other than `received` | nothing: a status callback |
     /// | `CallSid` and `CallStatus` | voice TwiML, also for `<Sms action>` with its `SmsStatus` |
     /// | `SmsStatus` other than `received` | nothing: a status callback |
     /// | `MessageSid` or `SmsSid`, beginning with `SM` or `MM`, and no `CallSid` | messaging TwiML |
     /// | anything else | nothing |
-    pub fn kind(&self) -> Option<Kind> {
+    pub fn twiml_kind(&self) -> Option<Kind> {
         let mut seen = Seen::default();
         for (name, value) in self.iter() {
             let value = value.as_ref();
             match name.as_ref() {
-                mark if CALLBACK_MARKS.contains(&mark) => return None,
+                name if CALLBACK_PARAMETERS.contains(&name) => return None,
                 "MessageStatus" if value != "received" => return None,
                 "SmsStatus" => seen.sms_status |= value != "received",
                 "EventType" => seen.event = true,
@@ -75,16 +69,16 @@ impl<'a> Parameters<'a> {
         seen.kind()
     }
 
-    /// Whether it is an opt-out, which gets no answer of ours.
-    pub fn opts_out(&self) -> bool {
+    /// Whether the message is an opt-out, which gets no reply from us.
+    pub fn is_opt_out(&self) -> bool {
         self.iter().any(|(name, value)| match name.as_ref() {
             "OptOutType" => true,
-            "Body" => STOP_WORDS.contains(&value.trim().to_ascii_lowercase().as_str()),
+            "Body" => OPT_OUT_KEYWORDS.contains(&value.trim().to_ascii_lowercase().as_str()),
             _ => false,
         })
     }
 
-    /// The identifier by which Twilio's own logs know it.
+    /// The identifier of the call or message in Twilio's own logs.
     pub fn sid(&self) -> Option<String> {
         let mut sids = self.iter().filter(|(name, value)| {
             matches!(name.as_ref(), "CallSid" | "MessageSid" | "SmsSid") && is_sid(value)
@@ -93,8 +87,8 @@ impl<'a> Parameters<'a> {
     }
 }
 
-/// Parameters that only callbacks have, and other requests to which Twilio expects no TwiML in response.
-const CALLBACK_MARKS: [&str; 8] = [
+/// Parameters that only callbacks and similar requests have, for which Twilio expects no TwiML in response.
+const CALLBACK_PARAMETERS: [&str; 8] = [
     "CallbackSource", // <https://www.twilio.com/docs/voice/api/call-resource#statuscallback>
     "RecordingStatus", // recordingStatusCallback
     "StatusCallbackEvent", // conferences, and their participants
@@ -105,16 +99,26 @@ const CALLBACK_MARKS: [&str; 8] = [
     "UnstableSpeechResult", // <Gather partialResultCallback>
 ];
 
-/// What [`Parameters::kind`] decides by.
+fn decode_utf8(bytes: Cow<'_, [u8]>) -> Cow<'_, str> {
+    match bytes {
+        Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+        Cow::Owned(bytes) => Cow::Owned(
+            String::from_utf8(bytes)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+        ),
+    }
+}
+
+/// What [`Parameters::twiml_kind`] depends on.
 #[derive(Default)]
 struct Seen {
     call: bool,
     call_status: bool,
     /// The identifier of an inbound message.
     message: bool,
-    /// The identifier of something else where that of a message may stand.
+    /// Another identifier in the place of that of an inbound message.
     other_message: bool,
-    /// An `SmsStatus` that no inbound message has.
+    /// An `SmsStatus` other than that of an inbound message.
     sms_status: bool,
     event: bool,
     conversation: bool,
@@ -133,29 +137,17 @@ impl Seen {
     }
 }
 
-/// Whether an identifier is one of an inbound message. Conversations have others (`IM…`).
+/// Whether this identifies an inbound message. Messages of Conversations have other identifiers (`IM…`).
 fn is_inbound_sid(value: &str) -> bool {
     value.starts_with("SM") || value.starts_with("MM")
 }
 
-/// Two letters and 32 hexadecimal digits; anything else might be somebody's number.
+/// Whether this is an identifier: two letters and 32 hexadecimal digits. Anything else might be a phone number.
 fn is_sid(value: &str) -> bool {
     value.len() == 34
         && value.is_char_boundary(2)
         && value[..2].bytes().all(|byte| byte.is_ascii_uppercase())
         && value[2..].bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// Whether a request's body is a form. Parameters such as the charset don't matter.
-pub fn is_form(headers: &HeaderMap) -> bool {
-    let value = headers
-        .get(header::CONTENT_TYPE)
-        .map(|value| value.as_bytes())
-        .unwrap_or_default();
-    let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
-    essence
-        .trim_ascii()
-        .eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
 }
 
 #[cfg(test)]
@@ -167,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kind_is_what_the_parameters_certainly_ask_for() {
+    fn the_kind_is_known_only_where_the_parameters_leave_no_doubt() {
         for (form, kind) in [
             ("CallSid=CA1&CallStatus=ringing", Some(Kind::Voice)),
             (
@@ -239,17 +231,17 @@ mod tests {
             ("hello=world", None),
             ("", None),
         ] {
-            assert_eq!(of(form).kind(), kind, "{form}");
+            assert_eq!(of(form).twiml_kind(), kind, "{form}");
         }
         assert_eq!(
-            Parameters::new(b"CallSid=CA1&CallStatus=ringing", b"").kind(),
+            Parameters::new(b"CallSid=CA1&CallStatus=ringing", b"").twiml_kind(),
             Some(Kind::Voice)
         );
     }
 
     #[test]
-    fn an_opt_out_is_known_by_its_type_or_its_word() {
-        for (form, opts_out) in [
+    fn an_opt_out_has_a_type_or_a_keyword() {
+        for (form, is_opt_out) in [
             ("Body=STOP", true),
             ("Body=+stop%0A", true),
             ("Body=UnSubscribe", true),
@@ -257,12 +249,12 @@ mod tests {
             ("OptOutType=STOP&Body=Arr%C3%AAt", true),
             ("Body=hello", false),
         ] {
-            assert_eq!(of(form).opts_out(), opts_out, "{form}");
+            assert_eq!(of(form).is_opt_out(), is_opt_out, "{form}");
         }
     }
 
     #[test]
-    fn only_what_looks_like_an_identifier_is_one() {
+    fn only_a_well_formed_identifier_is_returned() {
         let sid = "CAa606dc9b2253f556495c14158a38d9e7";
         assert_eq!(
             of(&format!("From=%2B1&CallSid={sid}")).sid().as_deref(),

@@ -91,7 +91,7 @@ fn upstream(site: &Snapshot) -> Value {
 fn signature(site: &Snapshot) -> Option<Value> {
     let secrets = site
         .all_routes()
-        .find_map(|route| route.settings.signature.secrets())?;
+        .find_map(|route| route.settings.signature.secret_usage())?;
     let secrets = secrets
         .into_iter()
         .map(|secret| json!({ "name": secret.name, "last_match_seconds": secret.last_match }));

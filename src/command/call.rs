@@ -195,14 +195,14 @@ fn request(arguments: &Arguments, url: &str, target: &str) -> Option<Request<Ful
         (Some(SharedKey { id, secret }), _) => {
             let algorithm = Algorithm::HmacSha256;
             let settings = format!("key={id},algorithm={}", algorithm.as_str());
-            request = request.header(signature::SETTINGS_FIELD, settings);
+            request = request.header(signature::SETTINGS_HEADER, settings);
             Some((algorithm, secret))
         }
         (None, token) => token.as_ref().map(|token| (Algorithm::HmacSha1, token)),
     };
     if let Some((algorithm, secret)) = signer {
         let signature = signature::sign(algorithm, secret, url, form.as_bytes());
-        request = request.header(signature::FIELD, signature);
+        request = request.header(signature::HEADER, signature);
     }
     request.body(Full::from(form)).ok()
 }

@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::reader::Reader;
 use super::report::Report;
 use super::value;
-use crate::signature::{Policy, Tokens, TokensFault, Verifier};
+use crate::signature::{Policy, Tokens, TokensError, Verifier};
 
 /// What a path may begin with: the folder in which systemd puts a service's credentials (`LoadCredential=`).
 const CREDENTIALS: &str = "$CREDENTIALS_DIRECTORY/";
@@ -36,7 +36,7 @@ pub enum SignatureProblem {
         /// Their file.
         file: PathBuf,
         /// Why not.
-        fault: TokensFault,
+        fault: TokensError,
     },
     /// Routes enforce signatures, and requests that match no route are let through without one. Not an error: it is noted.
     UnmatchedNotEnforced,

@@ -12,13 +12,14 @@ use super::snapshot::Snapshot;
 use crate::body::{self, RequestBody};
 use crate::deadline::Deadline;
 use crate::failure::Failure;
+use crate::form;
 use crate::log::TraceContext;
 use crate::response::Expectations;
 use crate::route;
 use crate::signature::Policy;
 use crate::twiml::Kind;
 use crate::upstream::headers::{self, Peer};
-use crate::webhook::{self, Parameters};
+use crate::webhook::Parameters;
 
 /// One request as its head describes it.
 pub(super) struct RequestContext {
@@ -62,7 +63,7 @@ impl RequestContext {
     ) -> Self {
         let policy = snapshot.policy(&route, head).clone();
         let asks_for_websocket = headers::asks_for_websocket(head);
-        let has_form = webhook::is_form(&head.headers);
+        let has_form = form::is_form(&head.headers);
         let has_parameters = has_form && !http_body::Body::is_end_stream(&incoming);
         let expected = match head.method {
             Method::HEAD | Method::OPTIONS => Expected::Anything,
@@ -70,7 +71,7 @@ impl RequestContext {
             _ => expected_response(&route, &head.uri, has_parameters),
         };
         let limit = match expected {
-            Expected::Anything if !policy.checks() => u64::MAX,
+            Expected::Anything if !policy.is_checked() => u64::MAX,
             Expected::Anything | Expected::Twiml(_) | Expected::DependsOnForm => {
                 route.settings.max_request_body
             }
@@ -118,7 +119,7 @@ impl RequestContext {
         match self.expected {
             Expected::Twiml(kind) => Some(kind),
             Expected::Anything => None,
-            Expected::DependsOnForm => self.parameters(&self.body.remembered()).kind(),
+            Expected::DependsOnForm => self.parameters(&self.body.remembered()).twiml_kind(),
         }
     }
 
@@ -171,7 +172,7 @@ impl RequestContext {
         mut deadline: Deadline,
         future: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        let extends = !self.may_be_twiml() && !self.policy.checks();
+        let extends = !self.may_be_twiml() && !self.policy.is_checked();
         let mut future = std::pin::pin!(future);
         loop {
             if let Ok(result) = deadline.bound(future.as_mut()).await {
@@ -195,7 +196,7 @@ fn expected_response(route: &Route, uri: &Uri, has_parameters: bool) -> Expected
         route::Kind::Auto if has_parameters => Expected::DependsOnForm,
         route::Kind::Auto => {
             let query = uri.query().unwrap_or_default().as_bytes();
-            let kind = Parameters::new(query, b"").kind();
+            let kind = Parameters::new(query, b"").twiml_kind();
             kind.map_or(Expected::Anything, Expected::Twiml)
         }
     }

@@ -27,8 +27,8 @@ static FORWARDED_HEADERS: [HeaderName; 6] = [
     USER_AGENT,
     HeaderName::from_static("i-twilio-idempotency-token"),
     HeaderName::from_static("x-home-region"),
-    HeaderName::from_static(signature::FIELD),
-    HeaderName::from_static(signature::SETTINGS_FIELD),
+    HeaderName::from_static(signature::HEADER),
+    HeaderName::from_static(signature::SETTINGS_HEADER),
 ];
 
 /// The parameters that say what went wrong.

@@ -214,7 +214,7 @@ impl RequestContext {
 
     /// The route's fallback document. A message that opts out gets an empty one: only Twilio may respond to it.
     fn fallback_response(&self, kind: Kind) -> Response<ResponseBody> {
-        let opts_out = kind == Kind::Messaging && self.parameters(&self.form()).opts_out();
+        let opts_out = kind == Kind::Messaging && self.parameters(&self.form()).is_opt_out();
         let document = if opts_out {
             fallback::empty_response()
         } else {

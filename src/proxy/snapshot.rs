@@ -63,12 +63,10 @@ impl Snapshot {
             .iter()
             .map(|route| (route.settings.pattern.clone(), Arc::clone(route)));
         let unmatched = route(settings.unmatched);
-        let severity = |route: &Arc<Route>| route.settings.signature.severity();
+        let mode = |route: &Arc<Route>| route.settings.signature.mode();
         let snapshot = Self {
             table: Table::new(by_pattern),
-            policies_differ: routes
-                .iter()
-                .any(|route| severity(route) != severity(&unmatched)),
+            policies_differ: routes.iter().any(|route| mode(route) != mode(&unmatched)),
             routes,
             unmatched,
             unverified_timeout: settings.unverified_timeout,
@@ -144,7 +142,7 @@ impl Snapshot {
         others
             .map(|path| &self.find_route(head, &path).settings.signature)
             .chain([own])
-            .max_by_key(|policy| policy.severity())
+            .max_by_key(|policy| policy.mode())
             .unwrap_or(own)
     }
 

@@ -9,7 +9,7 @@ use crate::body::RequestBody;
 use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::log::describe_error;
-use crate::signature::{Admission, Error, Unchecked, VerifiedRequest};
+use crate::signature::{Error, UnverifiedRequest, Verification, VerifiedRequest};
 
 impl RequestContext {
     /// Makes the request one that may be forwarded. The body of a request that is checked is read first, and held.
@@ -22,14 +22,14 @@ impl RequestContext {
         head: Parts,
         deadline: Deadline,
     ) -> Result<VerifiedRequest<RequestBody>, Failure> {
-        match self.policy.admit(head, self.body.clone()) {
-            Admission::VerifiedRequest(request) => {
+        match self.policy.apply(head, self.body.clone()) {
+            Verification::Skipped(request) => {
                 self.body.announced()?;
                 Ok(request)
             }
             // Boxed, so that requests which are not checked do not carry what these need.
-            Admission::ToCheck(unchecked) => {
-                let checked = Box::pin(catch_panic(self.check(unchecked, deadline)));
+            Verification::Required(unverified) => {
+                let checked = Box::pin(catch_panic(self.check(unverified, deadline)));
                 checked.await.map_err(|failure| self.refuse(failure))
             }
         }
@@ -37,7 +37,7 @@ impl RequestContext {
 
     /// A request that is not known to be Twilio's gets no fallback.
     fn refuse(&self, failure: Failure) -> Failure {
-        if self.policy.enforces() {
+        if self.policy.is_enforced() {
             failure.unverified()
         } else {
             failure
@@ -46,18 +46,18 @@ impl RequestContext {
 
     async fn check(
         &self,
-        unchecked: Unchecked<'_, RequestBody>,
+        unverified: UnverifiedRequest<'_, RequestBody>,
         deadline: Deadline,
     ) -> Result<VerifiedRequest<RequestBody>, Failure> {
-        let result = match unchecked.check_head() {
+        let result = match unverified.check_head() {
             Ok(()) => {
                 let body = self.read_unverified(deadline).await?;
-                unchecked.verify(&body)
+                unverified.verify(&body)
             }
             Err(error) => Err(error),
         };
         self.route.metrics.checked(result);
-        let request = unchecked.conclude(result)?;
+        let request = unverified.accept(result)?;
         if let Err(error) = result {
             self.body.announced()?;
             self.report_unverified(error);

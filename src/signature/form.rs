@@ -1,92 +1,26 @@
-//! A form's parameters as Twilio signs them: decoded once, byte by byte, in the order of their names and then of their values, each
-//! value once, empty ones kept.
+//! The canonical form of a request's parameters, which Twilio signs together with the URL: decoded once, byte by byte, sorted by
+//! name and then by value, each value of a name once, empty values kept.
 
-use std::borrow::Cow;
+use crate::form;
 
-use memchr::memchr;
-use percent_encoding::percent_decode;
+/// The most parameters that a form may have. Twilio's own have under a hundred; more would take long to sort.
+const MAX_PARAMETERS: usize = 1000;
 
-/// Twilio's own forms have under a hundred parameters. More would be costly to sort, and no one else's are signed.
-const MOST: usize = 1000;
-
-/// The parameters of a query or a form.
-#[derive(Clone, Copy)]
-pub(super) struct Parameters<'a>(&'a [u8]);
-
-impl<'a> Parameters<'a> {
-    pub(super) fn of(text: &'a [u8]) -> Self {
-        Self(text)
+/// What of a form is signed: it follows the URL. `None` if the form has more parameters than any of Twilio's.
+pub(super) fn canonicalize(text: &[u8]) -> Option<Vec<u8>> {
+    let mut parameters: Vec<_> = form::parse(text).take(MAX_PARAMETERS + 1).collect();
+    if parameters.len() > MAX_PARAMETERS {
+        return None;
     }
-
-    /// The value of the first parameter of this name.
-    pub(super) fn value(self, name: &[u8]) -> Option<Vec<u8>> {
-        let mut named = self.iter().filter(|(own, _)| **own == *name);
-        named.next().map(|(_, value)| value.into_owned())
+    // Sorting names joined with their values would differ: `From` goes before `FromCity` whatever its value is.
+    parameters.sort_unstable();
+    parameters.dedup();
+    let mut canonical = Vec::with_capacity(text.len());
+    for (name, value) in &parameters {
+        canonical.extend_from_slice(name);
+        canonical.extend_from_slice(value);
     }
-
-    /// The values of all parameters of this name, in any letters.
-    pub(super) fn values(self, name: &str) -> impl Iterator<Item = Vec<u8>> {
-        // Only these can be it; to decode all of them is most of the work.
-        let can_be = move |own: &[u8]| {
-            own.len() == name.len() || own.len() > name.len() && memchr(b'%', own).is_some()
-        };
-        let named = self.pieces().filter(move |(own, _)| can_be(own));
-        named
-            .filter(|(own, _)| decoded(own).eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, value)| decoded(value).into_owned())
-    }
-
-    /// Each, decoded.
-    fn iter(self) -> impl Iterator<Item = (Cow<'a, [u8]>, Cow<'a, [u8]>)> {
-        self.pieces()
-            .map(|(name, value)| (decoded(name), decoded(value)))
-    }
-
-    /// Each, as it is written.
-    fn pieces(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        let pieces = self.0.split(|byte| *byte == b'&');
-        pieces.filter(|piece| !piece.is_empty()).map(|piece| {
-            let equals = memchr(b'=', piece);
-            let (name, value) = piece.split_at(equals.unwrap_or(piece.len()));
-            (name, value.get(1..).unwrap_or_default())
-        })
-    }
-}
-
-/// What of a form is signed, as it goes behind the URL.
-pub(super) struct Signed(Vec<u8>);
-
-impl Signed {
-    /// That of this form; none if it has more parameters than any of Twilio's.
-    pub(super) fn of(form: &[u8]) -> Option<Self> {
-        let mut parameters: Vec<_> = Parameters::of(form).iter().take(MOST + 1).collect();
-        if parameters.len() > MOST {
-            return None;
-        }
-        // By name and then by value, which is not the order of what is joined: `From` goes before `FromCity` whatever its value.
-        parameters.sort_unstable();
-        parameters.dedup();
-        let mut signed = Vec::with_capacity(form.len());
-        for (name, value) in &parameters {
-            signed.extend_from_slice(name);
-            signed.extend_from_slice(value);
-        }
-        Some(Self(signed))
-    }
-
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
-    if !text.contains(&b'+') {
-        return percent_decode(text).into();
-    }
-    let spaced: Vec<u8> = (text.iter())
-        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
-        .collect();
-    Cow::Owned(percent_decode(&spaced).collect())
+    Some(canonical)
 }
 
 #[cfg(test)]
@@ -98,13 +32,13 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    fn signed(form: &str) -> String {
-        let signed = Signed::of(form.as_bytes()).expect("few parameters");
-        String::from_utf8_lossy(signed.as_bytes()).into_owned()
+    fn canonical(form: &str) -> String {
+        let canonical = canonicalize(form.as_bytes()).expect("few parameters");
+        String::from_utf8_lossy(&canonical).into_owned()
     }
 
     #[test]
-    fn names_are_sorted_then_values_and_each_is_signed_once() {
+    fn names_are_sorted_then_values_and_each_appears_once() {
         for (form, expected) in [
             ("", ""),
             ("b=2&a=1", "a1b2"),
@@ -118,44 +52,37 @@ mod tests {
             ("a=%zz%", "a%zz%"),
             ("a=K%C3%B6ln", "aK\u{f6}ln"),
         ] {
-            assert_eq!(signed(form), expected, "{form}");
+            assert_eq!(canonical(form), expected, "{form}");
         }
         assert_eq!(
-            Signed::of(b"a=%ff").expect("one").as_bytes(),
+            canonicalize(b"a=%ff").expect("one parameter"),
             b"a\xff",
-            "nothing is put in the place of a byte"
+            "a byte that isn't UTF-8 is kept"
         );
     }
 
     proptest! {
         #[test]
-        fn what_a_form_writer_writes_is_read_back(pairs in vec((".{0,8}", ".{0,8}"), 0..20)) {
+        fn a_serialized_form_gives_its_sorted_parameters(pairs in vec((".{0,8}", ".{0,8}"), 0..20)) {
             let form = Serializer::new(String::new()).extend_pairs(&pairs).finish();
             let sorted: BTreeSet<_> = pairs.into_iter().collect();
             let expected: String = sorted.into_iter().flat_map(|(name, value)| [name, value]).collect();
-            prop_assert_eq!(signed(&form), expected);
+            prop_assert_eq!(canonical(&form), expected);
         }
 
         #[test]
-        fn any_bytes_can_be_signed_and_their_order_does_not_matter(pieces in vec(vec(any::<u8>(), 0..8), 0..20)) {
+        fn any_bytes_are_accepted_and_their_order_does_not_matter(pieces in vec(vec(any::<u8>(), 0..8), 0..20)) {
             let there = pieces.join(&b'&');
             let pieces: Vec<_> = there.split(|byte| *byte == b'&').rev().collect();
             let back = pieces.join(&b'&');
-            let both = [there, back].map(|form| Signed::of(&form).expect("few parameters").0);
+            let both = [there, back].map(|form| canonicalize(&form).expect("few parameters"));
             prop_assert_eq!(&both[0], &both[1]);
         }
     }
 
     #[test]
-    fn a_thousand_parameters_are_enough() {
-        assert!(Signed::of("a&".repeat(MOST).as_bytes()).is_some());
-        assert!(Signed::of("a&".repeat(MOST + 1).as_bytes()).is_none());
-    }
-
-    #[test]
-    fn a_value_is_found_by_its_whole_name() {
-        let parameters = Parameters::of(b"XAccountSid=1&AccountSid=2&AccountSid=3");
-        assert_eq!(parameters.value(b"AccountSid").as_deref(), Some(&b"2"[..]));
-        assert_eq!(parameters.value(b"Account"), None);
+    fn a_form_has_at_most_a_thousand_parameters() {
+        assert!(canonicalize("a&".repeat(MAX_PARAMETERS).as_bytes()).is_some());
+        assert!(canonicalize("a&".repeat(MAX_PARAMETERS + 1).as_bytes()).is_none());
     }
 }

@@ -1,310 +1,215 @@
-//! What Twilio signs with, as a file has it: the auth tokens of each account, and the secrets of SharedKeys. Each is a key of an
-//! HMAC from the moment it is read; its text is kept nowhere here, and nothing shows it.
+//! The secrets of a tokens file: the auth tokens of accounts, and the secrets of SharedKeys.
 //!
-//! Auth tokens sign with HMAC-SHA1, SharedKeys with HMAC-SHA256. Twilio can sign some requests with one and some with the other
-//! while an account moves from tokens to a SharedKey, so all that a file has are valid at once.
+//! Auth tokens sign with HMAC-SHA1, SharedKeys with HMAC-SHA256. While an account moves from one to the other, Twilio signs some
+//! requests with each, so all secrets of a file are valid at the same time.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha1::Sha1;
-use sha2::Sha256;
+use super::headers::Algorithm;
+use super::key::SigningKey;
 
-use super::{Algorithm, Signature, Signer};
+/// The most secrets that an account, a SharedKey, or `*` may have: one for each region, old and new while they are rotated. Each is
+/// tried with every request, which anyone can send.
+pub const MAX_TOKENS: usize = 8;
 
-/// How many secrets an account may have, a SharedKey, and `*` as well: each region's own, old and new while they are rotated.
-/// More would let a stranger make us work.
-pub const MOST_TOKENS: usize = 8;
+/// The prefix of every SharedKey's id.
+const SHARED_KEY_PREFIX: &[u8] = b"webhooks_sharedkey_";
 
-/// What the id of every SharedKey begins with.
-const SHARED_KEY: &str = "webhooks_sharedkey_";
+/// The longest id of a SharedKey, in bytes; Twilio's have fewer than 50.
+const MAX_KEY_ID_LENGTH: usize = 128;
 
-/// The longest id of a SharedKey that is taken; Twilio's have under 50 characters.
-const LONGEST_ID: usize = 128;
-
-/// A secret that Twilio signs with.
-pub(super) struct Token {
-    key: Key,
-    /// What it is called where its use is shown: a SharedKey's id, or where an auth token stands.
-    name: Box<str>,
-    /// It is nobody's, and tried only for the time that this takes.
-    is_decoy: bool,
-    /// When it last signed a valid request, in seconds since 1970; 0 if it never has.
-    last_match: AtomicU64,
-}
-
-#[derive(Clone)]
-enum Key {
-    Sha1(Hmac<Sha1>),
-    Sha256(Hmac<Sha256>),
-}
-
-impl Key {
-    fn new(algorithm: Algorithm, secret: &[u8]) -> Self {
-        const ANY: &str = "HMAC takes a key of any length";
-        match algorithm {
-            Algorithm::HmacSha1 => Self::Sha1(Hmac::new_from_slice(secret).expect(ANY)),
-            Algorithm::HmacSha256 => Self::Sha256(Hmac::new_from_slice(secret).expect(ANY)),
-        }
-    }
-}
-
-impl Token {
-    fn new(algorithm: Algorithm, secret: &[u8], name: String) -> Self {
-        Self {
-            key: Key::new(algorithm, secret),
-            name: name.into(),
-            is_decoy: false,
-            last_match: AtomicU64::new(0),
-        }
-    }
-
-    fn decoy(algorithm: Algorithm) -> Self {
-        Self {
-            is_decoy: true,
-            ..Self::new(algorithm, b"", String::new())
-        }
-    }
-
-    /// What it is called where its use is shown.
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// When it last signed a valid request, in seconds since 1970.
-    pub(super) fn last_match(&self) -> Option<u64> {
-        Some(self.last_match.load(Relaxed)).filter(|seconds| *seconds > 0)
-    }
-
-    /// Notes that it signed a valid request now; whether this was the first one.
-    pub(super) fn note_match(&self) -> bool {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.map_or(1, |since| since.as_secs());
-        self.last_match.swap(now, Relaxed) == 0
-    }
-
-    /// Whether it makes this signature of these parts, found in a time that doesn't depend on where they differ.
-    pub(super) fn signs(&self, parts: [&[u8]; 3], signature: &Signature) -> bool {
-        let is_equal = match &self.key {
-            Key::Sha1(key) => over(key, &parts).verify_slice(signature.as_bytes()).is_ok(),
-            Key::Sha256(key) => over(key, &parts).verify_slice(signature.as_bytes()).is_ok(),
-        };
-        is_equal && !self.is_decoy
-    }
-}
-
-fn over<M: Mac + Clone>(key: &M, parts: &[&[u8]]) -> M {
-    let mut mac = key.clone();
-    for part in parts {
-        mac.update(part);
-    }
-    mac
-}
-
-/// The signature of these parts.
-pub(super) fn mac(algorithm: Algorithm, secret: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-    match Key::new(algorithm, secret) {
-        Key::Sha1(key) => over(&key, parts).finalize().into_bytes().to_vec(),
-        Key::Sha256(key) => over(&key, parts).finalize().into_bytes().to_vec(),
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(…)")
-    }
-}
-
-/// All that a file has to check signatures with.
+/// The secrets of a tokens file, ready to check signatures with.
 #[derive(Debug, Default)]
 pub struct Tokens {
     /// Auth tokens by AccountSid.
-    accounts: HashMap<Vec<u8>, Vec<Token>>,
+    accounts: HashMap<Vec<u8>, Vec<SigningKey>>,
     /// Auth tokens of `*`.
-    any: Vec<Token>,
+    any_account: Vec<SigningKey>,
     /// Secrets by the id of their SharedKey.
-    shared_keys: HashMap<Vec<u8>, Vec<Token>>,
-    /// As many for each algorithm as the account, or SharedKey, with the most has.
-    decoys: [Vec<Token>; 2],
+    shared_keys: HashMap<Vec<u8>, Vec<SigningKey>>,
+    /// For each algorithm as many as the account, or SharedKey, with the most secrets has.
+    decoys: [Vec<SigningKey>; 2],
+}
+
+/// Whose secret a request says it is signed with.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum KeyOwner<'r> {
+    /// The account that the request names, if it names one.
+    Account(Option<&'r [u8]>),
+    /// The SharedKey of this id.
+    SharedKey(&'r [u8]),
 }
 
 /// What is wrong with a tokens file. Nothing of a line is repeated: it may be a secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokensFault {
-    /// There are none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokensError {
+    /// It has no secret.
+    #[error("holds no token; write a line AccountSid=token, or webhooks_sharedkey_…=secret")]
     Empty,
-    /// A line can't be understood.
+    /// A line is not valid.
+    #[error("line {line} {error}")]
     Line {
-        /// Which, from 1.
+        /// Its number, from 1.
         line: usize,
-        /// Why not.
-        why: LineFault,
+        /// What is wrong with it.
+        error: LineError,
     },
 }
 
-/// Why a line can't be understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LineFault {
+/// Why a line of a tokens file is not valid, and what would be right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LineError {
     /// It has no `=`.
+    #[error("has no `=`; write AccountSid=token, or webhooks_sharedkey_…=secret")]
     NoEquals,
-    /// What stands before the `=` is not an AccountSid.
+    /// What precedes the `=` is not an AccountSid.
+    #[error(
+        "has no AccountSid before its `=`; write AC and its 32 hexadecimal digits, * for any account, \
+         or the id of a SharedKey, which begins with webhooks_sharedkey_"
+    )]
     Account,
-    /// What stands before the `=` is not the id of a SharedKey, though it begins like one.
+    /// What precedes the `=` begins like the id of a SharedKey, but is not one.
+    #[error(
+        "has no valid id of a SharedKey before its `=`; \
+         write webhooks_sharedkey_ and the letters, digits and `_` that follow it"
+    )]
     SharedKey,
-    /// Nothing stands after the `=`.
+    /// Nothing follows the `=`.
+    #[error("has nothing after its `=`; write the account's token, or the SharedKey's secret")]
     NoToken,
-    /// What stands after the `=` has blanks, or characters that no secret has.
+    /// What follows the `=` has spaces, or characters that no secret has.
+    #[error("has blanks, or what isn't ASCII, after its `=`; write the token or secret alone")]
     Blanks,
-    /// Its account, or SharedKey, has [`MOST_TOKENS`] already.
+    /// Its account, or SharedKey, has [`MAX_TOKENS`] already.
+    #[error(
+        "is one too many for its account or SharedKey; keep {}, as each is tried with every request",
+        MAX_TOKENS
+    )]
     TooMany,
 }
 
 impl Tokens {
-    /// The secrets of a file: lines `AccountSid=token`, of which an account may have several, with `*` for any account, and
-    /// lines `webhooks_sharedkey_…=secret`. Empty lines and those that begin with `#` are left out.
+    /// Reads the secrets of a file. A line is `AccountSid=token`, of which an account may have several, with `*` for any account,
+    /// or `webhooks_sharedkey_…=secret`. Empty lines and those that begin with `#` are skipped.
     ///
     /// # Errors
     ///
     /// Everything that is wrong.
-    pub fn parse(text: &[u8]) -> Result<Self, Vec<TokensFault>> {
+    pub fn parse(text: &[u8]) -> Result<Self, Vec<TokensError>> {
         let mut tokens = Self::default();
-        let mut faults = Vec::new();
+        let mut errors = Vec::new();
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         for (line, text) in (1..).zip(text.split(|byte| *byte == b'\n')) {
             let text = text.strip_suffix(b"\r").unwrap_or(text);
             if text.trim_ascii().is_empty() || text.trim_ascii_start().starts_with(b"#") {
                 continue;
             }
-            if let Err(why) = tokens.add(text, line) {
-                faults.push(TokensFault::Line { line, why });
+            if let Err(error) = tokens.add_line(text, line) {
+                errors.push(TokensError::Line { line, error });
             }
         }
-        if faults.is_empty() && tokens.all().next().is_none() {
-            faults.push(TokensFault::Empty);
+        if errors.is_empty() && tokens.keys().next().is_none() {
+            errors.push(TokensError::Empty);
         }
-        if !faults.is_empty() {
-            return Err(faults);
+        if !errors.is_empty() {
+            return Err(errors);
         }
         tokens.decoys = [
-            decoys(Algorithm::HmacSha1, &tokens.accounts),
-            decoys(Algorithm::HmacSha256, &tokens.shared_keys),
+            make_decoys(Algorithm::HmacSha1, &tokens.accounts),
+            make_decoys(Algorithm::HmacSha256, &tokens.shared_keys),
         ];
         Ok(tokens)
     }
 
-    fn add(&mut self, text: &[u8], line: usize) -> Result<(), LineFault> {
+    fn add_line(&mut self, text: &[u8], line: usize) -> Result<(), LineError> {
         let equals = text.iter().position(|byte| *byte == b'=');
-        let (owner, rest) = text.split_at(equals.ok_or(LineFault::NoEquals)?);
+        let (owner, rest) = text.split_at(equals.ok_or(LineError::NoEquals)?);
         let secret = &rest[1..];
         let is_shared_key = owner.starts_with(b"webhooks_");
-        if is_shared_key && !is_shared_key_id(owner) {
-            return Err(LineFault::SharedKey);
-        }
-        if !is_shared_key && owner != b"*" && !is_account(owner) {
-            return Err(LineFault::Account);
-        }
-        if secret.trim_ascii().is_empty() {
-            return Err(LineFault::NoToken);
-        }
-        if !secret.iter().all(u8::is_ascii_graphic) {
-            return Err(LineFault::Blanks);
-        }
-        let of_owner = match owner {
-            b"*" => &mut self.any,
+        check_owner(owner, is_shared_key)?;
+        check_secret(secret)?;
+        let keys = match owner {
+            b"*" => &mut self.any_account,
             id if is_shared_key => self.shared_keys.entry(id.to_owned()).or_default(),
             account => self.accounts.entry(account.to_owned()).or_default(),
         };
-        if of_owner.len() == MOST_TOKENS {
-            return Err(LineFault::TooMany);
+        if keys.len() == MAX_TOKENS {
+            return Err(LineError::TooMany);
         }
-        of_owner.push(if is_shared_key {
+        keys.push(if is_shared_key {
             let name = String::from_utf8_lossy(owner).into_owned();
-            Token::new(Algorithm::HmacSha256, secret, name)
+            SigningKey::new(Algorithm::HmacSha256, secret, name)
         } else {
             let name = format!("auth token of line {line}");
-            Token::new(Algorithm::HmacSha1, secret, name)
+            SigningKey::new(Algorithm::HmacSha1, secret, name)
         });
         Ok(())
     }
 
-    /// What a request may be signed with. One of an account: its own tokens, then those of `*`; one that names no account, as
-    /// that of a media stream, may be of the only one that there is. An account or key that has fewer secrets than another, or
-    /// is not known, has decoys for the rest, so that the time of an invalid request doesn't show which are known.
-    pub(super) fn of(&self, signer: Signer<'_>) -> impl Iterator<Item = &Token> {
+    /// The keys to try for a request: those of the account that it names, then those of `*`. A request that names no account, such
+    /// as that of a media stream, may be of the only account that there is. Decoys make up for an owner that is unknown or has
+    /// fewer keys than another, so that the time which an invalid request takes doesn't show which owners are known.
+    pub(super) fn candidates(&self, owner: KeyOwner<'_>) -> impl Iterator<Item = &SigningKey> {
         let [tokens, secrets] = &self.decoys;
-        let (own, decoys, any) = match signer {
-            Signer::Account(Some(account)) => (self.accounts.get(account), tokens, &self.any[..]),
-            Signer::Account(None) if self.accounts.len() == 1 => {
-                (self.accounts.values().next(), tokens, &self.any[..])
+        let (own, decoys, any) = match owner {
+            KeyOwner::Account(Some(account)) => {
+                (self.accounts.get(account), tokens, &self.any_account[..])
             }
-            Signer::Account(None) => (None, tokens, &self.any[..]),
-            Signer::SharedKey(id) => (self.shared_keys.get(id), secrets, &[][..]),
+            KeyOwner::Account(None) if self.accounts.len() == 1 => {
+                (self.accounts.values().next(), tokens, &self.any_account[..])
+            }
+            KeyOwner::Account(None) => (None, tokens, &self.any_account[..]),
+            KeyOwner::SharedKey(id) => (self.shared_keys.get(id), secrets, &[][..]),
         };
         let own = own.map_or(&[][..], Vec::as_slice);
         own.iter().chain(&decoys[own.len()..]).chain(any)
     }
 
-    /// Each, in no order.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Token> {
+    /// All keys but the decoys, in no order.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &SigningKey> {
         let owned = self.accounts.values().chain(self.shared_keys.values());
-        owned.flatten().chain(&self.any)
+        owned.flatten().chain(&self.any_account)
     }
 }
 
-fn decoys(algorithm: Algorithm, owners: &HashMap<Vec<u8>, Vec<Token>>) -> Vec<Token> {
+fn make_decoys(
+    algorithm: Algorithm,
+    owners: &HashMap<Vec<u8>, Vec<SigningKey>>,
+) -> Vec<SigningKey> {
     let most = owners.values().map(Vec::len).max().unwrap_or(0);
-    (0..most).map(|_| Token::decoy(algorithm)).collect()
+    (0..most).map(|_| SigningKey::decoy(algorithm)).collect()
 }
 
-/// `AC` and 32 hexadecimal digits.
-fn is_account(text: &[u8]) -> bool {
+fn check_owner(owner: &[u8], is_shared_key: bool) -> Result<(), LineError> {
+    if is_shared_key && !is_shared_key_id(owner) {
+        return Err(LineError::SharedKey);
+    }
+    if !is_shared_key && owner != b"*" && !is_account_sid(owner) {
+        return Err(LineError::Account);
+    }
+    Ok(())
+}
+
+fn check_secret(secret: &[u8]) -> Result<(), LineError> {
+    if secret.trim_ascii().is_empty() {
+        return Err(LineError::NoToken);
+    }
+    if !secret.iter().all(u8::is_ascii_graphic) {
+        return Err(LineError::Blanks);
+    }
+    Ok(())
+}
+
+/// Whether this is `AC` and 32 hexadecimal digits.
+fn is_account_sid(text: &[u8]) -> bool {
     let digits = text.strip_prefix(b"AC").unwrap_or_default();
     digits.len() == 32 && digits.iter().all(u8::is_ascii_hexdigit)
 }
 
 fn is_shared_key_id(text: &[u8]) -> bool {
-    let rest = text.strip_prefix(SHARED_KEY.as_bytes()).unwrap_or_default();
-    let is_good = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    !rest.is_empty() && text.len() <= LONGEST_ID && rest.iter().all(is_good)
-}
-
-impl fmt::Display for TokensFault {
-    /// What is wrong; what would be right.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (line, why) =
-            match self {
-                Self::Empty => return f.write_str(
-                    "holds no token; write a line AccountSid=token, or webhooks_sharedkey_…=secret",
-                ),
-                Self::Line { line, why } => (line, why),
-            };
-        write!(f, "line {line} ")?;
-        match why {
-            LineFault::NoEquals => {
-                f.write_str("has no `=`; write AccountSid=token, or webhooks_sharedkey_…=secret")
-            }
-            LineFault::Account => f.write_str(
-                "has no AccountSid before its `=`; write AC and its 32 hexadecimal digits, * for any account, \
-                 or the id of a SharedKey, which begins with webhooks_sharedkey_",
-            ),
-            LineFault::SharedKey => f.write_str(
-                "has no valid id of a SharedKey before its `=`; write webhooks_sharedkey_ and the letters, digits and `_` that follow it",
-            ),
-            LineFault::NoToken => {
-                f.write_str("has nothing after its `=`; write the account's token, or the SharedKey's secret")
-            }
-            LineFault::Blanks => {
-                f.write_str("has blanks, or what isn't ASCII, after its `=`; write the token or secret alone")
-            }
-            LineFault::TooMany => write!(
-                f,
-                "is one too many for its account or SharedKey; keep {MOST_TOKENS}, as each is tried with every request"
-            ),
-        }
-    }
+    let rest = text.strip_prefix(SHARED_KEY_PREFIX).unwrap_or_default();
+    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    !rest.is_empty() && text.len() <= MAX_KEY_ID_LENGTH && rest.iter().all(is_allowed)
 }
 
 #[cfg(test)]
@@ -314,17 +219,17 @@ mod tests {
 
     const ACCOUNT: &str = "AC00000000000000000000000000000001";
 
-    /// How many secrets a request of this account may be signed with, and how many are tried for it.
+    /// How many keys may have signed a request of this account, and how many are tried for it.
     fn many(tokens: &Tokens, account: Option<&str>) -> (usize, usize) {
-        let tried = || tokens.of(Signer::Account(account.map(str::as_bytes)));
+        let tried = || tokens.candidates(KeyOwner::Account(account.map(str::as_bytes)));
         (
-            tried().filter(|token| !token.is_decoy).count(),
+            tried().filter(|key| !key.is_decoy()).count(),
             tried().count(),
         )
     }
 
     #[test]
-    fn an_account_has_its_own_tokens_and_those_of_any() {
+    fn an_account_has_its_own_tokens_and_those_of_any_account() {
         let other = "ACffffffffffffffffffffffffffffffff";
         let text = format!(
             "\u{feff}# ours\r\n\n{ACCOUNT}=one\r\n{ACCOUNT}=two=2\n  # theirs\n{other}=three\n*=four"
@@ -333,7 +238,7 @@ mod tests {
         assert_eq!(many(&tokens, Some(ACCOUNT)), (3, 3));
         assert_eq!(many(&tokens, Some(other)), (2, 3));
         assert_eq!(many(&tokens, Some("AC0")), (1, 3));
-        assert_eq!(many(&tokens, None), (1, 3), "whose it is can't be told");
+        assert_eq!(many(&tokens, None), (1, 3), "its account is unknown");
     }
 
     #[test]
@@ -347,38 +252,38 @@ mod tests {
     }
 
     #[test]
-    fn each_bad_line_is_named_by_its_number_and_never_repeated() {
+    fn each_error_has_the_number_of_its_line_and_not_its_text() {
         let text = format!(
             "{ACCOUNT}\nhunter2\nhunter2={ACCOUNT}\n{ACCOUNT}=\n{ACCOUNT}= hunter2\n{ACCOUNT}=hunter2 \n{ACCOUNT} =hunter2\n*=h\u{e9}\nAC1=x\n\
              webhooks_sharedkey_=hunter2\nwebhooks_sharedkey_hunter2 =x\nwebhooks_shared_key_hunter2=x\nwebhooks_sharedkey_1=\n"
         );
-        let faults = Tokens::parse(text.as_bytes()).expect_err("bad lines");
-        let whys: Vec<_> = faults
+        let errors = Tokens::parse(text.as_bytes()).expect_err("bad lines");
+        let lines: Vec<_> = errors
             .iter()
-            .map(|fault| match fault {
-                TokensFault::Line { line, why } => (*line, *why),
-                TokensFault::Empty => panic!("there are lines"),
+            .map(|error| match error {
+                TokensError::Line { line, error } => (*line, *error),
+                TokensError::Empty => panic!("there are lines"),
             })
             .collect();
         assert_eq!(
-            whys,
+            lines,
             [
-                (1, LineFault::NoEquals),
-                (2, LineFault::NoEquals),
-                (3, LineFault::Account),
-                (4, LineFault::NoToken),
-                (5, LineFault::Blanks),
-                (6, LineFault::Blanks),
-                (7, LineFault::Account),
-                (8, LineFault::Blanks),
-                (9, LineFault::Account),
-                (10, LineFault::SharedKey),
-                (11, LineFault::SharedKey),
-                (12, LineFault::SharedKey),
-                (13, LineFault::NoToken),
+                (1, LineError::NoEquals),
+                (2, LineError::NoEquals),
+                (3, LineError::Account),
+                (4, LineError::NoToken),
+                (5, LineError::Blanks),
+                (6, LineError::Blanks),
+                (7, LineError::Account),
+                (8, LineError::Blanks),
+                (9, LineError::Account),
+                (10, LineError::SharedKey),
+                (11, LineError::SharedKey),
+                (12, LineError::SharedKey),
+                (13, LineError::NoToken),
             ]
         );
-        let said: String = faults.iter().map(ToString::to_string).collect();
+        let said: String = errors.iter().map(ToString::to_string).collect();
         assert!(!said.contains("hunter2") && !said.contains("AC0"), "{said}");
     }
 
@@ -387,49 +292,50 @@ mod tests {
         let text = "webhooks_sharedkey_1=one\nwebhooks_sharedkey_1=two\nwebhooks_sharedkey_2=three\n*=four";
         let tokens = Tokens::parse(text.as_bytes()).expect("good lines");
         let names = |id: &str| {
-            let of_key = tokens.of(Signer::SharedKey(id.as_bytes()));
-            let real = of_key.filter(|token| !token.is_decoy);
-            real.map(|token| token.name().to_owned())
-                .collect::<Vec<_>>()
+            let of_key = tokens.candidates(KeyOwner::SharedKey(id.as_bytes()));
+            let real = of_key.filter(|key| !key.is_decoy());
+            real.map(|key| key.name().to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(names("webhooks_sharedkey_1"), ["webhooks_sharedkey_1"; 2]);
         assert_eq!(names("webhooks_sharedkey_2"), ["webhooks_sharedkey_2"]);
         assert_eq!(names("webhooks_sharedkey_3"), [""; 0]);
-        let of_account = tokens.of(Signer::Account(None)).map(Token::name);
+        let of_account = tokens
+            .candidates(KeyOwner::Account(None))
+            .map(SigningKey::name);
         assert_eq!(of_account.collect::<Vec<_>>(), ["auth token of line 4"]);
     }
 
     #[test]
-    fn nothing_is_no_tokens_and_too_many_are_too_many() {
+    fn a_file_without_tokens_and_too_many_tokens_are_errors() {
         for text in ["", "\n# AC=x\n \n"] {
-            let faults = Tokens::parse(text.as_bytes()).expect_err("no token");
-            assert_eq!(faults, [TokensFault::Empty]);
+            let errors = Tokens::parse(text.as_bytes()).expect_err("no token");
+            assert_eq!(errors, [TokensError::Empty]);
         }
-        let full = "*=x\n".repeat(MOST_TOKENS);
+        let full = "*=x\n".repeat(MAX_TOKENS);
         assert!(Tokens::parse(full.as_bytes()).is_ok());
-        let faults = Tokens::parse(format!("{full}*=y").as_bytes()).expect_err("one too many");
-        let (line, why) = (MOST_TOKENS + 1, LineFault::TooMany);
-        assert_eq!(faults, [TokensFault::Line { line, why }]);
+        let errors = Tokens::parse(format!("{full}*=y").as_bytes()).expect_err("one too many");
+        let (line, error) = (MAX_TOKENS + 1, LineError::TooMany);
+        assert_eq!(errors, [TokensError::Line { line, error }]);
     }
 
     proptest! {
         #[test]
-        fn whatever_stands_in_a_file_is_not_repeated(word in "[g-z]{12}", around in "[AC0=*# \n\r\t]{0,80}") {
+        fn no_error_or_debug_output_contains_text_of_the_file(word in "[g-z]{12}", around in "[AC0=*# \n\r\t]{0,80}") {
             let text = format!("{around}{word}{around}");
             let shown = match Tokens::parse(text.as_bytes()) {
                 Ok(tokens) => format!("{tokens:?}"),
-                Err(faults) => format!("{faults:?}{}", faults.iter().map(ToString::to_string).collect::<String>()),
+                Err(errors) => format!("{errors:?}{}", errors.iter().map(ToString::to_string).collect::<String>()),
             };
             prop_assert!(!shown.contains(&word), "{shown}");
         }
     }
 
     #[test]
-    fn tokens_do_not_show_themselves() {
+    fn debug_output_contains_no_secret() {
         let tokens = Tokens::parse(b"*=hunter2").expect("a good line");
         let shown = format!("{tokens:?}");
         assert!(
-            shown.contains("Token(…)") && !shown.contains("hunter2"),
+            shown.contains("SigningKey(…)") && !shown.contains("hunter2"),
             "{shown}"
         );
     }

@@ -104,7 +104,7 @@ fn every_mark_of_a_callback_in_the_table_of_auto_is_one() {
     let marks: Vec<_> = row.split('`').skip(1).step_by(2).collect();
     assert!(marks.len() >= 8, "{marks:?}");
     let call = "CallSid=CA1&CallStatus=in-progress";
-    let kind = |form: &str| Parameters::new(b"", form.as_bytes()).kind();
+    let kind = |form: &str| Parameters::new(b"", form.as_bytes()).twiml_kind();
     assert_eq!(kind(call), Some(Kind::Voice));
     for mark in marks {
         assert_eq!(kind(&format!("{call}&{mark}=x")), None, "{mark}");

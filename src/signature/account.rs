@@ -1,22 +1,58 @@
-//! The account that a JSON body names. It may come from anybody, so nothing else is built of it.
+//! The account that a request names: in its query, its form or its JSON body.
 
 use std::fmt;
 
+use memchr::memchr;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::ACCOUNT;
+use super::error::Error;
+use crate::form;
 
-/// The values of all members `AccountSid`, in any letters, of an object or of the objects in an array. One that is not text is
-/// given as it is written. Nothing of a body that is not JSON.
-pub(super) fn accounts(body: &[u8]) -> Vec<Vec<u8>> {
+/// Its case is ignored, as some frameworks ignore it.
+const ACCOUNT: &str = "AccountSid";
+
+/// The account that a request names, if it does.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] if it names several: the upstream could read another one than the one whose secret was used.
+pub(super) fn find_account(
+    query: &[u8],
+    form: &[u8],
+    json: &[u8],
+) -> Result<Option<Vec<u8>>, Error> {
+    let parameters = form_accounts(query).chain(form_accounts(form));
+    let mut account = None;
+    for value in parameters.chain(json_accounts(json)) {
+        match &account {
+            None => account = Some(value),
+            Some(known) if *known == value => {}
+            Some(_) => return Err(Error::Invalid),
+        }
+    }
+    Ok(account)
+}
+
+fn form_accounts(text: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    // Decoding is most of the work, so names that can't match are not decoded.
+    let can_match = |name: &[u8]| {
+        name.len() == ACCOUNT.len() || name.len() > ACCOUNT.len() && memchr(b'%', name).is_some()
+    };
+    let candidates = form::split(text).filter(move |(name, _)| can_match(name));
+    candidates
+        .filter(|(name, _)| form::decode(name).eq_ignore_ascii_case(ACCOUNT.as_bytes()))
+        .map(|(_, value)| form::decode(value).into_owned())
+}
+
+/// The values of all members `AccountSid` of a JSON object, or of the objects in an array. A value that isn't a string is returned
+/// as its JSON text. A body that isn't JSON has none.
+fn json_accounts(body: &[u8]) -> Vec<Vec<u8>> {
     if !matches!(body.trim_ascii_start(), [b'{' | b'[', ..]) {
         return Vec::new();
     }
-    let accounts = serde_json::from_slice(body);
+    let Accounts(accounts) = serde_json::from_slice(body).unwrap_or_default();
     accounts
-        .map(|Accounts(accounts)| accounts)
-        .unwrap_or_default()
 }
 
 #[derive(Default)]
@@ -92,7 +128,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_account_that_an_object_names_is_found() {
+    fn parameters_are_found_by_their_whole_name_in_any_case() {
+        for (text, named) in [
+            ("XAccountSid=1&AccountSid=2&AccountSid=3", &["2", "3"][..]),
+            (
+                "Account%53id=1&accountsid=2&ACCOUNTSID=%33",
+                &["1", "2", "3"],
+            ),
+            ("Account=1&AccountSid2=2&AccountSid", &[""]),
+        ] {
+            let found: Vec<_> = form_accounts(text.as_bytes()).collect();
+            let named: Vec<_> = named.iter().map(|name| name.as_bytes()).collect();
+            assert_eq!(found, named, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_request_names_one_account_at_most() {
+        let json = br#"{"AccountSid":"AC1"}"#;
+        let named = Ok(Some(b"AC1".to_vec()));
+        assert_eq!(find_account(b"", b"", b""), Ok(None));
+        assert_eq!(
+            find_account(b"AccountSid=AC1", b"AccountSid=AC1", b""),
+            named
+        );
+        assert_eq!(find_account(b"AccountSid=AC1", b"", json), named);
+        assert_eq!(
+            find_account(b"AccountSid=AC2", b"", json),
+            Err(Error::Invalid)
+        );
+        assert_eq!(
+            find_account(b"AccountSid=AC1", b"accountsid=AC2", b""),
+            Err(Error::Invalid)
+        );
+    }
+
+    #[test]
+    fn every_account_that_a_json_body_names_is_found() {
         for (body, named) in [
             (
                 r#"{"AccountSid":"AC1","a":{"AccountSid":"AC9"}}"#,
@@ -113,7 +185,7 @@ mod tests {
             ("AccountSid=AC1", &[]),
             ("", &[]),
         ] {
-            let found: Vec<_> = accounts(body.as_bytes())
+            let found: Vec<_> = json_accounts(body.as_bytes())
                 .into_iter()
                 .map(String::from_utf8)
                 .collect();

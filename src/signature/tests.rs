@@ -1,0 +1,96 @@
+use super::*;
+use http::Request;
+
+/// A target with the hash of `{}`, and the signature of its URL with the token `12345`.
+const SIGNED_EMPTY_OBJECT: (&str, &str) = (
+    "/v?bodySHA256=44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+    "RKMOC9KuKs/YeXA7LAD4TQOY9Eg=",
+);
+
+fn verify(target: &str, headers: &[(&str, &str)], body: &str) -> Result<(), Error> {
+    let tokens = Tokens::parse(b"*=12345").expect("a token");
+    let verifier = Verifier::new("https://a.example", tokens);
+    let request = Request::builder().method("POST").uri(target);
+    let request = headers.iter().fold(request, |request, (name, value)| {
+        request.header(*name, *value)
+    });
+    let (head, ()) = request.body(()).expect("a request").into_parts();
+    verifier.verify(&head, body.as_bytes())
+}
+
+#[test]
+fn a_body_that_is_not_a_form_must_have_the_signed_hash() {
+    let (target, signature) = SIGNED_EMPTY_OBJECT;
+    let signed = (HEADER, signature);
+    let json = ("content-type", "application/json");
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(verify(target, &[signed, json], "{}"), Ok(()));
+    assert_eq!(verify(target, &[signed], "{}"), Ok(()), "whatever its type");
+    for (headers, body) in [
+        (&[signed, json][..], "{ }"),
+        (&[signed, json], ""),
+        (&[signed, form], "{}"),
+        (&[signed, form], "&&"),
+        (&[signed, form], ""),
+    ] {
+        assert_eq!(
+            verify(target, headers, body),
+            Err(Error::Invalid),
+            "{headers:?} {body}"
+        );
+    }
+}
+
+#[test]
+fn an_unsigned_body_is_refused_even_if_the_url_is_signed() {
+    let signed = (HEADER, "sOy79tU3lO3tBWaZN59UaqyJrdY=");
+    assert_eq!(verify("/v", &[signed], ""), Ok(()));
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let json = ("content-type", "application/json");
+    for headers in [&[signed][..], &[signed, json], &[signed, form, json]] {
+        assert_eq!(
+            verify("/v", headers, "a=b"),
+            Err(Error::Invalid),
+            "{headers:?}"
+        );
+    }
+}
+
+#[test]
+fn a_request_has_one_signature_of_twenty_bytes() {
+    assert_eq!(verify("/v", &[], ""), Err(Error::Missing));
+    let good = (HEADER, "sOy79tU3lO3tBWaZN59UaqyJrdY=");
+    let zeros = "AAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    for headers in [
+        &[good, good][..],
+        &[(HEADER, "")],
+        &[(HEADER, "?")],
+        &[(HEADER, "AAAA")],
+        &[(HEADER, zeros)],
+        &[(HEADER, "AAAAAAAAAAAAAAAAAAAAAAAAAAAA")],
+        &[(HEADER, &zeros.repeat(100))],
+    ] {
+        assert_eq!(
+            verify("/v", headers, ""),
+            Err(Error::Invalid),
+            "{headers:?}"
+        );
+    }
+}
+
+#[test]
+fn the_work_that_a_stranger_can_cause_is_bounded() {
+    let text = "*=1\n".repeat(MAX_TOKENS);
+    let tokens = Tokens::parse(text.as_bytes()).expect("tokens");
+    let verifier = Verifier::new("https://a.example", tokens);
+    let request = Request::post(format!("/?{}", "%27%40".repeat(100)))
+        .header(HEADER, "AAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+        .header("authorization", "Basic dTpw")
+        .header("content-type", "application/x-www-form-urlencoded");
+    let (head, ()) = request.body(()).expect("a request").into_parts();
+    let form = format!("a={}", "x".repeat(1 << 20));
+    let began = std::time::Instant::now();
+    assert_eq!(verifier.verify(&head, form.as_bytes()), Err(Error::Invalid));
+    // One spelling with every token: 8 MiB, not the 128 MiB of all sixteen. Even without optimisation that is quick.
+    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+}
