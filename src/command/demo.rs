@@ -99,7 +99,7 @@ fn config(app: SocketAddr) -> Result<Config, crate::config::Errors> {
         // Each fault is to be seen for what it is, not only the first five.
         route.breaker.failures = 0;
         route.pattern = Pattern {
-            path: Path::Below(format!("/{name}/")),
+            path: Path::Prefix(format!("/{name}/")),
             host: None,
             methods: Vec::new(),
         };

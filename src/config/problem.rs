@@ -20,7 +20,7 @@ use super::signature::SignatureProblem;
 use super::tls::TlsProblem;
 use super::variant::VariantProblem;
 use super::words::{Key, Nearest, Text};
-use crate::route::{Kind, PathError};
+use crate::route::{self, Kind};
 use crate::twilio;
 
 /// Something wrong, and what would be right.
@@ -130,7 +130,7 @@ pub enum Problem {
         /// As it stands there.
         found: Text,
         /// Why not.
-        why: PathError,
+        why: route::Error,
     },
     /// Not a method, or not in upper case.
     Method {

@@ -182,7 +182,7 @@ pub(super) fn catch_all() -> RouteSettings {
 
 fn everything() -> Pattern {
     Pattern {
-        path: Path::Below("/".to_owned()),
+        path: Path::Prefix("/".to_owned()),
         host: None,
         methods: Vec::new(),
     }
@@ -310,7 +310,10 @@ fn check_patterns(routes: &[Route], report: &Report<'_>) {
             continue;
         };
         let earlier = seen.entry((&pattern.path, &pattern.host)).or_default();
-        if let Some((_, other)) = earlier.iter().find(|(other, _)| pattern.collides(other)) {
+        if let Some((_, other)) = earlier
+            .iter()
+            .find(|(other, _)| pattern.conflicts_with(other))
+        {
             let with = other.label();
             let other = report.place(other.path_spot.at);
             report.add(route.path_spot.clone(), Problem::Collision { with, other });

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use toml::de::DeValue;
 
 use super::problem::Problem;
-use crate::route::{self, PathError};
+use crate::route;
 
 /// No duration here is longer: more is a slip of the pen, and far more would overflow the clock.
 pub(super) const LONGEST: Duration = Duration::from_secs(60 * 60);
@@ -137,11 +137,11 @@ pub(super) fn path(value: &DeValue<'_>) -> Result<route::Path, Problem> {
 pub(super) fn target(value: &DeValue<'_>) -> Result<String, Problem> {
     let text = text(value)?;
     let why = if !text.starts_with('/') {
-        PathError::NotAbsolute
+        route::Error::NotAbsolute
     } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        PathError::NotEncoded
+        route::Error::NotEncoded
     } else if text.contains('#') {
-        PathError::NotOnlyPath
+        route::Error::NotOnlyPath
     } else {
         return Ok(text.to_owned());
     };

@@ -10,7 +10,7 @@ use tracing::warn;
 use super::normalize;
 use super::route::{Grammar, Route, RouteSettings};
 use super::shared_state::SharedState;
-use crate::route::{Table, readings};
+use crate::route::{RouteTable, normalized_paths};
 use crate::signature::Policy;
 use crate::upstream::{self, Upstream};
 
@@ -35,7 +35,7 @@ pub struct Settings {
 
 /// One configuration in force. Each request keeps the one that it started with.
 pub struct Snapshot {
-    table: Table<Arc<Route>>,
+    table: RouteTable<Arc<Route>>,
     /// Every route, in the order in which they were written.
     pub routes: Vec<Arc<Route>>,
     /// For requests that no route matches.
@@ -65,7 +65,7 @@ impl Snapshot {
         let unmatched = route(settings.unmatched);
         let mode = |route: &Arc<Route>| route.settings.signature.mode();
         let snapshot = Self {
-            table: Table::new(by_pattern),
+            table: RouteTable::new(by_pattern),
             policies_differ: routes.iter().any(|route| mode(route) != mode(&unmatched)),
             routes,
             unmatched,
@@ -138,7 +138,7 @@ impl Snapshot {
         if !self.policies_differ {
             return own;
         }
-        let others = readings(head.uri.path()).into_iter();
+        let others = normalized_paths(head.uri.path()).into_iter();
         others
             .map(|path| &self.find_route(head, &path).settings.signature)
             .chain([own])

@@ -360,7 +360,7 @@ fn an_upstream_alone_is_a_configuration() {
     );
     assert_eq!(
         (route.kind, route.pattern.path.clone()),
-        (Kind::Auto, route::Path::Below("/".into()))
+        (Kind::Auto, route::Path::Prefix("/".into()))
     );
     assert_eq!(
         page(&route.fallback, twiml::Kind::Voice, ""),
