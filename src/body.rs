@@ -1,18 +1,19 @@
-//! Bodies: one that is remembered while it streams to the app, or is held whole before any of it goes there.
+//! Request bodies. A body is kept while it streams to the upstream, so that it can be sent again and its parameters be read; or
+//! it is collected whole before any of it is sent.
 //!
-//! Nothing here knows what a body means. Trailers are dropped: no one on this road reads them, and what isn't forwarded
-//! can't be smuggled (RFC 9110 §6.5.1).
+//! What a body means is not known here. Trailers are dropped: nothing needs them, and what isn't forwarded can't be used for request
+//! smuggling (RFC 9110 §6.5.1).
 
+mod budget;
 mod framing;
 
 use std::cell::RefCell;
-use std::error::Error as StdError;
+use std::error::Error as _;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -20,140 +21,91 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+pub use budget::MemoryBudget;
 pub use framing::FramingBytes;
 
-/// How much of a request body is remembered, in bytes: for the request's parameters and a safe second try.
-pub const REMEMBERED: usize = 64 * 1024;
+/// How much of a request body is kept for its parameters and for sending it again, in bytes.
+const REPLAY_LIMIT: usize = 64 * 1024;
 
-/// Into how many pieces a body may fall that is remembered: more than on any network, and few enough that what each costs
-/// beside its bytes is little.
-const PIECES: usize = 256;
+/// In how many frames a body may arrive that is kept: more than on any network, and few enough that their overhead is small.
+const MAX_REPLAY_FRAMES: usize = 256;
 
-/// How much memory is taken by bodies whose senders aren't known yet and that are still arriving, over all connections. One that
-/// comes at once takes nothing of it.
-#[derive(Debug)]
-pub struct Budget {
-    limit: usize,
-    taken: AtomicUsize,
-}
-
-impl Budget {
-    /// So many bytes.
-    pub fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            taken: AtomicUsize::new(0),
-        }
-    }
-}
-
-/// What one body has taken of a [`Budget`]; given back when dropped.
-struct Share<'b> {
-    budget: &'b Budget,
-    bytes: usize,
-}
-
-impl Share<'_> {
-    /// Takes as much more as a body of so many bytes needs; false if there isn't as much left.
-    fn grow_to(&mut self, bytes: usize) -> bool {
-        let more = bytes.saturating_sub(self.bytes);
-        self.bytes += more;
-        more == 0 || self.budget.taken.fetch_add(more, Relaxed) + more <= self.budget.limit
-    }
-}
-
-impl Drop for Share<'_> {
-    fn drop(&mut self) {
-        self.budget.taken.fetch_sub(self.bytes, Relaxed);
-    }
-}
-
-/// A request body on its way from the client. What has arrived is remembered, so that it can be sent a second time,
-/// and read for parameters.
+/// A handle to a request body that arrives from the client. What has arrived is kept, so that it can be sent again and its
+/// parameters be read.
 #[derive(Clone)]
 pub struct RequestBody(Rc<RefCell<State>>);
 
 struct State {
     incoming: Incoming,
-    /// Told of the content that was taken, if the body is chunked.
+    /// Set if the body is chunked.
     framing: Option<FramingBytes>,
+    /// In bytes.
     limit: u64,
     /// How many bytes have arrived.
-    arrived: u64,
-    /// When bytes last came that did not come with the first.
-    last_arrival: Option<Instant>,
-    /// The frames so far; empty once `forgotten`.
+    received: u64,
+    /// When bytes last arrived, other than in the first frame.
+    last_received: Option<Instant>,
+    /// The frames so far; empty if `is_discarded`.
     frames: Vec<Bytes>,
-    /// More than [`REMEMBERED`] bytes or [`PIECES`] came, so the frames were let go; not if it is held whole.
-    forgotten: bool,
-    whole: bool,
-    /// The last look found nothing: it is the client that we wait for.
-    waiting: bool,
-    failure: Option<Error>,
+    /// More than [`REPLAY_LIMIT`] bytes or [`MAX_REPLAY_FRAMES`] arrived, so the frames were dropped; never if it was collected.
+    is_discarded: bool,
+    is_complete: bool,
+    /// The last poll was pending, so it is the client that is waited for.
+    is_pending: bool,
+    error: Option<Error>,
 }
 
-/// Why a request body can't be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a request body can't be received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// It is larger than `limit` bytes.
+    #[error("the request body is over {limit} bytes")]
     TooLarge {
         /// The route's `max_request_body`.
         limit: u64,
     },
-    /// Its framing is broken (RFC 9112 §7).
+    /// Its framing is not valid (RFC 9112 §7).
+    #[error("the framing of the request body is not valid")]
     Malformed,
-    /// The client left in its midst.
-    Left,
-    /// The [`Budget`] is used up.
+    /// The client closed the connection before the body was complete.
+    #[error("the client disconnected before its request was complete")]
+    Disconnected,
+    /// The [`MemoryBudget`] is used up.
+    #[error("too many bytes of requests whose signatures are not checked yet are held")]
     OverBudget,
 }
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLarge { limit } => write!(f, "the request body is over {limit} bytes"),
-            Self::Malformed => f.write_str("the request body's framing is broken"),
-            Self::Left => f.write_str("the client left before its request was whole"),
-            Self::OverBudget => f.write_str(
-                "too many bytes of requests whose signatures are not checked yet are held",
-            ),
-        }
-    }
-}
-
-impl StdError for Error {}
 
 impl RequestBody {
     /// A body of at most `limit` bytes.
     pub fn new(incoming: Incoming, limit: u64) -> Self {
-        let whole = incoming.is_end_stream();
+        let is_complete = incoming.is_end_stream();
         Self(Rc::new(RefCell::new(State {
             incoming,
             framing: None,
             limit,
-            arrived: 0,
-            last_arrival: None,
+            received: 0,
+            last_received: None,
             frames: Vec::new(),
-            forgotten: false,
-            whole,
-            waiting: false,
-            failure: None,
+            is_discarded: false,
+            is_complete,
+            is_pending: false,
+            error: None,
         })))
     }
 
-    /// The same, telling this count of the content that was taken.
+    /// The same body, which subtracts its content from this count of framing bytes.
     #[must_use]
-    pub fn counting(self, framing: Option<FramingBytes>) -> Self {
+    pub fn with_framing(self, framing: Option<FramingBytes>) -> Self {
         self.0.borrow_mut().framing = framing;
         self
     }
 
-    /// Whether the client has announced more than the limit.
+    /// Checks the length that the client has declared.
     ///
     /// # Errors
     ///
-    /// [`Error::TooLarge`].
-    pub fn announced(&self) -> Result<(), Error> {
+    /// [`Error::TooLarge`] if it is over the limit.
+    pub fn check_declared_length(&self) -> Result<(), Error> {
         let state = self.0.borrow();
         let limit = state.limit;
         if state.incoming.size_hint().lower() > limit {
@@ -162,96 +114,91 @@ impl RequestBody {
         Ok(())
     }
 
-    /// The body as it goes to the app, from its first byte.
-    pub fn send(&self) -> Sending {
-        Sending {
-            upload: self.clone(),
+    /// The body as it is sent to the upstream, from its first byte.
+    pub fn replay(&self) -> ReplayBody {
+        ReplayBody {
+            body: self.clone(),
             sent: 0,
         }
     }
 
-    /// Whether its length is known: it was announced, or the whole body is here.
+    /// Whether its length is known: the client has declared it, or the body is complete.
     pub fn has_length(&self) -> bool {
-        self.send().size_hint().exact().is_some()
+        self.replay().size_hint().exact().is_some()
     }
 
-    /// Takes what has arrived already, without waiting for the client.
-    pub async fn take_arrived(&self) {
+    /// Receives and keeps what has arrived already, without waiting for the client. Must be called before anything else is received.
+    pub async fn receive_available(&self) {
         // The client's connection is read only after the request's future has been polled.
         tokio::task::yield_now().await;
-        let mut taken = Vec::new();
+        let mut frames = Vec::new();
         poll_fn(|cx| {
             let mut state = self.0.borrow_mut();
-            while let Poll::Ready(Some(Ok(bytes))) = state.poll_arrival(cx) {
-                taken.push(bytes);
+            while let Poll::Ready(Some(Ok(bytes))) = state.poll_receive(cx) {
+                frames.push(bytes);
             }
             Poll::Ready(())
         })
         .await;
         let mut state = self.0.borrow_mut();
-        if state.forgotten {
-            state.hold(joined(&taken));
+        if state.is_discarded {
+            state.keep_whole(concat(&frames));
         }
     }
 
     /// Whether all of it has arrived.
-    pub fn is_whole(&self) -> bool {
-        self.0.borrow().whole
+    pub fn is_complete(&self) -> bool {
+        self.0.borrow().is_complete
     }
 
-    /// Whether all that has arrived is still remembered.
-    pub fn can_be_sent_again(&self) -> bool {
-        !self.0.borrow().forgotten
+    /// Whether all that has arrived is still kept.
+    pub fn can_replay(&self) -> bool {
+        !self.0.borrow().is_discarded
     }
 
-    /// Whether it isn't whole because the client hasn't sent it, not because the app doesn't take it.
-    pub fn waits_for_client(&self) -> bool {
+    /// Whether it is incomplete because the client hasn't sent the rest, not because the upstream doesn't take it.
+    pub fn is_waiting_for_client(&self) -> bool {
         let state = self.0.borrow();
-        !state.whole && state.waiting
+        !state.is_complete && state.is_pending
     }
 
-    /// How many bytes have arrived.
-    pub fn arrived(&self) -> u64 {
-        self.0.borrow().arrived
+    /// When bytes last arrived; `None` if they all arrived in one frame.
+    pub fn last_received(&self) -> Option<Instant> {
+        self.0.borrow().last_received
     }
 
-    /// When bytes last came; none if they all came in one piece.
-    pub fn last_arrival(&self) -> Option<Instant> {
-        self.0.borrow().last_arrival
+    /// Why it can't be received, if so.
+    pub fn error(&self) -> Option<Error> {
+        self.0.borrow().error
     }
 
-    /// Why it can't be had, if so.
-    pub fn failure(&self) -> Option<Error> {
-        self.0.borrow().failure
-    }
-
-    /// What is remembered of it, in one piece; empty if it was too much.
-    pub fn remembered(&self) -> Bytes {
+    /// What has arrived so far; empty if it is more than 64 KiB.
+    pub fn received(&self) -> Bytes {
         let state = self.0.borrow();
-        if state.arrived > REMEMBERED as u64 {
-            // Held whole perhaps, but a long body means the same whether its sender was checked or not.
+        if state.received > REPLAY_LIMIT as u64 {
+            // A collected body is still there, but a long body is treated the same way whether its signature was checked or not.
             return Bytes::new();
         }
-        joined(&state.frames)
+        concat(&state.frames)
     }
 
-    /// All of it, once it has arrived; from then on it is held, and can be sent however long it is. To be asked for before any of
-    /// it is sent, and only of a body whose limit is one of memory. While it arrives it takes from the budget.
+    /// Waits for the whole body. It is kept from then on, and can be sent however long it is. Must be called before any of it is
+    /// sent, and only for a body whose limit fits into memory. While the body arrives, it takes from the budget.
     ///
     /// # Errors
     ///
-    /// Why it can't be had.
-    pub async fn whole(&self, budget: &Budget) -> Result<Bytes, Error> {
+    /// [`Error`].
+    pub async fn collect(&self, budget: &MemoryBudget) -> Result<Bytes, Error> {
         let mut whole = BytesMut::new();
         let mut first = Bytes::new();
-        let mut share = Share { budget, bytes: 0 };
+        let mut reservation = budget.reserve();
         loop {
-            let held = first.len().max(whole.capacity());
+            let kept = first.len().max(whole.capacity());
             let next = poll_fn(|cx| {
-                let next = self.0.borrow_mut().poll_arrival(cx);
-                if next.is_pending() && !share.grow_to(held) {
-                    let failure = self.0.borrow_mut().fail(Error::OverBudget);
-                    return Poll::Ready(Some(Err(failure)));
+                let next = self.0.borrow_mut().poll_receive(cx);
+                if next.is_pending() && !reservation.grow_to(kept) {
+                    let error = self.0.borrow_mut().fail(Error::OverBudget);
+                    return Poll::Ready(Some(Err(error)));
                 }
                 next
             });
@@ -261,7 +208,7 @@ impl RequestBody {
                 first = bytes;
                 continue;
             }
-            // One piece, not many: a client that sends a byte at a time would make us hold its every packet.
+            // Copied into one buffer: a client that sends single bytes would otherwise make us keep a frame for each.
             if whole.is_empty() {
                 whole.extend_from_slice(&first);
             }
@@ -272,20 +219,20 @@ impl RequestBody {
         } else {
             whole.freeze()
         };
-        self.0.borrow_mut().hold(whole.clone());
+        self.0.borrow_mut().keep_whole(whole.clone());
         Ok(whole)
     }
 
-    /// Reads what the app didn't. An answer that is sent before the request was read may be destroyed by a TCP reset.
+    /// Reads what the upstream didn't. A response that is sent before the request was read may be destroyed by a TCP reset.
     ///
     /// # Errors
     ///
-    /// Why the rest can't be had.
+    /// [`Error`].
     pub async fn read_rest(&self) -> Result<(), Error> {
         loop {
-            match poll_fn(|cx| self.0.borrow_mut().poll_arrival(cx)).await {
+            match poll_fn(|cx| self.0.borrow_mut().poll_receive(cx)).await {
                 Some(Ok(_)) => {}
-                Some(Err(failure)) => return Err(failure),
+                Some(Err(error)) => return Err(error),
                 None => return Ok(()),
             }
         }
@@ -294,29 +241,29 @@ impl RequestBody {
 
 impl fmt::Debug for RequestBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The bytes are a caller's data.
+        // The bytes are personal data.
         f.debug_struct("RequestBody")
-            .field("arrived", &self.arrived())
+            .field("received", &self.0.borrow().received)
             .finish_non_exhaustive()
     }
 }
 
 impl State {
     /// The next bytes from the client.
-    fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
-        if let Some(failure) = self.failure {
-            return Poll::Ready(Some(Err(failure)));
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        if let Some(error) = self.error {
+            return Poll::Ready(Some(Err(error)));
         }
-        while !self.whole {
+        while !self.is_complete {
             let frame = Pin::new(&mut self.incoming).poll_frame(cx);
-            self.waiting = frame.is_pending();
+            self.is_pending = frame.is_pending();
             match ready!(frame) {
-                None => self.whole = true,
-                Some(Err(error)) => return Poll::Ready(Some(Err(self.fail(cause(&error))))),
+                None => self.is_complete = true,
+                Some(Err(error)) => return Poll::Ready(Some(Err(self.fail((&error).into())))),
                 Some(Ok(frame)) => {
-                    self.whole = self.incoming.is_end_stream();
+                    self.is_complete = self.incoming.is_end_stream();
                     if let Ok(bytes) = frame.into_data() {
-                        return Poll::Ready(Some(self.arrive(bytes)));
+                        return Poll::Ready(Some(self.receive(bytes)));
                     }
                 }
             }
@@ -324,19 +271,20 @@ impl State {
         Poll::Ready(None)
     }
 
-    fn arrive(&mut self, bytes: Bytes) -> Result<Bytes, Error> {
+    fn receive(&mut self, bytes: Bytes) -> Result<Bytes, Error> {
         if let Some(framing) = &self.framing {
             framing.add_content(bytes.len());
         }
-        if self.arrived > 0 {
-            self.last_arrival = Some(Instant::now());
+        if self.received > 0 {
+            self.last_received = Some(Instant::now());
         }
-        self.arrived += bytes.len() as u64;
-        if self.arrived > self.limit {
+        self.received += bytes.len() as u64;
+        if self.received > self.limit {
             return Err(self.fail(Error::TooLarge { limit: self.limit }));
         }
-        self.forgotten |= self.arrived > REMEMBERED as u64 || self.frames.len() == PIECES;
-        if self.forgotten {
+        self.is_discarded |=
+            self.received > REPLAY_LIMIT as u64 || self.frames.len() == MAX_REPLAY_FRAMES;
+        if self.is_discarded {
             self.frames = Vec::new();
         } else {
             self.frames.push(bytes.clone());
@@ -344,9 +292,9 @@ impl State {
         Ok(bytes)
     }
 
-    /// Remembers this for all that has arrived.
-    fn hold(&mut self, whole: Bytes) {
-        self.forgotten = false;
+    /// Keeps the whole body in the place of its frames.
+    fn keep_whole(&mut self, whole: Bytes) {
+        self.is_discarded = false;
         self.frames = if whole.is_empty() {
             Vec::new()
         } else {
@@ -354,22 +302,23 @@ impl State {
         };
     }
 
-    fn fail(&mut self, failure: Error) -> Error {
-        self.failure = Some(failure);
-        failure
+    fn fail(&mut self, error: Error) -> Error {
+        self.error = Some(error);
+        error
     }
 }
 
-/// Bad framing, or a client that left.
-fn cause(error: &hyper::Error) -> Error {
-    match io_kind(error) {
-        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Error::Malformed,
-        _ => Error::Left,
+impl From<&hyper::Error> for Error {
+    fn from(error: &hyper::Error) -> Self {
+        match io_error_kind(error) {
+            Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Self::Malformed,
+            _ => Self::Disconnected,
+        }
     }
 }
 
-/// The kind of the I/O error that is at the bottom of this one, if any.
-pub fn io_kind(error: &hyper::Error) -> Option<io::ErrorKind> {
+/// The kind of the I/O error that caused this one, if one did.
+pub fn io_error_kind(error: &hyper::Error) -> Option<io::ErrorKind> {
     let mut source = error.source();
     while let Some(inner) = source {
         if let Some(io) = inner.downcast_ref::<io::Error>() {
@@ -380,14 +329,14 @@ pub fn io_kind(error: &hyper::Error) -> Option<io::ErrorKind> {
     None
 }
 
-/// One sending of an [`RequestBody`]: what is remembered first, then what is still to come.
-pub struct Sending {
-    upload: RequestBody,
-    /// How many of the remembered frames have gone out.
+/// A [`RequestBody`] as it is sent once: first what is kept of it, then what is still to arrive.
+pub struct ReplayBody {
+    body: RequestBody,
+    /// How many of the kept frames have been sent.
     sent: usize,
 }
 
-impl Body for Sending {
+impl Body for ReplayBody {
     type Data = Bytes;
     type Error = Error;
 
@@ -397,10 +346,10 @@ impl Body for Sending {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let sent = self.sent;
         let next = {
-            let state = &mut *self.upload.0.borrow_mut();
+            let state = &mut *self.body.0.borrow_mut();
             match state.frames.get(sent) {
-                Some(again) => Some(Ok(again.clone())),
-                None => ready!(state.poll_arrival(cx)),
+                Some(kept) => Some(Ok(kept.clone())),
+                None => ready!(state.poll_receive(cx)),
             }
         };
         self.sent += 1;
@@ -408,27 +357,27 @@ impl Body for Sending {
     }
 
     fn is_end_stream(&self) -> bool {
-        let state = self.upload.0.borrow();
-        state.whole && self.sent >= state.frames.len()
+        let state = self.body.0.borrow();
+        state.is_complete && self.sent >= state.frames.len()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let state = self.upload.0.borrow();
-        let remembered: usize = state.frames.iter().skip(self.sent).map(Bytes::len).sum();
-        let to_come = if state.whole {
+        let state = self.body.0.borrow();
+        let kept: usize = state.frames.iter().skip(self.sent).map(Bytes::len).sum();
+        let to_come = if state.is_complete {
             Some(0)
         } else {
             state.incoming.size_hint().exact()
         };
         match to_come {
-            Some(to_come) => SizeHint::with_exact(to_come + remembered as u64),
+            Some(to_come) => SizeHint::with_exact(to_come + kept as u64),
             None => SizeHint::default(),
         }
     }
 }
 
-/// Frames in one piece; a single frame is not copied.
-pub fn joined(frames: &[Bytes]) -> Bytes {
+/// The frames in one buffer; a single frame is not copied.
+pub fn concat(frames: &[Bytes]) -> Bytes {
     match frames {
         [] => Bytes::new(),
         [one] => one.clone(),

@@ -223,7 +223,7 @@ impl Failure {
             Self::Request(body::Error::TooLarge { .. }) => {
                 ResponsePolicy::Refuse(StatusCode::PAYLOAD_TOO_LARGE)
             }
-            Self::Request(body::Error::Malformed | body::Error::Left) => {
+            Self::Request(body::Error::Malformed | body::Error::Disconnected) => {
                 ResponsePolicy::Refuse(StatusCode::BAD_REQUEST)
             }
             Self::Request(body::Error::OverBudget) => {

@@ -90,7 +90,7 @@ impl RequestContext {
             } else {
                 HeaderMap::new()
             },
-            body: RequestBody::new(incoming, limit).counting(head.extensions.get().cloned()),
+            body: RequestBody::new(incoming, limit).with_framing(head.extensions.get().cloned()),
             started,
             trace,
             has_form,
@@ -119,7 +119,7 @@ impl RequestContext {
         match self.expected {
             Expected::Twiml(kind) => Some(kind),
             Expected::Anything => None,
-            Expected::DependsOnForm => self.parameters(&self.body.remembered()).twiml_kind(),
+            Expected::DependsOnForm => self.parameters(&self.body.received()).twiml_kind(),
         }
     }
 
@@ -141,7 +141,7 @@ impl RequestContext {
     /// The form as far as it has arrived; empty if the body is not a form.
     pub(super) fn form(&self) -> Bytes {
         if self.has_form {
-            self.body.remembered()
+            self.body.received()
         } else {
             Bytes::new()
         }
@@ -149,7 +149,7 @@ impl RequestContext {
 
     /// The form if all of it has arrived: one that is cut off may end within a number.
     pub(super) fn whole_form(&self) -> Bytes {
-        if self.body.is_whole() {
+        if self.body.is_complete() {
             self.form()
         } else {
             Bytes::new()
@@ -178,10 +178,10 @@ impl RequestContext {
             if let Ok(result) = deadline.bound(future.as_mut()).await {
                 return result;
             }
-            let last = self.body.last_arrival().filter(|_| extends);
+            let last = self.body.last_received().filter(|_| extends);
             match last.and_then(|last| deadline.restart_from(last)) {
                 Some(later) => deadline = later,
-                None if self.body.waits_for_client() => return Err(Failure::SlowClient),
+                None if self.body.is_waiting_for_client() => return Err(Failure::SlowClient),
                 None => return Err(Failure::Deadline),
             }
         }

@@ -55,7 +55,7 @@ impl RequestContext {
 
     /// Why no head came: the request's own body may have failed.
     fn attribute(&self, error: upstream::Error) -> Failure {
-        match self.body.failure() {
+        match self.body.error() {
             Some(own) => own.into(),
             None => error.into(),
         }

@@ -120,7 +120,7 @@ impl RequestContext {
     /// Reads what the upstream did not read of the request's body before a response goes back, until the deadline: a response that
     /// is sent while bytes still arrive can be lost by a reset. After the deadline, only what has arrived already is read.
     async fn read_rest(&self, deadline: Deadline) {
-        if !self.body.is_whole() {
+        if !self.body.is_complete() {
             let _ = deadline.bound(self.body.read_rest()).await;
         }
     }
@@ -166,7 +166,7 @@ impl RequestContext {
         Reply {
             response,
             tunnel: None,
-            has_unread_body: !self.body.is_whole(),
+            has_unread_body: !self.body.is_complete(),
         }
     }
 
@@ -178,7 +178,7 @@ impl RequestContext {
     ) -> (Outcome, Response<ResponseBody>) {
         match (failure.policy(), self.known_twiml()) {
             (ResponsePolicy::Refuse(_), _)
-                if matches!(failure, Failure::Request(body::Error::Left)) =>
+                if matches!(failure, Failure::Request(body::Error::Disconnected)) =>
             {
                 let response = error_response(StatusCode::BAD_REQUEST, failure);
                 (Outcome::Abandoned, response)

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::body::Budget;
+use crate::body::MemoryBudget;
 use crate::breaker::Breaker;
 use crate::drill::Drill;
 use crate::metrics::Metrics;
@@ -22,7 +22,7 @@ pub struct SharedState {
     /// The connections to the upstream, counted.
     pub connection_stats: Arc<ConnectionStats>,
     /// The memory for bodies of requests that are not verified yet.
-    pub(super) unverified: Budget,
+    pub(super) unverified: MemoryBudget,
     breakers: Mutex<HashMap<String, Arc<Breaker>>>,
     drills: Mutex<HashMap<String, Arc<Drill>>>,
 }
@@ -36,7 +36,7 @@ impl SharedState {
             metrics,
             failures: RecentFailures::default(),
             connection_stats,
-            unverified: Budget::new(UNVERIFIED_BYTES),
+            unverified: MemoryBudget::new(UNVERIFIED_BYTES),
             breakers: Mutex::default(),
             drills: Mutex::default(),
         })

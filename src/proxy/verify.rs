@@ -24,7 +24,7 @@ impl RequestContext {
     ) -> Result<VerifiedRequest<RequestBody>, Failure> {
         match self.policy.apply(head, self.body.clone()) {
             Verification::Skipped(request) => {
-                self.body.announced()?;
+                self.body.check_declared_length()?;
                 Ok(request)
             }
             // Boxed, so that requests which are not checked do not carry what these need.
@@ -59,7 +59,7 @@ impl RequestContext {
         self.route.metrics.checked(result);
         let request = unverified.accept(result)?;
         if let Err(error) = result {
-            self.body.announced()?;
+            self.body.check_declared_length()?;
             self.report_unverified(error);
         }
         Ok(request)
@@ -67,8 +67,8 @@ impl RequestContext {
 
     /// Reads the whole body of a request that anybody may have sent, as fast as a head has to be sent.
     async fn read_unverified(&self, deadline: Deadline) -> Result<bytes::Bytes, Failure> {
-        self.body.announced()?;
-        let body = self.body.whole(&self.snapshot.shared.unverified);
+        self.body.check_declared_length()?;
+        let body = self.body.collect(&self.snapshot.shared.unverified);
         let deadline = deadline.limit_to(self.snapshot.unverified_timeout);
         match deadline.bound(body).await {
             Ok(body) => Ok(body?),

@@ -8,7 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::error::Error;
 use super::in_flight::InFlight;
-use crate::body::joined;
+use crate::body::concat;
 
 /// A response's body that streams. At its end the connection is free for the next request.
 #[derive(Default)]
@@ -42,7 +42,7 @@ impl UpstreamBody {
             }
         }
         let mut body = Self {
-            first: Some(joined(&first)).filter(|first| !first.is_empty()),
+            first: Some(concat(&first)).filter(|first| !first.is_empty()),
             error,
             rest: Some(in_flight),
         };

@@ -14,13 +14,13 @@ use tokio::time::Instant;
 use super::error::Error;
 use super::stats::{ConnectionStats, OpenConnection};
 use super::stream::{HEAD_LIMIT, Stream, Traffic};
-use crate::body::Sending;
+use crate::body::ReplayBody;
 
 /// A connection to the upstream, idle or in use.
 pub(super) struct Connection {
-    pub(super) sender: SendRequest<Sending>,
+    pub(super) sender: SendRequest<ReplayBody>,
     /// Boxed, since a connection changes hands several times a request, and this half is large.
-    driver: Box<http1::Connection<TokioIo<Stream>, Sending>>,
+    driver: Box<http1::Connection<TokioIo<Stream>, ReplayBody>>,
     /// The driver has finished; polling it again would panic.
     has_ended: bool,
     pub(super) traffic: Arc<Traffic>,

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::io;
 
-use crate::body::io_kind;
+use crate::body::io_error_kind;
 use crate::tls;
 
 /// Why the upstream gave no whole response.
@@ -61,7 +61,8 @@ impl Error {
     pub(super) fn of_head(error: hyper::Error) -> Self {
         if let Some(error) = tls_error(&error) {
             Self::Tls(error)
-        } else if error.is_parse_too_large() || io_kind(&error) == Some(io::ErrorKind::InvalidData)
+        } else if error.is_parse_too_large()
+            || io_error_kind(&error) == Some(io::ErrorKind::InvalidData)
         {
             Self::HeadTooLarge
         } else if error.is_parse() {
@@ -73,7 +74,7 @@ impl Error {
 
     /// What hyper's error means within the body.
     pub(super) fn of_body(error: hyper::Error) -> Self {
-        match io_kind(&error) {
+        match io_error_kind(&error) {
             _ if tls_error(&error).is_some() => Self::Truncated,
             Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Self::NotHttp(error),
             _ => Self::Truncated,

@@ -20,7 +20,7 @@ use super::pool::Pool;
 use super::reuse::keep_alive;
 use super::target::Upstream;
 use super::tunnel::Tunnel;
-use crate::body::{RequestBody, Sending, joined};
+use crate::body::{ReplayBody, RequestBody, concat};
 
 type ResponseHead = Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>>>>;
 
@@ -47,7 +47,7 @@ impl InFlight {
         upstream: &Arc<Upstream>,
         pool: &Rc<Pool>,
         mut connection: Connection,
-        request: Request<Sending>,
+        request: Request<ReplayBody>,
         request_body: &RequestBody,
     ) -> Self {
         connection.traffic.begin();
@@ -103,12 +103,12 @@ impl InFlight {
 
     /// Whether all that has arrived of the request's body is still held.
     pub(super) fn has_whole_copy(&self) -> bool {
-        self.request_body.can_be_sent_again() && self.request_body.failure().is_none()
+        self.request_body.can_replay() && self.request_body.error().is_none()
     }
 
     /// Whether the upstream has all of the request, so that it can finish alone.
     pub(super) fn is_sent(&self) -> bool {
-        self.request_body.is_whole()
+        self.request_body.is_complete()
     }
 
     /// Collects the response's body, of at most `limit` bytes.
@@ -125,7 +125,7 @@ impl InFlight {
                 return Err(Error::BodyTooLarge(limit));
             }
         }
-        Ok(joined(&self.collected))
+        Ok(concat(&self.collected))
     }
 
     fn announced(&self) -> u64 {
@@ -173,7 +173,7 @@ impl InFlight {
 
     /// Gives the connection back for the next request. To be called when the response is whole.
     pub(super) fn release(self) {
-        let Some(keep_for) = self.keep_for.filter(|_| self.request_body.is_whole()) else {
+        let Some(keep_for) = self.keep_for.filter(|_| self.request_body.is_complete()) else {
             return;
         };
         let connection = self.connection;

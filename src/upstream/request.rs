@@ -92,7 +92,7 @@ impl UpstreamRequest {
         self.upstream.address_request(&mut head.headers);
         if !body.has_length() {
             // Old WSGI servers take a chunked body for an empty one.
-            body.take_arrived().await;
+            body.receive_available().await;
         }
         if let Some(connection) = self.pool.take(&self.upstream) {
             let sent = self.start_on(connection, head.clone(), &body);
@@ -139,7 +139,7 @@ impl UpstreamRequest {
         mut head: request::Parts,
         body: &RequestBody,
     ) -> &mut InFlight {
-        let sending = body.send();
+        let sending = body.replay();
         if sending.size_hint().exact().is_none() {
             // Without this header hyper takes a GET for a request without a body, and drops the body.
             let chunked = HeaderValue::from_static("chunked");
