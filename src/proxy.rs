@@ -81,9 +81,9 @@ impl Proxy {
             false => normalize_head(&mut head),
         };
         let route = Arc::clone(snapshot.route(&head));
-        let record = route.metrics.begin();
+        let record = route.metrics.start();
         let deadline = Deadline::after(route.time_limit());
-        let context = RequestContext::new(snapshot, route, &mut head, body, peer, record.began());
+        let context = RequestContext::new(snapshot, route, &mut head, body, peer, record.started());
         let record = Record::new(&context, record);
         let result = match normalized {
             Ok(()) => catch_panic(self.try_handle(&context, head, deadline)).await,
@@ -189,6 +189,6 @@ impl Proxy {
     /// Counts a request of which the head was not HTTP, or took too long: it belongs to no route.
     pub fn count_refused(&self) {
         let snapshot = self.snapshot.load();
-        snapshot.unmatched.metrics.begin().finish(Outcome::Rejected);
+        snapshot.unmatched.metrics.start().finish(Outcome::Rejected);
     }
 }

@@ -175,7 +175,7 @@ impl Worker {
         let expiries = servers
             .chain(client.and_then(|tls| tls.identity()))
             .map(|identity| (identity.name.as_str(), identity.validity.not_after));
-        self.shared.metrics.certificates(expiries);
+        self.shared.metrics.set_certificates(expiries);
     }
 
     fn watch(&mut self) -> Option<Changes> {
@@ -253,7 +253,7 @@ impl Worker {
         };
         let status = Arc::new(status);
         self.status.store(Arc::clone(&status));
-        self.shared.metrics.reloaded(reloaded.is_ok());
+        self.shared.metrics.record_reload(reloaded.is_ok());
         let Some(error) = &status.error else {
             info!("configuration reloaded");
             return;

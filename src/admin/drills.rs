@@ -151,7 +151,7 @@ fn stop(route: &Route) -> Result<(StatusCode, Value), Refused> {
 fn judge(route: &Route) -> Result<(StatusCode, Value), Refused> {
     let judged = route.validate_fallback();
     let kinds = judged.map_err(|why| Refused::drill_refused(route, why))?;
-    route.metrics.drill_succeeded();
+    route.metrics.record_drill_success();
     let kinds: Vec<_> = kinds.iter().map(ToString::to_string).collect();
     let document = json!({ "route": route.settings.name, "dry": true, "valid": kinds });
     Ok((StatusCode::OK, document))

@@ -220,7 +220,7 @@ mod tests {
 
         fn call(&self, outcome: Outcome, many: usize) {
             for _ in 0..many {
-                self.metrics.begin().finish(outcome);
+                self.metrics.start().finish(outcome);
             }
         }
 

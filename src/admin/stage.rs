@@ -78,7 +78,7 @@ impl<'s> Standing<'s> {
 }
 
 fn stage(route: &Route) -> Stage {
-    if route.metrics.on_fallback.get() > 0.0 {
+    if route.metrics.fallback_since.get() > 0.0 {
         return Stage::Fallback;
     }
     if route.drill.progress().is_some() {
@@ -92,7 +92,7 @@ fn stage(route: &Route) -> Stage {
 
 /// Since when a route has been on its fallback.
 pub(super) fn since(route: &Route) -> Option<f64> {
-    Some(route.metrics.on_fallback.get()).filter(|since| *since > 0.0)
+    Some(route.metrics.fallback_since.get()).filter(|since| *since > 0.0)
 }
 
 /// Those in trouble first; those of equal rank stay as they were written.

@@ -241,7 +241,7 @@ const MIN_STATUS_INTERVAL: Duration = Duration::from_millis(1500);
 fn serving_status(snapshot: &Snapshot) -> String {
     let on_fallback: Vec<_> = snapshot
         .all_routes()
-        .filter(|route| route.metrics.on_fallback.get() > 0.0)
+        .filter(|route| route.metrics.fallback_since.get() > 0.0)
         .map(|route| route.settings.name.as_str())
         .collect();
     if !on_fallback.is_empty() {

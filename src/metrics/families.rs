@@ -1,150 +1,153 @@
-//! The series that every route has, as Prometheus's registry keeps them.
+//! The metric families that have a series for each route, and how families are registered.
 
+use prometheus::core::Collector;
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry,
 };
 
-use super::{
-    BREAKER, BUCKETS, DRILL, DRILL_SUCCESS, FALLBACKS, IN_FLIGHT, LATE, OBSERVED, ON_FALLBACK,
-    REQUEST_SECONDS, REQUESTS, RETRIES, SIGNATURES, UPSTREAM_SECONDS, WARNINGS,
-};
-
-pub(super) struct Families {
+/// The metric families that have a series for each route.
+pub(super) struct RouteFamilies {
     pub(super) requests: IntCounterVec,
     pub(super) fallbacks: IntCounterVec,
-    pub(super) observed: IntCounterVec,
+    pub(super) observed_failures: IntCounterVec,
     pub(super) warnings: IntCounterVec,
     pub(super) request_seconds: HistogramVec,
     pub(super) upstream_seconds: HistogramVec,
     pub(super) in_flight: IntGaugeVec,
-    pub(super) late: IntCounterVec,
+    pub(super) late_responses: IntCounterVec,
     pub(super) retries: IntCounterVec,
-    pub(super) signatures: IntCounterVec,
-    pub(super) breaker: IntGaugeVec,
-    pub(super) on_fallback: GaugeVec,
-    pub(super) drill: IntGaugeVec,
+    pub(super) signature_checks: IntCounterVec,
+    pub(super) breaker_state: IntGaugeVec,
+    pub(super) fallback_since: GaugeVec,
+    pub(super) drill_active: IntGaugeVec,
     pub(super) drill_success: GaugeVec,
 }
 
-impl Families {
-    pub(super) fn new(registry: &Registry) -> Self {
+impl RouteFamilies {
+    pub(super) fn new(registrar: &Registrar<'_>) -> Self {
         Self {
-            requests: kept(
-                registry,
-                counters(REQUESTS, "Calls, by how they ended.", &["route", "outcome"]),
+            requests: registrar.counters(
+                "understudy_requests_total",
+                "Requests, by outcome.",
+                &["route", "outcome"],
             ),
-            fallbacks: kept(
-                registry,
-                counters(FALLBACKS, "Fallbacks served, by why.", &["route", "reason"]),
+            fallbacks: registrar.counters(
+                "understudy_fallback_activations_total",
+                "Fallback responses, by reason.",
+                &["route", "reason"],
             ),
-            observed: kept(
-                registry,
-                counters(
-                    OBSERVED,
-                    "Answers that enforcing would have replaced.",
-                    &["route", "reason"],
-                ),
+            observed_failures: registrar.counters(
+                "understudy_observed_failures_total",
+                "Responses that mode enforce would have replaced, by reason.",
+                &["route", "reason"],
             ),
-            warnings: kept(
-                registry,
-                counters(
-                    WARNINGS,
-                    "Warnings that Twilio would log, by its code.",
-                    &["route", "code"],
-                ),
+            warnings: registrar.counters(
+                "understudy_twiml_warnings_total",
+                "Warnings that Twilio would log for a response, by Twilio's code.",
+                &["route", "code"],
             ),
-            request_seconds: kept(
-                registry,
-                histograms(
-                    REQUEST_SECONDS,
-                    "From the head received to the answer ready.",
-                    &["route", "outcome"],
-                ),
+            request_seconds: registrar.histograms(
+                "understudy_request_duration_seconds",
+                "Time from the request head received to the response ready, by outcome.",
+                &["route", "outcome"],
             ),
-            upstream_seconds: kept(
-                registry,
-                histograms(
-                    UPSTREAM_SECONDS,
-                    "From the head received to the app's answer whole.",
-                    &["route"],
-                ),
+            upstream_seconds: registrar.histograms(
+                "understudy_upstream_duration_seconds",
+                "Time from the request head received to the app's response received.",
+                &["route"],
             ),
-            breaker: kept(
-                registry,
-                gauges(BREAKER, "0 closed, 1 half-open, 2 open.", &["route"]),
+            in_flight: registrar.gauges(
+                "understudy_in_flight_requests",
+                "Requests in flight.",
+                &["route"],
             ),
-            on_fallback: kept(
-                registry,
-                timestamps(
-                    ON_FALLBACK,
-                    "Since when the route has been serving from fallback; 0: it is not.",
-                    &["route"],
-                ),
+            late_responses: registrar.counters(
+                "understudy_late_answers_total",
+                "Responses of the app that came after the deadline.",
+                &["route"],
             ),
-            drill: kept(
-                registry,
-                gauges(DRILL, "Whether a drill is on: 1, or 0.", &["route"]),
+            retries: registrar.counters(
+                "understudy_retries_total",
+                "Requests that were sent to the app a second time, by result.",
+                &["route", "result"],
             ),
-            drill_success: kept(
-                registry,
-                timestamps(
-                    DRILL_SUCCESS,
-                    "When a drill last found the fallback good; 0: never.",
-                    &["route"],
-                ),
+            signature_checks: registrar.counters(
+                "understudy_signature_checks_total",
+                "Signatures that were checked, by result.",
+                &["route", "result"],
             ),
-            in_flight: kept(registry, gauges(IN_FLIGHT, "Calls under way.", &["route"])),
-            late: kept(
-                registry,
-                counters(LATE, "Answers that came after the deadline.", &["route"]),
+            breaker_state: registrar.gauges(
+                "understudy_breaker_state",
+                "State of the circuit breaker: 0 closed, 1 half-open, 2 open.",
+                &["route"],
             ),
-            retries: kept(
-                registry,
-                counters(
-                    RETRIES,
-                    "Second tries, by their result.",
-                    &["route", "result"],
-                ),
+            fallback_since: registrar.float_gauges(
+                "understudy_fallback_since_timestamp_seconds",
+                "Time since which the route has been serving from fallback; 0 if it is not.",
+                &["route"],
             ),
-            signatures: kept(
-                registry,
-                counters(
-                    SIGNATURES,
-                    "Signatures that were checked, by what was found.",
-                    &["route", "result"],
-                ),
+            drill_active: registrar.gauges(
+                "understudy_drill_active",
+                "Whether a drill is running: 1 or 0.",
+                &["route"],
+            ),
+            drill_success: registrar.float_gauges(
+                "understudy_drill_last_success_timestamp_seconds",
+                "Time at which a drill last succeeded; 0: never.",
+                &["route"],
             ),
         }
     }
 }
 
-pub(super) const GOOD: &str = "names and labels here are good, and each is registered once";
+/// The upper bounds of the histograms, in seconds: from a cached document to the time that Twilio waits.
+const BUCKETS: [f64; 17] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 10.0, 12.0,
+    15.0,
+];
 
-pub(super) fn kept<C: prometheus::core::Collector + Clone + 'static>(
-    registry: &Registry,
-    series: C,
-) -> C {
-    registry.register(Box::new(series.clone())).expect(GOOD);
-    series
-}
+/// Makes metric families, and registers them.
+pub(super) struct Registrar<'r>(pub(super) &'r Registry);
 
-pub(super) fn gauge(name: &str, help: &str) -> IntGauge {
-    IntGauge::new(name, help).expect(GOOD)
-}
+impl Registrar<'_> {
+    pub(super) fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.register(IntCounter::new(name, help))
+    }
 
-pub(super) fn gauges(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-    IntGaugeVec::new(Opts::new(name, help), labels).expect(GOOD)
-}
+    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.register(IntCounterVec::new(Opts::new(name, help), labels))
+    }
 
-pub(super) fn timestamps(name: &str, help: &str, labels: &[&str]) -> GaugeVec {
-    GaugeVec::new(Opts::new(name, help), labels).expect(GOOD)
-}
+    pub(super) fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.register(IntGauge::new(name, help))
+    }
 
-pub(super) fn counters(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    IntCounterVec::new(Opts::new(name, help), labels).expect(GOOD)
-}
+    pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels))
+    }
 
-pub(super) fn histograms(name: &str, help: &str, labels: &[&str]) -> HistogramVec {
-    let options = HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
-    HistogramVec::new(options, labels).expect(GOOD)
+    pub(super) fn float_gauge(&self, name: &str, help: &str) -> Gauge {
+        self.register(Gauge::new(name, help))
+    }
+
+    pub(super) fn float_gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+        self.register(GaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
+        let options = HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
+        self.register(HistogramVec::new(options, labels))
+    }
+
+    fn register<C: Collector + Clone + 'static>(&self, family: prometheus::Result<C>) -> C {
+        let family = family.expect("its name and labels are valid");
+        self.add(family.clone());
+        family
+    }
+
+    pub(super) fn add(&self, collector: impl Collector + 'static) {
+        let added = self.0.register(Box::new(collector));
+        added.expect("each family is registered once");
+    }
 }

@@ -93,7 +93,7 @@ impl RequestContext {
     /// Counts a second try, and whether it led to a response.
     pub(super) fn count_retry(&self, upstream: &UpstreamRequest) {
         if upstream.has_retried() {
-            self.route.metrics.retried(upstream.status().is_some());
+            self.route.metrics.record_retry(upstream.status().is_some());
         }
     }
 }
@@ -107,6 +107,6 @@ impl Route {
     /// Counts a response that came after the deadline.
     pub(super) fn count_late(&self) -> impl FnOnce() + 'static {
         let metrics = std::sync::Arc::clone(&self.metrics);
-        move || metrics.late.inc()
+        move || metrics.late_responses.inc()
     }
 }

@@ -137,7 +137,7 @@ impl RequestContext {
         };
         if let Some(failure) = observed {
             if let ResponsePolicy::FallBack { reason, .. } = failure.policy() {
-                self.route.metrics.observed(reason);
+                self.route.metrics.record_observed_failure(reason);
             }
             let reason = self.report(&failure, Outcome::Observed, ending.upstream_status);
             ending.outcome = Outcome::Observed;
@@ -187,11 +187,11 @@ impl RequestContext {
                 (Outcome::Rejected, error_response(status, failure))
             }
             (ResponsePolicy::FallBack { reason, status }, _) if self.observes() => {
-                self.route.metrics.observed(reason);
+                self.route.metrics.record_observed_failure(reason);
                 (Outcome::Observed, error_response(status, failure))
             }
             (ResponsePolicy::FallBack { reason, .. }, Some(kind)) => {
-                self.route.metrics.fell_back(reason);
+                self.route.metrics.record_fallback(reason);
                 if reason == Reason::Drill {
                     self.record_drill_success(kind, from_url.is_some());
                 }
@@ -208,7 +208,7 @@ impl RequestContext {
     fn record_drill_success(&self, kind: Kind, from_url: bool) {
         let has_url = self.route.settings.fallback.fallback_url(kind).is_some();
         if from_url == has_url {
-            self.route.metrics.drill_succeeded();
+            self.route.metrics.record_drill_success();
         }
     }
 

@@ -123,7 +123,7 @@ impl Snapshot {
             let has_drill = route.drill.progress().is_some();
             route.metrics.drill_active.set(has_drill.into());
         }
-        metrics.text()
+        metrics.encode()
     }
 
     /// The route of a request, by its path as it stands.

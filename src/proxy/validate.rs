@@ -65,7 +65,7 @@ impl Route {
                 self.validate_empty(body, kind)
             }
             Disposition::PassBody(warning) => {
-                warning.inspect(|code| self.metrics.warned(*code));
+                warning.inspect(|code| self.metrics.record_warning(*code));
                 Ok(body)
             }
             Disposition::Validate {
@@ -103,14 +103,14 @@ impl Route {
             )?;
         }
         for warning in twiml.warnings() {
-            self.metrics.warned(warning.code());
+            self.metrics.record_warning(warning.code());
         }
         Ok(twiml.into_bytes())
     }
 
     fn validate_empty(&self, empty: Bytes, kind: Kind) -> Result<Bytes, Failure> {
         let warning = accept_empty(kind, self.settings.validate)?;
-        warning.inspect(|code| self.metrics.warned(*code));
+        warning.inspect(|code| self.metrics.record_warning(*code));
         Ok(empty)
     }
 }

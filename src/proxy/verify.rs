@@ -56,7 +56,7 @@ impl RequestContext {
             }
             Err(error) => Err(error),
         };
-        self.route.metrics.checked(result);
+        self.route.metrics.record_signature_check(result);
         let request = unverified.accept(result)?;
         if let Err(error) = result {
             self.body.check_declared_length()?;
