@@ -101,7 +101,7 @@ impl Config {
             server,
             site: proxy::Settings {
                 routes: vec![route::catch_all()],
-                upstream,
+                upstreams: vec![upstream],
                 trusted_proxies: server::trusted_proxies(),
                 public_url: None,
                 unverified_timeout: server::defaults().header_timeout,
@@ -151,7 +151,7 @@ fn build(path: &Path, report: &Report<'_>, files: &mut Files) -> Option<Config> 
             .into_iter()
             .filter_map(|route| route.settings)
             .collect(),
-        upstream: upstream?.settings,
+        upstreams: vec![upstream?.settings],
         trusted_proxies,
         public_url,
         unverified_timeout: server.header_timeout,

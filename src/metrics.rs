@@ -7,8 +7,8 @@
 mod families;
 mod route;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
@@ -28,7 +28,7 @@ pub struct Metrics {
     registry: Registry,
     families: RouteFamilies,
     routes: Mutex<HashMap<String, Arc<RouteMetrics>>>,
-    connections: Arc<ConnectionStats>,
+    upstreams: Mutex<BTreeMap<String, Arc<ConnectionStats>>>,
     /// Open connections of clients.
     pub client_connections: IntGauge,
     /// The kind and mode of each route in the configuration in force.
@@ -40,27 +40,27 @@ pub struct Metrics {
     reloads: IntCounterVec,
     certificates: IntGaugeVec,
     upstream_connections: IntGaugeVec,
-    opened_connections: IntCounter,
+    opened_connections: IntCounterVec,
     dropped_log_lines: IntCounter,
 }
 
 impl Metrics {
     /// The metrics of a new process, which has no route yet.
-    pub fn new(connections: Arc<ConnectionStats>) -> Arc<Self> {
+    pub fn new() -> Arc<Self> {
         let registry = Registry::new();
         let registrar = Registrar(&registry);
         let metrics = Self {
             families: RouteFamilies::new(&registrar),
             routes: Mutex::default(),
-            connections,
+            upstreams: Mutex::default(),
             client_connections: registrar.gauge(
                 "understudy_client_connections",
                 "Open connections of clients.",
             ),
             route_info: registrar.gauges(
                 "understudy_route_info",
-                "Kind and mode of a configured route; always 1.",
-                &["route", "kind", "mode"],
+                "Kind, mode and upstream of a configured route; always 1.",
+                &["route", "kind", "mode", "upstream"],
             ),
             route_deadline: registrar.float_gauges(
                 "understudy_route_deadline_seconds",
@@ -87,12 +87,13 @@ impl Metrics {
             ),
             upstream_connections: registrar.gauges(
                 "understudy_upstream_connections",
-                "Open connections to the app, by state.",
-                &["state"],
+                "Open connections to an app, by state.",
+                &["upstream", "state"],
             ),
-            opened_connections: registrar.counter(
+            opened_connections: registrar.counters(
                 "understudy_upstream_connections_opened_total",
-                "Connections to the app that were opened.",
+                "Connections to an app that were opened.",
+                &["upstream"],
             ),
             dropped_log_lines: registrar.counter(
                 "understudy_log_lines_dropped_total",
@@ -129,6 +130,17 @@ impl Metrics {
         Arc::clone(routes.entry(name.to_owned()).or_insert_with(new))
     }
 
+    /// The connections to an upstream, counted: the same counts each time for the same name.
+    pub fn upstream(&self, name: &str) -> Arc<ConnectionStats> {
+        Arc::clone(self.upstreams().entry(name.to_owned()).or_default())
+    }
+
+    fn upstreams(&self) -> MutexGuard<'_, BTreeMap<String, Arc<ConnectionStats>>> {
+        self.upstreams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Counts a reload, and whether it succeeded. A failed one leaves the old configuration in force.
     pub fn record_reload(&self, success: bool) {
         let result = if success { "success" } else { "failure" };
@@ -159,14 +171,14 @@ impl Metrics {
 
     /// Copies what is counted elsewhere.
     fn refresh(&self) {
-        let connections = &self.connections;
-        let states = [("idle", connections.idle()), ("busy", connections.busy())];
-        for (state, count) in states {
-            self.upstream_connections
-                .with_label_values(&[state])
-                .set(count);
+        for (name, stats) in &*self.upstreams() {
+            for (state, count) in [("idle", stats.idle()), ("busy", stats.busy())] {
+                let connections = self.upstream_connections.with_label_values(&[name, state]);
+                connections.set(count);
+            }
+            let opened = self.opened_connections.with_label_values(&[name]);
+            raise_to(&opened, stats.opened());
         }
-        raise_to(&self.opened_connections, connections.opened());
         raise_to(&self.dropped_log_lines, log::dropped_lines());
         let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         routes.values().for_each(|route| route.refresh());

@@ -118,9 +118,9 @@ impl Proxy {
         request: VerifiedRequest<RequestBody>,
         deadline: Deadline,
     ) -> Result<Accepted, Rejected> {
-        let upstream = &context.snapshot.upstream;
-        let permit = context.route.admit(upstream)?;
-        let mut exchange = UpstreamRequest::new(upstream, &self.pool, context.route.drains());
+        let route = &context.route;
+        let permit = route.admit()?;
+        let mut exchange = UpstreamRequest::new(&route.upstream, &self.pool, route.drains());
         let received = context.receive(request, &mut exchange, deadline);
         let received = context.bound(deadline, received).await;
         context.count_retry(&exchange);
@@ -129,7 +129,7 @@ impl Proxy {
             Ok(received) => context.accept(received, exchange, permit),
             Err(failure) => {
                 if matches!(failure, Failure::Deadline) {
-                    exchange.finish_late(context.route.count_late());
+                    exchange.finish_late(route.count_late());
                 }
                 Err(failure)
             }

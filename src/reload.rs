@@ -171,9 +171,10 @@ impl Worker {
     fn publish_certificates(&self) {
         let (settings, snapshot) = (self.settings.load(), self.snapshot.load());
         let servers = settings.tls.iter().flat_map(|tls| tls.identities());
-        let client = snapshot.upstream.settings.tls.as_ref();
+        let clients = snapshot.upstreams.iter();
+        let clients = clients.filter_map(|upstream| upstream.settings.tls.as_ref()?.identity());
         let expiries = servers
-            .chain(client.and_then(|tls| tls.identity()))
+            .chain(clients)
             .map(|identity| (identity.name.as_str(), identity.validity.not_after));
         self.shared.metrics.set_certificates(expiries);
     }

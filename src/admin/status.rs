@@ -5,7 +5,7 @@
 //!
 //! - `version`, `revision`, `now_seconds` (by this machine's clock), `started_at_seconds`, `ready`: this process.
 //! - `config`: when the configuration in force was loaded, and why the last try changed nothing, if so.
-//! - `upstream`, `client_connections`: the app, and connections on both sides.
+//! - `upstreams`, `client_connections`: the apps, and connections on both sides.
 //! - `signature`: the secrets that signatures are checked with, each by its name and when it last signed a valid request, the
 //!   latest first; null if no route checks signatures.
 //! - `stage`: how many routes are on the fallback, down without one, in a drill, observed; the first of those in trouble.
@@ -27,6 +27,7 @@ use crate::metrics;
 use crate::proxy::Snapshot;
 use crate::recent_failures::now;
 use crate::reload::Reloader;
+use crate::upstream::Upstream;
 
 /// What the document is made of.
 pub(super) struct Sources<'s> {
@@ -64,7 +65,7 @@ pub(super) fn of(sources: &Sources<'_>, view: &View) -> Value {
         "started_at_seconds": sources.started,
         "ready": sources.ready,
         "config": sources.reloader.status(),
-        "upstream": upstream(site),
+        "upstreams": site.upstreams.iter().map(|one| upstream(one)).collect::<Vec<_>>(),
         "client_connections": site.shared.metrics.client_connections.get(),
         "signature": signature(site),
         "stage": stage,
@@ -75,15 +76,12 @@ pub(super) fn of(sources: &Sources<'_>, view: &View) -> Value {
     })
 }
 
-fn upstream(site: &Snapshot) -> Value {
-    let (settings, stats) = (&site.upstream.settings, &site.upstream.stats);
-    let scheme = if settings.tls.is_some() {
-        "https"
-    } else {
-        "http"
-    };
+fn upstream(upstream: &Upstream) -> Value {
+    let (settings, stats) = (&upstream.settings, &upstream.stats);
     json!({
-        "url": format!("{scheme}://{}", settings.address),
+        "name": settings.name,
+        "url": settings.url(),
+        "in_flight": upstream.in_flight.load(Relaxed),
         "connections": { "idle": stats.idle(), "busy": stats.busy(), "opened": stats.opened() },
     })
 }

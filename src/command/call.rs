@@ -145,8 +145,8 @@ fn asked(arguments: &Arguments) -> Result<Answered, Error> {
     let path = url[path..]
         .find(['/', '?'])
         .map_or(url.len(), |at| path + at);
-    let config = Config::for_upstream(&url[..path], None, None).map_err(Error::Url)?;
-    let mut settings = config.site.upstream;
+    let mut config = Config::for_upstream(&url[..path], None, None).map_err(Error::Url)?;
+    let mut settings = config.site.upstreams.remove(0);
     settings.connect_timeout = CONNECT;
     let target = if url[path..].starts_with('/') {
         url[path..].to_owned()

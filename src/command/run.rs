@@ -43,9 +43,20 @@ fn run(config: Result<Config, Errors>, path: Option<PathBuf>) -> ExitCode {
         return refuse(&error);
     }
     let _log = log::begin();
+    raise_descriptor_limit();
     match Instance::start(config, path) {
         Ok(instance) => instance.run_until_signal(),
         Err(error) => refuse(error.as_ref()),
+    }
+}
+
+/// Raises the soft limit of open files to the hard one, as nginx and HAProxy do: each request may need two descriptors.
+fn raise_descriptor_limit() {
+    if let Err(error) = rlimit::increase_nofile_limit(rlimit::INFINITY) {
+        warn!(
+            error = log::describe_error(&error),
+            "limit of open files not raised"
+        );
     }
 }
 

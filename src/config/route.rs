@@ -114,6 +114,7 @@ impl Inherited {
             name,
             pattern,
             kind,
+            upstream: "default".to_owned(),
             deadline: self.deadline,
             validate: self.validate,
             max_request_body: self.max_request_body,

@@ -20,7 +20,7 @@ impl Snapshot {
     pub async fn probe(&self, route: &Route) -> Result<(), ProbeError> {
         let path = route.settings.breaker.health_path.as_deref();
         let host = self.probe_host(route);
-        self.upstream.probe(path, host.as_ref()).await
+        route.upstream.probe(path, host.as_ref()).await
     }
 
     /// The `Host` that the route's requests have, as far as the configuration tells.
@@ -50,7 +50,10 @@ impl<'r> Prober<'r> {
 
     /// Whether the upstream is there.
     pub(super) async fn probe(&self, snapshot: &Snapshot) -> bool {
-        let Err(error) = snapshot.probe(self.route).await else {
+        // A reload may have moved the route to another upstream.
+        let route = snapshot.named(&self.route.settings.name);
+        let route = route.map_or(self.route, |route| route);
+        let Err(error) = snapshot.probe(route).await else {
             return true;
         };
         let error = describe_error(&error);

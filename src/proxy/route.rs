@@ -28,6 +28,8 @@ pub struct RouteSettings {
     pub pattern: Pattern,
     /// What its responses must be.
     pub kind: Kind,
+    /// The name of its upstream.
+    pub upstream: String,
     /// From the request's head to the last byte of the response.
     pub deadline: Duration,
     /// How strictly responses are validated; none: not at all.
@@ -116,6 +118,8 @@ impl Default for Grammar {
 pub struct Route {
     /// How it is configured.
     pub settings: RouteSettings,
+    /// Its upstream.
+    pub upstream: Arc<Upstream>,
     /// Its series.
     pub metrics: Arc<RouteMetrics>,
     /// Its circuit breaker.
@@ -127,7 +131,12 @@ pub struct Route {
 }
 
 impl Route {
-    pub(super) fn new(settings: RouteSettings, grammar: &Grammar, shared: &SharedState) -> Self {
+    pub(super) fn new(
+        settings: RouteSettings,
+        upstream: Arc<Upstream>,
+        grammar: &Grammar,
+        shared: &SharedState,
+    ) -> Self {
         let strictness = settings.validate.unwrap_or(Strictness::Twilio);
         Self {
             metrics: shared.metrics.route(&settings.name),
@@ -135,6 +144,7 @@ impl Route {
             drill: shared.drill(&settings.name),
             voice: grammar.rules(twiml::Kind::Voice, strictness),
             messaging: grammar.rules(twiml::Kind::Messaging, strictness),
+            upstream,
             settings,
         }
     }
@@ -173,9 +183,9 @@ impl Route {
     }
 
     /// Counts a request against the limits of the route and the upstream.
-    pub(super) fn admit(&self, upstream: &Arc<Upstream>) -> Result<ConcurrencyPermit, Failure> {
+    pub(super) fn admit(&self) -> Result<ConcurrencyPermit, Failure> {
         let limit = self.settings.max_in_flight;
-        let (permit, is_within) = ConcurrencyPermit::take(&self.metrics, limit, upstream);
+        let (permit, is_within) = ConcurrencyPermit::take(&self.metrics, limit, &self.upstream);
         match self.settings.mode {
             Mode::Enforce if !is_within => Err(Failure::Overload),
             Mode::Enforce | Mode::Observe => Ok(permit),

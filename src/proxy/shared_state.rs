@@ -8,7 +8,6 @@ use crate::breaker::Breaker;
 use crate::drill::Drill;
 use crate::metrics::Metrics;
 use crate::recent_failures::RecentFailures;
-use crate::upstream::ConnectionStats;
 
 /// What request bodies may take together, in bytes, while their signatures are not verified yet.
 const UNVERIFIED_BYTES: usize = 16 << 20;
@@ -19,8 +18,6 @@ pub struct SharedState {
     pub metrics: Arc<Metrics>,
     /// The last failures.
     pub failures: RecentFailures,
-    /// The connections to the upstream, counted.
-    pub connection_stats: Arc<ConnectionStats>,
     /// The memory for bodies of requests that are not verified yet.
     pub(super) unverified: MemoryBudget,
     breakers: Mutex<HashMap<String, Arc<Breaker>>>,
@@ -30,12 +27,9 @@ pub struct SharedState {
 impl SharedState {
     /// That of a new process.
     pub fn new() -> Arc<Self> {
-        let connection_stats = Arc::new(ConnectionStats::default());
-        let metrics = Metrics::new(Arc::clone(&connection_stats));
         Arc::new(Self {
-            metrics,
+            metrics: Metrics::new(),
             failures: RecentFailures::default(),
-            connection_stats,
             unverified: MemoryBudget::new(UNVERIFIED_BYTES),
             breakers: Mutex::default(),
             drills: Mutex::default(),

@@ -19,8 +19,8 @@ use crate::upstream::{self, Upstream};
 pub struct Settings {
     /// The routes, in the order in which they were written.
     pub routes: Vec<RouteSettings>,
-    /// The app.
-    pub upstream: upstream::Settings,
+    /// The upstreams; every route names one of them.
+    pub upstreams: Vec<upstream::Settings>,
     /// Peers whose `X-Forwarded-*` headers are kept.
     pub trusted_proxies: Vec<IpNet>,
     /// The grammars of TwiML.
@@ -40,8 +40,8 @@ pub struct Snapshot {
     pub routes: Vec<Arc<Route>>,
     /// For requests that no route matches.
     pub unmatched: Arc<Route>,
-    /// The app.
-    pub upstream: Arc<Upstream>,
+    /// The upstreams, in the order in which they were written.
+    pub upstreams: Vec<Arc<Upstream>>,
     /// Peers whose `X-Forwarded-*` headers are kept.
     pub trusted_proxies: Vec<IpNet>,
     /// How Twilio addresses us.
@@ -57,7 +57,19 @@ pub struct Snapshot {
 impl Snapshot {
     /// Puts settings in force. Connections to the upstream are kept over a reload that does not change where it is.
     pub fn new(settings: Settings, shared: &Arc<SharedState>, before: Option<&Self>) -> Self {
-        let route = |route| Arc::new(Route::new(route, &settings.grammar, shared));
+        let upstreams: Vec<_> = settings
+            .upstreams
+            .into_iter()
+            .map(|settings| keep_or_replace(settings, shared, before))
+            .collect();
+        let route = |route: RouteSettings| {
+            let upstream = upstreams
+                .iter()
+                .find(|upstream| upstream.settings.name == route.upstream)
+                .expect("a route's upstream is one of the configuration's");
+            let upstream = Arc::clone(upstream);
+            Arc::new(Route::new(route, upstream, &settings.grammar, shared))
+        };
         let routes: Vec<_> = settings.routes.into_iter().map(route).collect();
         let by_pattern = routes
             .iter()
@@ -70,7 +82,7 @@ impl Snapshot {
             routes,
             unmatched,
             unverified_timeout: settings.unverified_timeout,
-            upstream: keep_or_replace(settings.upstream, shared, before),
+            upstreams,
             trusted_proxies: settings.trusted_proxies,
             public_url: settings.public_url,
             shared: Arc::clone(shared),
@@ -114,7 +126,12 @@ impl Snapshot {
         for route in self.all_routes() {
             let settings = &route.settings;
             let name = settings.name.as_str();
-            let info = [name, settings.kind.as_str(), settings.mode.as_str()];
+            let info = [
+                name,
+                settings.kind.as_str(),
+                settings.mode.as_str(),
+                &settings.upstream,
+            ];
             metrics.route_info.with_label_values(&info).set(1);
             let deadline = metrics.route_deadline.with_label_values(&[name]);
             deadline.set(settings.deadline.as_secs_f64());
@@ -158,15 +175,16 @@ fn keep_or_replace(
     shared: &SharedState,
     before: Option<&Snapshot>,
 ) -> Arc<Upstream> {
-    match before {
-        Some(before) if before.upstream.settings == settings => {
-            // What a name points to may have changed, which is why somebody reloads.
-            before.upstream.renew_connections();
-            Arc::clone(&before.upstream)
+    let mut known = before.into_iter().flat_map(|before| &before.upstreams);
+    match known.find(|upstream| upstream.settings == settings) {
+        Some(upstream) => {
+            // What its name points to may have changed, which is why somebody reloads.
+            upstream.renew_connections();
+            Arc::clone(upstream)
         }
-        _ => Arc::new(Upstream::new(
-            settings,
-            Arc::clone(&shared.connection_stats),
-        )),
+        None => {
+            let stats = shared.metrics.upstream(&settings.name);
+            Arc::new(Upstream::new(settings, stats))
+        }
     }
 }

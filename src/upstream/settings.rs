@@ -33,6 +33,17 @@ pub struct Settings {
     pub max_in_flight: usize,
 }
 
+impl Settings {
+    /// Its URL, as the configuration has it.
+    pub fn url(&self) -> String {
+        match (&self.address, &self.tls) {
+            (Address::Unix(_), _) => self.address.to_string(),
+            (Address::Tcp(..), None) => format!("http://{}", self.address),
+            (Address::Tcp(..), Some(_)) => format!("https://{}", self.address),
+        }
+    }
+}
+
 /// The address of an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
