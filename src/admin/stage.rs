@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::history::{History, Minutes};
 use crate::breaker::State;
 use crate::proxy::{Mode, Route, Snapshot};
-use crate::recent_failures::Last;
+use crate::recent_failures::LastFailure;
 
 /// How many routes in trouble are named.
 const NAMED: usize = 3;
@@ -30,7 +30,7 @@ pub(super) struct Standing<'s> {
     pub(super) route: &'s Route,
     pub(super) stage: Stage,
     pub(super) minutes: Option<Minutes>,
-    pub(super) last_failure: Option<Last>,
+    pub(super) last_failure: Option<LastFailure>,
 }
 
 /// What puts one route before another where not all can be shown: the greatest trouble first, the quiet ones last.

@@ -42,7 +42,7 @@ fn run(config: Result<Config, Errors>, path: Option<PathBuf>) -> ExitCode {
     if let Err(error) = notify::check_watchdog() {
         return refuse(&error);
     }
-    let _log = log::begin();
+    let _log = log::init();
     raise_descriptor_limit();
     match Instance::start(config, path) {
         Ok(instance) => instance.run_until_signal(),
@@ -61,7 +61,7 @@ fn raise_descriptor_limit() {
 }
 
 fn refuse(error: &dyn std::error::Error) -> ExitCode {
-    log::complain(&error);
+    log::print_error(&error);
     ExitCode::from(EX_CONFIG)
 }
 

@@ -1,38 +1,39 @@
-//! The access log: a line for every call, where a route asks for it. It holds nothing of a caller's but Twilio's identifier;
-//! so it says the route, not the target, which may have a number in it.
+//! The access log: one line for each request of a route that has `access_log`. Of a caller it holds nothing but Twilio's
+//! identifier; so it names the route and not the target, which may hold a phone number.
 
 use std::time::Duration;
 
+use http::Method;
 use tracing::info;
 
 use super::TraceContext;
 
-/// What a call's line will say, as far as it is known.
+/// One line of the access log, as far as it is known.
 #[derive(Debug)]
-pub struct Access {
+pub struct AccessLine {
     /// The route.
     pub route: String,
     /// The request's method.
-    pub method: http::Method,
-    /// What status went back, once it is known.
+    pub method: Method,
+    /// The status that went back, once it is known.
     pub status: Option<u16>,
-    /// Why the app's own answer didn't go back, or would not have, if so.
+    /// Why the app's own response was not good, if it was not.
     pub reason: Option<&'static str>,
     /// `CallSid` or `MessageSid`.
     pub sid: Option<String>,
-    /// What status the app answered, if it did.
+    /// The status of the app's response, if there was one.
     pub upstream_status: Option<u16>,
-    /// The trace that it belongs to.
+    /// The trace that the request belongs to.
     pub trace: TraceContext,
 }
 
-impl Access {
-    /// Says the line: the call has ended so, after so long.
-    pub fn say(self, outcome: &'static str, took: Duration) {
+impl AccessLine {
+    /// Writes the line of a request that has ended in this outcome, after this time.
+    pub fn write(self, outcome: &'static str, took: Duration) {
         info!(
             target: "understudy::access",
             route = self.route,
-            method = known(&self.method),
+            method = method_name(&self.method),
             status = self.status,
             outcome,
             reason = self.reason,
@@ -41,15 +42,14 @@ impl Access {
             milliseconds = took.as_millis() as u64,
             trace_id = self.trace.trace_id(),
             parent_id = self.trace.parent_id(),
-            "a call"
+            "request"
         );
     }
 }
 
-/// A method by its name. One that a client has made up is `_OTHER`, as OpenTelemetry has it
+/// The method's name; `_OTHER` if the client made it up, as OpenTelemetry has it
 /// (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>).
-fn known(method: &http::Method) -> &str {
-    use http::Method;
+fn method_name(method: &Method) -> &str {
     match *method {
         Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::DELETE => method.as_str(),
         Method::OPTIONS | Method::PATCH | Method::CONNECT | Method::TRACE => method.as_str(),

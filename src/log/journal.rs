@@ -10,54 +10,53 @@ use tracing::{Level, Metadata};
 use tracing_appender::non_blocking::NonBlocking;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// How a line of an error begins (`LOG_ERR`).
+/// The prefix of a line that reports an error (`LOG_ERR`).
 pub(super) const ERROR: &str = "<3>";
 
-/// Whether a stream is the journal's: systemd says which one is, by device and inode (`systemd.exec(5)`, `JOURNAL_STREAM`).
-/// A stream that was sent elsewhere since isn't.
-pub(super) fn is_at(stream: &impl AsFd) -> bool {
+/// Whether a stream goes to the journal: systemd names that stream by device and inode (`systemd.exec(5)`,
+/// `JOURNAL_STREAM`). A stream that was redirected since then has others.
+pub(super) fn is_journal(stream: &impl AsFd) -> bool {
     let Ok(journal) = std::env::var("JOURNAL_STREAM") else {
         return false;
     };
     let stream = stream.as_fd().try_clone_to_owned();
     let metadata = stream.and_then(|stream| File::from(stream).metadata());
-    metadata.is_ok_and(|at| format!("{}:{}", at.dev(), at.ino()) == journal)
+    metadata.is_ok_and(|own| format!("{}:{}", own.dev(), own.ino()) == journal)
 }
 
-/// Writes each line behind its priority.
-pub(super) struct Prioritised(pub(super) NonBlocking);
+/// Writes each line with its priority in front.
+pub(super) struct PriorityWriter(pub(super) NonBlocking);
 
-impl<'a> MakeWriter<'a> for Prioritised {
-    type Writer = Line;
+impl<'a> MakeWriter<'a> for PriorityWriter {
+    type Writer = LineWriter;
 
-    fn make_writer(&'a self) -> Line {
+    fn make_writer(&'a self) -> LineWriter {
         self.line(Level::INFO)
     }
 
-    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line {
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> LineWriter {
         self.line(*metadata.level())
     }
 }
 
-impl Prioritised {
-    fn line(&self, level: Level) -> Line {
-        let writer = self.0.clone();
-        Line {
+impl PriorityWriter {
+    fn line(&self, level: Level) -> LineWriter {
+        LineWriter {
             priority: priority(level),
-            writer,
+            writer: self.0.clone(),
         }
     }
 }
 
-/// A line that is still to be written, all at once.
-pub(super) struct Line {
+/// Writes one line.
+pub(super) struct LineWriter {
     priority: &'static str,
     writer: NonBlocking,
 }
 
-impl Write for Line {
+impl Write for LineWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // In one piece with what it is for: the writer behind takes lines of all threads.
+        // Prefix and line go out in one write: the writer takes lines from every thread.
         self.writer
             .write_all(&[self.priority.as_bytes(), line].concat())?;
         Ok(line.len())
@@ -68,7 +67,7 @@ impl Write for Line {
     }
 }
 
-/// The priority of syslog that fits (`syslog(3)`).
+/// The level as a priority of syslog (`syslog(3)`).
 fn priority(level: Level) -> &'static str {
     match level {
         Level::ERROR => ERROR,

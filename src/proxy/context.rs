@@ -76,7 +76,7 @@ impl RequestContext {
                 route.settings.max_request_body
             }
         };
-        let trace = TraceContext::of(&head.headers);
+        let trace = TraceContext::from_headers(&head.headers);
         let is_conditional = is_conditional(&head.method, &head.headers);
         let may_be_twiml = expected != Expected::Anything;
         headers::rewrite_request(&mut head.headers, peer, may_be_twiml, asks_for_websocket);

@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use super::context::RequestContext;
 use crate::failure::Outcome;
-use crate::log::Access;
+use crate::log::AccessLine;
 use crate::metrics::RequestRecord;
 
 /// How a request ended, for its counters and its line in the access log.
@@ -66,9 +66,9 @@ impl<'c> Record<'c> {
         record
     }
 
-    fn access(&self, ending: &Ending) -> Access {
+    fn access(&self, ending: &Ending) -> AccessLine {
         let context = self.context;
-        Access {
+        AccessLine {
             route: context.route.settings.name.clone(),
             method: context.method.clone(),
             status: ending.status.map(|status| status.as_u16()),

@@ -28,7 +28,7 @@ impl RequestContext {
                 target: "understudy::request",
                 route = record.route,
                 outcome = record.outcome,
-                error = record.detail,
+                error = record.error,
                 "request refused"
             ),
         }
@@ -54,7 +54,7 @@ impl RequestContext {
             column = record.column,
             trace_id = self.trace.trace_id(),
             parent_id = self.trace.parent_id(),
-            error = record.detail,
+            error = record.error,
             "{message}"
         );
     }
@@ -85,7 +85,7 @@ impl RequestContext {
             help: document
                 .and_then(|error| error.finding().help())
                 .map(|help| twiml::redact(&help)),
-            detail: describe_error(failure),
+            error: describe_error(failure),
         }
     }
 }

@@ -7,8 +7,8 @@ const ROWS = 25;
 const LISTED = 20;
 
 function alike(failure) {
-  const { route, outcome, reason, twilio_code, line, column, upstream_status, detail } = failure;
-  return JSON.stringify([route, outcome, reason, twilio_code, line, column, upstream_status, detail]);
+  const { route, outcome, reason, twilio_code, line, column, upstream_status, error } = failure;
+  return JSON.stringify([route, outcome, reason, twilio_code, line, column, upstream_status, error]);
 }
 
 // Groups, the one with the newest failure first.
@@ -54,14 +54,14 @@ const OUTCOMES = {
 };
 
 function whatHappened(failure) {
-  const { reason, detail, twilio_code: code, line, column, excerpt, help } = failure;
+  const { reason, error, twilio_code: code, line, column, excerpt, help } = failure;
   const title = el("p", {}, el("strong", {}, inWords(reason)));
   if (code) {
     const to = { href: `https://www.twilio.com/docs/api/errors/${code}`, rel: "noreferrer", target: "_blank" };
     title.append(" ", el("a", to, `Twilio ${code}`));
   }
   const place = line ? ` Line ${number(line)}, column ${number(column)}.` : "";
-  const said = el("p", { class: "detail" }, ...withCode(`${sentence(detail)}${place}${OUTCOMES[failure.outcome] ?? ""}`));
+  const said = el("p", { class: "detail" }, ...withCode(`${sentence(error)}${place}${OUTCOMES[failure.outcome] ?? ""}`));
   const isHtml = /<!doctype html|<html/i.test(excerpt?.text);
   const advice = isHtml ? HTML : help ? sentence(help) : toDo(reason);
   const doing = el("p", { class: "to-do" }, ...withCode(advice));
