@@ -1,24 +1,25 @@
-//! The admin listener, never the public one:
+//! The admin listener, which is never the public one:
 //!
 //! - `GET /metrics`: Prometheus's text format.
 //! - `GET /healthz`: the process is alive.
-//! - `GET /readyz`: the configuration is loaded and calls are taken; not tied to the app.
-//! - `GET /`: the status page for a browser; for a program these lines.
-//! - `GET /api/status`: routes, their counts and drills, the last failures, the configuration's state, as JSON; with
-//!   `?routes=N`, `match=TEXT` and `history=yes` only some of the routes, and their last ten minutes.
+//! - `GET /readyz`: the configuration is loaded and requests are accepted; it doesn't depend on the app.
+//! - `GET /`: the status page for a browser, and for a program a list of these paths.
+//! - `GET /api/status`: routes with their counts and drills, the last failures, and the configuration's state, as JSON. With
+//!   `routes=N`, `match=TEXT` and `history=yes` only some of the routes, and their last ten minutes.
 //! - `GET /api/drills`, `PUT` and `DELETE /api/drills/ROUTE`: drills on live routes.
 //! - `POST /api/reload`: reads the configuration again.
 //!
-//! What changes something needs `Content-Type: application/json`, which no web page can send here unasked, and a listener on
-//! loopback.
+//! A request that changes something needs `Content-Type: application/json`, which a browser sends for another site's page only
+//! after asking here, and a listener on loopback or the token.
 
 mod drills;
 mod guard;
 mod history;
 mod page;
-mod stage;
+mod query;
+mod response;
+mod route_status;
 mod status;
-mod view;
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -29,14 +30,12 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 use tokio::time::{MissedTickBehavior, interval};
@@ -49,57 +48,43 @@ use crate::server::Settings;
 use guard::Guard;
 use history::History;
 use page::Page;
-use view::View;
+use query::StatusQuery;
+use response::Response;
 
-const TEXT: &str = "text/plain; charset=utf-8";
-const JSON: &str = "application/json";
-/// As Prometheus's exposition formats have it.
-const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// The content type of Prometheus's text format.
+const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const INDEX: &str = "understudy\n\nGET  /            (in a browser: the status page)\nGET  /metrics\nGET  /healthz\nGET  /readyz\nGET  /api/status\nGET  /api/drills\nPUT, DELETE /api/drills/ROUTE\nPOST /api/reload\n";
 
-/// What the admin listener shows and steers.
+/// The state that the admin listener shows and changes.
 pub struct Admin {
-    /// How calls are answered now.
-    pub site: Arc<ArcSwap<Snapshot>>,
-    /// What reloads it.
+    /// The configuration in force, with its routes.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Reloads the configuration.
     pub reloader: Arc<Reloader>,
-    /// Whether calls are taken.
+    /// Whether requests are accepted: false once a shutdown has begun.
     pub ready: Arc<AtomicBool>,
-    /// Where it listens.
+    /// The listener's own address.
     pub address: SocketAddr,
-    /// What opens it, as the configuration in force has it.
+    /// The server's settings in force, with the admin token.
     pub settings: Arc<ArcSwap<Settings>>,
 }
 
-type Answer = Response<Full<Bytes>>;
-
-/// The admin listener at work.
-struct Desk {
-    admin: Rc<Admin>,
-    history: RefCell<History>,
-    page: Page,
-    /// In seconds since 1970.
-    started: f64,
-    /// Whoever holds it is having the series written.
-    scrapes: Mutex<()>,
-}
-
 impl Admin {
-    /// Serves every connection, for ever.
+    /// Serves the connections of a listener, for ever.
     pub async fn serve(self: Rc<Self>, listener: TcpListener) {
-        let desk = Rc::new(Desk {
+        let handler = Rc::new(AdminHandler {
             admin: self,
             history: History::new().into(),
             page: Page::new(),
-            started: now(),
-            scrapes: Mutex::default(),
+            started_at_seconds: now(),
+            scrape: Mutex::default(),
         });
-        tokio::task::spawn_local(Rc::clone(&desk).remember());
+        tokio::task::spawn_local(Rc::clone(&handler).record_history());
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    tokio::task::spawn_local(Rc::clone(&desk).connection(stream));
+                    tokio::task::spawn_local(Rc::clone(&handler).serve_connection(stream));
                 }
                 Err(error) => {
                     debug!(%error, "admin accept failed");
@@ -108,41 +93,54 @@ impl Admin {
             }
         }
     }
+
+    fn guard<T>(&self, check: impl FnOnce(&Guard<'_>) -> T) -> T {
+        let settings = self.settings.load();
+        check(&Guard {
+            address: self.address,
+            token: settings.admin_token.as_ref(),
+        })
+    }
 }
 
-impl Desk {
-    /// Keeps the last minutes of every route, for ever.
-    async fn remember(self: Rc<Self>) {
+/// Handles the requests of the admin listener.
+struct AdminHandler {
+    admin: Rc<Admin>,
+    history: RefCell<History>,
+    page: Page,
+    /// In seconds since 1970.
+    started_at_seconds: f64,
+    /// Held by the one request that has the metrics written.
+    scrape: Mutex<()>,
+}
+
+/// Why a request is refused.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+enum Error {
+    Guard(#[from] guard::Error),
+    Drill(#[from] drills::Error),
+    Query(#[from] query::Error),
+}
+
+impl AdminHandler {
+    /// Adds to the history every ten seconds, for ever.
+    async fn record_history(self: Rc<Self>) {
         let mut ticks = interval(history::SLOT);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         ticks.tick().await;
         loop {
             ticks.tick().await;
-            let site = self.admin.site.load();
-            let routes = site.all_routes();
+            let snapshot = self.admin.snapshot.load();
+            let routes = snapshot.all_routes();
             let routes = routes.map(|route| (route.settings.name.as_str(), &*route.metrics));
             self.history.borrow_mut().sample(routes);
         }
     }
 
-    /// Every series, written elsewhere than here: with thousands of routes it takes seconds, for which nobody else is to wait,
-    /// systemd's watchdog least of all. One at a time, for each takes its memory.
-    async fn metrics(&self) -> Answer {
-        let _turn = self.scrapes.lock().await;
-        let site = self.admin.site.load_full();
-        match tokio::task::spawn_blocking(move || site.render_metrics()).await {
-            Ok(text) => answer(StatusCode::OK, EXPOSITION, text),
-            Err(error) => answer(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                TEXT,
-                format!("{error}\n"),
-            ),
-        }
-    }
-
-    async fn connection(self: Rc<Self>, stream: TcpStream) {
+    async fn serve_connection(self: Rc<Self>, stream: TcpStream) {
         let service =
-            service_fn(|request| async { Ok::<_, Infallible>(self.answer(request).await) });
+            service_fn(|request| async { Ok::<_, Infallible>(self.handle(request).await) });
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(Duration::from_secs(10))
@@ -152,65 +150,79 @@ impl Desk {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
+    async fn handle(&self, request: Request<Incoming>) -> Response {
+        let result = self.try_handle(request).await;
+        result.unwrap_or_else(|error| error.to_response())
+    }
+
+    async fn try_handle(&self, request: Request<Incoming>) -> Result<Response, Error> {
         let admin = &*self.admin;
-        if let Some(refusal) = admin.guarded(|guard| guard.refusal(&request)) {
-            return refusal;
-        }
-        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-        match request.uri().path() {
-            "/api/reload" if request.method() == Method::POST => admin.reload(&request).await,
-            "/api/reload" => not_allowed("POST"),
-            path if path.starts_with(drills::PATH) => admin.drill(request).await,
-            "/metrics" | "/healthz" | "/readyz" | "/api/status" | "/api/drills" | "/" if !reads => {
-                not_allowed("GET, HEAD")
+        admin.guard(|guard| guard.check(&request))?;
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        Ok(match request.uri().path() {
+            "/api/reload" => self.reload(&request).await?,
+            path if path.starts_with(drills::PATH) => self.change_drill(request).await?,
+            "/metrics" | "/healthz" | "/readyz" | "/api/status" | "/api/drills" | "/"
+                if !is_read =>
+            {
+                response::method_not_allowed("GET, HEAD")
             }
-            "/api/drills" => json_answer(StatusCode::OK, &drills::list(&admin.site.load())),
+            "/api/drills" => response::json(StatusCode::OK, &drills::list(&admin.snapshot.load())),
             "/metrics" => self.metrics().await,
-            "/healthz" => answer(StatusCode::OK, TEXT, "ok\n"),
-            "/readyz" if admin.ready.load(Relaxed) => answer(StatusCode::OK, TEXT, "ready\n"),
-            "/readyz" => answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "draining\n"),
-            "/api/status" => self.status(request.uri().query().unwrap_or_default()),
+            "/healthz" => response::text(StatusCode::OK, "ok\n"),
+            "/readyz" if admin.ready.load(Relaxed) => response::text(StatusCode::OK, "ready\n"),
+            "/readyz" => response::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            "/api/status" => self.status(request.uri().query().unwrap_or_default())?,
             "/" => self.index(request.headers()),
-            _ => answer(StatusCode::NOT_FOUND, TEXT, INDEX),
+            _ => response::text(StatusCode::NOT_FOUND, INDEX),
+        })
+    }
+
+    /// Writes the metrics on another thread: with thousands of routes it takes seconds, which must delay nothing here, least
+    /// of all systemd's watchdog. One scrape at a time, since each needs memory for the whole text.
+    async fn metrics(&self) -> Response {
+        let _scrape = self.scrape.lock().await;
+        let snapshot = self.admin.snapshot.load_full();
+        match tokio::task::spawn_blocking(move || snapshot.render_metrics()).await {
+            Ok(text) => response::new(StatusCode::OK, PROMETHEUS_TEXT, text),
+            Err(error) => response::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         }
     }
 
-    fn status(&self, query: &str) -> Answer {
-        let view = match View::read(query) {
-            Ok(view) => view,
-            Err(unknown) => return refused(StatusCode::BAD_REQUEST, &unknown.to_string()),
-        };
+    fn status(&self, query: &str) -> Result<Response, query::Error> {
+        let query = StatusQuery::parse(query)?;
         let sources = status::Sources {
-            site: &self.admin.site.load(),
+            snapshot: &self.admin.snapshot.load(),
             reloader: &self.admin.reloader,
             history: &self.history.borrow(),
             ready: self.admin.ready.load(Relaxed),
-            started: self.started,
+            started_at_seconds: self.started_at_seconds,
         };
-        json_answer(StatusCode::OK, &status::of(&sources, &view))
+        Ok(response::json(
+            StatusCode::OK,
+            &status::to_json(&sources, &query),
+        ))
     }
 
-    /// The page, or for a program what there is.
-    fn index(&self, fields: &HeaderMap) -> Answer {
-        let mut index = if page::is_wanted(fields) {
-            self.page.answer()
+    /// The status page for a browser, the list of paths for a program.
+    fn index(&self, headers: &HeaderMap) -> Response {
+        let mut index = if page::is_wanted(headers) {
+            self.page.to_response()
         } else {
-            answer(StatusCode::OK, TEXT, INDEX)
+            response::text(StatusCode::OK, INDEX)
         };
         let vary = HeaderValue::from_static("accept");
         index.headers_mut().insert(header::VARY, vary);
         index
     }
-}
 
-impl Admin {
-    async fn reload(&self, request: &Request<Incoming>) -> Answer {
-        if let Some(refusal) = self.refusal(request) {
-            return refusal;
+    async fn reload(&self, request: &Request<Incoming>) -> Result<Response, Error> {
+        if request.method() != Method::POST {
+            return Ok(response::method_not_allowed("POST"));
         }
-        let Err(refused) = self.reloader.reload().await else {
-            return json_answer(StatusCode::OK, &json!({ "reloaded": true }));
+        self.admin.guard(|guard| guard.check_change(request))?;
+        let Err(refused) = self.admin.reloader.reload().await else {
+            return Ok(response::json(StatusCode::OK, &json!({ "reloaded": true })));
         };
         let status = match refused {
             reload::Error::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
@@ -220,54 +232,36 @@ impl Admin {
             | reload::Error::AdminExposed(_) => StatusCode::UNPROCESSABLE_ENTITY,
         };
         let errors: Vec<_> = refused.to_string().lines().map(str::to_owned).collect();
-        json_answer(status, &json!({ "reloaded": false, "errors": errors }))
+        let document = json!({ "reloaded": false, "errors": errors });
+        Ok(response::json(status, &document))
     }
 
-    /// Why this request may change nothing, if so.
-    fn refusal(&self, request: &Request<Incoming>) -> Option<Answer> {
-        self.guarded(|guard| guard.refusal_of_change(request))
-    }
-
-    /// What the guard says, who goes by the token of the configuration in force.
-    fn guarded<T>(&self, ask: impl FnOnce(&Guard<'_>) -> T) -> T {
-        let settings = self.settings.load();
-        ask(&Guard {
-            address: self.address,
-            token: settings.admin_token.as_ref(),
-        })
+    async fn change_drill(&self, request: Request<Incoming>) -> Result<Response, Error> {
+        if !matches!(*request.method(), Method::PUT | Method::DELETE) {
+            return Ok(response::method_not_allowed("PUT, DELETE"));
+        }
+        self.admin.guard(|guard| guard.check_change(&request))?;
+        let (status, document) = drills::change(&self.admin.snapshot, request).await?;
+        Ok(response::json(status, &document))
     }
 }
 
-fn not_allowed(methods: &'static str) -> Answer {
-    let mut refusal = answer(
-        StatusCode::METHOD_NOT_ALLOWED,
-        TEXT,
-        format!("use {methods}\n"),
-    );
-    refusal
-        .headers_mut()
-        .insert(header::ALLOW, HeaderValue::from_static(methods));
-    refusal
-}
+impl Error {
+    fn to_response(&self) -> Response {
+        let mut response = response::json(self.status(), &json!({ "error": self.to_string() }));
+        if let Self::Guard(guard::Error::Unauthorized) = self {
+            let challenge = HeaderValue::from_static("Bearer realm=\"understudy\"");
+            let headers = response.headers_mut();
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
 
-/// Why nothing was changed, in words.
-fn refused(status: StatusCode, words: &str) -> Answer {
-    json_answer(status, &json!({ "error": words }))
-}
-
-fn json_answer(status: StatusCode, value: &Value) -> Answer {
-    answer(status, JSON, format!("{value}\n"))
-}
-
-fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    answer
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Guard(error) => error.status(),
+            Self::Drill(error) => error.status(),
+            Self::Query(_) => StatusCode::BAD_REQUEST,
+        }
+    }
 }

@@ -1,10 +1,13 @@
-//! What a user types: arguments to a command, its outcome to an exit status.
+//! The command line: arguments become a command, its result an exit status.
 
 pub mod call;
 pub mod check;
 pub mod demo;
 pub mod drill;
+mod exit_status;
 pub mod generate;
+mod http_client;
+mod kind;
 pub mod lint;
 pub mod run;
 
@@ -12,13 +15,12 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
-/// The configuration is wrong (`EX_CONFIG` of BSD's sysexits): a restart won't help.
-pub const EX_CONFIG: u8 = 78;
+pub use exit_status::EX_CONFIG;
 
-/// A resilient reverse proxy for Twilio webhooks: each call goes to your app under one strict deadline; if no good TwiML comes
-/// back, the route's fallback does.
+/// A resilient reverse proxy for Twilio webhooks: each request goes to your app under one strict deadline; if the app does not
+/// respond with good TwiML in time, the caller gets the route's fallback.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 pub struct Arguments {
@@ -30,10 +32,10 @@ pub struct Arguments {
 enum Command {
     /// Runs the proxy.
     #[command(
-        after_help = "Examples:\n  understudy run --config /etc/understudy/understudy.toml\n  understudy run --upstream http://127.0.0.1:3000 --listen 127.0.0.1:8080\n\nSignals: SIGHUP reads the configuration anew; SIGTERM and SIGINT stop taking calls and let those under way finish.\n\nEnvironment: RUST_LOG is the level of the log (error, warn, info, debug).\n\nExit status: 0 after SIGTERM or SIGINT; 78 if the configuration is wrong or an address can't be had, which a restart won't mend."
+        after_help = "Examples:\n  understudy run --config /etc/understudy/understudy.toml\n  understudy run --upstream http://127.0.0.1:3000 --listen 127.0.0.1:8080\n\nSignals: SIGHUP reloads the configuration; SIGTERM and SIGINT stop accepting requests and let those in flight finish.\n\nEnvironment: RUST_LOG is the level of the log (error, warn, info, debug).\n\nExit status: 0 after SIGTERM or SIGINT; 78 if the configuration is wrong or an address can't be bound, which a restart won't fix."
     )]
     Run(RunArguments),
-    /// Reads the configuration and every page as `run` would, and prints every error at once.
+    /// Reads the configuration and every fallback document as `run` would, and prints every error at once.
     #[command(
         after_help = "Example:\n  understudy check --config /etc/understudy/understudy.toml\n\nExit status: 0 if `run` would start, 78 if not."
     )]
@@ -42,18 +44,17 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
-    /// Judges TwiML documents as Twilio would: `Valid Voice TwiML`, or what is wrong, where, and what would be right.
+    /// Validates TwiML documents as Twilio would: `Valid Voice TwiML`, or what is wrong, where, and how to correct it.
     #[command(
-        after_help = "Examples:\n  understudy lint voice.xml sms.xml\n  curl -s http://127.0.0.1:3000/voice | understudy lint --kind voice -\n\nIn CI:\n  understudy lint --strict --format github twiml/*.xml\n  understudy lint --format sarif twiml/*.xml > twiml.sarif\n\nExit status: 0 if every document is valid (warnings are, but for --strict), 1 if one is not, 2 if one can't be read."
+        after_help = "Examples:\n  understudy lint voice.xml sms.xml\n  curl -s http://127.0.0.1:3000/voice | understudy lint --kind voice -\n\nIn CI:\n  understudy lint --strict --format github twiml/*.xml\n  understudy lint --format sarif twiml/*.xml > twiml.sarif\n\nExit status: 0 if every document is valid (with warnings, too, unless --strict), 1 if one is not, 2 if one can't be read."
     )]
     Lint(lint::Arguments),
-    /// Sends one webhook as Twilio would, signed if there is a token, and judges the answer as Twilio would.
+    /// Sends one webhook as Twilio would, signed if there is a token, and validates the response as Twilio would.
     #[command(
-        after_help = "Examples:\n  understudy call --url http://127.0.0.1:3000/voice\n  TWILIO_AUTH_TOKEN=… understudy call --url https://hooks.example.com/sms --kind messaging -p Body=Hello\n\nExit status: 0 if Twilio would act on the answer, 1 if not, 2 if nothing could be asked."
+        after_help = "Examples:\n  understudy call --url http://127.0.0.1:3000/voice\n  TWILIO_AUTH_TOKEN=… understudy call --url https://hooks.example.com/sms --kind messaging -p Body=Hello\n\nExit status: 0 if Twilio would act on the response, 1 if not, 2 if no request could be sent."
     )]
     Call(call::Arguments),
-    /// Starts a misbehaving app and the proxy before it, plays each fault, and shows what Twilio would have got without and with
-    /// understudy.
+    /// Starts a misbehaving app and the proxy before it, and shows for each fault what Twilio gets without and with understudy.
     #[command(
         after_help = "Examples:\n  understudy demo\n  understudy demo --stay\n\nExit status: 0 if every caller behind understudy got valid TwiML, 1 if one did not."
     )]
@@ -85,7 +86,7 @@ struct RunArguments {
         conflicts_with = "upstream"
     )]
     config: Option<PathBuf>,
-    /// The app, for a start without a file: every route is of kind `auto`, with the built-in pages.
+    /// The app, for a start without a file: every route is of kind `auto`, with the built-in fallback documents.
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,
     /// The public address [default: 127.0.0.1:8080].
@@ -97,8 +98,8 @@ struct RunArguments {
 }
 
 impl Arguments {
-    /// Carries out what was asked for.
-    pub fn carry_out(self) -> ExitCode {
+    /// Runs the command.
+    pub fn run(self) -> ExitCode {
         match self.command {
             Command::Run(RunArguments {
                 config: Some(path), ..
@@ -125,7 +126,9 @@ impl Arguments {
             Command::Drill { arguments } => {
                 drill::run(&arguments, &mut io::stdout(), &mut io::stderr())
             }
-            Command::Generate(arguments) => generate::run(&arguments, &mut io::stderr()),
+            Command::Generate(arguments) => {
+                generate::run(&arguments, &Self::command(), &mut io::stderr())
+            }
         }
     }
 }

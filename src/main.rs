@@ -6,5 +6,5 @@ use clap::Parser;
 use understudy::command::Arguments;
 
 fn main() -> ExitCode {
-    Arguments::parse().carry_out()
+    Arguments::parse().run()
 }

@@ -1,16 +1,14 @@
-//! What begins, stops and lists drills. What one does to calls is no matter here.
+//! Starts, stops and lists drills. What a drill does to requests is decided by the proxy.
 //!
-//! - `GET /api/drills`: those that are on.
-//! - `PUT /api/drills/ROUTE` with `{"for":"5m","fault":"deadline","percent":10}`: begins one, in another's place if one is on.
-//!   With `{"dry":true}`: judges the route's fallback, and touches no call.
+//! - `GET /api/drills`: the drills that run.
+//! - `PUT /api/drills/ROUTE` with `{"for":"5m","fault":"deadline","percent":10}`: starts one, and replaces the one that runs.
+//!   With `{"dry":true}`: validates the route's fallback, and touches no request.
 //! - `DELETE /api/drills/ROUTE`: stops it.
-//!
-//! Whatever is refused is answered with `{"error":"…"}`.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -21,247 +19,61 @@ use serde_json::{Number, Value, json};
 use tokio::time::timeout;
 use tracing::info;
 
-use super::{Admin, Answer, json_answer, not_allowed, refused};
-use crate::drill::{self, Progress, Settings};
+use crate::drill::{Invalid, Plan, Progress};
 use crate::proxy::{DrillRefused, Route, Snapshot};
 use crate::recent_failures::now;
 
-/// Below it stands each route's drill.
+/// The path of each drill begins with it.
 pub(super) const PATH: &str = "/api/drills/";
 
-/// The most that a request may hold, in bytes.
-const LIMIT: usize = 4096;
+/// The most bytes of a request's body.
+const BODY_LIMIT: usize = 4096;
 
-/// How long a request may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a request's body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What can be sent.
 const EXAMPLE: &str = r#"{"for":"5m","fault":"status_5xx","percent":10}"#;
 
-/// How many routes are named to somebody who missed one.
-const NAMED: usize = 20;
+/// How many routes the error for an unknown name lists.
+const LISTED: usize = 20;
 
-/// The drills that are on.
-pub(super) fn list(site: &Snapshot) -> Value {
-    let drills = site.all_routes().map(|route| shown(route));
-    let drills: Vec<_> = drills.filter(|drill| !drill.is_null()).collect();
-    json!({ "drills": drills })
-}
-
-/// A route's drill; null if none is on.
-pub(super) fn shown(route: &Route) -> Value {
-    let progress = route.drill.progress();
-    progress.map_or(Value::Null, |progress| document(route, &progress))
-}
-
-fn document(route: &Route, progress: &Progress) -> Value {
-    let left = progress.remaining.as_secs_f64();
-    json!({
-        "route": route.settings.name,
-        "fault": progress.settings.fault.as_str(),
-        "percent": progress.settings.percent.get(),
-        "ends_at_seconds": now() + left,
-        "ends_in_seconds": left,
-        "calls": progress.requests,
-        "injected": progress.injected,
-    })
-}
-
-impl Admin {
-    /// Begins or stops a route's drill.
-    pub(super) async fn drill(&self, request: Request<Incoming>) -> Answer {
-        if !matches!(*request.method(), Method::PUT | Method::DELETE) {
-            return not_allowed("PUT, DELETE");
-        }
-        if let Some(refusal) = self.refusal(&request) {
-            return refusal;
-        }
-        match self.change(request).await {
-            Ok((status, document)) => json_answer(status, &document),
-            Err(why) => refused(why.status(), &why.to_string()),
-        }
-    }
-
-    async fn change(&self, request: Request<Incoming>) -> Result<(StatusCode, Value), Refused> {
-        let name = request.uri().path().strip_prefix(PATH).unwrap_or_default();
-        let name = percent_decode_str(name).decode_utf8_lossy().into_owned();
-        if request.method() == Method::DELETE {
-            return stop(route(&self.site.load(), name)?);
-        }
-        route(&self.site.load(), name.clone())?;
-        let asked = Asked::read(&body(request.into_body()).await?)?;
-        // There may have been a reload while the body arrived.
-        let site = self.site.load();
-        let route = route(&site, name)?;
-        match asked {
-            Asked::Dry => judge(route),
-            Asked::Drill(settings) => begin(route, settings),
-        }
-    }
-}
-
-fn route(site: &Snapshot, name: String) -> Result<&Arc<Route>, Refused> {
-    site.named(&name).ok_or_else(|| {
-        let known = site.all_routes().map(|route| route.settings.name.clone());
-        Refused::UnknownRoute {
-            name,
-            known: known.collect(),
-        }
-    })
-}
-
-fn begin(route: &Arc<Route>, settings: Settings) -> Result<(StatusCode, Value), Refused> {
-    let name = &route.settings.name;
-    let begun = route.begin_drill(settings);
-    let before = begun.map_err(|why| Refused::drill_refused(route, why))?;
-    info!(
-        route = name,
-        fault = settings.fault.as_str(),
-        percent = settings.percent.get(),
-        length = %settings.time_limit,
-        "drill started"
-    );
-    if before.is_some() {
-        // Who waits for the end of that one waits for the end of this one.
-        return Ok((StatusCode::OK, shown(route)));
-    }
-    tokio::task::spawn_local(tell_end(Arc::clone(route)));
-    Ok((StatusCode::CREATED, shown(route)))
-}
-
-/// Says that a drill has ended by itself, if it does.
-async fn tell_end(route: Arc<Route>) {
-    if let Some(over) = route.drill.wait_for_end().await {
-        let (calls, injected) = (over.requests, over.injected);
-        info!(route = route.settings.name, calls, injected, "drill ended");
-    }
-}
-
-fn stop(route: &Route) -> Result<(StatusCode, Value), Refused> {
-    let name = &route.settings.name;
-    let stopped = route.drill.stop();
-    let stopped = stopped.ok_or_else(|| Refused::NoDrill {
-        route: name.clone(),
-    })?;
-    let (calls, injected) = (stopped.requests, stopped.injected);
-    info!(route = name, calls, injected, "drill stopped");
-    Ok((StatusCode::OK, document(route, &stopped)))
-}
-
-fn judge(route: &Route) -> Result<(StatusCode, Value), Refused> {
-    let judged = route.validate_fallback();
-    let kinds = judged.map_err(|why| Refused::drill_refused(route, why))?;
-    route.metrics.record_drill_success();
-    let kinds: Vec<_> = kinds.iter().map(ToString::to_string).collect();
-    let document = json!({ "route": route.settings.name, "dry": true, "valid": kinds });
-    Ok((StatusCode::OK, document))
-}
-
-/// What is asked for.
-enum Asked {
-    Dry,
-    Drill(Settings),
-}
-
-/// The same, as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    #[serde(rename = "for")]
-    length: Option<String>,
-    fault: Option<String>,
-    percent: Option<Number>,
-    #[serde(default)]
-    dry: bool,
-}
-
-impl Asked {
-    fn read(body: &[u8]) -> Result<Self, Refused> {
-        let written: Written = serde_json::from_slice(body).map_err(Refused::Unreadable)?;
-        let percent = written.percent.map(|percent| percent.to_string());
-        let length = value("for", written.length)?;
-        let fault = value("fault", written.fault)?.unwrap_or_default();
-        let percent = value("percent", percent)?.unwrap_or_default();
-        match length {
-            _ if written.dry => Ok(Self::Dry),
-            None => Err(Refused::NoEnd),
-            Some(length) => Ok(Self::Drill(Settings {
-                fault,
-                percent,
-                time_limit: length,
-            })),
-        }
-    }
-}
-
-fn value<T>(key: &'static str, written: Option<String>) -> Result<Option<T>, Refused>
-where
-    T: std::str::FromStr<Err = drill::Error>,
-{
-    let Some(written) = written else {
-        return Ok(None);
-    };
-    let read = written.parse();
-    read.map(Some)
-        .map_err(|why| Refused::Value { key, written, why })
-}
-
-async fn body(body: Incoming) -> Result<Bytes, Refused> {
-    match timeout(PATIENCE, Limited::new(body, LIMIT).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refused::TooLarge),
-        Ok(Err(_)) => Err(Refused::Broken),
-        Err(_) => Err(Refused::TooSlow),
-    }
-}
-
-/// Why nothing was changed.
-#[derive(Debug)]
-enum Refused {
-    /// The request is over [`LIMIT`].
+/// Why a drill is not changed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error("the request's body is over {BODY_LIMIT} bytes; send {EXAMPLE}")]
     TooLarge,
-    /// The request took longer than [`PATIENCE`].
+    #[error("the request's body did not arrive within {} s", BODY_TIMEOUT.as_secs())]
     TooSlow,
-    /// The request's framing is broken.
-    Broken,
-    /// It isn't JSON, or not of this form.
-    Unreadable(serde_json::Error),
-    /// There is no `for`.
+    #[error("the request is not valid HTTP")]
+    Framing,
+    #[error("the drill can't be read: {0}; send {EXAMPLE}")]
+    Json(serde_json::Error),
+    #[error(r#"a drill needs an end; add "for":"5m""#)]
     NoEnd,
-    /// A value that no drill can have.
+    #[error("{key} is {text:?}: {error}")]
     Value {
         key: &'static str,
-        written: String,
-        why: drill::Error,
+        text: String,
+        error: Invalid,
     },
-    UnknownRoute {
-        name: String,
-        known: Vec<String>,
-    },
-    NoDrill {
-        route: String,
-    },
-    OnRoute {
-        route: String,
-        why: DrillRefused,
-    },
+    #[error("there is no route {name:?}; the routes are {}", list_names(.known))]
+    UnknownRoute { name: String, known: Vec<String> },
+    #[error("no drill runs on the route {route:?}")]
+    NoDrill { route: String },
+    #[error("the route {route:?}: {error}")]
+    Refused { route: String, error: DrillRefused },
 }
 
-impl Refused {
-    fn drill_refused(route: &Route, why: DrillRefused) -> Self {
-        let route = route.settings.name.clone();
-        Self::OnRoute { route, why }
-    }
-
-    fn status(&self) -> StatusCode {
+impl Error {
+    pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Broken | Self::Unreadable(_) | Self::NoEnd | Self::Value { .. } => {
+            Self::Framing | Self::Json(_) | Self::NoEnd | Self::Value { .. } => {
                 StatusCode::BAD_REQUEST
             }
             Self::UnknownRoute { .. } | Self::NoDrill { .. } => StatusCode::NOT_FOUND,
-            Self::OnRoute { why, .. } => match why {
+            Self::Refused { error, .. } => match error {
                 DrillRefused::Observed | DrillRefused::NotValidated => StatusCode::CONFLICT,
                 DrillRefused::NoDocument | DrillRefused::InvalidDocument(..) => {
                     StatusCode::UNPROCESSABLE_ENTITY
@@ -271,38 +83,178 @@ impl Refused {
     }
 }
 
-impl fmt::Display for Refused {
-    /// What was wrong; what would be right.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLarge => write!(f, "the request is over {LIMIT} bytes; send {EXAMPLE}"),
-            Self::TooSlow => write!(
-                f,
-                "the request was not whole after {} s",
-                PATIENCE.as_secs()
-            ),
-            Self::Broken => f.write_str("the request is not valid HTTP"),
-            Self::Unreadable(error) => write!(f, "not a drill: {error}; send {EXAMPLE}"),
-            Self::NoEnd => f.write_str(r#"a drill needs an end; add "for":"5m""#),
-            Self::Value { key, written, why } => write!(f, "{key} is {written:?}: {why}"),
-            Self::UnknownRoute { name, known } => {
-                write!(f, "no route is called {name:?}; there are ")?;
-                names(known, f)
-            }
-            Self::NoDrill { route } => write!(f, "no drill is on for the route {route:?}"),
-            Self::OnRoute { route, why } => write!(f, "the route {route:?}: {why}"),
-        }
+/// The drills that run.
+pub(super) fn list(snapshot: &Snapshot) -> Value {
+    let drills = snapshot.all_routes().map(|route| current(route));
+    let drills: Vec<_> = drills.filter(|drill| !drill.is_null()).collect();
+    json!({ "drills": drills })
+}
+
+/// A route's drill; null if none runs.
+pub(super) fn current(route: &Route) -> Value {
+    let progress = route.drill.progress();
+    progress.map_or(Value::Null, |progress| to_json(route, &progress))
+}
+
+fn to_json(route: &Route, progress: &Progress) -> Value {
+    let left = progress.left.as_secs_f64();
+    json!({
+        "route": route.settings.name,
+        "fault": progress.plan.fault.as_str(),
+        "percent": progress.plan.percent.get(),
+        "ends_at_seconds": now() + left,
+        "ends_in_seconds": left,
+        "requests": progress.calls,
+        "injected": progress.injected,
+    })
+}
+
+/// Starts or stops a drill, as a PUT or DELETE request says: the status and document of the response.
+pub(super) async fn change(
+    snapshot: &ArcSwap<Snapshot>,
+    request: Request<Incoming>,
+) -> Result<(StatusCode, Value), Error> {
+    let name = request.uri().path().strip_prefix(PATH).unwrap_or_default();
+    let name = percent_decode_str(name).decode_utf8_lossy().into_owned();
+    if request.method() == Method::DELETE {
+        return stop(find_route(&snapshot.load(), name)?);
+    }
+    find_route(&snapshot.load(), name.clone())?;
+    let command = parse(&read_body(request.into_body()).await?)?;
+    // The configuration may have been reloaded while the body arrived.
+    let snapshot = snapshot.load();
+    let route = find_route(&snapshot, name)?;
+    match command {
+        Command::ValidateFallback => validate_fallback(route),
+        Command::Start(plan) => start(route, plan),
     }
 }
 
-fn names(known: &[String], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for (at, name) in known.iter().take(NAMED).enumerate() {
-        let comma = if at == 0 { "" } else { ", " };
-        write!(f, "{comma}{name:?}")?;
+fn find_route(snapshot: &Snapshot, name: String) -> Result<&Arc<Route>, Error> {
+    snapshot.named(&name).ok_or_else(|| {
+        let known = snapshot.all_routes();
+        let known = known.map(|route| route.settings.name.clone()).collect();
+        Error::UnknownRoute { name, known }
+    })
+}
+
+fn start(route: &Arc<Route>, plan: Plan) -> Result<(StatusCode, Value), Error> {
+    let name = &route.settings.name;
+    let replaced = route
+        .begin_drill(plan)
+        .map_err(|error| refused(route, error))?;
+    info!(
+        route = name,
+        fault = plan.fault.as_str(),
+        percent = plan.percent.get(),
+        length = %plan.length,
+        "drill started"
+    );
+    if replaced.is_some() {
+        // The task that waits for the replaced drill's end waits for this one's instead.
+        return Ok((StatusCode::OK, current(route)));
     }
-    match known.len().checked_sub(NAMED) {
-        None | Some(0) => Ok(()),
-        Some(more) => write!(f, " and {more} more"),
+    tokio::task::spawn_local(log_end(Arc::clone(route)));
+    Ok((StatusCode::CREATED, current(route)))
+}
+
+/// Logs when a drill ends by itself.
+async fn log_end(route: Arc<Route>) {
+    if let Some(ended) = route.drill.over().await {
+        let (requests, injected) = (ended.calls, ended.injected);
+        info!(
+            route = route.settings.name,
+            requests, injected, "drill ended"
+        );
+    }
+}
+
+fn stop(route: &Route) -> Result<(StatusCode, Value), Error> {
+    let name = &route.settings.name;
+    let stopped = route.drill.stop().ok_or_else(|| Error::NoDrill {
+        route: name.clone(),
+    })?;
+    let (requests, injected) = (stopped.calls, stopped.injected);
+    info!(route = name, requests, injected, "drill stopped");
+    Ok((StatusCode::OK, to_json(route, &stopped)))
+}
+
+fn validate_fallback(route: &Route) -> Result<(StatusCode, Value), Error> {
+    let kinds = route
+        .validate_fallback()
+        .map_err(|error| refused(route, error))?;
+    route.metrics.drill_succeeded();
+    let kinds: Vec<_> = kinds.iter().map(ToString::to_string).collect();
+    let document = json!({ "route": route.settings.name, "dry": true, "valid": kinds });
+    Ok((StatusCode::OK, document))
+}
+
+fn refused(route: &Route, error: DrillRefused) -> Error {
+    let route = route.settings.name.clone();
+    Error::Refused { route, error }
+}
+
+#[derive(Debug)]
+enum Command {
+    ValidateFallback,
+    Start(Plan),
+}
+
+fn parse(body: &[u8]) -> Result<Command, Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Body {
+        #[serde(rename = "for")]
+        length: Option<String>,
+        fault: Option<String>,
+        percent: Option<Number>,
+        #[serde(default)]
+        dry: bool,
+    }
+    let body: Body = serde_json::from_slice(body).map_err(Error::Json)?;
+    let percent = body.percent.map(|percent| percent.to_string());
+    let length = parse_value("for", body.length)?;
+    let fault = parse_value("fault", body.fault)?.unwrap_or_default();
+    let percent = parse_value("percent", percent)?.unwrap_or_default();
+    match length {
+        _ if body.dry => Ok(Command::ValidateFallback),
+        None => Err(Error::NoEnd),
+        Some(length) => Ok(Command::Start(Plan {
+            fault,
+            percent,
+            length,
+        })),
+    }
+}
+
+fn parse_value<T>(key: &'static str, text: Option<String>) -> Result<Option<T>, Error>
+where
+    T: std::str::FromStr<Err = Invalid>,
+{
+    let parsed = text.as_deref().map(str::parse).transpose();
+    parsed.map_err(|error| Error::Value {
+        key,
+        text: text.unwrap_or_default(),
+        error,
+    })
+}
+
+async fn read_body(body: Incoming) -> Result<Bytes, Error> {
+    match timeout(BODY_TIMEOUT, Limited::new(body, BODY_LIMIT).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Error::TooLarge),
+        Ok(Err(_)) => Err(Error::Framing),
+        Err(_) => Err(Error::TooSlow),
+    }
+}
+
+fn list_names(names: &[String]) -> String {
+    let listed = names.iter().take(LISTED);
+    let listed: Vec<_> = listed.map(|name| format!("{name:?}")).collect();
+    let listed = listed.join(", ");
+    match names.len().saturating_sub(LISTED) {
+        0 => listed,
+        more => format!("{listed} and {more} more"),
     }
 }
 
@@ -310,36 +262,32 @@ fn names(known: &[String], f: &mut fmt::Formatter<'_>) -> fmt::Result {
 mod tests {
     use super::*;
 
-    fn refused(body: &str) -> String {
-        match Asked::read(body.as_bytes()) {
-            Ok(_) => panic!("{body} is taken"),
-            Err(refused) => {
-                assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
-                refused.to_string()
-            }
-        }
+    fn error(body: &str) -> String {
+        let error = parse(body.as_bytes()).expect_err(body);
+        assert_eq!(error.status(), StatusCode::BAD_REQUEST);
+        error.to_string()
     }
 
     #[test]
-    fn what_is_not_said_is_as_usual() {
-        let asked = Asked::read(br#"{"for":"5m"}"#).expect("it has an end");
-        let Asked::Drill(settings) = asked else {
+    fn missing_values_have_defaults() {
+        let command = parse(br#"{"for":"5m"}"#).expect("it has an end");
+        let Command::Start(plan) = command else {
             panic!("it isn't dry")
         };
         assert_eq!(
             (
-                settings.fault.as_str(),
-                settings.percent.get(),
-                settings.time_limit.to_string().as_str()
+                plan.fault.as_str(),
+                plan.percent.get(),
+                plan.length.to_string().as_str()
             ),
             ("status_5xx", 100, "5m")
         );
-        let dry = Asked::read(br#"{"dry":true}"#);
-        assert!(matches!(dry, Ok(Asked::Dry)));
+        let dry = parse(br#"{"dry":true}"#);
+        assert!(matches!(dry, Ok(Command::ValidateFallback)));
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_what_would_be_right() {
+    fn errors_say_what_is_wrong_and_what_is_valid() {
         for (body, words) in [
             ("{}", r#"a drill needs an end; add "for":"5m""#),
             (
@@ -375,7 +323,7 @@ mod tests {
                 r#"percent is "0": a percent is a whole number from 1 to 100"#,
             ),
         ] {
-            assert_eq!(refused(body), words);
+            assert_eq!(error(body), words);
         }
         for (body, words) in [
             ("", "EOF"),
@@ -390,24 +338,24 @@ mod tests {
             (r#"{"for":"5m","for":"6m"}"#, "duplicate field `for`"),
             (r#"{"for":"5m"} {}"#, "trailing characters"),
         ] {
-            let said = refused(body);
+            let error = error(body);
             assert!(
-                said.starts_with("not a drill: ") && said.contains(words),
-                "{said}"
+                error.starts_with("the drill can't be read: ") && error.contains(words),
+                "{error}"
             );
-            assert!(said.ends_with(EXAMPLE), "{said}");
+            assert!(error.ends_with(EXAMPLE), "{error}");
         }
     }
 
     #[test]
-    fn of_many_routes_only_some_are_named() {
+    fn of_many_routes_only_some_are_listed() {
         let known: Vec<_> = (0..25).map(|at| format!("r{at}")).collect();
         let name = "x".to_owned();
-        let said = Refused::UnknownRoute { name, known }.to_string();
+        let error = Error::UnknownRoute { name, known }.to_string();
         assert!(
-            said.starts_with(r#"no route is called "x"; there are "r0", "r1", "#),
-            "{said}"
+            error.starts_with(r#"there is no route "x"; the routes are "r0", "r1", "#),
+            "{error}"
         );
-        assert!(said.ends_with(r#", "r19" and 5 more"#), "{said}");
+        assert!(error.ends_with(r#", "r19" and 5 more"#), "{error}");
     }
 }

@@ -1,95 +1,119 @@
-//! Who may ask the admin listener what. On loopback everybody on this machine may, but no web page that a browser here has
-//! open; elsewhere only who has the token.
+//! Decides which requests the admin listener accepts. On loopback these are all requests of this machine, but for those that a
+//! web page in a browser here could send; elsewhere only those with the token.
 
 use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, Method, Request, StatusCode, Version, header};
 
-use super::{Answer, JSON, refused};
 use crate::secret::Secret;
 
-/// What a request must show.
+/// The rules of one listener.
 #[derive(Debug)]
 pub(super) struct Guard<'a> {
-    /// Where the listener is.
+    /// The listener's address.
     pub(super) address: SocketAddr,
-    /// What opens a listener that isn't on loopback.
+    /// The token that requests need, if there is one; a listener that isn't on loopback has one.
     pub(super) token: Option<&'a Secret>,
 }
 
-impl Guard<'_> {
-    /// Why a request gets no answer, if so. Whether it is alive and ready may be asked by everybody.
-    pub(super) fn refusal<B>(&self, request: &Request<B>) -> Option<Answer> {
-        let is_probe = matches!(request.uri().path(), "/healthz" | "/readyz");
-        let hosts = request.headers().get_all(header::HOST).iter().count();
-        // RFC 9112 §3.2. Of two, somebody before us may have looked at the other one; probes often send none.
-        if hosts > 1 || hosts == 0 && !is_probe && request.version() >= Version::HTTP_11 {
-            let words = "send one Host header";
-            return Some(refused(StatusCode::BAD_REQUEST, words));
-        }
-        if is_probe {
-            return None;
-        }
-        if self.address.ip().is_loopback() && !self.is_local(request.headers()) {
-            let words = "this listener is asked by its own address only: a name may lead a browser here that another site owns";
-            return Some(refused(StatusCode::MISDIRECTED_REQUEST, words));
-        }
-        match self.token {
-            Some(_) if is_of_page(request) => None,
-            Some(token) if !bears(request.headers(), token) => Some(unauthorized()),
-            Some(_) | None => None,
-        }
-    }
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Error {
+    #[error("send one Host header")]
+    Host,
+    #[error(
+        "use this listener's own address: under another name a browser could have been led here by another site"
+    )]
+    Misdirected,
+    #[error("send Authorization: Bearer and the token")]
+    Unauthorized,
+    #[error("changes are accepted on loopback, or with a token")]
+    NotLoopback,
+    #[error("changes are not accepted from another site's page")]
+    CrossSite,
+    #[error("send Content-Type: application/json")]
+    ContentType,
+}
 
-    /// Why a request may change nothing, if so.
-    pub(super) fn refusal_of_change<B>(&self, request: &Request<B>) -> Option<Answer> {
-        let headers = request.headers();
-        if self.token.is_none() && !self.address.ip().is_loopback() {
-            let words = "changes are taken on loopback, or with a token";
-            return Some(refused(StatusCode::FORBIDDEN, words));
+impl Error {
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Self::Host => StatusCode::BAD_REQUEST,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::NotLoopback | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         }
-        if is_of_another_site(headers) {
-            let words = "changes are not taken from another site's page";
-            return Some(refused(StatusCode::FORBIDDEN, words));
-        }
-        if !is_json(headers) {
-            let words = "send Content-Type: application/json";
-            return Some(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, words));
-        }
-        None
-    }
-
-    /// Whether `Host` names this machine by an address of its own or as `localhost`: what a site that had its name point
-    /// here could not bring a browser to send.
-    fn is_local(&self, headers: &HeaderMap) -> bool {
-        let host = headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok());
-        let Some(host) = host else { return false };
-        let name = host.rsplit_once(':').map_or(host, |(name, port)| {
-            if port.bytes().all(|byte| byte.is_ascii_digit()) {
-                name
-            } else {
-                host
-            }
-        });
-        let address = name
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .parse::<IpAddr>();
-        name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
     }
 }
 
-/// Whether the status page is asked for. A browser that goes to a page can't bring a token, and this one holds no data: it
-/// asks for the token itself.
-fn is_of_page<B>(request: &Request<B>) -> bool {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    reads && request.uri().path() == "/"
+impl Guard<'_> {
+    /// Checks any request. Everybody may ask whether the process is alive and ready.
+    pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), Error> {
+        let is_probe = matches!(request.uri().path(), "/healthz" | "/readyz");
+        let hosts = request.headers().get_all(header::HOST).iter().count();
+        // RFC 9112 §3.2. Of two, a proxy in front may have looked at the other one; probes often send none.
+        if hosts > 1 || hosts == 0 && !is_probe && request.version() >= Version::HTTP_11 {
+            return Err(Error::Host);
+        }
+        if is_probe {
+            return Ok(());
+        }
+        if self.address.ip().is_loopback() && !has_local_host(request.headers()) {
+            return Err(Error::Misdirected);
+        }
+        match self.token {
+            Some(token) if !is_page_request(request) && !has_token(request.headers(), token) => {
+                Err(Error::Unauthorized)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Checks, beyond [`Guard::check`], a request that changes something.
+    pub(super) fn check_change<B>(&self, request: &Request<B>) -> Result<(), Error> {
+        let headers = request.headers();
+        if self.token.is_none() && !self.address.ip().is_loopback() {
+            return Err(Error::NotLoopback);
+        }
+        if is_cross_site(headers) {
+            return Err(Error::CrossSite);
+        }
+        if !is_json(headers) {
+            return Err(Error::ContentType);
+        }
+        Ok(())
+    }
+}
+
+/// Whether `Host` is `localhost` or a loopback address. A site that lets its name resolve to this machine can't make a browser
+/// send either.
+fn has_local_host(headers: &HeaderMap) -> bool {
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let Some(host) = host else { return false };
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if is_port(port) => name,
+        _ => host,
+    };
+    let address = name
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<IpAddr>();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether the request is for the status page, which needs no token: it holds no data, and asks the user for the token, since
+/// a browser can't send one when it opens a page.
+fn is_page_request<B>(request: &Request<B>) -> bool {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    is_read && request.uri().path() == "/"
 }
 
 /// RFC 6750 §2.1.
-fn bears(headers: &HeaderMap, token: &Secret) -> bool {
+fn has_token(headers: &HeaderMap, token: &Secret) -> bool {
     let value = headers
         .get(header::AUTHORIZATION)
         .map(|value| value.as_bytes());
@@ -100,31 +124,20 @@ fn bears(headers: &HeaderMap, token: &Secret) -> bool {
     scheme.eq_ignore_ascii_case(b"bearer ") && token.matches(given.trim_ascii())
 }
 
-fn unauthorized() -> Answer {
-    let mut refusal = refused(
-        StatusCode::UNAUTHORIZED,
-        "send Authorization: Bearer and the token",
-    );
-    let challenge = header::HeaderValue::from_static("Bearer realm=\"understudy\"");
-    refusal
-        .headers_mut()
-        .insert(header::WWW_AUTHENTICATE, challenge);
-    refusal
-}
-
-/// Whether a browser says that a page of another site asks (<https://www.w3.org/TR/fetch-metadata/>, RFC 6454 §7).
-fn is_of_another_site(headers: &HeaderMap) -> bool {
-    let field = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let cross = field("sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none"));
+/// Whether a browser says that a page of another site sent the request (<https://www.w3.org/TR/fetch-metadata/>, RFC 6454 §7).
+fn is_cross_site(headers: &HeaderMap) -> bool {
+    let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_other = |site: &str| !matches!(site, "same-origin" | "none");
     let origin =
-        field("origin").map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host));
-    cross || origin.is_some_and(|origin| Some(origin) != field("host"))
+        value("origin").map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host));
+    value("sec-fetch-site").is_some_and(is_other)
+        || origin.is_some_and(|origin| Some(origin) != value("host"))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE);
     let essence = value.and_then(|value| value.to_str().ok()?.split(';').next());
-    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(JSON))
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
 }
 
 #[cfg(test)]
@@ -132,33 +145,33 @@ mod tests {
     use super::*;
 
     /// A request with these headers, and with a `Host` if it isn't among them.
-    fn asked(path: &str, fields: &[(&str, &str)]) -> Request<()> {
+    fn request(path: &str, headers: &[(&str, &str)]) -> Request<()> {
         let host = [("host", "proxy.example")];
-        let has_host = fields.iter().any(|(name, _)| *name == "host");
+        let has_host = headers.iter().any(|(name, _)| *name == "host");
         let host = host.iter().filter(|_| !has_host);
         let with = |request: http::request::Builder, (name, value): &(&str, &str)| {
             request.header(*name, *value)
         };
-        host.chain(fields)
+        host.chain(headers)
             .fold(Request::builder().uri(path), with)
             .body(())
             .expect("a request")
     }
 
-    fn status(refusal: Option<Answer>) -> u16 {
-        refusal.map_or(200, |refusal| refusal.status().as_u16())
+    fn status(result: Result<(), Error>) -> u16 {
+        result.map_or_else(|error| error.status().as_u16(), |()| 200)
     }
 
-    fn at(address: &str, token: Option<&Secret>, path: &str, fields: &[(&str, &str)]) -> u16 {
+    fn check(address: &str, token: Option<&Secret>, path: &str, headers: &[(&str, &str)]) -> u16 {
         let guard = Guard {
             address: address.parse().expect("an address"),
             token,
         };
-        status(guard.refusal(&asked(path, fields)))
+        status(guard.check(&request(path, headers)))
     }
 
     #[test]
-    fn on_loopback_a_name_of_somebody_elses_is_misdirected() {
+    fn on_loopback_a_foreign_host_is_misdirected() {
         for (host, wanted) in [
             ("127.0.0.1:9464", 200),
             ("localhost:9464", 200),
@@ -170,13 +183,13 @@ mod tests {
             ("", 421),
         ] {
             assert_eq!(
-                at("127.0.0.1:9464", None, "/metrics", &[("host", host)]),
+                check("127.0.0.1:9464", None, "/metrics", &[("host", host)]),
                 wanted,
                 "{host}"
             );
         }
         assert_eq!(
-            at(
+            check(
                 "127.0.0.1:9464",
                 None,
                 "/readyz",
@@ -187,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn elsewhere_the_token_opens_and_nothing_else_does() {
+    fn beyond_loopback_only_the_token_is_accepted() {
         let token = Secret::new("t0ken").expect("a token");
         for (value, wanted) in [
             ("Bearer t0ken", 200),
@@ -197,14 +210,14 @@ mod tests {
             ("Basic t0ken", 401),
             ("t0ken", 401),
         ] {
-            let fields = [("authorization", value)];
+            let headers = [("authorization", value)];
             assert_eq!(
-                at("192.0.2.1:9464", Some(&token), "/metrics", &fields),
+                check("192.0.2.1:9464", Some(&token), "/metrics", &headers),
                 wanted,
                 "{value}"
             );
         }
-        assert_eq!(at("192.0.2.1:9464", Some(&token), "/metrics", &[]), 401);
+        assert_eq!(check("192.0.2.1:9464", Some(&token), "/metrics", &[]), 401);
         for (path, wanted) in [
             ("/healthz", 200),
             ("/", 200),
@@ -215,25 +228,25 @@ mod tests {
             ("/api/status", 401),
         ] {
             assert_eq!(
-                at("192.0.2.1:9464", Some(&token), path, &[]),
+                check("192.0.2.1:9464", Some(&token), path, &[]),
                 wanted,
                 "{path}"
             );
         }
-        // A name that leads a browser here gets no page either.
+        // The page is not served under a foreign host either.
         let rebound = [("host", "attacker.example")];
-        assert_eq!(at("127.0.0.1:9464", Some(&token), "/", &rebound), 421);
+        assert_eq!(check("127.0.0.1:9464", Some(&token), "/", &rebound), 421);
     }
 
     #[test]
-    fn a_change_needs_json_and_no_page_of_another_site() {
+    fn a_change_needs_json_and_is_not_cross_site() {
         let guard = Guard {
             address: "127.0.0.1:9464".parse().expect("an address"),
             token: None,
         };
         let json = ("content-type", "application/json; charset=utf-8");
         let host = ("host", "127.0.0.1:9464");
-        for (fields, wanted) in [
+        for (headers, wanted) in [
             (&[json, host][..], 200),
             (&[json, host, ("origin", "http://127.0.0.1:9464")][..], 200),
             (&[json, host, ("sec-fetch-site", "same-origin")][..], 200),
@@ -247,8 +260,8 @@ mod tests {
             (&[json, host, ("sec-fetch-site", "cross-site")][..], 403),
             (&[json, host, ("sec-fetch-site", "same-site")][..], 403),
         ] {
-            let refusal = guard.refusal_of_change(&asked("/api/reload", fields));
-            assert_eq!(status(refusal), wanted, "{fields:?}");
+            let result = guard.check_change(&request("/api/reload", headers));
+            assert_eq!(status(result), wanted, "{headers:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What each route has been doing over the last ten minutes, so that whoever opens the page at night has them at once.
+//! The last ten minutes of each route, so that they are there when somebody opens the status page.
 //!
-//! Looked up from the counters every ten seconds, on the admin listener's own thread: a call never knows of it. Survives a
-//! reload, as counters do. Only slots in which a call ended take room: ten thousand quiet routes are hardly more than their
+//! Sampled from the counters every ten seconds on the admin listener's own thread, at no cost for requests. Survives a reload,
+//! as counters do. Only slots in which a request ended take memory: ten thousand quiet routes need little more than their
 //! names.
 
 use std::collections::{HashMap, VecDeque};
@@ -13,168 +13,160 @@ use tokio::time::Instant;
 use crate::failure::Outcome;
 use crate::metrics::RouteMetrics;
 
-/// How long a slot is.
+/// The length of a slot.
 pub(super) const SLOT: Duration = Duration::from_secs(10);
 
-/// How many there are; the last is the one that is still running.
+/// How many slots are kept; the last one is still running.
 pub(super) const SLOTS: usize = 60;
 
 /// The last minutes of every route.
 #[derive(Debug)]
 pub(super) struct History {
-    routes: HashMap<String, Track>,
-    /// How many slots are over.
-    over: u64,
-    /// Since when the running one has been running.
-    since: Instant,
+    routes: HashMap<String, RouteHistory>,
+    /// How many slots have ended: the number of the running one.
+    running: u64,
+    /// When the running slot began.
+    began: Instant,
 }
 
-/// The last minutes of one route.
 #[derive(Debug, Default)]
-struct Track {
-    /// What had been counted when the running slot began.
+struct RouteHistory {
+    /// The counters when the running slot began.
     before: Counts,
-    /// The slots in which a call ended, the oldest first.
+    /// The slots in which a request ended, the oldest first.
     slots: VecDeque<Slot>,
 }
 
 #[derive(Debug)]
 struct Slot {
     number: u64,
-    calls: u32,
+    requests: u32,
     failed: u32,
 }
 
-/// How many calls have ended, and how many of them without a good answer of the app's.
+/// How many requests have ended, and how many of them without a good response of the app.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts {
-    calls: u64,
+    requests: u64,
     failed: u64,
 }
 
-/// A route's last minutes: one number for each slot, the oldest first, the running one last.
+/// The last minutes of a route: a number for each slot, the oldest first, the running one last.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Minutes {
-    /// How many calls ended.
-    pub(super) calls: [u32; SLOTS],
-    /// How many of them had no good answer of the app's.
-    pub(super) failed: [u32; SLOTS],
+pub(super) struct Timeline {
+    /// How many requests ended.
+    requests: [u32; SLOTS],
+    /// How many of them had no good response of the app.
+    failed: [u32; SLOTS],
 }
 
 impl History {
     pub(super) fn new() -> Self {
         Self {
             routes: HashMap::new(),
-            over: 0,
-            since: Instant::now(),
+            running: 0,
+            began: Instant::now(),
         }
     }
 
-    /// Ends the running slot of these routes.
+    /// Ends the running slot.
     pub(super) fn sample<'r>(&mut self, routes: impl Iterator<Item = (&'r str, &'r RouteMetrics)>) {
         for (name, metrics) in routes {
-            let counts = Counts::of(metrics);
+            let counts = Counts::read(metrics);
             match self.routes.get_mut(name) {
-                Some(track) => track.end_slot(self.over, counts),
+                Some(route) => route.end_slot(self.running, counts),
                 None => {
-                    let mut track = Track::default();
-                    track.end_slot(self.over, counts);
-                    self.routes.insert(name.to_owned(), track);
+                    let mut route = RouteHistory::default();
+                    route.end_slot(self.running, counts);
+                    self.routes.insert(name.to_owned(), route);
                 }
             }
         }
-        self.over += 1;
-        self.since = Instant::now();
+        self.running += 1;
+        self.began = Instant::now();
     }
 
-    /// The last minutes of a route; none if no call ended in them.
-    pub(super) fn of(&self, name: &str, metrics: &RouteMetrics) -> Option<Minutes> {
-        let track = self.routes.get(name);
-        let before = track.map(|track| track.before).unwrap_or_default();
-        let running = before.until(Counts::of(metrics), self.over);
-        let slots = track.into_iter().flat_map(|track| &track.slots);
-        let mut minutes = Minutes::quiet();
+    /// The last minutes of a route; none if no request ended in them.
+    pub(super) fn timeline(&self, name: &str, metrics: &RouteMetrics) -> Option<Timeline> {
+        let route = self.routes.get(name);
+        let before = route.map(|route| route.before).unwrap_or_default();
+        let running = before.slot_until(Counts::read(metrics), self.running);
+        let slots = route.into_iter().flat_map(|route| &route.slots);
+        let mut timeline = Timeline::EMPTY;
         for slot in slots.chain(&running) {
-            minutes.add(slot, self.over);
+            timeline.add(slot, self.running);
         }
-        (minutes != Minutes::quiet()).then_some(minutes)
+        (timeline != Timeline::EMPTY).then_some(timeline)
     }
 
-    /// How its numbers are to be read.
-    pub(super) fn document(&self) -> Value {
+    /// What a reader needs to know of the timelines.
+    pub(super) fn to_json(&self) -> Value {
         json!({
             "slots": SLOTS,
             "slot_seconds": SLOT.as_secs(),
-            "running_seconds": self.since.elapsed().as_secs_f64(),
+            "running_seconds": self.began.elapsed().as_secs_f64(),
         })
     }
 }
 
-impl Track {
+impl RouteHistory {
     fn end_slot(&mut self, number: u64, counts: Counts) {
-        self.slots.extend(self.before.until(counts, number));
+        self.slots.extend(self.before.slot_until(counts, number));
         self.before = counts;
-        while self
-            .slots
-            .front()
-            .is_some_and(|slot| is_over(slot.number, number + 1))
-        {
-            self.slots.pop_front();
-        }
+        self.slots
+            .retain(|slot| !is_expired(slot.number, number + 1));
     }
 }
 
 impl Counts {
-    fn of(metrics: &RouteMetrics) -> Self {
+    fn read(metrics: &RouteMetrics) -> Self {
         let requests = Outcome::ALL.map(|outcome| (outcome, metrics.requests(outcome)));
         let failed = requests.iter().filter(|(outcome, _)| is_failure(*outcome));
         Self {
-            calls: requests.iter().map(|(_, count)| count).sum(),
+            requests: requests.iter().map(|(_, count)| count).sum(),
             failed: failed.map(|(_, count)| count).sum(),
         }
     }
 
-    /// What was counted from then until now; none if no call ended.
-    fn until(self, now: Self, number: u64) -> Option<Slot> {
-        let less =
+    /// What was counted between these counts and later ones; none if no request ended.
+    fn slot_until(self, now: Self, number: u64) -> Option<Slot> {
+        let difference =
             |now: u64, before: u64| u32::try_from(now.saturating_sub(before)).unwrap_or(u32::MAX);
         let slot = Slot {
             number,
-            calls: less(now.calls, self.calls),
-            failed: less(now.failed, self.failed),
+            requests: difference(now.requests, self.requests),
+            failed: difference(now.failed, self.failed),
         };
-        (slot.calls > 0).then_some(slot)
+        (slot.requests > 0).then_some(slot)
     }
 }
 
-impl Minutes {
-    fn quiet() -> Self {
-        Self {
-            calls: [0; SLOTS],
-            failed: [0; SLOTS],
-        }
-    }
+impl Timeline {
+    const EMPTY: Self = Self {
+        requests: [0; SLOTS],
+        failed: [0; SLOTS],
+    };
 
     fn add(&mut self, slot: &Slot, running: u64) {
-        if !is_over(slot.number, running) {
+        if !is_expired(slot.number, running) {
             let at = SLOTS - 1 - (running - slot.number) as usize;
-            self.calls[at] += slot.calls;
+            self.requests[at] += slot.requests;
             self.failed[at] += slot.failed;
         }
     }
 
-    /// Whether any call had no good answer of the app's.
-    pub(super) fn have_failures(&self) -> bool {
+    /// Whether any request had no good response of the app.
+    pub(super) fn has_failures(&self) -> bool {
         self.failed.iter().any(|failed| *failed > 0)
     }
 
-    pub(super) fn document(&self) -> Value {
-        json!({ "calls": &self.calls[..], "failed": &self.failed[..] })
+    pub(super) fn to_json(&self) -> Value {
+        json!({ "requests": &self.requests[..], "failed": &self.failed[..] })
     }
 }
 
-/// Whether a slot is too long ago while another is running.
-fn is_over(number: u64, running: u64) -> bool {
+/// Whether a slot is too old while another is running.
+fn is_expired(number: u64, running: u64) -> bool {
     running - number >= SLOTS as u64
 }
 
@@ -194,14 +186,14 @@ mod tests {
     use super::*;
     use crate::proxy::SharedState;
 
-    /// One route of a process.
-    struct Watched {
+    /// A route with its history.
+    struct TestRoute {
         name: &'static str,
         metrics: Arc<RouteMetrics>,
         history: History,
     }
 
-    impl Watched {
+    impl TestRoute {
         fn new(name: &'static str, shared: &SharedState) -> Self {
             Self {
                 name,
@@ -218,9 +210,9 @@ mod tests {
             }
         }
 
-        fn call(&self, outcome: Outcome, many: usize) {
-            for _ in 0..many {
-                self.metrics.start().finish(outcome);
+        fn count(&self, outcome: Outcome, requests: usize) {
+            for _ in 0..requests {
+                self.metrics.begin().finish(outcome);
             }
         }
 
@@ -232,55 +224,55 @@ mod tests {
             }
         }
 
-        /// The slots in which something was counted: how long ago, calls, failed.
-        fn shown(&self) -> Vec<(usize, u32, u32)> {
-            let minutes = self.history.of(self.name, &self.metrics);
-            let slots = minutes.iter().flat_map(|minutes| {
-                let slots = minutes.calls.iter().zip(&minutes.failed).enumerate();
-                slots.map(|(at, (calls, failed))| (SLOTS - 1 - at, *calls, *failed))
+        /// The slots in which requests ended: how long ago, requests, failed.
+        fn slots(&self) -> Vec<(usize, u32, u32)> {
+            let timeline = self.history.timeline(self.name, &self.metrics);
+            let slots = timeline.iter().flat_map(|timeline| {
+                let slots = timeline.requests.iter().zip(&timeline.failed).enumerate();
+                slots.map(|(at, (requests, failed))| (SLOTS - 1 - at, *requests, *failed))
             });
-            slots.filter(|(_, calls, _)| *calls > 0).collect()
+            slots.filter(|(_, requests, _)| *requests > 0).collect()
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_running_slot_is_there_at_once_and_moves_back_with_time() {
-        let mut voice = Watched::new("voice", &SharedState::new());
-        assert_eq!(voice.shown(), []);
-        voice.call(Outcome::Upstream, 3);
-        voice.call(Outcome::Fallback, 1);
-        assert_eq!(voice.shown(), [(0, 4, 1)]);
+    async fn the_running_slot_is_included_and_moves_back_with_time() {
+        let mut voice = TestRoute::new("voice", &SharedState::new());
+        assert_eq!(voice.slots(), []);
+        voice.count(Outcome::Upstream, 3);
+        voice.count(Outcome::Fallback, 1);
+        assert_eq!(voice.slots(), [(0, 4, 1)]);
         voice.pass(1).await;
-        voice.call(Outcome::Error, 2);
-        voice.call(Outcome::Abandoned, 1);
-        assert_eq!(voice.shown(), [(1, 4, 1), (0, 3, 2)]);
+        voice.count(Outcome::Error, 2);
+        voice.count(Outcome::Abandoned, 1);
+        assert_eq!(voice.slots(), [(1, 4, 1), (0, 3, 2)]);
         advance(Duration::from_secs(3)).await;
-        assert_eq!(voice.history.document()["running_seconds"], 3.0);
+        assert_eq!(voice.history.to_json()["running_seconds"], 3.0);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_over_ten_minutes_old_is_forgotten_with_the_room_it_took() {
-        let mut voice = Watched::new("voice", &SharedState::new());
-        voice.call(Outcome::Observed, 5);
+    async fn slots_over_ten_minutes_old_are_removed() {
+        let mut voice = TestRoute::new("voice", &SharedState::new());
+        voice.count(Outcome::Observed, 5);
         voice.pass(SLOTS - 1).await;
-        assert_eq!(voice.shown(), [(SLOTS - 1, 5, 5)]);
+        assert_eq!(voice.slots(), [(SLOTS - 1, 5, 5)]);
         voice.pass(1).await;
-        assert_eq!(voice.shown(), []);
-        assert_eq!(voice.history.of("voice", &voice.metrics), None);
+        assert_eq!(voice.slots(), []);
+        assert_eq!(voice.history.timeline("voice", &voice.metrics), None);
         assert!(voice.history.routes["voice"].slots.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_survives_a_reload_for_a_route_of_the_same_name() {
         let shared = SharedState::new();
-        let mut route = Watched::new("voice", &shared);
-        route.call(Outcome::Upstream, 2);
+        let mut route = TestRoute::new("voice", &shared);
+        route.count(Outcome::Upstream, 2);
         route.pass(1).await;
         let mut route = route.renamed("sms", &shared);
-        assert_eq!(route.shown(), []);
+        assert_eq!(route.slots(), []);
         route.pass(1).await;
         let route = route.renamed("voice", &shared);
-        route.call(Outcome::Upstream, 1);
-        assert_eq!(route.shown(), [(2, 2, 0), (0, 1, 0)]);
+        route.count(Outcome::Upstream, 1);
+        assert_eq!(route.slots(), [(2, 2, 0), (0, 1, 0)]);
     }
 }

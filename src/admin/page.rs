@@ -1,8 +1,8 @@
-//! The status page: what a browser gets at `/`. It is one document, put together once, that asks for nothing but what this
-//! listener itself answers. The page holds no data, so who has no token may see it: it asks for the token itself.
+//! The status page: what a browser gets at `/`. It is one HTML document, assembled once, whose script requests only what this
+//! listener serves. The page holds no data, so it needs no token: it asks the user for it.
 //!
-//! Its own style and its own script are all that the policy lets a browser apply: what a route is called, or an app says, can
-//! never become either.
+//! Its content security policy allows only its own style and script: neither a route's name nor anything that an app sends can
+//! become one.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -10,14 +10,14 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
 
-use super::{Answer, answer};
+use super::response::{self, Response};
 
 const HTML: &str = "text/html; charset=utf-8";
 
-const FRAME: &str = include_str!("page/index.html");
+const TEMPLATE: &str = include_str!("page/index.html");
 const STYLE: &str = include_str!("page/page.css");
 
-/// In the order in which they are needed: the last one begins.
+/// Each uses only those before it; the last one starts the page.
 const SCRIPTS: [&str; 7] = [
     include_str!("page/words.js"),
     include_str!("page/dom.js"),
@@ -28,7 +28,7 @@ const SCRIPTS: [&str; 7] = [
     include_str!("page/page.js"),
 ];
 
-/// The page, ready to be sent.
+/// The page as it is sent.
 #[derive(Debug)]
 pub(super) struct Page {
     html: Bytes,
@@ -38,7 +38,7 @@ pub(super) struct Page {
 impl Page {
     pub(super) fn new() -> Self {
         let script = format!("\"use strict\";\n(() => {{\n{}}})();\n", SCRIPTS.concat());
-        let html = FRAME
+        let html = TEMPLATE
             .replace("/* style */", STYLE)
             .replace("/* script */", &script);
         Self {
@@ -47,35 +47,31 @@ impl Page {
         }
     }
 
-    /// What a browser gets.
-    pub(super) fn answer(&self) -> Answer {
-        let mut page = answer(StatusCode::OK, HTML, self.html.clone());
-        let fields = page.headers_mut();
-        fields.insert(header::CONTENT_SECURITY_POLICY, self.policy.clone());
+    pub(super) fn to_response(&self) -> Response {
+        let mut page = response::new(StatusCode::OK, HTML, self.html.clone());
+        let headers = page.headers_mut();
+        headers.insert(header::CONTENT_SECURITY_POLICY, self.policy.clone());
         for (name, value) in [
-            (header::X_FRAME_OPTIONS, "DENY"),
-            (header::REFERRER_POLICY, "no-referrer"),
+            ("x-frame-options", "DENY"),
+            ("referrer-policy", "no-referrer"),
+            ("cross-origin-opener-policy", "same-origin"),
         ] {
-            fields.insert(name, HeaderValue::from_static(value));
+            headers.insert(name, HeaderValue::from_static(value));
         }
-        fields.insert(
-            "cross-origin-opener-policy",
-            HeaderValue::from_static("same-origin"),
-        );
         page
     }
 }
 
-/// Whether it is a browser that asks to show what it gets.
-pub(super) fn is_wanted(fields: &HeaderMap) -> bool {
-    let accepted = fields.get_all(header::ACCEPT).iter();
+/// Whether the client is a browser that opens a page.
+pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter();
     let accepted = accepted.filter_map(|value| value.to_str().ok());
     accepted
         .flat_map(|value| value.split(','))
         .any(accepts_html)
 }
 
-/// RFC 9110 §12.5.1. A program that takes anything (`*/*`) is no browser.
+/// RFC 9110 §12.5.1. `*/*` doesn't count: programs send it, too.
 fn accepts_html(range: &str) -> bool {
     let mut parts = range.split(';').map(str::trim);
     let is_html = parts
@@ -96,7 +92,7 @@ fn policy(style: &str, script: &str) -> HeaderValue {
         hash(script),
         hash(style)
     );
-    HeaderValue::try_from(policy).expect("it is of visible characters")
+    HeaderValue::try_from(policy).expect("base64 is visible ASCII")
 }
 
 #[cfg(test)]
@@ -117,15 +113,15 @@ mod tests {
             ("text/htmlx", false),
             ("", false),
         ] {
-            let mut fields = HeaderMap::new();
-            fields.insert(header::ACCEPT, HeaderValue::from_static(accept));
-            assert_eq!(is_wanted(&fields), wanted, "{accept}");
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+            assert_eq!(is_wanted(&headers), wanted, "{accept}");
         }
         assert!(!is_wanted(&HeaderMap::new()));
     }
 
     #[test]
-    fn nothing_in_the_script_or_the_style_ends_them() {
+    fn script_and_style_do_not_end_their_elements() {
         for text in SCRIPTS.iter().chain([&STYLE]) {
             let text = text.to_lowercase();
             assert!(
@@ -133,7 +129,7 @@ mod tests {
             );
         }
         for mark in ["/* style */", "/* script */"] {
-            assert_eq!(FRAME.matches(mark).count(), 1, "{mark}");
+            assert_eq!(TEMPLATE.matches(mark).count(), 1, "{mark}");
         }
     }
 }

@@ -1,158 +1,126 @@
-//! `understudy call`: sends one webhook as Twilio would, signed if there is a token or a SharedKey, and judges the answer as Twilio would: useful
-//! before there is any proxy.
+//! `understudy call`: sends one webhook as Twilio would, signed if there is a token or a SharedKey, and validates the response as
+//! Twilio would. It needs no proxy.
 
-use std::error::Error as _;
-use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use form_urlencoded::Serializer;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderName, Request};
+use http::{HeaderName, Request, response::Parts};
 use http_body_util::Full;
 use tokio::time::{Instant, timeout};
 
+use super::exit_status;
 use crate::config::{Config, Errors};
 use crate::failure::Failure;
+use crate::log::error_chain;
 use crate::response::{self, Disposition, Expectations};
 use crate::secret::Secret;
 use crate::signature::{self, Algorithm};
-use crate::twiml::{Kind, Level, Rules, Strictness, lint};
+use crate::twilio::{RESPONSE_LIMIT, WEBHOOK_TIMEOUT};
+use crate::twiml::{Finding, Kind, Level, Rules, Strictness, lint};
 use crate::upstream::{ConnectionStats, Upstream};
 
-/// Twilio's own patience (error 11205).
-const PATIENCE: Duration = Duration::from_secs(15);
-
-/// Twilio's own patience for a connection.
-const CONNECT: Duration = Duration::from_secs(5);
-
-/// The most that Twilio takes (error 11750).
-const LIMIT: usize = 64 * 1024;
+/// How long Twilio waits for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is sent, and where.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The webhook's URL, as it stands at the number in Twilio's console.
+    /// The webhook's URL, as it is configured for the number in Twilio's console.
     #[arg(long, value_name = "URL")]
     url: String,
-    /// What happens: a call comes in, or a message does.
-    #[arg(long, value_enum, default_value_t = What::Voice)]
-    kind: What,
+    /// The kind of webhook.
+    #[arg(long, value_enum, default_value_t = Kind::Voice)]
+    kind: Kind,
     /// The account's auth token, which signs the request.
-    #[arg(long, value_name = "T", value_parser = token, env = "TWILIO_AUTH_TOKEN", hide_env_values = true)]
+    #[arg(long, value_name = "T", value_parser = parse_token, env = "TWILIO_AUTH_TOKEN", hide_env_values = true)]
     token: Option<Secret>,
     /// The SharedKey that signs the request, instead of a token: its id and its secret.
-    #[arg(long, value_name = "KEY=SECRET", value_parser = shared_key)]
+    #[arg(long, value_name = "KEY=SECRET", value_parser = parse_shared_key)]
     shared_key: Option<SharedKey>,
-    /// A parameter, for the usual one of that name or beside the others.
-    #[arg(short, value_name = "NAME=VALUE", value_parser = parameter)]
+    /// A parameter: replaces the default one of that name, or is added to them.
+    #[arg(short, value_name = "NAME=VALUE", value_parser = parse_parameter)]
     parameters: Vec<(String, String)>,
 }
 
-/// What a webhook is about.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum What {
-    /// A call.
-    Voice,
-    /// A message.
-    Messaging,
-}
-
-fn token(text: &str) -> Result<Secret, &'static str> {
-    Secret::new(text).ok_or("a token is one word")
-}
-
-/// A SharedKey's id and secret.
 #[derive(Clone, Debug)]
 struct SharedKey {
     id: String,
     secret: Secret,
 }
 
-fn shared_key(text: &str) -> Result<SharedKey, &'static str> {
-    const RIGHT: &str = "write KEY=SECRET, such as webhooks_sharedkey_01kabc=0123456789abcdef";
-    let (id, secret) = text.split_once('=').ok_or(RIGHT)?;
-    let secret = Secret::new(secret).ok_or(RIGHT)?;
-    // What stands in the list that the field is can't have these.
-    let is_id = !id.is_empty()
-        && id
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b',');
-    let id = is_id.then(|| id.to_owned()).ok_or(RIGHT)?;
+fn parse_token(text: &str) -> Result<Secret, &'static str> {
+    Secret::new(text).ok_or("a token is one word")
+}
+
+fn parse_shared_key(text: &str) -> Result<SharedKey, &'static str> {
+    const EXPECTED: &str = "write KEY=SECRET, such as webhooks_sharedkey_01kabc=0123456789abcdef";
+    let (id, secret) = text.split_once('=').ok_or(EXPECTED)?;
+    let secret = Secret::new(secret).ok_or(EXPECTED)?;
+    // The id is an item of a list in a header.
+    let is_allowed = |byte: u8| byte.is_ascii_graphic() && byte != b',';
+    if id.is_empty() || !id.bytes().all(is_allowed) {
+        return Err(EXPECTED);
+    }
+    let id = id.to_owned();
     Ok(SharedKey { id, secret })
 }
 
-fn parameter(text: &str) -> Result<(String, String), &'static str> {
+fn parse_parameter(text: &str) -> Result<(String, String), &'static str> {
     let (name, value) = text
         .split_once('=')
         .ok_or("write NAME=VALUE, such as -p From=+12025550147")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// Why nothing could be asked.
-#[derive(Debug)]
+/// Why no request could be sent.
+#[derive(Debug, thiserror::Error)]
 enum Error {
+    // The error names the argument as `run` does.
+    #[error("{}", .0.to_string().replace("--upstream", "--url"))]
     Url(Errors),
+    #[error("--url: the path has characters that a request can't hold; write it percent-encoded")]
     Target,
+    #[error("the request can't be sent: {0}")]
     Runtime(io::Error),
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            // It speaks of the argument as `run` calls it.
-            Self::Url(errors) => f.write_str(&errors.to_string().replace("--upstream", "--url")),
-            Self::Target => f.write_str(
-                "--url: has a path that can't stand on the wire; write it percent-encoded",
-            ),
-            Self::Runtime(error) => write!(f, "nothing can be asked from here: {error}"),
-        }
-    }
-}
-
-/// What came of a call.
-struct Answered {
-    took: Duration,
-    answer: Result<(http::response::Parts, Bytes), Failure>,
-}
-
-/// Sends the webhook; what came of it goes to `out`, why nothing could to `err`. Whether Twilio would act on it is the status.
+/// Sends the webhook, and prints on `out` what Twilio would make of the response, or on `err` why nothing could be sent. The exit
+/// status says whether Twilio would act on the response.
 pub fn run(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
-    let answered = match asked(arguments) {
-        Ok(answered) => answered,
-        Err(failure) => {
-            let _ = writeln!(err, "{failure}");
-            return ExitCode::from(2);
+    let report = match send(arguments) {
+        Ok(result) => result.report(arguments.kind),
+        Err(error) => {
+            let _ = writeln!(err, "{error}");
+            return ExitCode::from(exit_status::UNREADABLE);
         }
     };
-    let (lines, good) = told(&answered, arguments.kind.twiml());
-    // A reader that has gone away takes nothing from the verdict.
-    let _ = lines.iter().try_for_each(|line| writeln!(out, "{line}"));
-    if good {
+    // If nobody reads the output, the exit status still counts.
+    let _ = writeln!(out, "{}", report.lines.join("\n"));
+    if report.is_good {
         ExitCode::SUCCESS
     } else {
-        ExitCode::FAILURE
+        ExitCode::from(exit_status::INVALID)
     }
 }
 
-fn asked(arguments: &Arguments) -> Result<Answered, Error> {
+/// The response to a webhook, or why there is none.
+struct WebhookResult {
+    took: Duration,
+    response: Result<(Parts, Bytes), Failure>,
+}
+
+fn send(arguments: &Arguments) -> Result<WebhookResult, Error> {
     let url = arguments.url.split('#').next().unwrap_or_default();
-    let path = url.find("://").map_or(0, |at| at + 3);
-    let path = url[path..]
-        .find(['/', '?'])
-        .map_or(url.len(), |at| path + at);
-    let mut config = Config::for_upstream(&url[..path], None, None).map_err(Error::Url)?;
-    let mut settings = config.site.upstreams.remove(0);
-    settings.connect_timeout = CONNECT;
-    let target = if url[path..].starts_with('/') {
-        url[path..].to_owned()
-    } else {
-        format!("/{}", &url[path..])
-    };
+    let (base, target) = split_url(url);
+    let config = Config::for_upstream(base, None, None).map_err(Error::Url)?;
+    let mut settings = config.site.upstream;
+    settings.connect_timeout = CONNECT_TIMEOUT;
     let request = request(arguments, url, &target).ok_or(Error::Target)?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -162,24 +130,31 @@ fn asked(arguments: &Arguments) -> Result<Answered, Error> {
     let upstream = Upstream::new(settings, Arc::new(ConnectionStats::default()));
     Ok(runtime.block_on(async {
         let began = Instant::now();
-        let answer = timeout(PATIENCE, upstream.ask(request, LIMIT)).await;
-        let answer = answer.map_or(Err(Failure::Deadline), |answer| {
-            answer.map_err(Failure::from)
-        });
-        Answered {
-            took: began.elapsed(),
-            answer,
-        }
+        let response = match timeout(WEBHOOK_TIMEOUT, upstream.ask(request, RESPONSE_LIMIT)).await {
+            Ok(response) => response.map_err(Failure::from),
+            Err(_) => Err(Failure::Deadline),
+        };
+        let took = began.elapsed();
+        WebhookResult { took, response }
     }))
+}
+
+/// Scheme, host and port, and the target of the request.
+fn split_url(url: &str) -> (&str, String) {
+    let authority = url.find("://").map_or(0, |at| at + 3);
+    let end = url[authority..]
+        .find(['/', '?'])
+        .map_or(url.len(), |at| authority + at);
+    let (base, target) = url.split_at(end);
+    let slash = if target.starts_with('/') { "" } else { "/" };
+    (base, format!("{slash}{target}"))
 }
 
 /// The request as Twilio would send it.
 fn request(arguments: &Arguments, url: &str, target: &str) -> Option<Request<Full<Bytes>>> {
-    let mut form = Serializer::new(String::new());
-    for (name, value) in parameters(arguments) {
-        form.append_pair(&name, &value);
-    }
-    let form = form.finish();
+    let form = Serializer::new(String::new())
+        .extend_pairs(parameters(arguments))
+        .finish();
     let mut request = Request::post(target)
         .header(USER_AGENT, "TwilioProxy/1.1")
         .header(ACCEPT, "*/*")
@@ -195,27 +170,27 @@ fn request(arguments: &Arguments, url: &str, target: &str) -> Option<Request<Ful
         (Some(SharedKey { id, secret }), _) => {
             let algorithm = Algorithm::HmacSha256;
             let settings = format!("key={id},algorithm={}", algorithm.as_str());
-            request = request.header(signature::SETTINGS_HEADER, settings);
+            request = request.header(signature::SETTINGS_FIELD, settings);
             Some((algorithm, secret))
         }
         (None, token) => token.as_ref().map(|token| (Algorithm::HmacSha1, token)),
     };
     if let Some((algorithm, secret)) = signer {
         let signature = signature::sign(algorithm, secret, url, form.as_bytes());
-        request = request.header(signature::HEADER, signature);
+        request = request.header(signature::FIELD, signature);
     }
     request.body(Full::from(form)).ok()
 }
 
-/// The usual parameters, with those that were given in their place or behind them. Numbers are of the 555-01xx range.
+/// The default parameters, replaced and extended by those of the arguments. The numbers are from the fictional 555-01xx range.
 fn parameters(arguments: &Arguments) -> Vec<(String, String)> {
-    let usual: &[(&str, &str)] = match arguments.kind {
-        What::Voice => &[
+    let defaults: &[(&str, &str)] = match arguments.kind {
+        Kind::Voice => &[
             ("CallSid", "CA00000000000000000000000000000000"),
             ("CallStatus", "ringing"),
             ("Direction", "inbound"),
         ],
-        What::Messaging => &[
+        Kind::Messaging => &[
             ("MessageSid", "SM00000000000000000000000000000000"),
             ("SmsSid", "SM00000000000000000000000000000000"),
             ("SmsStatus", "received"),
@@ -230,136 +205,130 @@ fn parameters(arguments: &Arguments) -> Vec<(String, String)> {
         ("From", "+12025550147"),
         ("To", "+14155550123"),
     ];
-    let mut parameters: Vec<(String, String)> = Vec::new();
-    let usual = common
-        .iter()
-        .chain(usual)
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    for (name, value) in usual.chain(arguments.parameters.iter().cloned()) {
-        match parameters.iter_mut().find(|(own, _)| *own == name) {
-            Some(parameter) => parameter.1 = value,
-            None => parameters.push((name, value)),
+    let defaults = common.iter().chain(defaults);
+    let mut parameters: Vec<(String, String)> = defaults
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    for (name, value) in &arguments.parameters {
+        match parameters.iter_mut().find(|(own, _)| own == name) {
+            Some(parameter) => parameter.1.clone_from(value),
+            None => parameters.push((name.clone(), value.clone())),
         }
     }
     parameters
 }
 
-/// What is to be said of an answer, and whether Twilio would act on it.
-fn told(answered: &Answered, kind: Kind) -> (Vec<String>, bool) {
-    let milliseconds = answered.took.as_secs_f64() * 1000.0;
-    let (head, page) = match &answered.answer {
-        Ok(answer) => answer,
-        Err(cause) => {
-            return (
-                vec![
-                    format!("no answer after {milliseconds:.1} ms"),
-                    error(cause),
-                ],
-                false,
-            );
-        }
-    };
-    let content_type = head
-        .headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let content_type = content_type.unwrap_or("no content type");
-    let first = format!(
-        "{} {content_type}, {} bytes in {milliseconds:.1} ms",
-        head.status,
-        page.len()
-    );
-    let (mut lines, good) = judged(head, page, kind);
-    lines.insert(0, first);
-    (lines, good)
+/// What Twilio would make of a response.
+struct Report {
+    lines: Vec<String>,
+    is_good: bool,
 }
 
-fn judged(head: &http::response::Parts, page: &Bytes, kind: Kind) -> (Vec<String>, bool) {
-    let terms = Expectations {
+impl WebhookResult {
+    fn report(&self, kind: Kind) -> Report {
+        let milliseconds = self.took.as_secs_f64() * 1000.0;
+        let (first, mut report) = match &self.response {
+            Ok((head, body)) => {
+                let content_type = head.headers.get(CONTENT_TYPE);
+                let content_type = content_type.and_then(|value| value.to_str().ok());
+                let first = format!(
+                    "{} {}, {} bytes in {milliseconds:.1} ms",
+                    head.status,
+                    content_type.unwrap_or("no content type"),
+                    body.len()
+                );
+                let report = validate(head, body, kind);
+                (
+                    first,
+                    report.unwrap_or_else(|error| Report::bad(&error.into())),
+                )
+            }
+            Err(failure) => {
+                let first = format!("no response after {milliseconds:.1} ms");
+                (first, Report::bad(failure))
+            }
+        };
+        report.lines.insert(0, first);
+        report
+    }
+}
+
+impl Report {
+    fn good(line: impl Into<String>) -> Self {
+        Self {
+            lines: vec![line.into()],
+            is_good: true,
+        }
+    }
+
+    /// Names the failure, with Twilio's code.
+    fn bad(failure: &Failure) -> Self {
+        let code = bracketed(failure.twilio_code());
+        Self {
+            lines: vec![format!("error{code} {}", error_chain(failure))],
+            is_good: false,
+        }
+    }
+}
+
+fn validate(head: &Parts, body: &Bytes, kind: Kind) -> Result<Report, response::Error> {
+    let expectations = Expectations {
         kind,
         strictness: Some(Strictness::Twilio),
         pass_status: &[],
         conditional: false,
     };
-    let plan = match response::plan_response(head, terms) {
-        Ok(plan) => plan,
-        // What has no body needs no type.
-        Err(response::Error::ContentType) if page.is_empty() => return empty(kind),
-        Err(unfit) => return (vec![error(&unfit.into())], false),
+    let disposition = match response::plan_response(head, expectations) {
+        // A response without a body needs no content type.
+        Err(response::Error::ContentType) if body.is_empty() => return validate_empty(kind),
+        disposition => disposition?,
     };
-    if page.is_empty() && plan != Disposition::Pass {
-        return empty(kind);
+    if body.is_empty() && disposition != Disposition::Pass {
+        return validate_empty(kind);
     }
-    match plan {
-        Disposition::Pass => (vec!["Twilio takes it as it is".to_owned()], true),
-        Disposition::Stream => (vec!["Twilio plays it".to_owned()], true),
-        Disposition::PassBody(_) => (vec!["Twilio takes it as plain text".to_owned()], true),
+    Ok(match disposition {
+        Disposition::Pass => Report::good("Twilio accepts it as it is"),
+        Disposition::Stream => Report::good("Twilio plays it"),
+        Disposition::PassBody(_) => Report::good("Twilio accepts it as plain text"),
         Disposition::Validate { charset, .. } => {
-            match response::decode_body(&head.headers, page.clone(), LIMIT) {
-                Ok((page, _)) => findings(&page, charset.as_deref(), kind),
-                Err(unfit) => (vec![error(&unfit.into())], false),
-            }
+            let (document, _) = response::decode_body(&head.headers, body.clone(), RESPONSE_LIMIT)?;
+            validate_document(&document, charset.as_deref(), kind)
         }
-    }
+    })
 }
 
-fn empty(kind: Kind) -> (Vec<String>, bool) {
-    match response::accept_empty(kind, Some(Strictness::Twilio)) {
-        Ok(code) => {
-            let code = code.map(|code| format!("[{code}]")).unwrap_or_default();
-            let line = format!("warning{code} the response has no body: Twilio sends no message");
-            (vec![line], true)
-        }
-        Err(unfit) => (vec![error(&unfit.into())], false),
-    }
+fn validate_empty(kind: Kind) -> Result<Report, response::Error> {
+    let code = response::accept_empty(kind, Some(Strictness::Twilio))?;
+    let code = bracketed(code);
+    Ok(Report::good(format!(
+        "warning{code} the response has no body: Twilio sends no message"
+    )))
 }
 
-fn findings(page: &[u8], charset: Option<&str>, kind: Kind) -> (Vec<String>, bool) {
-    let report = lint(page, charset, &Rules::new(kind, Strictness::Twilio));
+fn validate_document(document: &[u8], charset: Option<&str>, kind: Kind) -> Report {
+    let report = lint(document, charset, &Rules::new(kind, Strictness::Twilio));
     let findings = report.findings();
     if findings.is_empty() {
-        return (vec![format!("Valid {kind} TwiML")], true);
+        return Report::good(format!("Valid {kind} TwiML"));
     }
-    let line = |finding: &crate::twiml::Finding| {
-        let place = finding.position();
-        let help = finding
-            .help()
-            .map(|help| format!("; {help}"))
-            .unwrap_or_default();
-        format!(
-            "{}:{}: {}[{}] {finding}{help}",
-            place.line,
-            place.column,
-            finding.level(),
-            finding.code()
-        )
-    };
-    let good = findings
-        .iter()
-        .all(|finding| finding.level() == Level::Warning);
-    (findings.iter().map(line).collect(), good)
+    let is_warning = |finding: &Finding| finding.level() == Level::Warning;
+    Report {
+        lines: findings.iter().map(finding_line).collect(),
+        is_good: findings.iter().all(is_warning),
+    }
 }
 
-/// A cause in one line, with Twilio's code.
-fn error(cause: &Failure) -> String {
-    let code = cause
-        .twilio_code()
-        .map(|code| format!("[{code}]"))
-        .unwrap_or_default();
-    let mut words = format!("error{code} {cause}");
-    let mut source = cause.source();
-    while let Some(inner) = source {
-        words = format!("{words}: {inner}");
-        source = inner.source();
-    }
-    words
+fn finding_line(finding: &Finding) -> String {
+    let (position, level, code) = (finding.position(), finding.level(), finding.code());
+    let help = finding.help().map(|help| format!("; {help}"));
+    format!(
+        "{}:{}: {level}[{code}] {finding}{}",
+        position.line,
+        position.column,
+        help.unwrap_or_default()
+    )
 }
 
-impl What {
-    fn twiml(self) -> Kind {
-        match self {
-            Self::Voice => Kind::Voice,
-            Self::Messaging => Kind::Messaging,
-        }
-    }
+fn bracketed(code: Option<u32>) -> String {
+    code.map(|code| format!("[{code}]")).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! `understudy check`: reads a configuration exactly as `run` would, opens nothing, and says everything that is wrong with it.
+//! `understudy check`: reads a configuration exactly as `run` would, without listening, and prints all its errors.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -6,53 +6,63 @@ use std::process::ExitCode;
 
 use humantime::format_duration;
 
-use super::EX_CONFIG;
+use super::exit_status;
 use crate::config::Config;
 use crate::proxy::RouteSettings;
 
-/// Checks the configuration at this path. What is good is summed up on `out`; what is wrong or needless goes to `err`, one
-/// line each. A reader that has gone away takes nothing from the verdict.
-pub fn run(config: &Path, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
-    match Config::load(config) {
-        Ok(found) => {
-            let _ = summary(config, &found, out);
-            for note in &found.notes {
+/// Checks a configuration: prints a summary on `out`, and errors and notes on `err`, one a line. If nobody reads them, the exit
+/// status still counts.
+pub fn run(path: &Path, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
+    match Config::load(path) {
+        Ok(config) => {
+            let _ = print_summary(path, &config, out);
+            for note in &config.notes {
                 let _ = writeln!(err, "{note}");
             }
             ExitCode::SUCCESS
         }
         Err(errors) => {
             let _ = writeln!(err, "{errors}");
-            ExitCode::from(EX_CONFIG)
+            ExitCode::from(exit_status::EX_CONFIG)
         }
     }
 }
 
-fn summary(path: &Path, config: &Config, out: &mut dyn Write) -> io::Result<()> {
-    let (routes, files) = (&config.site.routes, config.files.len());
-    let (routes_word, files_word) = (plural("route", routes.len()), plural("file", files));
+fn print_summary(path: &Path, config: &Config, out: &mut dyn Write) -> io::Result<()> {
+    let routes = &config.site.routes;
     writeln!(
         out,
-        "{}: ok — {routes_word}, {files_word} read",
-        path.display()
+        "{}: ok — {}, {} read",
+        path.display(),
+        count("route", routes.len()),
+        count("file", config.files.len())
     )?;
-    let name_width = width(routes, |route| route.name.as_str());
-    let kind_width = width(routes, |route| route.kind.as_str());
-    let paths: Vec<_> = routes.iter().map(matched).collect();
-    let path_width = width(&paths, String::as_str);
-    for (route, path) in routes.iter().zip(&paths) {
-        let (name, kind) = (&route.name, route.kind.as_str());
-        let deadline = format_duration(route.deadline);
+    let rows: Vec<_> = routes.iter().map(row).collect();
+    let width = |column: usize| {
+        let widths = rows.iter().map(|row| row[column].chars().count());
+        widths.max().unwrap_or(0)
+    };
+    let (name_width, kind_width, pattern_width) = (width(0), width(1), width(2));
+    for [name, kind, pattern, deadline] in &rows {
         writeln!(
             out,
-            "  {name:name_width$}  {kind:kind_width$}  {path:path_width$}  {deadline}"
+            "  {name:name_width$}  {kind:kind_width$}  {pattern:pattern_width$}  {deadline}"
         )?;
     }
     out.flush()
 }
 
-/// What a route matches, in a few words: `/voice`, `GET,POST hooks.example.com/voice/*`.
-fn matched(route: &RouteSettings) -> String {
+fn row(route: &RouteSettings) -> [String; 4] {
+    [
+        route.name.clone(),
+        route.kind.as_str().to_owned(),
+        pattern(route),
+        format_duration(route.deadline).to_string(),
+    ]
+}
+
+/// What a route matches: `/voice`, `GET,POST hooks.example.com/voice/*`.
+fn pattern(route: &RouteSettings) -> String {
     let pattern = &route.pattern;
     let methods: Vec<_> = pattern.methods.iter().map(http::Method::as_str).collect();
     let space = if methods.is_empty() { "" } else { " " };
@@ -60,13 +70,6 @@ fn matched(route: &RouteSettings) -> String {
     format!("{}{space}{host}{}", methods.join(","), pattern.path)
 }
 
-fn plural(noun: &str, count: usize) -> String {
+fn count(noun: &str, count: usize) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-fn width<T>(rows: &[T], column: impl Fn(&T) -> &str) -> usize {
-    rows.iter()
-        .map(|row| column(row).chars().count())
-        .max()
-        .unwrap_or(0)
 }

@@ -1,102 +1,101 @@
-//! `understudy demo`: a misbehaving app inside, the proxy before it, each fault played without and with it; a table for somebody
-//! who has half a minute.
+//! `understudy demo`: a misbehaving upstream, the proxy before it, and a table of what each misbehaviour does to callers without
+//! and with the proxy, for somebody who has half a minute.
 //!
-//! The proxy is the real one, on its own threads. It logs nothing here: the table says it all.
+//! The proxy is the real one, on its own threads. It logs nothing here: the table says everything.
 
 pub mod app;
-mod caller;
-mod program;
+mod scenario;
 mod table;
-mod traffic;
+mod upstream;
+mod webhook;
 
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use self::app::{Address, App, Script};
-use self::caller::Heard;
-use self::program::Fault;
-use self::table::{Counted, Row, Table};
+use self::scenario::{Scenario, refusal, scenarios};
+use self::table::{Row, Served, Table};
+use self::upstream::{Step, Upstream, response};
+use self::webhook::{deliver, form};
 use super::run::Instance;
 use crate::config::Config;
 use crate::failure::{Outcome, Reason};
+use crate::metrics::RouteMetrics;
 use crate::route::{Kind, Path, Pattern};
+use crate::twiml;
 
-/// The deadline of the demo's routes: nobody who looks at a demo wants to wait for the usual one.
+/// The deadline of the demo's routes: nobody who looks at a demo wants to wait for the default one.
 const DEADLINE: Duration = Duration::from_secs(1);
 
-/// How long the next fault waits for one that takes its time.
-const NEXT: Duration = Duration::from_millis(100);
+/// After this time the next scenario starts beside one that is still running.
+const NEXT_SCENARIO: Duration = Duration::from_millis(100);
 
-/// Twilio waits for 15 s; here its silence is cut short.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// `--stay` sends a request this often.
+const TRAFFIC_INTERVAL: Duration = Duration::from_millis(250);
 
-const WHAT_NEXT: &str = "
+/// `--stay` sends so many healthy requests for each that meets a fault.
+const HEALTHY_PER_FAULT: usize = 4;
+
+const NEXT_STEPS: &str = "
 Watch it at work:         understudy demo --stay
 Before an app of yours:   understudy run --upstream http://127.0.0.1:3000";
 
-/// Plays every fault and shows what became of its callers; then, if asked, keeps everything running with traffic. Succeeds if
-/// every caller had valid TwiML in time.
+/// Plays every scenario and prints what its callers got; with `stay` everything then goes on, with traffic, until Ctrl-C. Succeeds
+/// if every caller got valid TwiML in time.
 pub fn run(stay: bool) -> ExitCode {
-    let coloured = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    match demo(stay, &mut io::stdout().lock(), coloured) {
+    let colored = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    match demo(stay, &mut io::stdout().lock(), colored) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("the demo can't be played: {error}");
+            eprintln!("the demo can't run: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn demo(stay: bool, out: &mut dyn Write, coloured: bool) -> Result<bool, Box<dyn Error>> {
-    let address = Address::reserve()?;
-    let instance = Instance::start(config(address.socket_address())?, None)?;
-    let stage = Stage {
-        app: address.socket_address(),
-        proxy: instance.addresses[0],
-        admin: instance.admin_address,
-    };
-    let served = instance.run_blocking(async {
-        let app = App::at(address, script)?;
-        let mut table = Table::begin(out, coloured)?;
-        perform(&stage, &app, &mut table).await?;
-        let served = table.end(counted(&instance))?;
+fn demo(stay: bool, out: &mut dyn Write, colored: bool) -> Result<bool, Box<dyn Error>> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let upstream = listener.local_addr()?;
+    let instance = Instance::start(config(upstream)?, None)?;
+    let proxy = instance.addresses[0];
+    let all_served = instance.run_blocking(async {
+        let mut app = Upstream::start(listener, script)?;
+        let mut table = Table::start(out, colored, DEADLINE)?;
+        play_all(upstream, proxy, &mut app, &mut table).await?;
+        let all_served = table.finish(served(&instance))?;
         if stay {
-            app.recover().await?;
-            traffic::until_interrupted(&stage, out).await?;
+            app.restart().await?;
+            print_addresses(proxy, instance.admin_address, out)?;
+            tokio::select! {
+                interrupted = tokio::signal::ctrl_c() => interrupted?,
+                () = send_traffic(proxy) => {}
+            }
         } else {
-            writeln!(out, "{WHAT_NEXT}")?;
+            writeln!(out, "{NEXT_STEPS}")?;
         }
-        Ok::<_, io::Error>(served)
+        Ok::<_, io::Error>(all_served)
     });
     instance.stop();
-    Ok(served?)
+    Ok(all_served?)
 }
 
-/// Who is where.
-struct Stage {
-    app: SocketAddr,
-    proxy: SocketAddr,
-    admin: SocketAddr,
-}
-
-/// A proxy before this app, on ports that the kernel chooses, with a route for calls and one for messages.
-fn config(app: SocketAddr) -> Result<Config, crate::config::Errors> {
-    let anywhere = Some("127.0.0.1:0");
-    let mut config = Config::for_upstream(&format!("http://{app}"), anywhere, anywhere)?;
+/// A proxy before this upstream, on ports that the kernel chooses, with a route for calls and one for messages.
+fn config(upstream: SocketAddr) -> Result<Config, crate::config::Errors> {
+    let any_port = Some("127.0.0.1:0");
+    let mut config = Config::for_upstream(&format!("http://{upstream}"), any_port, any_port)?;
     config.server.drain = DEADLINE;
-    let model = config.site.unmatched.clone();
+    let defaults = config.site.unmatched.clone();
     let route = |name: &str, kind| {
-        let mut route = model.clone();
+        let mut route = defaults.clone();
         name.clone_into(&mut route.name);
         route.kind = kind;
         route.deadline = DEADLINE;
-        // Each fault is to be seen for what it is, not only the first five.
+        // With the breaker, only the first five faults would reach the upstream.
         route.breaker.failures = 0;
         route.pattern = Pattern {
             path: Path::Prefix(format!("/{name}/")),
@@ -109,59 +108,99 @@ fn config(app: SocketAddr) -> Result<Config, crate::config::Errors> {
     Ok(config)
 }
 
-/// What the app does with a request: the fault that its path names.
-fn script(request: &app::Request) -> Script {
-    let called = |fault: &Fault| request.path() == fault.path();
-    program::faults().into_iter().find(called).map_or_else(
-        || Script::page("404 Not Found", "text/plain", ""),
-        |fault| fault.script,
+/// The upstream's response for a path: that of the scenario that the path names.
+fn script(path: &str) -> Vec<Step> {
+    let scenario = scenarios()
+        .into_iter()
+        .find(|scenario| scenario.path() == path);
+    scenario.map_or_else(
+        || vec![Step::Send(response("404 Not Found", &[], ""))],
+        |scenario| scenario.script,
     )
 }
 
-/// Plays every fault, one after another; but who has to wait for one is called back later. Then the app goes down for the last.
-async fn perform(stage: &Stage, app: &App, table: &mut Table<'_>) -> io::Result<()> {
-    let mut waiting = Vec::new();
-    for fault in program::faults() {
-        let mut playing = tokio::task::spawn_local(play(fault, stage.app, stage.proxy));
-        match timeout(NEXT, &mut playing).await {
-            Ok(row) => table.row(&row?)?,
-            Err(_) => waiting.push(playing),
+/// Plays the scenarios one after another, but lets slow ones run beside the next. For the last one the upstream is stopped.
+async fn play_all(
+    upstream: SocketAddr,
+    proxy: SocketAddr,
+    app: &mut Upstream,
+    table: &mut Table<'_>,
+) -> io::Result<()> {
+    let mut slow = Vec::new();
+    for scenario in scenarios() {
+        let mut row = tokio::task::spawn_local(play(scenario, upstream, proxy));
+        match timeout(NEXT_SCENARIO, &mut row).await {
+            Ok(row) => table.add(&row?)?,
+            Err(_) => slow.push(row),
         }
     }
-    for playing in waiting {
-        table.row(&playing.await?)?;
+    for row in slow {
+        table.add(&row.await?)?;
     }
-    app.refuse().await;
-    table.row(&play(program::refusal(), stage.app, stage.proxy).await)
+    app.stop().await;
+    table.add(&play(refusal(), upstream, proxy).await)
 }
 
-/// Twilio calls the app, and calls it through the proxy.
-async fn play(fault: Fault, app: SocketAddr, proxy: SocketAddr) -> Row {
-    let (kind, path) = (fault.kind, fault.path());
-    let (without, with) = tokio::join!(Heard::at(app, kind, &path), Heard::at(proxy, kind, &path));
+/// Sends a webhook to the upstream, and the same to the proxy.
+async fn play(scenario: Scenario, upstream: SocketAddr, proxy: SocketAddr) -> Row {
+    let (kind, path) = (scenario.kind, scenario.path());
+    let (without, with) = tokio::join!(deliver(upstream, kind, &path), deliver(proxy, kind, &path));
     Row {
-        name: fault.name,
+        name: scenario.name,
         kind,
         without,
         with,
     }
 }
 
-/// How many callers the proxy's own counters know.
-fn counted(instance: &Instance) -> Counted {
-    let site = instance.site.load();
-    let sum = |count: &dyn Fn(&crate::metrics::RouteMetrics) -> u64| {
-        site.routes.iter().map(|route| count(&route.metrics)).sum()
+/// What the proxy's own metrics say.
+fn served(instance: &Instance) -> Served {
+    let snapshot = instance.site.load();
+    let sum = |count: &dyn Fn(&RouteMetrics) -> u64| {
+        let routes = snapshot.routes.iter();
+        routes.map(|route| count(&route.metrics)).sum()
     };
-    let by_app = sum(&|route| route.requests(Outcome::Upstream));
-    let by_fallback = sum(&|route| {
-        Reason::ALL
-            .iter()
-            .map(|reason| route.fallbacks(*reason))
-            .sum()
-    });
-    Counted {
-        by_app,
-        by_fallback,
+    Served {
+        by_app: sum(&|route| route.requests(Outcome::Upstream)),
+        by_fallback: sum(&|route| {
+            Reason::ALL
+                .map(|reason| route.fallbacks(reason))
+                .iter()
+                .sum()
+        }),
+    }
+}
+
+fn print_addresses(proxy: SocketAddr, admin: SocketAddr, out: &mut dyn Write) -> io::Result<()> {
+    let form = form(twiml::Kind::Voice);
+    let form = form.split('&').next().unwrap_or_default();
+    writeln!(
+        out,
+        "\nRunning, with a request every {} ms, until Ctrl-C:\n\n  \
+           proxy    http://{proxy}\n  \
+           metrics  http://{admin}/metrics\n  \
+           status   http://{admin}/\n\n\
+         Send a webhook to an app that is silent:\n\n  \
+           curl -i -d {form} http://{proxy}/voice/silent\n",
+        TRAFFIC_INTERVAL.as_millis()
+    )?;
+    out.flush()
+}
+
+/// Sends requests, most of them to healthy paths, for ever.
+async fn send_traffic(proxy: SocketAddr) {
+    let mut ticks = interval(TRAFFIC_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (healthy, faults): (Vec<_>, Vec<_>) =
+        scenarios().into_iter().partition(Scenario::is_healthy);
+    for number in 0.. {
+        ticks.tick().await;
+        let scenario = match number % (HEALTHY_PER_FAULT + 1) {
+            HEALTHY_PER_FAULT => &faults[number / (HEALTHY_PER_FAULT + 1) % faults.len()],
+            _ => &healthy[number % healthy.len()],
+        };
+        let (kind, path) = (scenario.kind, scenario.path());
+        // The proxy counts the result.
+        tokio::task::spawn_local(async move { deliver(proxy, kind, &path).await });
     }
 }

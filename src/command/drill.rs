@@ -1,5 +1,5 @@
-//! `understudy drill`: starts, stops and lists drills of a running proxy, by its admin listener. Which drills a route can have
-//! is decided there.
+//! `understudy drill`: starts, stops and lists drills of a running proxy through its admin listener, which decides what drills a
+//! route can have.
 
 mod client;
 
@@ -14,18 +14,17 @@ use http::{Method, StatusCode};
 use humantime::format_duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use strum::VariantArray;
 
-use self::client::{Client, Failure, Told};
-use crate::drill::{Fault, Percent, TimeLimit};
+use self::client::{Client, Error};
+use crate::drill::{Fault, Length, Percent};
 use crate::secret::Secret;
 
-/// What is asked of the proxy.
+/// What the proxy shall do.
 #[derive(Debug, Subcommand)]
 pub enum Arguments {
-    /// Makes calls on a live route fail in a chosen way, so that its fallback is served.
+    /// Makes requests on a live route fail in a chosen way, so that its fallback is served.
     #[command(
-        after_help = "Examples:\n  understudy drill start incoming-call --for 5m\n  understudy drill start incoming-call --for 30s --fault deadline --percent 10\n  understudy drill start incoming-call --dry\n\nExit status: 0 if it has begun, or the fallback is valid; 1 if it is refused, or the fallback is not; 2 if the proxy can't be asked."
+        after_help = "Examples:\n  understudy drill start incoming-call --for 5m\n  understudy drill start incoming-call --for 30s --fault deadline --percent 10\n  understudy drill start incoming-call --dry\n\nExit status: 0 if it has started, or the fallback is valid; 1 if it is refused, or the fallback is not valid; 2 if the proxy can't be reached."
     )]
     Start(Start),
     /// Ends a drill before its time.
@@ -33,163 +32,169 @@ pub enum Arguments {
     Stop {
         /// The route's name.
         route: String,
-        /// Which proxy is asked.
+        /// The proxy's admin listener.
         #[command(flatten)]
         proxy: Proxy,
     },
-    /// Lists the drills that are on.
+    /// Lists the drills that run.
     #[command(
         after_help = "Examples:\n  understudy drill list\n  understudy drill list --format json"
     )]
     List {
-        /// How they are told.
+        /// The format of the list.
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
-        /// Which proxy is asked.
+        /// The proxy's admin listener.
         #[command(flatten)]
         proxy: Proxy,
     },
 }
 
-/// A drill that is to begin.
+/// The drill to start.
 #[derive(Debug, Args)]
 pub struct Start {
     /// The route's name.
     route: String,
     /// How long it lasts, at most 24h: 30s, 5m, 1h30m.
     #[arg(long = "for", value_name = "TIME", required_unless_present = "dry")]
-    length: Option<TimeLimit>,
-    /// What happens in the app's place.
+    length: Option<Length>,
+    /// What the app seems to do.
     #[arg(long, value_enum, default_value_t)]
     fault: Fault,
-    /// How many calls of a hundred it happens to.
+    /// The percentage of requests that fail.
     #[arg(long, value_name = "N", default_value_t)]
     percent: Percent,
-    /// Judges the route's fallback pages, and touches no call.
+    /// Validates the route's fallback documents, and touches no request.
     #[arg(long)]
     dry: bool,
     #[command(flatten)]
     proxy: Proxy,
 }
 
-/// Which proxy is asked.
+/// The proxy's admin listener.
 #[derive(Debug, Args)]
 pub struct Proxy {
     /// The proxy's admin listener, `server.admin` in its configuration.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464", value_parser = address)]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464", value_parser = parse_address)]
     admin: Authority,
-    /// The file with the token that opens it, where it isn't on loopback.
-    #[arg(long, value_name = "FILE", value_parser = token)]
+    /// The file with its token, if it isn't on loopback.
+    #[arg(long, value_name = "FILE", value_parser = parse_token)]
     admin_token_file: Option<Secret>,
 }
 
-/// A token never stands on the command line, where every process could read it.
-fn token(file: &str) -> Result<Secret, String> {
+/// Reads a token from a file: on the command line every process could see it.
+fn parse_token(file: &str) -> Result<Secret, String> {
     let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
-    Secret::new(&text).ok_or_else(|| "holds no token: one word without blanks".to_owned())
+    Secret::new(&text).ok_or_else(|| "the file has no token: one word without blanks".to_owned())
 }
 
-/// How drills are listed.
+/// The format of a list of drills.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Format {
     /// For people: a line each.
     Text,
-    /// As the admin listener tells it.
+    /// As the admin listener sends it.
     Json,
 }
 
 impl ValueEnum for Fault {
     fn value_variants<'a>() -> &'a [Self] {
-        Self::VARIANTS
+        &Self::ALL
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(PossibleValue::new(self.as_str()).help(match self {
-            Self::Deadline => "the app says nothing until the deadline",
-            Self::Status5xx => "the app answers 500 at once",
-            Self::Malformed => "the app's page breaks off",
-            Self::Root => "the root of the app's page is `response`",
+            Self::Deadline => "the app does not respond until the deadline",
+            Self::Status5xx => "the app responds with 500 at once",
+            Self::Malformed => "the app's document breaks off",
+            Self::Root => "the root of the app's document is `response`",
         }))
     }
 }
 
-/// A drill as the proxy tells of it.
+/// A drill as the proxy describes it.
 #[derive(Deserialize)]
 struct Progress {
     route: String,
     fault: String,
     percent: u8,
     ends_in_seconds: f64,
-    calls: u64,
+    requests: u64,
     injected: u64,
 }
 
-/// Asks the proxy, says on `out` what has come of it, and on `err` why nothing has.
+/// Carries out the command, and prints on `out` what was done or on `err` why it was not.
 pub fn run(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
-    match asked(arguments) {
+    match execute(arguments) {
         Ok(lines) => {
-            // A reader that has gone away takes nothing from the drill.
+            // If nobody reads the output, the exit status still counts.
             let _ = writeln!(out, "{lines}").and_then(|()| out.flush());
             ExitCode::SUCCESS
         }
-        Err(failure) => {
-            let _ = writeln!(err, "{failure}");
-            ExitCode::from(if failure.is_verdict() { 1 } else { 2 })
+        Err(error) => {
+            let _ = writeln!(err, "{error}");
+            ExitCode::from(error.exit_status())
         }
     }
 }
 
-fn asked(arguments: &Arguments) -> Result<String, Failure> {
+fn execute(arguments: &Arguments) -> Result<String, Error> {
     let (Arguments::Start(Start { proxy, .. })
     | Arguments::Stop { proxy, .. }
     | Arguments::List { proxy, .. }) = arguments;
     let client = Client::new(&proxy.admin, proxy.admin_token_file.as_ref());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
-        .map_err(Failure::Runtime)?;
+        .build()?;
     runtime.block_on(async {
         match arguments {
-            Arguments::Start(start) if start.dry => judged(start, &client).await,
-            Arguments::Start(start) => started(start, &client).await,
-            Arguments::Stop { route, .. } => stopped(route, &client).await,
-            Arguments::List { format, .. } => listed(*format, &client).await,
+            Arguments::Start(start_arguments) if start_arguments.dry => {
+                validate_fallback(start_arguments, &client).await
+            }
+            Arguments::Start(start_arguments) => start(start_arguments, &client).await,
+            Arguments::Stop { route, .. } => stop(route, &client).await,
+            Arguments::List { format, .. } => list(*format, &client).await,
         }
     })
 }
 
-async fn started(start: &Start, client: &Client<'_>) -> Result<String, Failure> {
-    let Start { route, fault, .. } = start;
-    let told = client
-        .of_route(Method::PUT, route, Some(&start.wish()))
-        .await?;
-    let _: Progress = client.read(&told)?;
-    let calls = match start.percent.get() {
-        100 => "every call meets".to_owned(),
-        1 => "1 call in 100 meets".to_owned(),
-        percent => format!("{percent} calls in 100 meet"),
+async fn start(arguments: &Start, client: &Client<'_>) -> Result<String, Error> {
+    let Start { route, fault, .. } = arguments;
+    let body = arguments.to_json();
+    let reply = client.change(Method::PUT, route, Some(&body)).await?;
+    let _: Progress = client.parse(&reply)?;
+    let requests = match arguments.percent.get() {
+        100 => "every request fails".to_owned(),
+        1 => "1 request in 100 fails".to_owned(),
+        percent => format!("{percent} requests in 100 fail"),
     };
-    let length = start.length.map(|length| format!(" for {length}"));
+    let length = arguments.length.map(|length| format!(" for {length}"));
     let length = length.unwrap_or_default();
-    let before = match told.status {
+    let replaced = match reply.status {
         StatusCode::CREATED => "",
-        _ => ", in place of the drill that was on",
+        _ => ", instead of the drill before",
     };
-    Ok(format!("{route}: {calls} {fault}{length}{before}"))
+    Ok(format!(
+        "{route}: {requests} with {fault}{length}{replaced}"
+    ))
 }
 
-async fn judged(start: &Start, client: &Client<'_>) -> Result<String, Failure> {
-    let route = &start.route;
-    let told = client
-        .of_route(Method::PUT, route, Some(&start.wish()))
-        .await?;
-    let kinds = kinds(&told).ok_or_else(|| client.stranger(&told))?;
+async fn validate_fallback(arguments: &Start, client: &Client<'_>) -> Result<String, Error> {
+    #[derive(Deserialize)]
+    struct Validation {
+        valid: Vec<String>,
+    }
+    let route = &arguments.route;
+    let body = arguments.to_json();
+    let reply = client.change(Method::PUT, route, Some(&body)).await?;
+    let Validation { valid } = client.parse(&reply)?;
+    let kinds = valid.join(" and ");
     Ok(format!("{route}: the fallback is valid {kinds} TwiML"))
 }
 
 impl Start {
     /// As the admin listener reads it.
-    fn wish(&self) -> Value {
+    fn to_json(&self) -> Value {
         json!({
             "for": self.length.map(|length| length.to_string()),
             "fault": self.fault.as_str(),
@@ -199,65 +204,60 @@ impl Start {
     }
 }
 
-/// Whom the fallback has a page for.
-fn kinds(told: &Told) -> Option<String> {
-    let kinds = told.document.get("valid")?.as_array()?;
-    let kinds: Option<Vec<_>> = kinds.iter().map(Value::as_str).collect();
-    Some(kinds?.join(" and "))
-}
-
-async fn stopped(route: &str, client: &Client<'_>) -> Result<String, Failure> {
-    let told = client.of_route(Method::DELETE, route, None).await?;
+async fn stop(route: &str, client: &Client<'_>) -> Result<String, Error> {
+    let reply = client.change(Method::DELETE, route, None).await?;
     let Progress {
-        injected, calls, ..
-    } = client.read(&told)?;
+        injected, requests, ..
+    } = client.parse(&reply)?;
     Ok(format!(
-        "{route}: stopped; {injected} of {calls} requests were made to fail"
+        "{route}: stopped; {injected} of {requests} requests were made to fail"
     ))
 }
 
-async fn listed(format: Format, client: &Client<'_>) -> Result<String, Failure> {
+async fn list(format: Format, client: &Client<'_>) -> Result<String, Error> {
     #[derive(Deserialize)]
     struct List {
         drills: Vec<Progress>,
     }
-    let told = client.list().await?;
-    let List { drills } = client.read(&told)?;
+    let reply = client.list().await?;
+    let List { drills } = client.parse(&reply)?;
     Ok(match format {
-        Format::Json => told.document.to_string(),
-        Format::Text if drills.is_empty() => "no drill is on".to_owned(),
+        Format::Json => reply.document.to_string(),
+        Format::Text if drills.is_empty() => "no drill runs".to_owned(),
         Format::Text => {
-            let lines: Vec<_> = drills.iter().map(line).collect();
+            let lines: Vec<_> = drills.iter().map(Progress::to_line).collect();
             lines.join("\n")
         }
     })
 }
 
-fn line(drill: &Progress) -> String {
-    let Progress {
-        route,
-        fault,
-        percent,
-        injected,
-        calls,
-        ..
-    } = drill;
-    let left = left(drill);
-    format!(
-        "{route}: {fault}, {percent} %, {left} left, {injected} of {calls} requests were made to fail"
-    )
+impl Progress {
+    fn to_line(&self) -> String {
+        let Self {
+            route,
+            fault,
+            percent,
+            injected,
+            requests,
+            ..
+        } = self;
+        let left = format_duration(self.time_left());
+        format!(
+            "{route}: {fault}, {percent} %, {left} left, {injected} of {requests} requests were made to fail"
+        )
+    }
+
+    /// In whole seconds from 10 s on.
+    fn time_left(&self) -> Duration {
+        let left = Duration::try_from_secs_f64(self.ends_in_seconds).unwrap_or_default();
+        match left.as_secs() {
+            0..10 => Duration::from_millis(left.as_millis() as u64),
+            _ => Duration::from_secs(left.as_secs_f64().round() as u64),
+        }
+    }
 }
 
-/// How long it still lasts, to the second once that is enough.
-fn left(drill: &Progress) -> impl std::fmt::Display {
-    let left = Duration::try_from_secs_f64(drill.ends_in_seconds).unwrap_or_default();
-    format_duration(match left.as_secs() {
-        0..10 => Duration::from_millis(left.as_millis() as u64),
-        _ => Duration::from_secs(left.as_secs_f64().round() as u64),
-    })
-}
-
-fn address(text: &str) -> Result<Authority, &'static str> {
+fn parse_address(text: &str) -> Result<Authority, &'static str> {
     let address: Option<Authority> = text.parse().ok();
     address
         .filter(|address| address.port_u16().is_some() && !text.contains('@'))

@@ -1,98 +1,84 @@
-//! `understudy generate`: man pages and completions for shells, for whoever makes a package of it. They are made of the commands
-//! themselves, so they tell what `--help` tells.
+//! `understudy generate`: man pages and completions for shells, for packages. They are made from the commands' definitions, so
+//! they say what `--help` says.
 
 mod man;
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::{fmt, fs};
 
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 
-/// Where they are to be.
+/// Where the files go.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The folder, which is made if it isn't there: man pages go to `man` in it, completions to `completions`.
+    /// The folder, which is created if it doesn't exist: man pages go to `man` in it, completions to `completions`.
     #[arg(long, value_name = "FOLDER")]
     to: PathBuf,
 }
 
 /// What can't be written.
-#[derive(Debug)]
-enum Fault {
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("{path}: the folder can't be created: {1}", path = .0.display())]
     Folder(PathBuf, io::Error),
-    Page(PathBuf, io::Error),
+    #[error("{path}: the man page can't be written: {1}", path = .0.display())]
+    ManPage(PathBuf, io::Error),
+    #[error("the completion for {0} can't be written: {1}")]
     Completion(Shell, io::Error),
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Folder(path, error) => {
-                write!(f, "{}: no such folder can be made: {error}", path.display())
-            }
-            Self::Page(path, error) => {
-                write!(f, "{}: it can't be written: {error}", path.display())
-            }
-            Self::Completion(shell, error) => {
-                write!(f, "the completion for {shell} can't be written: {error}")
-            }
-        }
-    }
-}
-
-/// Writes them all: whether that went well.
-pub fn run(arguments: &Arguments, err: &mut dyn Write) -> ExitCode {
-    match generate(&arguments.to) {
+/// Writes all man pages and completions of this command.
+pub fn run(arguments: &Arguments, command: &Command, err: &mut dyn Write) -> ExitCode {
+    match generate(command, &arguments.to) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => {
-            // Nobody is left to tell if that fails too.
-            let _ = writeln!(err, "{fault}");
+        Err(error) => {
+            let _ = writeln!(err, "{error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn generate(folder: &Path) -> Result<(), Fault> {
-    let mut command = for_users(&super::Arguments::command());
+fn generate(command: &Command, folder: &Path) -> Result<(), Error> {
+    let mut command = without_hidden(command);
     command.build();
-    pages(&command, &made(folder.join("man"))?)?;
-    let completions = made(folder.join("completions"))?;
+    write_man_pages(&command, &create_folder(folder.join("man"))?)?;
+    let completions = create_folder(folder.join("completions"))?;
     for shell in SHELLS {
         clap_complete::generate_to(shell, &mut command, "understudy", &completions)
-            .map_err(|error| Fault::Completion(shell, error))?;
+            .map_err(|error| Error::Completion(shell, error))?;
     }
     Ok(())
 }
 
-/// The command without what is hidden, which completions would show all the same.
-fn for_users(whole: &Command) -> Command {
-    let shown: Vec<_> = man::shown(whole).cloned().collect();
+/// The command without hidden subcommands, which completions would show.
+fn without_hidden(whole: &Command) -> Command {
+    let visible: Vec<_> = man::visible_subcommands(whole).cloned().collect();
     Command::new("understudy")
         .version(env!("CARGO_PKG_VERSION"))
         .about(whole.get_about().cloned().unwrap_or_default())
         .args(whole.get_arguments().cloned())
-        .subcommands(shown)
+        .subcommands(visible)
         .subcommand_required(true)
         .disable_help_subcommand(true)
 }
 
-fn made(folder: PathBuf) -> Result<PathBuf, Fault> {
+fn create_folder(folder: PathBuf) -> Result<PathBuf, Error> {
     match fs::create_dir_all(&folder) {
         Ok(()) => Ok(folder),
-        Err(error) => Err(Fault::Folder(folder, error)),
+        Err(error) => Err(Error::Folder(folder, error)),
     }
 }
 
-/// A page for this command, and for each below it.
-fn pages(command: &Command, folder: &Path) -> Result<(), Fault> {
+/// Writes a page for this command, and for each below it.
+fn write_man_pages(command: &Command, folder: &Path) -> Result<(), Error> {
     let path = folder.join(format!("{}.1", man::name(command)));
     man::page(command)
         .and_then(|page| fs::write(&path, page))
-        .map_err(|error| Fault::Page(path, error))?;
-    man::shown(command).try_for_each(|below| pages(below, folder))
+        .map_err(|error| Error::ManPage(path, error))?;
+    man::visible_subcommands(command).try_for_each(|below| write_man_pages(below, folder))
 }

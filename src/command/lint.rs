@@ -1,42 +1,41 @@
-//! `understudy lint`: judges TwiML documents as Twilio would, and says what is wrong with them to people and to machines.
+//! `understudy lint`: validates TwiML documents as Twilio would, and reports the findings to people and to machines.
 //!
-//! What is wrong is for [`twiml`](crate::twiml) to know, as it is when calls come through the proxy; here is only how documents
-//! come in and how the findings go out.
+//! The findings are those of [`twiml`](crate::twiml), as in the proxy; here documents are read and findings are written.
 
 mod document;
+mod error_codes;
 mod github;
 mod json;
-mod plain;
 mod report;
 mod sarif;
-mod screen;
 mod source;
-mod title;
+mod terminal;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use self::document::{Document, Guess};
-use self::report::Report;
-use super::EX_CONFIG;
+use self::document::Document;
+use self::report::{Format, Report};
+use self::source::printable;
+use super::{exit_status, kind};
 use crate::config::{Config, Errors, Unreadable};
 use crate::proxy::Grammar;
-use crate::twiml::{Kind, Strictness};
+use crate::twiml::{Kind, MAX_FINDINGS, Strictness};
 
-/// What is to be judged, and how that is told.
+/// The documents, and how their findings are reported.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// What the documents answer; if not given, it is guessed from their verbs, and said.
+    /// What the documents respond to; if not given, it is guessed from their verbs, with a note.
     #[arg(long, value_enum)]
-    kind: Option<KindName>,
-    /// Takes what Twilio only warns of for a failure.
+    kind: Option<Kind>,
+    /// Makes every warning an error.
     #[arg(long)]
     strict: bool,
-    /// How the findings are told.
+    /// The format of the findings.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// A configuration whose `[grammar]` is added to Twilio's.
@@ -47,34 +46,7 @@ pub struct Arguments {
     files: Vec<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum KindName {
-    Voice,
-    Messaging,
-}
-
-impl From<KindName> for Kind {
-    fn from(name: KindName) -> Self {
-        match name {
-            KindName::Voice => Self::Voice,
-            KindName::Messaging => Self::Messaging,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
-    /// For people: with the line and a caret; on a terminal as compilers do.
-    Text,
-    /// One object a line per document.
-    Json,
-    /// SARIF 2.1.0, for code scanning.
-    Sarif,
-    /// Annotations of a GitHub workflow.
-    Github,
-}
-
-/// How it went; the worst of all documents counts.
+/// The result so far; the worst document counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Status {
     Valid,
@@ -87,46 +59,46 @@ impl From<Status> for ExitCode {
     fn from(status: Status) -> Self {
         Self::from(match status {
             Status::Valid => 0,
-            Status::Invalid => 1,
-            Status::Failed => 2,
+            Status::Invalid => exit_status::INVALID,
+            Status::Failed => exit_status::UNREADABLE,
         })
     }
 }
 
-/// Judges every document. The findings go to `out`, what stood in the way to `err`.
+/// Validates every document. Findings go to `out`, notes and other errors to `err`.
 pub fn run(
     arguments: &Arguments,
     input: &mut dyn Read,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> ExitCode {
-    if arguments.files.iter().filter(|file| is_input(file)).count() > 1 {
+    if arguments.files.iter().filter(|file| is_stdin(file)).count() > 1 {
         let _ = writeln!(
             err,
-            "error: `-` is named twice, and it can be read but once"
+            "error: `-` is given twice, but standard input can be read only once"
         );
         return Status::Failed.into();
     }
-    match grammar(arguments.config.as_deref()) {
+    match load_grammar(arguments.config.as_deref()) {
         Ok(grammar) => Linter::new(arguments, &grammar, err)
-            .lint(&arguments.files, input, out)
+            .run(&arguments.files, input, out)
             .into(),
         Err(errors) => {
             let _ = writeln!(err, "{errors}");
-            ExitCode::from(EX_CONFIG)
+            ExitCode::from(exit_status::EX_CONFIG)
         }
     }
 }
 
-/// Twilio's grammar, and what a configuration adds to it.
-fn grammar(config: Option<&Path>) -> Result<Grammar, Errors> {
+/// Twilio's grammar, with what a configuration adds to it.
+fn load_grammar(config: Option<&Path>) -> Result<Grammar, Errors> {
     config.map_or_else(
         || Ok(Grammar::default()),
         |path| Ok(Config::load(path)?.site.grammar),
     )
 }
 
-fn is_input(file: &Path) -> bool {
+fn is_stdin(file: &Path) -> bool {
     file == Path::new("-")
 }
 
@@ -148,27 +120,27 @@ impl<'a> Linter<'a> {
         };
         Self {
             grammar,
-            kind: arguments.kind.map(Kind::from),
+            kind: arguments.kind,
             strictness,
-            report: Report::new(arguments.format, arguments.files.len() > 1),
+            report: Report::new(arguments.format, arguments.files.len()),
             err,
             status: Status::Valid,
         }
     }
 
-    fn lint(mut self, files: &[PathBuf], input: &mut dyn Read, out: &mut dyn Write) -> Status {
-        match self.judge_all(files, input, out) {
+    fn run(mut self, files: &[PathBuf], input: &mut dyn Read, out: &mut dyn Write) -> Status {
+        match self.lint_all(files, input, out) {
             Ok(()) => self.status,
-            // Whoever read the findings has seen enough: that is no failure.
+            // A reader that closes the pipe has seen enough.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => self.status,
             Err(error) => {
-                self.say(format_args!("the findings can't be written: {error}"));
+                self.print(format_args!("the findings can't be written: {error}"));
                 Status::Failed
             }
         }
     }
 
-    fn judge_all(
+    fn lint_all(
         &mut self,
         files: &[PathBuf],
         input: &mut dyn Read,
@@ -177,61 +149,58 @@ impl<'a> Linter<'a> {
         for file in files {
             let name = file.display().to_string();
             match read(file, &name, input) {
-                Ok(document) => self.judge(&document, out)?,
-                Err(error) => self.fail(&name, error),
+                Ok(document) => self.lint(&document, out)?,
+                Err(error) => self.add_unreadable(&name, error),
             }
             out.flush()?;
         }
-        self.report.end(out)?;
+        self.report.finish(out)?;
         out.flush()
     }
 
-    fn judge(&mut self, document: &Document, out: &mut dyn Write) -> io::Result<()> {
-        let kind = self.kind.unwrap_or_else(|| self.guess(document));
+    fn lint(&mut self, document: &Document, out: &mut dyn Write) -> io::Result<()> {
+        let kind = self.kind.unwrap_or_else(|| self.guess_kind(document));
         let rules = self.grammar.rules(kind, self.strictness);
-        let verdict = document.judge(&rules);
-        if !verdict.is_valid {
+        let result = document.lint(&rules);
+        if !result.is_valid {
             self.status = self.status.max(Status::Invalid);
         }
-        if let Some(most) = verdict.is_cut_at {
-            let name = source::shown(document.name());
-            self.say(format_args!(
-                "{name}: note: only the first {most} findings are told"
+        if result.is_incomplete {
+            let name = printable(document.name());
+            self.print(format_args!(
+                "{name}: note: only the first {MAX_FINDINGS} findings are reported"
             ));
         }
-        self.report.judged(&verdict, out)
+        self.report.add(&result, out)
     }
 
-    fn guess(&mut self, document: &Document) -> Kind {
-        let Guess { kind, by_verbs } = document.guess();
-        let name = source::shown(document.name());
-        let why = if by_verbs {
-            "guessed from its verbs"
-        } else {
-            "its verbs do not tell"
+    fn guess_kind(&mut self, document: &Document) -> Kind {
+        let (kind, reason) = match document.guess_kind() {
+            Some(kind) => (kind, "guessed from its verbs"),
+            None => (Kind::Voice, "its verbs do not say"),
         };
-        let word = json::kind(kind);
-        self.say(format_args!(
-            "{name}: note: judged as {word} ({why}; --kind says otherwise)"
+        let (name, kind_name) = (printable(document.name()), kind::name(kind));
+        self.print(format_args!(
+            "{name}: note: validated as {kind_name} ({reason}; choose with --kind)"
         ));
         kind
     }
 
-    fn fail(&mut self, name: &str, error: io::Error) {
-        let why = Unreadable::from(error);
+    fn add_unreadable(&mut self, name: &str, error: io::Error) {
+        let error = Unreadable::from(error);
         self.status = Status::Failed;
-        self.say(format_args!("{}: {why}", source::shown(name)));
-        self.report.unreadable(name, &why.to_string());
+        self.print(format_args!("{}: {error}", printable(name)));
+        self.report.add_unreadable(name, &error.to_string());
     }
 
-    /// What isn't about a finding. If nobody listens, the exit status still tells.
-    fn say(&mut self, words: std::fmt::Arguments<'_>) {
-        let _ = writeln!(self.err, "{words}");
+    /// Prints a note or an error. If nobody reads it, the exit status still counts.
+    fn print(&mut self, line: std::fmt::Arguments<'_>) {
+        let _ = writeln!(self.err, "{line}");
     }
 }
 
 fn read(file: &Path, name: &str, input: &mut dyn Read) -> io::Result<Document> {
-    if is_input(file) {
+    if is_stdin(file) {
         Document::read(name, input)
     } else {
         Document::read(name, &mut File::open(file)?)

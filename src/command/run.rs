@@ -144,7 +144,7 @@ impl Instance {
 
     fn serve_admin(&self, listener: std::net::TcpListener) -> std::io::Result<()> {
         let admin = Rc::new(Admin {
-            site: Arc::clone(&self.site),
+            snapshot: Arc::clone(&self.site),
             reloader: Arc::clone(&self.reloader),
             ready: Arc::clone(&self.ready),
             address: self.admin_address,

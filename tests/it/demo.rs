@@ -19,8 +19,8 @@ fn every_caller_of_the_demo_is_served_and_the_table_says_how() {
     for (app, without, with, reason) in [
         (
             "answers a call well",
-            "the app's page",
-            "the app's page",
+            "the app's TwiML",
+            "the app's TwiML",
             "",
         ),
         (
@@ -32,7 +32,7 @@ fn every_caller_of_the_demo_is_served_and_the_table_says_how() {
         (
             "answers 500 and a stack trace",
             "\"application error\" (11217)",
-            "fallback page",
+            "fallback TwiML",
             "status_5xx",
         ),
         (
@@ -44,49 +44,49 @@ fn every_caller_of_the_demo_is_served_and_the_table_says_how() {
         (
             "redirects to itself with 308",
             "\"application error\" (11216)",
-            "fallback page",
+            "fallback TwiML",
             "redirect",
         ),
         (
             "sends an error page with 200",
             "\"application error\" (12100)",
-            "fallback page",
+            "fallback TwiML",
             "malformed",
         ),
         (
             "writes <response>",
             "\"application error\" (12102)",
-            "fallback page",
+            "fallback TwiML",
             "root",
         ),
         (
             "leaves an element open",
             "\"application error\" (12100)",
-            "fallback page",
+            "fallback TwiML",
             "malformed",
         ),
         (
             "calls its TwiML JSON",
             "\"application error\" (12300)",
-            "fallback page",
+            "fallback TwiML",
             "content_type",
         ),
         (
-            "sends an empty page",
+            "sends an empty document",
             "\"application error\" (11770)",
-            "fallback page",
+            "fallback TwiML",
             "empty",
         ),
         (
-            "sends a page of 100 KB",
+            "sends a document of 100 KB",
             "\"application error\" (11750)",
-            "fallback page",
+            "fallback TwiML",
             "too_large",
         ),
         (
-            "hangs up within the page",
+            "hangs up within a response",
             "\"application error\" (11206)",
-            "fallback page",
+            "fallback TwiML",
             "truncated",
         ),
         (
@@ -98,13 +98,13 @@ fn every_caller_of_the_demo_is_served_and_the_table_says_how() {
         (
             "speaks another protocol",
             "\"application error\" (11206)",
-            "fallback page",
+            "fallback TwiML",
             "protocol",
         ),
         (
             "is silent",
             "15 s of silence, \"application error\" (11203)",
-            "fallback page",
+            "fallback TwiML",
             "deadline",
         ),
         (
@@ -116,13 +116,13 @@ fn every_caller_of_the_demo_is_served_and_the_table_says_how() {
         (
             "sends one byte a second",
             "15 s of silence, \"application error\" (11203)",
-            "fallback page",
+            "fallback TwiML",
             "deadline",
         ),
         (
             "refuses connections",
             "\"application error\" (11202)",
-            "fallback page",
+            "fallback TwiML",
             "connect",
         ),
     ] {
@@ -143,9 +143,7 @@ fn every_caller_of_the_demo_is_served_and_the_table_says_how() {
         "{table}"
     );
     assert!(
-        table.contains(
-            "Its metrics agree: 2 answers of the app went through, 17 fallbacks stood in."
-        ),
+        table.contains("Its metrics agree: 2 responses from the app, 17 from the fallback."),
         "{table}"
     );
 }

@@ -163,7 +163,7 @@ async fn of_a_percent_of_the_calls_the_app_hears_nothing_and_of_the_others_it_do
     assert_eq!(app.requests().len(), 200 - injected);
     let drill = &drills(&sidecar).await[0];
     assert_eq!(
-        (&drill["calls"], &drill["injected"]),
+        (&drill["requests"], &drill["injected"]),
         (&200.into(), &injected.into())
     );
 }
@@ -227,7 +227,7 @@ async fn a_reload_leaves_it_on() {
     })
     .await;
     let drill = &drills(&sidecar).await[0];
-    assert_eq!(drill["calls"], drill["injected"]);
+    assert_eq!(drill["requests"], drill["injected"]);
     assert_eq!(of_voice(&sidecar, "drill_active").await, 1.0);
     assert!(app.requests().is_empty());
 }

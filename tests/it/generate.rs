@@ -154,7 +154,7 @@ fn a_folder_that_can_not_be_made_is_said() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
-        said.contains("file/man: no such folder can be made: "),
+        said.contains("file/man: the folder can't be created: "),
         "{said}"
     );
 }

@@ -163,8 +163,8 @@ fn the_kind_is_guessed_and_that_is_said() {
     let said = folder.lint("sms.xml empty.xml");
     assert_eq!(
         said.err,
-        "sms.xml: note: judged as messaging (guessed from its verbs; --kind says otherwise)\n\
-         empty.xml: note: judged as voice (its verbs do not tell; --kind says otherwise)\n"
+        "sms.xml: note: validated as messaging (guessed from its verbs; choose with --kind)\n\
+         empty.xml: note: validated as voice (its verbs do not say; choose with --kind)\n"
     );
     let said = folder.lint("--kind voice sms.xml");
     assert_eq!((said.status, &*said.err), (Some(0), ""));

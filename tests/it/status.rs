@@ -1,4 +1,4 @@
-//! The status document: what callers get now, and what it shows of a failure.
+//! The status document: what callers get now, and what it says of a failure.
 
 use serde_json::{Value, json};
 
@@ -60,17 +60,17 @@ async fn on_a_route_that_is_only_observed_the_line_is_shown_too() {
         (&failure["outcome"], &failure["excerpt"]["text"]),
         (&json!("observed"), &json!("<!DOCTYPE html>"))
     );
-    assert_eq!(status["stage"]["observed"], 6);
-    assert_eq!(status["stage"]["fallback"], 0);
+    assert_eq!(status["summary"]["observed"], 6);
+    assert_eq!(status["summary"]["fallback"], 0);
 }
 
 #[tokio::test]
-async fn what_is_on_stage_is_told_of_all_routes_whichever_are_asked_for() {
+async fn the_summary_is_of_all_routes_whichever_are_requested() {
     let app = App::with_page("<Response>");
     let sidecar = Sidecar::before(&app).start().await;
     let calm = status(&sidecar, "").await;
     assert_eq!(
-        (&calm["stage"]["routes"], &calm["stage"]["fallback"]),
+        (&calm["summary"]["routes"], &calm["summary"]["fallback"]),
         (&json!(5), &json!(0))
     );
     assert_eq!(
@@ -97,13 +97,13 @@ async fn what_is_on_stage_is_told_of_all_routes_whichever_are_asked_for() {
     );
     let route = &one["routes"][0];
     assert_eq!(
-        (&route["stage"], &route["mode"]),
+        (&route["state"], &route["mode"]),
         (&json!("fallback"), &json!("enforce"))
     );
     assert_eq!(route["last_failure"]["reason"], "malformed");
     let history = &route["history"];
     assert_eq!(
-        (&history["calls"][59], &history["failed"][59]),
+        (&history["requests"][59], &history["failed"][59]),
         (&json!(1), &json!(1))
     );
     assert_eq!(
@@ -111,22 +111,22 @@ async fn what_is_on_stage_is_told_of_all_routes_whichever_are_asked_for() {
         (&json!(60), &json!(10))
     );
 
-    // The one in trouble isn't asked for, and is told of all the same.
+    // The route in trouble isn't requested, and is in the summary all the same.
     let other = status(&sidecar, "?routes=5&match=VOI").await;
     assert_eq!(
         (names(&other), &other["routes_matching"]),
         (vec!["voice"], &json!(1))
     );
-    assert_eq!(other["stage"]["fallback"], 1);
-    assert_eq!(other["stage"]["first"][0]["name"], "messaging");
+    assert_eq!(other["summary"]["fallback"], 1);
+    assert_eq!(other["summary"]["first"][0]["name"], "messaging");
     assert_eq!(
-        other["stage"]["first"][0]["since_seconds"],
+        other["summary"]["first"][0]["since_seconds"],
         route["fallback_since_seconds"]
     );
 }
 
 #[tokio::test]
-async fn while_the_breaker_is_open_the_reason_is_told_that_opened_it() {
+async fn while_the_breaker_is_open_the_reason_is_the_one_that_opened_it() {
     let app = App::with_page(PAGE);
     let sidecar = Sidecar::before(&app)
         .defaults("breaker = { failures = 2, probe_every = \"30s\" }")
@@ -148,16 +148,16 @@ async fn while_the_breaker_is_open_the_reason_is_told_that_opened_it() {
     assert_eq!(status["failures"][2]["reason"], "breaker_open");
     // A route without TwiML has no fallback to serve from.
     assert_eq!(
-        (&status["routes"][1]["stage"], &status["stage"]["down"]),
+        (&status["routes"][1]["state"], &status["summary"]["down"]),
         (&json!("down"), &json!(1))
     );
 }
 
 #[tokio::test]
-async fn what_can_not_be_asked_for_is_refused_with_what_can() {
+async fn an_unknown_parameter_is_refused_with_the_known_ones() {
     let app = App::with_page(PAGE);
     let sidecar = Sidecar::before(&app).start().await;
     let got = sidecar.admin_get("/api/status?route=voice").await;
-    let words = "nothing is asked for by \\\"route\\\"; there are routes, match and history";
+    let words = "unknown parameter \\\"route\\\"; use routes, match or history";
     assert!(got.status == 400 && got.text().contains(words), "{got:?}");
 }

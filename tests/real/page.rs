@@ -39,7 +39,7 @@ const CALM: &str = "Serving from app on all 4 routes";
 
 /// The row of a route.
 fn row(name: &str) -> String {
-    format!("#routes button.begin[aria-label=\"Start a drill on \u{2068}{name}\u{2069}\"]")
+    format!("#routes button.start[aria-label=\"Start a drill on \u{2068}{name}\u{2069}\"]")
 }
 
 fn before(app: &App) -> Builder {
@@ -85,7 +85,7 @@ async fn the_headline_tells_the_fallback_and_its_end_without_a_reload() {
         .await;
     browser
         .sees(
-            "document.querySelector('#spoken').textContent.startsWith('Serving from fallback on ')",
+            "document.querySelector('#announcement').textContent.startsWith('Serving from fallback on ')",
         )
         .await;
     let plotted = browser
@@ -93,7 +93,7 @@ async fn the_headline_tells_the_fallback_and_its_end_without_a_reload() {
         .await;
     assert_eq!(
         plotted,
-        "1 of 1 call in the last 10 minutes without a good answer of the app's: 100 %"
+        "1 of 1 request in the last 10 minutes without a good response from the app: 100 %"
     );
     let trouble = browser.value("document.querySelector('#icon').href").await;
     assert_ne!(calm, trouble);
@@ -180,7 +180,7 @@ async fn an_error_of_the_configuration_is_shown_and_goes_when_it_is_mended() {
     sidecar.rewrite_config(&good.replace("kind = \"callback\"", "kind = \"callbak\""));
     browser
         .reads(
-            "#refused",
+            "#config-error",
             &["was not reloaded: the old one stays", "callbak", "callback"],
         )
         .await;
@@ -190,7 +190,7 @@ async fn an_error_of_the_configuration_is_shown_and_goes_when_it_is_mended() {
     browser.reads("#reload-result", &["callbak"]).await;
     sidecar.rewrite_config(&good);
     browser
-        .sees("document.querySelector('#refused').hidden")
+        .sees("document.querySelector('#config-error').hidden")
         .await;
     browser.click("#reload").await;
     browser.reads("#reload-result", &["Reloaded at "]).await;
@@ -208,13 +208,13 @@ async fn it_says_that_understudy_is_gone_and_goes_on_when_it_is_back() {
     browser.reads("#headline", &[CALM]).await;
     drop(sidecar);
     browser
-        .reads("#headline", &["No answer from understudy since "])
+        .reads("#headline", &["No response from understudy since "])
         .await;
     browser
-        .sees("document.title.startsWith('✕ No answer')")
+        .sees("document.title.startsWith('✕ No response')")
         .await;
     browser
-        .reads("#subline", &["What stands below is what it said then."])
+        .reads("#subline", &["The status below is from then."])
         .await;
     let _back = before(&app)
         .server(&format!("admin = \"{admin}\""))

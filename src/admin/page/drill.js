@@ -1,4 +1,4 @@
-// Drills: a dialog says what one would do to real callers before it is begun.
+// Drills. A dialog says what a drill will do to real callers before it starts.
 
 const drill = {
   dialog: byId("drill"),
@@ -12,75 +12,75 @@ const drill = {
   opener: null,
 };
 
-const isOfTwiml = (route) => !["callback", "pass"].includes(route.kind);
+const hasTwiml = (route) => !["callback", "pass"].includes(route.kind);
 
-function askForDrill(route, opener) {
+function openDrillDialog(route, opener) {
   Object.assign(drill, { route, opener });
-  sayWithNames(byId("drill-title"), ["Start a drill on ", [route.name]]);
-  say(drill.result, "");
-  say(drill.error, "");
-  show(byId("drill-dry"), isOfTwiml(route));
-  sayMeaning();
+  setTextWithNames(byId("drill-title"), ["Start a drill on ", [route.name]]);
+  setText(drill.result, "");
+  setText(drill.error, "");
+  setVisible(byId("drill-dry"), hasTwiml(route));
+  updateDrillMeaning();
   drill.dialog.showModal();
 }
 
-// Who will get what.
-function sayMeaning() {
+// Says who will get what.
+function updateDrillMeaning() {
   const { route } = drill;
   const percent = drill.percent.valueAsNumber;
   const who = percent === 100 ? "all real callers" : `${percent || "?"} % of the real callers`;
-  const what = isOfTwiml(route) ? "will get the fallback, not the app" : "will get an error (502 or 504), not the app";
-  const takes = route.drill ? " It takes the place of the one that is on." : "";
-  sayWithNames(byId("drill-meaning"), [`For ${spelled(drill.length.value)}, ${who} of `, [route.name], ` ${what}.${takes}`]);
+  const what = hasTwiml(route) ? "will get the fallback, not the app" : "will get an error (502 or 504), not the app";
+  const replaces = route.drill ? " It replaces the one that runs." : "";
+  setTextWithNames(byId("drill-meaning"), [`For ${spellDuration(drill.length.value)}, ${who} of `, [route.name], ` ${what}.${replaces}`]);
 }
 
-const pathOf = (route) => `api/drills/${encodeURIComponent(route.name)}`;
+const drillPath = (route) => `api/drills/${encodeURIComponent(route.name)}`;
 
-// What understudy says to it, in the dialog; whether it did it.
-async function tryDrill(plan) {
-  say(drill.result, "");
-  say(drill.error, "");
+// Sends a drill, and shows an error in the dialog. Returns the response's document; null if there is none.
+async function requestDrill(plan) {
+  setText(drill.result, "");
+  setText(drill.error, "");
   const { route } = drill;
   try {
-    const { ok, document } = await send("PUT", pathOf(route), plan);
+    const { ok, document } = await sendChange("PUT", drillPath(route), plan);
     if (ok) return document;
-    say(drill.error, sentence(document.error));
+    setText(drill.error, toSentence(document.error));
   } catch (error) {
-    say(drill.error, sentence(inspect(error)));
+    setText(drill.error, toSentence(describeError(error)));
   }
   return null;
 }
 
-async function beginDrill(event) {
+async function startDrill(event) {
   event.preventDefault();
   const plan = { for: drill.length.value.trim(), fault: drill.fault.value, percent: drill.percent.valueAsNumber };
-  if (await tryDrill(plan)) {
+  if (await requestDrill(plan)) {
     drill.dialog.close();
-    pollAtOnce();
+    pollNow();
   }
 }
 
-async function judgeFallback() {
-  const judged = await tryDrill({ dry: true });
-  if (judged) say(drill.result, `The fallback is good: ${judged.valid.map((kind) => `valid ${kind} TwiML`).join(", ")}. No call was touched.`);
+async function validateFallback() {
+  const result = await requestDrill({ dry: true });
+  if (result) setText(drill.result, `The fallback is valid ${result.valid.join(" and ")} TwiML. No request was touched.`);
 }
 
-async function stopDrill(route, at) {
+async function stopDrill(route, parts) {
   try {
-    const { ok, document } = await send("DELETE", pathOf(route));
-    // It may have ended by itself meanwhile.
-    if (!ok) say(at.drill, document.error);
+    const { ok, document } = await sendChange("DELETE", drillPath(route));
+    // The drill may have ended by itself.
+    if (!ok) setText(parts.drill, document.error);
   } catch (error) {
-    say(at.drill, inspect(error));
+    setText(parts.drill, describeError(error));
   }
-  // The button that was pressed goes away.
-  at.begin.focus();
-  pollAtOnce();
+  // The pressed button disappears.
+  parts.start.focus();
+  pollNow();
 }
 
-drill.form.addEventListener("submit", beginDrill);
-drill.form.addEventListener("input", sayMeaning);
-byId("drill-dry").addEventListener("click", judgeFallback);
+drill.form.addEventListener("submit", startDrill);
+drill.form.addEventListener("input", updateDrillMeaning);
+byId("drill-dry").addEventListener("click", validateFallback);
 byId("drill-cancel").addEventListener("click", () => drill.dialog.close());
-// A row that came anew has another button.
+// The row may have been created anew, with another button.
 drill.dialog.addEventListener("close", () => drill.opener.isConnected && drill.opener.focus());

@@ -1,21 +1,21 @@
-// The last failures. Those that are alike share a row: a hundred of one kind say no more than one, and would hide another.
+// The table of the last failures. Equal failures share a row: a hundred of one kind would hide the others.
 
-// How many rows are shown.
+// The most rows.
 const ROWS = 25;
 
-// How many of those that share a row are listed in it.
+// The most failures that a row lists.
 const LISTED = 20;
 
-function alike(failure) {
+function groupKey(failure) {
   const { route, outcome, reason, twilio_code, line, column, upstream_status, error } = failure;
   return JSON.stringify([route, outcome, reason, twilio_code, line, column, upstream_status, error]);
 }
 
-// Groups, the one with the newest failure first.
-function grouped(failures) {
+// Groups of equal failures, the one with the newest failure first.
+function groupFailures(failures) {
   const groups = new Map();
   for (const failure of failures) {
-    const key = alike(failure);
+    const key = groupKey(failure);
     const group = groups.get(key) ?? { key, failures: [] };
     group.failures.push(failure);
     groups.set(key, group);
@@ -23,95 +23,95 @@ function grouped(failures) {
   return [...groups.values()];
 }
 
-function makeFailure({ failures: [failure] }) {
+function createFailureRow({ failures: [failure] }) {
   const cell = (className, label, ...children) => el("td", { role: "cell", class: className, "data-label": label }, ...children);
   const row = el("tr", { role: "row" });
-  const at = (row.at = {
+  const parts = (row.parts = {
     clock: el("span", { class: "clock" }),
     ago: el("span", { class: "dim" }),
     sid: el("code", { class: "sid" }),
     took: cell("number", "took"),
     others: el("details", {}, el("summary"), el("ul")),
   });
-  at.others.hidden = true;
+  parts.others.hidden = true;
   row.append(
-    cell("when", "", at.clock, at.ago),
-    el("th", { role: "rowheader", scope: "row", class: "route" }, name(failure.route)),
-    cell("what", "", ...whatHappened(failure), at.others),
-    cell("call", "", at.sid),
-    cell("number", "app said", failure.upstream_status ?? "–"),
-    at.took,
+    cell("when", "", parts.clock, parts.ago),
+    el("th", { role: "rowheader", scope: "row", class: "route" }, isolate(failure.route)),
+    cell("what", "", ...describeFailure(failure), parts.others),
+    cell("call", "", parts.sid),
+    cell("number", "app status", failure.upstream_status ?? "–"),
+    parts.took,
   );
   return row;
 }
 
-const HTML = "This is HTML, most often a framework's error page: look at the app's log.";
+const HTML_ADVICE = "This is HTML, most often a framework's error page: look at the app's log.";
 
 const OUTCOMES = {
   fallback: "",
-  observed: " The answer went back all the same: the route is only observed.",
+  observed: " The response was sent all the same: the route is only observed.",
   error: " The caller got an error: the route has no fallback.",
 };
 
-function whatHappened(failure) {
+function describeFailure(failure) {
   const { reason, error, twilio_code: code, line, column, excerpt, help } = failure;
-  const title = el("p", {}, el("strong", {}, inWords(reason)));
+  const title = el("p", {}, el("strong", {}, describeReason(reason)));
   if (code) {
     const to = { href: `https://www.twilio.com/docs/api/errors/${code}`, rel: "noreferrer", target: "_blank" };
     title.append(" ", el("a", to, `Twilio ${code}`));
   }
-  const place = line ? ` Line ${number(line)}, column ${number(column)}.` : "";
-  const said = el("p", { class: "detail" }, ...withCode(`${sentence(error)}${place}${OUTCOMES[failure.outcome] ?? ""}`));
+  const position = line ? ` Line ${formatNumber(line)}, column ${formatNumber(column)}.` : "";
+  const details = el("p", { class: "detail" }, ...withCode(`${toSentence(error)}${position}${OUTCOMES[failure.outcome] ?? ""}`));
   const isHtml = /<!doctype html|<html/i.test(excerpt?.text);
-  const advice = isHtml ? HTML : help ? sentence(help) : toDo(reason);
-  const doing = el("p", { class: "to-do" }, ...withCode(advice));
-  return [title, said, ...(excerpt ? [masked(excerpt, line)] : []), doing];
+  const advice = isHtml ? HTML_ADVICE : help ? toSentence(help) : adviseOn(reason);
+  const toDo = el("p", { class: "to-do" }, ...withCode(advice));
+  return [title, details, ...(excerpt ? [createExcerpt(excerpt, line)] : []), toDo];
 }
 
-function sentence(words) {
+function toSentence(words) {
   const whole = /[.!?]$/.test(words) ? words : `${words}.`;
   return whole[0].toUpperCase() + whole.slice(1);
 }
 
-// The offending line, with a caret below.
-function masked(excerpt, line) {
+// The line that is wrong, with carets below.
+function createExcerpt(excerpt, line) {
   const caret = el("span", { class: "caret", "aria-hidden": "true" }, "^".repeat(excerpt.width));
-  const label = `Line ${line} of the app's page; letters and digits that aren't markup are masked`;
+  const label = `Line ${line} of the app's document; letters and digits that aren't markup are masked`;
   const shown = el("pre", { tabindex: "0", role: "group", "aria-label": label },
     el("code", {}, excerpt.text), `\n${" ".repeat(excerpt.column - 1)}`, caret);
-  // Where the line is longer than there is room, what it is about is in its midst.
+  // A line that is too long is scrolled to the carets.
   requestAnimationFrame(() => (shown.scrollLeft = caret.offsetLeft - shown.offsetLeft - shown.clientWidth / 2));
   return shown;
 }
 
-function patchFailure(row, { failures }) {
+function updateFailureRow(row, { failures }) {
   const [newest, ...others] = failures;
   row.failures = failures;
-  const { at } = row;
-  say(at.clock, toTheSecond(newest.timestamp_seconds));
-  say(at.sid, newest.sid ?? "–");
-  say(at.took, `${number(newest.milliseconds)} ms`);
-  show(at.others, others.length > 0);
+  const { parts } = row;
+  setText(parts.clock, formatTimeOfDay(newest.timestamp_seconds));
+  setText(parts.sid, newest.sid ?? "–");
+  setText(parts.took, `${formatNumber(newest.milliseconds)} ms`);
+  setVisible(parts.others, others.length > 0);
   if (others.length) {
-    const [summary, list] = at.others.children;
-    say(summary, `${number(others.length)} more like it since ${clock(others.at(-1).timestamp_seconds)}`);
+    const [summary, list] = parts.others.children;
+    setText(summary, `${formatNumber(others.length)} more like it since ${formatTime(others.at(-1).timestamp_seconds)}`);
     const key = (failure) => `${failure.timestamp_seconds} ${failure.sid}`;
-    keyed(list, others.slice(0, LISTED), key, () => el("li"), (item, failure) => {
-      say(item, `${toTheSecond(failure.timestamp_seconds)}  ${failure.sid ?? "–"}  ${number(failure.milliseconds)} ms`);
+    updateList(list, others.slice(0, LISTED), key, () => el("li"), (item, failure) => {
+      setText(item, `${formatTimeOfDay(failure.timestamp_seconds)}  ${failure.sid ?? "–"}  ${formatNumber(failure.milliseconds)} ms`);
     });
   }
-  patchAge(row);
+  updateAge(row);
 }
 
-function patchAge(row) {
-  say(row.at.ago, `${lasting(now() - row.failures[0].timestamp_seconds)} ago`);
+function updateAge(row) {
+  setText(row.parts.ago, `${formatDuration(now() - row.failures[0].timestamp_seconds)} ago`);
 }
 
-function patchFailures() {
-  const groups = grouped(told.failures);
-  keyed(byId("failures"), groups.slice(0, ROWS), (group) => group.key, makeFailure, patchFailure);
-  const [kinds, all] = [Math.min(groups.length, ROWS), told.failures.length];
-  say(byId("failures-shown"), all > kinds ? `The last ${number(all)}, in ${many(kinds, "kind")}` : "");
-  show(byId("failures-none"), all === 0);
-  show(byId("failures").parentElement, all > 0);
+function updateFailures() {
+  const groups = groupFailures(status.failures);
+  updateList(byId("failures"), groups.slice(0, ROWS), (group) => group.key, createFailureRow, updateFailureRow);
+  const [kinds, all] = [Math.min(groups.length, ROWS), status.failures.length];
+  setText(byId("failures-shown"), all > kinds ? `The last ${formatNumber(all)}, in ${plural(kinds, "kind")}` : "");
+  setVisible(byId("failures-none"), all === 0);
+  setVisible(byId("failures").parentElement, all > 0);
 }

@@ -1,214 +1,215 @@
-// Asks for the status again and again, and shows it.
+// Requests the status again and again, and shows it.
 
-// What understudy has told last, and what it was asked for.
-let told = null;
-const asked = { match: "" };
+// The last status, and the filter of the request.
+let status = null;
+const query = { match: "" };
 
-// Held by this page alone and never stored: what a browser stores lies on the disk, and this one key opens every change. A
-// password manager can fill the field again.
+// Never stored: a browser stores on the disk, and this token allows every change. A password manager can fill it in again.
 let token = "";
 
+// The most routes that are shown.
 const SHOWN = 200;
-const PAUSE = { seen: 2000, hidden: 20000, silent: 4000 };
-const PATIENCE = 10000;
+// In milliseconds.
+const PAUSE = { visible: 2000, hidden: 20000, unreachable: 4000 };
+const TIMEOUT = 10000;
 
 let timer;
 let rounds = 0;
-let silentSince = null;
+let unreachableSince = null;
 
-async function ask(path, options = {}) {
+async function request(path, options = {}) {
   const headers = { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) };
-  return fetch(path, { cache: "no-store", redirect: "error", ...options, headers, signal: AbortSignal.timeout(PATIENCE) });
+  return fetch(path, { cache: "no-store", redirect: "error", ...options, headers, signal: AbortSignal.timeout(TIMEOUT) });
 }
 
-// Asks for a change; what is answered.
-async function send(method, path, body) {
+// Sends a request that changes something.
+async function sendChange(method, path, body) {
   const headers = { "Content-Type": "application/json" };
-  const answer = await ask(path, { method, headers, body: body && JSON.stringify(body) });
-  return { ok: answer.ok, document: await answer.json() };
+  const response = await request(path, { method, headers, body: body && JSON.stringify(body) });
+  return { ok: response.ok, document: await response.json() };
 }
 
-const inspect = (error) => (error.name === "TimeoutError" ? "understudy did not answer in time" : "understudy can't be reached");
+const describeError = (error) => (error.name === "TimeoutError" ? "understudy did not respond in time" : "understudy can't be reached");
 
 async function poll() {
   const round = ++rounds;
-  const { status, document: heard } = await askForStatus();
-  if (round !== rounds) return; // Another has begun meanwhile.
+  const { code, document: latest } = await fetchStatus();
+  if (round !== rounds) return; // A newer request was sent meanwhile.
   clearTimeout(timer);
   try {
-    if (status === 401) beLocked();
-    else if (heard) hear(heard);
-    else hearNothing();
+    if (code === 401) showLogin();
+    else if (latest) showStatus(latest);
+    else showUnreachable();
   } finally {
-    const pause = document.hidden ? PAUSE.hidden : silentSince ? PAUSE.silent : PAUSE.seen;
+    const pause = document.hidden ? PAUSE.hidden : unreachableSince ? PAUSE.unreachable : PAUSE.visible;
     timer = setTimeout(poll, pause);
   }
 }
 
-async function askForStatus() {
+async function fetchStatus() {
   try {
-    const answer = await ask(`api/status?routes=${SHOWN}&history=yes&match=${encodeURIComponent(asked.match)}`);
-    return { status: answer.status, document: answer.ok && (await answer.json()) };
+    const response = await request(`api/status?routes=${SHOWN}&history=yes&match=${encodeURIComponent(query.match)}`);
+    return { code: response.status, document: response.ok && (await response.json()) };
   } catch {
     return {};
   }
 }
 
-function pollAtOnce() {
+function pollNow() {
   clearTimeout(timer);
   poll();
 }
 
-function hear(document) {
-  told = document;
-  ahead = told.now_seconds - Date.now() / 1000;
-  silentSince = null;
-  show(byId("entrance"), false);
-  show(byId("told"), true);
-  patchRoutes();
-  patchFailures();
-  patchConfig();
-  patchProcess();
-  patchStage();
+function showStatus(document) {
+  status = document;
+  clockOffset = status.now_seconds - Date.now() / 1000;
+  unreachableSince = null;
+  setVisible(byId("login"), false);
+  setVisible(byId("status"), true);
+  updateRoutes();
+  updateFailures();
+  updateConfig();
+  updateProcess();
+  updateHeadline();
 }
 
-function hearNothing() {
-  silentSince ??= told?.now_seconds ?? now();
-  patchStage();
+function showUnreachable() {
+  unreachableSince ??= status?.now_seconds ?? now();
+  updateHeadline();
 }
 
-function beLocked() {
+function showLogin() {
   const isWrong = token !== "";
-  const wasHidden = byId("entrance").hidden;
+  const wasHidden = byId("login").hidden;
   token = "";
-  told = null;
-  silentSince = null;
+  status = null;
+  unreachableSince = null;
   drill.dialog.close();
-  show(byId("told"), false);
-  show(byId("refused"), false);
-  show(byId("entrance"), true);
-  if (isWrong) say(byId("entrance-error"), "This is not the token.");
-  show(byId("entrance-error"), isWrong);
+  setVisible(byId("status"), false);
+  setVisible(byId("config-error"), false);
+  setVisible(byId("login"), true);
+  if (isWrong) setText(byId("login-error"), "This is not the token.");
+  setVisible(byId("login-error"), isWrong);
   if (wasHidden || isWrong) byId("token").focus();
-  patchStage();
+  updateHeadline();
 }
 
-// What is to be said at the top: the stage, words that are spoken when they change, and what time adds to them.
+// The headline: the state, words that screen readers announce when they change, and what changes with time.
 function headline() {
-  if (silentSince) return { stage: "silent", words: [`No answer from understudy since ${toTheSecond(silentSince)}`], more: ` (${lasting(now() - silentSince)})` };
-  if (!byId("entrance").hidden) return { stage: "asking", words: ["This understudy asks for its token"] };
-  if (!told) return { stage: "asking", words: ["Asking understudy…"] };
-  const { fallback, down, drill: drills, routes, fallback_since_seconds: since, first } = told.stage;
-  const more = since ? ` (${lasting(now() - since)})` : "";
+  if (unreachableSince) return { state: "unreachable", words: [`No response from understudy since ${formatTimeOfDay(unreachableSince)}`], more: ` (${formatDuration(now() - unreachableSince)})` };
+  if (!byId("login").hidden) return { state: "loading", words: ["This understudy asks for its token"] };
+  if (!status) return { state: "loading", words: ["Loading…"] };
+  const { fallback, down, drill: drills, routes, fallback_since_seconds: since, first } = status.summary;
+  const more = since ? ` (${formatDuration(now() - since)})` : "";
   if (fallback === 1) {
-    const reason = first[0].last_failure ? `: ${inShort(first[0].last_failure.reason)}` : "";
-    return { stage: "fallback", words: ["Serving from fallback on ", [first[0].name], ` since ${clock(since)}`], more, end: reason };
+    const reason = first[0].last_failure ? `: ${reasonName(first[0].last_failure.reason)}` : "";
+    return { state: "fallback", words: ["Serving from fallback on ", [first[0].name], ` since ${formatTime(since)}`], more, end: reason };
   }
-  if (fallback) return { stage: "fallback", words: ["Serving from fallback on ", ...listed(fallback, first), ` since ${clock(since)}`], more };
-  if (down) return { stage: "down", words: ["The app is down, and there is no fallback on ", ...listed(down, first)] };
-  if (drills) return { stage: "drill", words: ["A drill runs on ", ...listed(drills, first)] };
-  return { stage: "app", words: [`Serving from app${routes > 1 ? ` on all ${number(routes)} routes` : ""}`] };
+  if (fallback) return { state: "fallback", words: ["Serving from fallback on ", ...joinNames(fallback, first), ` since ${formatTime(since)}`], more };
+  if (down) return { state: "down", words: ["The app is down, and there is no fallback on ", ...joinNames(down, first)] };
+  if (drills) return { state: "drill", words: ["A drill runs on ", ...joinNames(drills, first)] };
+  return { state: "app", words: [`Serving from app${routes > 1 ? ` on all ${formatNumber(routes)} routes` : ""}`] };
 }
 
-// So many routes, by the names of the first ones.
-function listed(count, first) {
-  if (count > first.length) return [many(count, "route")];
+// The names of the routes, or how many there are if not all names are known.
+function joinNames(count, first) {
+  if (count > first.length) return [plural(count, "route")];
   const names = first.slice(0, count).map((route) => [route.name]);
   return names.flatMap((name, at) => (at === 0 ? [name] : [at === count - 1 ? " and " : ", ", name]));
 }
 
-// What else is to be known at once.
-function besides(stage) {
-  if (stage === "silent") return told ? [`What stands below is what it said then. It is asked again every ${PAUSE.silent / 1000} seconds.`] : [];
-  if (!told) return [];
-  const { down, drill: drills, observed } = told.stage;
+// What the line below the headline says.
+function describeRest(state) {
+  if (state === "unreachable") return status ? [`The status below is from then. It is requested again every ${PAUSE.unreachable / 1000} seconds.`] : [];
+  if (!status) return [];
+  const { down, drill: drills, observed } = status.summary;
   return [
-    !told.ready && "understudy is stopping: calls under way may finish",
-    stage !== "down" && down && `the app is down on ${many(down, "route")} without a fallback`,
-    stage !== "drill" && drills && `${drills === 1 ? "a drill runs" : "drills run"} on ${many(drills, "route")}`,
-    observed && `${many(observed, "route is", "routes are")} only observed: nothing is replaced there`,
+    !status.ready && "understudy is shutting down: requests in flight may finish",
+    state !== "down" && down && `the app is down on ${plural(down, "route")} without a fallback`,
+    state !== "drill" && drills && `${drills === 1 ? "a drill runs" : "drills run"} on ${plural(drills, "route")}`,
+    observed && `${plural(observed, "route is", "routes are")} only observed: nothing is replaced there`,
   ].filter(Boolean);
 }
 
-const MARKS = { app: "●", fallback: "▲", down: "▲", drill: "◆", silent: "✕", asking: "○" };
+const MARKS = { app: "●", fallback: "▲", down: "▲", drill: "◆", unreachable: "✕", loading: "○" };
 
-function patchStage() {
-  const { stage, words, more = "", end = "" } = headline();
-  const top = byId("stage");
-  if (top.dataset.stage !== stage) {
-    top.dataset.stage = stage;
-    set(byId("shape").firstChild, "d", SHAPES[stage]);
-    set(byId("icon"), "href", icon(stage));
+function updateHeadline() {
+  const { state, words, more = "", end = "" } = headline();
+  const top = byId("summary");
+  if (top.dataset.state !== state) {
+    top.dataset.state = state;
+    setAttribute(byId("shape").firstChild, "d", SHAPES[state]);
+    setAttribute(byId("icon"), "href", faviconUrl(state));
   }
-  sayWithNames(byId("headline"), [...words, more, end]);
-  say(byId("spoken"), plain([...words, end]));
-  const title = `${MARKS[stage]} ${plain([...words, end])} – understudy`;
+  setTextWithNames(byId("headline"), [...words, more, end]);
+  setText(byId("announcement"), plainText([...words, end]));
+  const title = `${MARKS[state]} ${plainText([...words, end])} – understudy`;
   if (document.title !== title) document.title = title;
-  const aside = besides(stage);
-  show(byId("subline"), aside.length > 0);
-  say(byId("subline"), aside.length ? sentence(aside.join("; ")) : "");
+  const rest = describeRest(state);
+  setVisible(byId("subline"), rest.length > 0);
+  setText(byId("subline"), rest.length ? toSentence(rest.join("; ")) : "");
 }
 
-function patchConfig() {
-  const { error } = told.config;
-  show(byId("refused"), Boolean(error));
-  if (error) say(byId("refused-error"), error);
+function updateConfig() {
+  const { error } = status.config;
+  setVisible(byId("config-error"), Boolean(error));
+  if (error) setText(byId("config-error-text"), error);
 }
 
-function patchProcess() {
-  const { idle, busy, opened } = told.upstream.connections;
+function updateProcess() {
+  const { idle, busy, opened } = status.upstream.connections;
   const facts = [
-    ["Configuration", `loaded ${clock(told.config.loaded_at_seconds)} (${lasting(now() - told.config.loaded_at_seconds)} ago)`],
-    ["App", told.upstream.url],
-    ["Connections to the app", `${number(busy)} busy, ${number(idle)} idle, ${number(opened)} opened so far`],
-    ["Connections of clients", number(told.client_connections)],
-    ...signatures(),
-    ["Up", `${lasting(told.now_seconds - told.started_at_seconds)}, since ${clock(told.started_at_seconds)}`],
-    ["Version", told.version + (told.revision === "unknown" ? "" : ` (${told.revision})`)],
+    ["Configuration", `loaded ${formatTime(status.config.loaded_at_seconds)} (${formatDuration(now() - status.config.loaded_at_seconds)} ago)`],
+    ["App", status.upstream.url],
+    ["Connections to the app", `${formatNumber(busy)} busy, ${formatNumber(idle)} idle, ${formatNumber(opened)} opened so far`],
+    ["Connections of clients", formatNumber(status.client_connections)],
+    ...describeSignatures(),
+    ["Up", `${formatDuration(status.now_seconds - status.started_at_seconds)}, since ${formatTime(status.started_at_seconds)}`],
+    ["Version", status.version + (status.revision === "unknown" ? "" : ` (${status.revision})`)],
   ];
-  const make = ([term]) => el("div", {}, el("dt", {}, term), el("dd"));
-  keyed(byId("process"), facts, ([term]) => term, make, (node, [, fact]) => say(node.lastChild, fact));
+  const create = ([term]) => el("div", {}, el("dt", {}, term), el("dd"));
+  updateList(byId("process"), facts, ([term]) => term, create, (node, [, fact]) => setText(node.lastChild, fact));
 }
 
-// Which secret signed the last valid request; nothing where no route checks signatures.
-function signatures() {
-  if (!told.signature) return [];
-  const { name, last_match_seconds: at } = told.signature.secrets[0];
-  return [["Signatures", at ? `last valid one by ${name}, ${clock(at)} (${lasting(now() - at)} ago)` : "no valid one yet"]];
+// Which secret signed the last valid request; nothing if no route checks signatures.
+function describeSignatures() {
+  if (!status.signature) return [];
+  const { name, last_match_seconds: at } = status.signature.secrets[0];
+  return [["Signatures", at ? `last valid one by ${name}, ${formatTime(at)} (${formatDuration(now() - at)} ago)` : "no valid one yet"]];
 }
 
 async function reload() {
   const result = byId("reload-result");
   try {
-    const { ok, document } = await send("POST", "api/reload");
-    say(result, ok ? `Reloaded at ${toTheSecond(now())}.` : sentence((document.errors ?? [document.error]).join(" ")));
+    const { ok, document } = await sendChange("POST", "api/reload");
+    setText(result, ok ? `Reloaded at ${formatTimeOfDay(now())}.` : toSentence((document.errors ?? [document.error]).join(" ")));
   } catch (error) {
-    say(result, sentence(inspect(error)));
+    setText(result, toSentence(describeError(error)));
   }
-  pollAtOnce();
+  pollNow();
 }
 
-// Clocks go on between two answers.
+// Times go on between two responses.
 setInterval(() => {
-  if (document.hidden && !silentSince) return;
-  patchStage();
-  if (!told || silentSince) return;
-  for (const row of byId("routes").children) patchTimes(row);
-  for (const row of byId("failures").children) patchAge(row);
+  if (document.hidden && !unreachableSince) return;
+  updateHeadline();
+  if (!status || unreachableSince) return;
+  for (const row of byId("routes").children) updateTimes(row);
+  for (const row of byId("failures").children) updateAge(row);
 }, 1000);
 
 let typing;
 byId("filter").addEventListener("input", (event) => {
-  asked.match = event.target.value.trim();
+  query.match = event.target.value.trim();
   clearTimeout(typing);
-  typing = setTimeout(pollAtOnce, 150);
+  typing = setTimeout(pollNow, 150);
 });
-byId("entrance").addEventListener("submit", (event) => {
+byId("login").addEventListener("submit", (event) => {
   event.preventDefault();
   token = byId("token").value.trim();
   byId("token").value = "";
-  pollAtOnce();
+  pollNow();
 });
 byId("reload").addEventListener("click", reload);
-document.addEventListener("visibilitychange", () => document.hidden || pollAtOnce());
+document.addEventListener("visibilitychange", () => document.hidden || pollNow());
 poll();

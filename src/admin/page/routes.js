@@ -1,113 +1,113 @@
-// The table of routes: one row for each, those in trouble first, as they come.
+// The table of routes: a row for each, in the order of the status.
 
-function makeRoute(route) {
+function createRouteRow(route) {
   const part = (tag, className) => el(tag, { class: className });
   const cell = (className, ...children) => el("td", { role: "cell", class: className }, ...children);
   const row = el("tr", { role: "row" });
-  const at = (row.at = {
+  const parts = (row.parts = {
     about: part("span", "about dim"),
     mark: part("span", "mark"),
-    stage: part("span", "words"),
+    state: part("span", "words"),
     since: part("span", "since dim"),
     rate: part("span", "value"),
-    calls: plot("calls"),
+    requests: plot("requests"),
     ratio: part("span", "value"),
     failed: plot("failed"),
     inFlight: cell("number in-flight"),
     last: cell("last"),
-    begin: el("button", { type: "button", class: "begin" }, "Drill…"),
-    end: el("button", { type: "button", class: "end" }, "Stop"),
+    start: el("button", { type: "button", class: "start" }, "Drill…"),
+    stop: el("button", { type: "button", class: "stop" }, "Stop"),
     drill: part("span", "countdown dim"),
   });
-  at.begin.addEventListener("click", () => askForDrill(row.route, at.begin));
-  at.end.addEventListener("click", () => stopDrill(row.route, at));
-  at.begin.setAttribute("aria-label", plain(["Start a drill on ", [route.name]]));
-  at.end.setAttribute("aria-label", plain(["Stop the drill on ", [route.name]]));
+  parts.start.addEventListener("click", () => openDrillDialog(row.route, parts.start));
+  parts.stop.addEventListener("click", () => stopDrill(row.route, parts));
+  parts.start.setAttribute("aria-label", plainText(["Start a drill on ", [route.name]]));
+  parts.stop.setAttribute("aria-label", plainText(["Stop the drill on ", [route.name]]));
   row.append(
-    el("th", { role: "rowheader", scope: "row", class: "route" }, name(route.name), at.about),
-    cell("stage", at.mark, at.stage, at.since, at.drill),
-    cell("plotted", at.rate, at.calls),
-    cell("plotted", at.ratio, at.failed),
-    at.inFlight,
-    at.last,
-    cell("drill-buttons", el("span", { class: "buttons" }, at.end, at.begin)),
+    el("th", { role: "rowheader", scope: "row", class: "route" }, isolate(route.name), parts.about),
+    cell("state", parts.mark, parts.state, parts.since, parts.drill),
+    cell("plotted", parts.rate, parts.requests),
+    cell("plotted", parts.ratio, parts.failed),
+    parts.inFlight,
+    parts.last,
+    cell("drill-buttons", el("span", { class: "buttons" }, parts.stop, parts.start)),
   );
   return row;
 }
 
-function patchRoute(row, route) {
+function updateRouteRow(row, route) {
   row.route = route;
-  const { at } = row;
-  sayWithNames(at.about, about(route));
-  const isQuiet = !route.history && route.stage === "app";
-  set(row, "class", isQuiet ? "quiet" : route.stage);
-  if (at.mark.dataset.stage !== route.stage) {
-    at.mark.dataset.stage = route.stage;
-    at.mark.replaceChildren(shape(route.stage));
+  const { parts } = row;
+  setTextWithNames(parts.about, describeRoute(route));
+  const isQuiet = !route.history && route.state === "app";
+  setAttribute(row, "class", isQuiet ? "quiet" : route.state);
+  if (parts.mark.dataset.state !== route.state) {
+    parts.mark.dataset.state = route.state;
+    parts.mark.replaceChildren(shape(route.state));
   }
-  say(at.stage, stageOf(route));
-  patchMinutes(at, route);
-  say(at.inFlight, route.in_flight ? number(route.in_flight) : "");
-  patchTimes(row);
+  setText(parts.state, describeState(route));
+  updateHistory(parts, route);
+  setText(parts.inFlight, route.in_flight ? formatNumber(route.in_flight) : "");
+  updateTimes(row);
 }
 
-// What a route is, in dim letters below its name.
-function about(route) {
+// What a route is for, below its name.
+function describeRoute(route) {
   const methods = route.methods.length ? [`${route.methods.join(", ")} `] : [];
-  const where = route.name === "unmatched" ? ["whatever no route matches"] : [[`${route.host ?? ""}${route.path}`]];
+  const where = route.name === "unmatched" ? ["requests that no route matches"] : [[`${route.host ?? ""}${route.path}`]];
   const mode = route.mode === "observe" ? ["only observed"] : [];
   return [...methods, ...where, ` · ${[route.kind, ...mode].join(" · ")}`];
 }
 
-function stageOf(route) {
-  const breaker = { open: "breaker open", "half-open": "breaker half-open: the next call tries the app" }[route.breaker];
+function describeState(route) {
+  const breaker = { open: "breaker open", "half-open": "breaker half-open: the next request tries the app" }[route.breaker];
   const words = {
     app: "app",
     fallback: "fallback",
     down: "app is down",
     drill: route.drill?.percent === 100 ? "drill" : "app, and a drill",
-  }[route.stage];
+  }[route.state];
   return breaker ? `${words}, ${breaker}` : words;
 }
 
-function patchMinutes(at, route) {
-  show(at.calls, Boolean(route.history));
-  show(at.failed, Boolean(route.history));
+function updateHistory(parts, route) {
+  setVisible(parts.requests, Boolean(route.history));
+  setVisible(parts.failed, Boolean(route.history));
   if (!route.history) {
-    say(at.rate, "quiet");
-    say(at.ratio, "");
+    setText(parts.rate, "quiet");
+    setText(parts.ratio, "");
     return;
   }
-  const minutes = lastMinutes(route.history, told.history);
-  say(at.rate, minutes.rate);
-  say(at.ratio, minutes.ratio);
-  set(at.ratio, "class", minutes.isFailing ? "value failing" : "value");
-  draw(at.calls, minutes.calls, minutes.callsInWords);
-  draw(at.failed, minutes.failed, minutes.failedInWords);
+  const summary = summarizeHistory(route.history, status.history);
+  setText(parts.rate, summary.rate);
+  setText(parts.ratio, summary.ratio);
+  setAttribute(parts.ratio, "class", summary.isFailing ? "value failing" : "value");
+  drawPlot(parts.requests, summary.requests, summary.requestsLabel);
+  drawPlot(parts.failed, summary.failed, summary.failedLabel);
 }
 
-// What changes by itself as time goes by.
-function patchTimes(row) {
-  const { at, route } = row;
+// The texts that change with time.
+function updateTimes(row) {
+  const { parts, route } = row;
   const since = route.fallback_since_seconds;
-  say(at.since, since ? `since ${clock(since)} (${lasting(now() - since)})` : "");
+  setText(parts.since, since ? `since ${formatTime(since)} (${formatDuration(now() - since)})` : "");
   const last = route.last_failure;
-  sayWithNames(at.last, last ? [`${inShort(last.reason)}, ${lasting(now() - last.timestamp_seconds)} ago`] : []);
+  setTextWithNames(parts.last, last ? [`${reasonName(last.reason)}, ${formatDuration(now() - last.timestamp_seconds)} ago`] : []);
   const { drill } = route;
-  show(at.drill, Boolean(drill));
-  show(at.end, Boolean(drill));
+  setVisible(parts.drill, Boolean(drill));
+  setVisible(parts.stop, Boolean(drill));
   if (drill) {
-    const injected = `${number(drill.injected)} of ${many(drill.calls, "request")} failed on purpose`;
-    say(at.drill, `${left(drill.ends_at_seconds - now())} left; the app ${FAULTS[drill.fault]}, ${drill.percent} %; ${injected}`);
+    const injected = `${formatNumber(drill.injected)} of ${plural(drill.requests, "request")} failed on purpose`;
+    setText(parts.drill, `${formatCountdown(drill.ends_at_seconds - now())} left; the app ${FAULTS[drill.fault]}, ${drill.percent} %; ${injected}`);
   }
 }
 
-function patchRoutes() {
-  keyed(byId("routes"), told.routes, (route) => route.name, makeRoute, patchRoute);
-  const [shown, matching] = [told.routes.length, told.routes_matching];
-  const isFiltered = asked.match !== "";
-  const all = `${number(matching)}${isFiltered ? " that match" : ""}`;
-  const words = shown < matching ? `Showing ${number(shown)} of ${all}` : isFiltered ? all : "";
-  say(byId("routes-shown"), words ? `${words}; trouble first` : "");
-  show(byId("routes-none"), shown === 0);
+function updateRoutes() {
+  updateList(byId("routes"), status.routes, (route) => route.name, createRouteRow, updateRouteRow);
+  const [shown, matching] = [status.routes.length, status.routes_matching];
+  const isFiltered = query.match !== "";
+  const all = `${formatNumber(matching)}${isFiltered ? " that match" : ""}`;
+  const words = shown < matching ? `Showing ${formatNumber(shown)} of ${all}` : isFiltered ? all : "";
+  setText(byId("routes-shown"), words ? `${words}; trouble first` : "");
+  setVisible(byId("routes-none"), shown === 0);
 }

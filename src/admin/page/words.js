@@ -1,63 +1,64 @@
-// What is said, and how times and numbers are written.
+// The texts of the page, and the formats of times and numbers.
 
-// What happened, and what to do about it; docs/reasons.md says more.
+// For each reason: what happened, and what to do. docs/reasons.md says more.
 const REASONS = {
   connect: ["the app refused the connection, or its name has no address", "Is the app running, and on that port?"],
   connect_timeout: ["no connection to the app in time, twice", "Look at the app's backlog, and for a firewall between."],
   tls: ["the TLS handshake with the app failed", "Look at its certificate: expired, another name's, not trusted?"],
-  deadline: ["no whole answer before the deadline", "What makes the app slow? See its response times."],
-  reset: ["the connection ended before the answer", "Look for crashes, and keep upstream.idle_timeout below the app's keep-alive."],
-  truncated: ["the connection ended within the answer", "Look for crashes of the app while it answers."],
-  protocol: ["what came back wasn't HTTP", "Is it the right port?"],
-  status_4xx: ["the app answered with a client error", "Look at the app's log. A status may be let through by pass_status."],
-  status_5xx: ["the app answered with an error", "Look at the app's log."],
-  redirect: ["a redirect that Twilio doesn't follow", "Mend the handler: answer 301, 302, 303 or 307 with a Location, or the page."],
-  empty: ["success without a page", "Mend the handler; <Response/> says “do nothing”."],
-  too_large: ["the page is over 64 KiB", "Make the page shorter: Twilio takes no longer one."],
-  content_type: ["no content type, or none that Twilio takes", "Answer text/xml."],
-  encoding: ["bytes that aren't text in the page's charset", "Write the page in the charset that it declares."],
-  malformed: ["the document is not well-formed XML", "Mend the page at the place shown."],
-  root: ["the page's root isn't Response", "Write <Response>, in this very spelling."],
-  schema: ["the page breaks TwiML's grammar", "Mend the page at the place shown."],
-  breaker_open: ["the app failed too often, so no try was made", "Look at the failures before these. It is probed, and tried again when it is there."],
-  overload: ["more calls at once than max_in_flight", "Why is the app slow? See its response times."],
+  deadline: ["no whole response before the deadline", "What makes the app slow? See its response times."],
+  reset: ["the connection ended before the response", "Look for crashes, and keep upstream.idle_timeout below the app's keep-alive."],
+  truncated: ["the connection ended within the response", "Look for crashes of the app while it responds."],
+  protocol: ["the response wasn't HTTP", "Is it the right port?"],
+  status_4xx: ["the app responded with a client error", "Look at the app's log. pass_status lets a status through."],
+  status_5xx: ["the app responded with a server error", "Look at the app's log."],
+  redirect: ["a redirect that Twilio doesn't follow", "Correct the handler: respond with 301, 302, 303 or 307 and a Location, or with the document."],
+  empty: ["a successful response without a document", "Correct the handler; <Response/> means “do nothing”."],
+  too_large: ["the document is over 64 KiB", "Make the document shorter: Twilio accepts no more."],
+  content_type: ["no content type, or one that Twilio doesn't accept", "Send text/xml."],
+  encoding: ["bytes that aren't text in the document's charset", "Write the document in the charset that it declares."],
+  malformed: ["the document is not well-formed XML", "Correct the document at the position shown."],
+  root: ["the document's root element isn't Response", "Write <Response>, with a capital R."],
+  schema: ["the document breaks TwiML's grammar", "Correct the document at the position shown."],
+  breaker_open: ["the app failed too often, so no request is sent to it", "Look at the failures before these. The app is probed, and gets requests again once it responds."],
+  overload: ["more requests at once than max_in_flight", "Why is the app slow? See its response times."],
   drill: ["a drill", "Nothing: it ends by itself."],
-  internal: ["a bug of understudy's own", "Please report it."],
+  internal: ["a bug in understudy", "Please report it."],
 };
 
+// What the app seems to do in a drill.
 const FAULTS = {
-  status_5xx: "answers 500",
-  deadline: "says nothing",
-  malformed: "breaks off",
-  root: "has another root",
+  status_5xx: "responds with 500",
+  deadline: "doesn't respond",
+  malformed: "sends a cut document",
+  root: "sends another root element",
 };
 
-// What the clocks of this machine and of understudy's differ by, in seconds.
-let ahead = 0;
+// How far understudy's clock is ahead of the browser's, in seconds.
+let clockOffset = 0;
 
-const now = () => Date.now() / 1000 + ahead;
+const now = () => Date.now() / 1000 + clockOffset;
 
-const inWords = (reason) => (REASONS[reason] ?? [reason])[0];
+const describeReason = (reason) => (REASONS[reason] ?? [reason])[0];
 
-const toDo = (reason) => (REASONS[reason] ?? ["", "See docs/reasons.md."])[1];
+const adviseOn = (reason) => (REASONS[reason] ?? ["", "See docs/reasons.md."])[1];
 
 // "deadline", "breaker open": a reason in a word or two.
-const inShort = (reason) => reason.replace("_", " ");
+const reasonName = (reason) => reason.replace("_", " ");
 
-const many = (count, one, more = `${one}s`) => `${number(count)} ${count === 1 ? one : more}`;
+const plural = (count, one, more = `${one}s`) => `${formatNumber(count)} ${count === 1 ? one : more}`;
 
 const NUMBER = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const SMALL = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 
-const number = (value) => NUMBER.format(value);
+const formatNumber = (value) => NUMBER.format(value);
 
-const small = (value) => (value < 10 ? SMALL : NUMBER).format(value);
+const formatSmall = (value) => (value < 10 ? SMALL : NUMBER).format(value);
 
-const percent = (part, whole) => {
+const formatPercent = (part, whole) => {
   const share = (100 * part) / whole;
   if (share > 0 && share < 0.1) return "< 0.1 %";
-  // What isn't all is never shown as all.
-  return share > 99 && part < whole ? "> 99 %" : `${small(share)} %`;
+  // Only all is shown as 100 %.
+  return share > 99 && part < whole ? "> 99 %" : `${formatSmall(share)} %`;
 };
 
 const HOUR = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
@@ -67,16 +68,16 @@ const DAY = new Intl.DateTimeFormat("en", { day: "numeric", month: "short" });
 
 const sameDay = (one, other) => DAY.format(one) === DAY.format(other);
 
-// A time of day; with its date, if that isn't today's.
-function clock(seconds, format = MINUTES) {
-  const at = new Date((seconds - ahead) * 1000);
+// A time of day, with its date unless that is today.
+function formatTime(seconds, format = MINUTES) {
+  const at = new Date((seconds - clockOffset) * 1000);
   return (sameDay(at, new Date()) ? "" : `${DAY.format(at)}, `) + format.format(at);
 }
 
-const toTheSecond = (seconds) => clock(seconds, SECONDS);
+const formatTimeOfDay = (seconds) => formatTime(seconds, SECONDS);
 
-// How long something has lasted: as exact as one would say it.
-function lasting(seconds) {
+// A duration, as exact as one would say it.
+function formatDuration(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
   if (whole < 60) return `${whole} s`;
   const minutes = Math.floor(whole / 60);
@@ -86,17 +87,17 @@ function lasting(seconds) {
   return `${Math.floor(hours / 24)} days`;
 }
 
-// How long something still lasts: 4:05.
-function left(seconds) {
+// The time that is left: 4:05.
+function formatCountdown(seconds) {
   const whole = Math.max(0, Math.ceil(seconds));
   const two = (value) => String(value).padStart(2, "0");
   const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
   return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 }
 
-// 5m as a person would say it; as it is if it is none of these.
-function spelled(time) {
+// 5m in words; other forms unchanged.
+function spellDuration(time) {
   const units = { s: "second", sec: "second", m: "minute", min: "minute", h: "hour" };
   const [, count, unit] = /^\s*(\d+)\s*([a-z]+)\s*$/.exec(time) ?? [];
-  return units[unit] && Number(count) ? many(Number(count), units[unit]) : time;
+  return units[unit] && Number(count) ? plural(Number(count), units[unit]) : time;
 }

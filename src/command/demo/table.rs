@@ -1,24 +1,26 @@
-//! The table: a line a caller, printed as soon as it is known, and what it all comes to.
+//! The demo's table: a line for each scenario, printed as soon as its result is known, and a summary.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
-use super::caller::{Heard, Page};
-use super::{DEADLINE, PATIENCE};
+use super::webhook::{Delivery, Source, TIMEOUT};
 use crate::failure::Failure;
 use crate::twiml::Kind;
 
-/// One fault, without and with the proxy.
+/// The widths of the first columns.
+const WIDTHS: [usize; 3] = [30, 46, 17];
+
+/// One scenario, without and with the proxy.
 pub(super) struct Row {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
-    pub(super) without: Heard,
-    pub(super) with: Heard,
+    pub(super) without: Delivery,
+    pub(super) with: Delivery,
 }
 
-/// How many callers the app answered, and for how many the fallback stood in.
+/// How many callers got valid TwiML, from the app and from the fallback.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counted {
+pub(super) struct Served {
     pub(super) by_app: u64,
     pub(super) by_fallback: u64,
 }
@@ -26,70 +28,87 @@ pub(super) struct Counted {
 /// The table while it is printed.
 pub(super) struct Table<'a> {
     out: &'a mut dyn Write,
-    coloured: bool,
+    colored: bool,
     callers: u64,
-    /// Who had valid TwiML without the proxy.
+    /// How many callers got valid TwiML without the proxy.
     without: u64,
-    /// Who had it with the proxy.
-    with: Counted,
+    /// The same with the proxy.
+    with: Served,
     /// The longest that a caller waited for the proxy.
     slowest: Duration,
 }
 
+/// How a cell is shown on a terminal: its escape sequence.
+type Style = &'static str;
+
+const PLAIN: Style = "";
+const BOLD: Style = "\x1b[1m";
+const GREEN: Style = "\x1b[32m";
+const RED: Style = "\x1b[31m";
+const RESET: Style = "\x1b[0m";
+
 impl<'a> Table<'a> {
-    /// Says what is to be seen.
-    pub(super) fn begin(out: &'a mut dyn Write, coloured: bool) -> io::Result<Self> {
+    /// Prints the heading.
+    pub(super) fn start(
+        out: &'a mut dyn Write,
+        colored: bool,
+        deadline: Duration,
+    ) -> io::Result<Self> {
         let mut table = Self {
             out,
-            coloured,
+            colored,
             callers: 0,
             without: 0,
-            with: Counted::default(),
+            with: Served::default(),
             slowest: Duration::ZERO,
         };
         writeln!(
             table.out,
             "Twilio calls an app that misbehaves, directly and through understudy (deadline {} s).\n",
-            DEADLINE.as_secs()
+            deadline.as_secs()
         )?;
         let heads = ["THE APP", "WITHOUT UNDERSTUDY", "WITH UNDERSTUDY"];
-        table.line(heads.map(|head| (head, Ink::Bold)), "REASON", "MS")?;
+        table.print(heads.map(|head| (head, BOLD)), "REASON", "MS")?;
         Ok(table)
     }
 
-    /// One more line.
-    pub(super) fn row(&mut self, row: &Row) -> io::Result<()> {
+    /// Prints a row.
+    pub(super) fn add(&mut self, row: &Row) -> io::Result<()> {
         self.count(row);
-        let ink = |heard: &Heard| match heard.page {
-            Ok(_) => Ink::Green,
-            Err(_) => Ink::Red,
+        let style = |delivery: &Delivery| match delivery.result {
+            Ok(_) => GREEN,
+            Err(_) => RED,
         };
-        let (without, with) = (told(&row.without, row.kind), told(&row.with, row.kind));
-        let reason = match &row.with.page {
-            Ok(Page::Fallback(reason)) => reason,
-            Ok(Page::Own) | Err(_) => "",
+        let reason = match &row.with.result {
+            Ok(Source::Fallback(reason)) => reason,
+            Ok(Source::App) | Err(_) => "",
         };
         let cells = [
-            (row.name, Ink::Plain),
-            (without.as_str(), ink(&row.without)),
-            (with.as_str(), ink(&row.with)),
+            (row.name, PLAIN),
+            (&describe(&row.without, row.kind), style(&row.without)),
+            (&describe(&row.with, row.kind), style(&row.with)),
         ];
-        self.line(cells, reason, &in_millis(row.with.took))
+        let milliseconds = match row.with.took.as_millis() {
+            0 => "<1".to_owned(),
+            milliseconds => milliseconds.to_string(),
+        };
+        self.print(cells, reason, &milliseconds)
     }
 
     fn count(&mut self, Row { without, with, .. }: &Row) {
         self.callers += 1;
-        self.without += u64::from(without.page.is_ok());
-        match with.page {
-            Ok(Page::Own) => self.with.by_app += 1,
-            Ok(Page::Fallback(_)) => self.with.by_fallback += 1,
+        self.without += u64::from(without.result.is_ok());
+        match with.result {
+            Ok(Source::App) => self.with.by_app += 1,
+            Ok(Source::Fallback(_)) => self.with.by_fallback += 1,
             Err(_) => {}
         }
         self.slowest = self.slowest.max(with.took);
     }
 
-    /// Sums it up beside what the proxy has counted. Whether every caller had valid TwiML in time, and was counted so.
-    pub(super) fn end(self, counted: Counted) -> io::Result<bool> {
+    /// Prints the summary, beside what the proxy's metrics say. Returns whether every caller got valid TwiML in time, and the
+    /// metrics say so, too.
+    pub(super) fn finish(self, metrics: Served) -> io::Result<bool> {
         let Self {
             out,
             callers,
@@ -97,13 +116,13 @@ impl<'a> Table<'a> {
             with,
             ..
         } = self;
-        let Counted {
+        let Served {
             by_app,
             by_fallback,
-        } = counted;
+        } = metrics;
         let served = with.by_app + with.by_fallback;
-        let (slowest, patience) = (self.slowest.as_secs_f64(), PATIENCE.as_secs());
-        let agree = if counted == with {
+        let (slowest, timeout) = (self.slowest.as_secs_f64(), TIMEOUT.as_secs());
+        let agree = if metrics == with {
             "agree"
         } else {
             "do not agree"
@@ -111,73 +130,48 @@ impl<'a> Table<'a> {
         writeln!(
             out,
             "\nOf {callers} callers, {without} had valid TwiML without understudy and {served} with it, the slowest after {slowest:.1} s.\n\
-             Its metrics {agree}: {by_app} answers of the app went through, {by_fallback} fallbacks stood in.\n\
-             In brackets: Twilio's error codes. Its 15 s of silence were cut short after {patience} s here."
+             Its metrics {agree}: {by_app} responses from the app, {by_fallback} from the fallback.\n\
+             In brackets: Twilio's error codes. Its 15 s of silence were cut short after {timeout} s here."
         )?;
         out.flush()?;
-        Ok(served == callers && counted == with)
+        Ok(served == callers && metrics == with)
     }
 
-    fn line(
+    fn print(
         &mut self,
-        cells: [(&str, Ink); 3],
+        cells: [(&str, Style); 3],
         reason: &str,
         milliseconds: &str,
     ) -> io::Result<()> {
-        for ((text, ink), width) in cells.into_iter().zip(WIDTHS) {
-            let (begin, end) = if self.coloured { ink.codes() } else { ("", "") };
-            write!(self.out, "{begin}{text:<width$}{end}")?;
+        for ((text, style), width) in cells.into_iter().zip(WIDTHS) {
+            if self.colored && style != PLAIN {
+                write!(self.out, "{style}{text:<width$}{RESET}")?;
+            } else {
+                write!(self.out, "{text:<width$}")?;
+            }
         }
         writeln!(self.out, "{reason:<13}{milliseconds:>4}")?;
         self.out.flush()
     }
 }
 
-/// How wide the first columns are.
-const WIDTHS: [usize; 3] = [30, 46, 17];
-
-/// How a cell is shown on a terminal.
-#[derive(Clone, Copy, Debug)]
-enum Ink {
-    Plain,
-    Bold,
-    Green,
-    Red,
-}
-
-impl Ink {
-    fn codes(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Plain => ("", ""),
-            Self::Bold => ("\x1b[1m", "\x1b[0m"),
-            Self::Green => ("\x1b[32m", "\x1b[0m"),
-            Self::Red => ("\x1b[31m", "\x1b[0m"),
-        }
-    }
-}
-
-fn in_millis(took: Duration) -> String {
-    match took.as_millis() {
-        0 => "<1".to_owned(),
-        millis => millis.to_string(),
-    }
-}
-
 /// What the caller notices.
-fn told(heard: &Heard, kind: Kind) -> String {
-    let cause = match (&heard.page, kind) {
-        (Ok(Page::Own), Kind::Voice) => return "the app's page".to_owned(),
-        (Ok(Page::Own), Kind::Messaging) => return "the app's reply".to_owned(),
-        (Ok(Page::Fallback(_)), Kind::Voice) => return "fallback page".to_owned(),
-        (Ok(Page::Fallback(_)), Kind::Messaging) => return "fallback reply".to_owned(),
-        (Err(cause), _) => cause,
+fn describe(delivery: &Delivery, kind: Kind) -> String {
+    let failure = match (&delivery.result, kind) {
+        (Ok(Source::App), Kind::Voice) => return "the app's TwiML".to_owned(),
+        (Ok(Source::App), Kind::Messaging) => return "the app's reply".to_owned(),
+        (Ok(Source::Fallback(_)), Kind::Voice) => return "fallback TwiML".to_owned(),
+        (Ok(Source::Fallback(_)), Kind::Messaging) => return "fallback reply".to_owned(),
+        (Err(failure), _) => failure,
     };
-    let code = cause.twilio_code().map(|code| format!(" ({code})"));
+    let code = failure.twilio_code().map(|code| format!(" ({code})"));
     let code = code.unwrap_or_default();
-    match (kind, matches!(cause, Failure::Deadline)) {
+    match (kind, failure) {
         (Kind::Messaging, _) => format!("no reply{code}"),
-        (Kind::Voice, false) => format!("\"application error\"{code}"),
-        (Kind::Voice, true) => format!("15 s of silence, \"application error\"{code}"),
+        (Kind::Voice, Failure::Deadline) => {
+            format!("15 s of silence, \"application error\"{code}")
+        }
+        (Kind::Voice, _) => format!("\"application error\"{code}"),
     }
 }
 
@@ -185,33 +179,32 @@ fn told(heard: &Heard, kind: Kind) -> String {
 mod tests {
     use super::*;
 
-    fn heard(page: Result<Page, Failure>) -> Heard {
+    fn row(without: Result<Source, Failure>, with: Result<Source, Failure>) -> Row {
         let took = Duration::from_millis(2);
-        Heard { page, took }
-    }
-
-    fn row(without: Result<Page, Failure>, with: Result<Page, Failure>) -> Row {
         Row {
             name: "is silent",
             kind: Kind::Voice,
-            without: heard(without),
-            with: heard(with),
+            without: Delivery {
+                result: without,
+                took,
+            },
+            with: Delivery { result: with, took },
         }
     }
 
-    /// Whether the demo is a success, and what it has said.
-    fn played(rows: &[Row], counted: Counted) -> (bool, String) {
+    /// Whether the demo is a success, and what it prints.
+    fn print(rows: &[Row], metrics: Served) -> (bool, String) {
         let mut out = Vec::new();
-        let mut table = Table::begin(&mut out, false).expect("memory takes all");
+        let mut table = Table::start(&mut out, false, Duration::ZERO).expect("a vector");
         for row in rows {
-            table.row(row).expect("memory takes all");
+            table.add(row).expect("a vector");
         }
-        let success = table.end(counted).expect("memory takes all");
+        let success = table.finish(metrics).expect("a vector");
         (success, String::from_utf8(out).expect("text"))
     }
 
-    fn counted(by_app: u64, by_fallback: u64) -> Counted {
-        Counted {
+    fn served(by_app: u64, by_fallback: u64) -> Served {
+        Served {
             by_app,
             by_fallback,
         }
@@ -219,16 +212,16 @@ mod tests {
 
     #[test]
     fn it_is_a_success_if_every_caller_was_served_and_counted_so() {
-        let deadline = || Ok(Page::Fallback("deadline".to_owned()));
+        let fallback = Ok(Source::Fallback("deadline".to_owned()));
         let rows = [
-            row(Ok(Page::Own), Ok(Page::Own)),
-            row(Err(Failure::Deadline), deadline()),
+            row(Ok(Source::App), Ok(Source::App)),
+            row(Err(Failure::Deadline), fallback),
         ];
-        let (success, said) = played(&rows, counted(1, 1));
-        assert!(success, "{said}");
-        assert!(said.contains("1 had valid TwiML without understudy and 2 with it"));
-        assert!(!played(&rows, counted(2, 0)).0);
-        let lost = [row(Ok(Page::Own), Err(Failure::Deadline))];
-        assert!(!played(&lost, counted(0, 0)).0);
+        let (success, text) = print(&rows, served(1, 1));
+        assert!(success, "{text}");
+        assert!(text.contains("1 had valid TwiML without understudy and 2 with it"));
+        assert!(!print(&rows, served(2, 0)).0);
+        let lost = [row(Ok(Source::App), Err(Failure::Deadline))];
+        assert!(!print(&lost, served(0, 0)).0);
     }
 }

@@ -1,4 +1,4 @@
-//! One man page: what clap knows of a command, and what its help says below its options, as the sections that man(7) has for it.
+//! One man page: what clap knows of a command, and its help's last part as sections of man(7).
 
 use std::io;
 
@@ -10,35 +10,32 @@ const VERSION: &str = concat!("understudy ", env!("CARGO_PKG_VERSION"));
 
 const FILES: [(&str, &str); 4] = [
     ("/etc/understudy/understudy.toml", "The configuration."),
-    (
-        "/etc/understudy/fallback/",
-        "The pages that stand in for the app.",
-    ),
+    ("/etc/understudy/fallback/", "The fallback documents."),
     (
         "/usr/share/doc/understudy/examples/understudy.toml",
         "Every key of the configuration with its default and its reason.",
     ),
     (
         "/usr/lib/systemd/system/understudy.service, understudy.socket",
-        "The service, and the public address that systemd listens on for it.",
+        "The service, and the public socket that systemd listens on for it.",
     ),
 ];
 
-/// What a command is called from top to bottom: `understudy-drill-start`.
+/// The full name of a command: `understudy-drill-start`.
 pub(super) fn name(command: &Command) -> &str {
     command
         .get_display_name()
         .unwrap_or_else(|| command.get_name())
 }
 
-/// The commands below this one that a user is told of.
-pub(super) fn shown(command: &Command) -> impl Iterator<Item = &Command> {
+/// The subcommands that aren't hidden.
+pub(super) fn visible_subcommands(command: &Command) -> impl Iterator<Item = &Command> {
     command
         .get_subcommands()
         .filter(|below| !below.is_hide_set())
 }
 
-/// The page of a command that has been built.
+/// The man page of a command after `build`.
 pub(super) fn page(command: &Command) -> io::Result<Vec<u8>> {
     let man = Man::new(command.clone())
         .source(VERSION)
@@ -54,19 +51,21 @@ pub(super) fn page(command: &Command) -> io::Result<Vec<u8>> {
     }
     let mut rest = Roff::default();
     if let Some(help) = command.get_after_help() {
-        after_help(&help.to_string(), &mut rest);
+        add_after_help(&help.to_string(), &mut rest);
     }
-    let reads_files = command.get_arguments().any(|own| own.get_id() == "config");
+    let reads_files = command
+        .get_arguments()
+        .any(|argument| argument.get_id() == "config");
     if reads_files || !name(command).contains('-') {
-        files(&mut rest);
+        add_files(&mut rest);
     }
-    see_also(command, &mut rest);
+    add_see_also(command, &mut rest);
     rest.to_writer(&mut page)?;
     Ok(page)
 }
 
-/// Each block of a help's end begins with its title: a section of its own, but for more examples.
-fn after_help(help: &str, roff: &mut Roff) {
+/// Each block of the help's last part begins with its title and becomes a section; further examples become a subsection.
+fn add_after_help(help: &str, roff: &mut Roff) {
     for block in help.split("\n\n") {
         let (title, rest) = block.split_once(':').unwrap_or(("Notes", block));
         match title {
@@ -75,14 +74,14 @@ fn after_help(help: &str, roff: &mut Roff) {
             title => roff.control("SH", [title.to_uppercase().as_str()]),
         };
         match rest.strip_prefix('\n') {
-            Some(lines) => literally(lines, roff),
+            Some(lines) => add_literal(lines, roff),
             None => drop(roff.text([roman(rest.trim_start())])),
         }
     }
 }
 
-/// Lines that someone may type, as they are.
-fn literally(lines: &str, roff: &mut Roff) {
+/// Lines that someone may type, unchanged.
+fn add_literal(lines: &str, roff: &mut Roff) {
     roff.control("PP", []);
     roff.control("RS", ["4"]);
     roff.control("nf", []);
@@ -93,20 +92,20 @@ fn literally(lines: &str, roff: &mut Roff) {
     roff.control("RE", []);
 }
 
-fn files(roff: &mut Roff) {
+fn add_files(roff: &mut Roff) {
     roff.control("SH", ["FILES"]);
-    for (path, what) in FILES {
+    for (path, description) in FILES {
         roff.control("TP", []);
         roff.text([bold(path)]);
-        roff.text([roman(what)]);
+        roff.text([roman(description)]);
     }
 }
 
-/// The pages above and below, and what runs it.
-fn see_also(command: &Command, roff: &mut Roff) {
+/// The pages of the commands above and below, and of systemd's parts.
+fn add_see_also(command: &Command, roff: &mut Roff) {
     let own = name(command);
     let above = own.match_indices('-').map(|(end, _)| &own[..end]);
-    let below = shown(command).map(name);
+    let below = visible_subcommands(command).map(name);
     let pages = above.chain(below).map(|page| format!("{page}(1)"));
     let others = ["systemd.socket(5)", "systemctl(1)"].map(str::to_owned);
     let pages: Vec<_> = pages.chain(others).collect();

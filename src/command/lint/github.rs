@@ -4,42 +4,45 @@
 
 use std::io::{self, Write};
 
-use super::document::{Finding, Verdict};
-use super::{json, title};
+use super::document::{Finding, LintResult};
+use super::error_codes;
 
 /// Writes a command for each finding.
-pub(super) fn write(verdict: &Verdict<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let name = verdict.document.name();
-    // GitHub knows its files without this.
-    let file = property(name.strip_prefix("./").unwrap_or(name));
-    for finding in &verdict.findings {
-        command(&file, finding, out)?;
+pub(super) fn write(result: &LintResult<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let name = result.document.name();
+    // GitHub's paths have no `./`.
+    let file = escape_property(name.strip_prefix("./").unwrap_or(name));
+    for finding in &result.findings {
+        write_command(&file, finding, out)?;
     }
     Ok(())
 }
 
-fn command(file: &str, finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
-    let level = json::level(finding.level);
-    let (line, column) = (finding.place.line, finding.place.column);
+fn write_command(file: &str, finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
+    let (level, line, column) = (finding.level, finding.place.line, finding.place.column);
     let end = column.saturating_add(finding.width);
-    let title = property(&format!("{} {}", finding.code, title::of(finding.code)));
-    let message = data(&finding.words());
+    let title = escape_property(&format!(
+        "{} {}",
+        finding.code,
+        error_codes::title(finding.code)
+    ));
+    let message = escape_data(&finding.message_and_help());
     writeln!(
         out,
         "::{level} file={file},line={line},col={column},endColumn={end},title={title}::{message}"
     )
 }
 
-/// As what follows the second `::` is escaped.
-fn data(text: &str) -> String {
+/// Escapes what follows the second `::`.
+fn escape_data(text: &str) -> String {
     text.replace('%', "%25")
         .replace('\r', "%0D")
         .replace('\n', "%0A")
 }
 
-/// As the value of a property is escaped.
-fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
+/// Escapes the value of a property.
+fn escape_property(text: &str) -> String {
+    escape_data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
 #[cfg(test)]
@@ -47,8 +50,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_means_something_to_github_is_escaped() {
-        assert_eq!(data("50%: a,\r\nb"), "50%25: a,%0D%0Ab");
-        assert_eq!(property("50%: a,\r\nb"), "50%25%3A a%2C%0D%0Ab");
+    fn special_characters_are_escaped() {
+        assert_eq!(escape_data("50%: a,\r\nb"), "50%25: a,%0D%0Ab");
+        assert_eq!(escape_property("50%: a,\r\nb"), "50%25%3A a%2C%0D%0Ab");
     }
 }

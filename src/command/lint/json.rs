@@ -4,67 +4,50 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::document::{Finding, Verdict};
-use crate::twiml::{Kind, Level};
+use super::super::kind;
+use super::document::{Finding, LintResult};
 
-/// A document and what is to be said of it.
 #[derive(Serialize)]
-struct Judged<'v> {
-    file: &'v str,
+struct JsonResult<'r> {
+    file: &'r str,
     kind: &'static str,
     valid: bool,
-    findings: Vec<Found<'v>>,
+    findings: Vec<JsonFinding<'r>>,
 }
 
 #[derive(Serialize)]
-struct Found<'v> {
+struct JsonFinding<'r> {
     code: u32,
-    level: &'static str,
+    level: String,
     line: u32,
     column: u32,
     byte: usize,
-    path: &'v str,
+    path: &'r str,
     message: String,
 }
 
 /// Writes a document's line.
-pub(super) fn write(verdict: &Verdict<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let judged = Judged {
-        file: verdict.document.name(),
-        kind: kind(verdict.kind),
-        valid: verdict.is_valid,
-        findings: verdict.findings.iter().map(Found::from).collect(),
+pub(super) fn write(result: &LintResult<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let json = JsonResult {
+        file: result.document.name(),
+        kind: kind::name(result.kind),
+        valid: result.is_valid,
+        findings: result.findings.iter().map(JsonFinding::from).collect(),
     };
-    serde_json::to_writer(&mut *out, &judged)?;
+    serde_json::to_writer(&mut *out, &json)?;
     writeln!(out)
 }
 
-impl<'v> From<&'v Finding> for Found<'v> {
-    fn from(finding: &'v Finding) -> Self {
+impl<'r> From<&'r Finding> for JsonFinding<'r> {
+    fn from(finding: &'r Finding) -> Self {
         Self {
             code: finding.code,
-            level: level(finding.level),
+            level: finding.level.to_string(),
             line: finding.place.line,
             column: finding.place.column,
             byte: finding.place.byte,
             path: &finding.path,
-            message: finding.words(),
+            message: finding.message_and_help(),
         }
-    }
-}
-
-/// The word for a kind, as `--kind` takes it.
-pub(super) fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Voice => "voice",
-        Kind::Messaging => "messaging",
-    }
-}
-
-/// The word for a level, the same in every format.
-pub(super) fn level(level: Level) -> &'static str {
-    match level {
-        Level::Warning => "warning",
-        Level::Error => "error",
     }
 }

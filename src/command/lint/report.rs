@@ -1,32 +1,49 @@
-//! How findings go out: each format at its own time, some as they come, one when all are known.
+//! Writes findings in the format that the user chose, and as plain text itself: for each finding a line that a program can
+//! parse, then the line of the document and carets, both indented.
 
 use std::io::{self, Write};
 
 use annotate_snippets::Renderer;
+use clap::ValueEnum;
 
-use super::document::Verdict;
-use super::source::shown;
-use super::{Format, github, json, plain, sarif, screen};
+use super::document::{Finding, LintResult};
+use super::source::{Line, printable};
+use super::{github, json, sarif, terminal};
 
-/// The format, and what it has to remember.
+/// The format of findings.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Format {
+    /// For people: with the line and a caret; on a terminal as compilers show it.
+    Text,
+    /// One object a line per document.
+    Json,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// Annotations of a GitHub workflow.
+    Github,
+}
+
+/// A format, with what it has to remember.
 pub(super) enum Report {
     Text {
-        /// How to show it on a terminal, if it goes to one.
-        screen: Option<Box<Renderer>>,
-        /// Whether a good document is told by name: there are others.
-        several: bool,
+        /// None if standard output is not a terminal.
+        renderer: Option<Box<Renderer>>,
+        /// Whether a valid document is named, since there are others.
+        names_valid: bool,
     },
     Json,
     Github,
     Sarif(sarif::Log),
 }
 
+const INDENT: &str = "    ";
+
 impl Report {
-    pub(super) fn new(format: Format, several: bool) -> Self {
+    pub(super) fn new(format: Format, documents: usize) -> Self {
         match format {
             Format::Text => Self::Text {
-                screen: screen::renderer().map(Box::new),
-                several,
+                renderer: terminal::renderer().map(Box::new),
+                names_valid: documents > 1,
             },
             Format::Json => Self::Json,
             Format::Github => Self::Github,
@@ -34,35 +51,35 @@ impl Report {
         }
     }
 
-    /// Tells what was found in a document.
-    pub(super) fn judged(&mut self, verdict: &Verdict<'_>, out: &mut dyn Write) -> io::Result<()> {
+    /// Writes the findings of a document.
+    pub(super) fn add(&mut self, result: &LintResult<'_>, out: &mut dyn Write) -> io::Result<()> {
         match self {
-            Self::Text { several, .. } if verdict.findings.is_empty() => {
-                praise(verdict, *several, out)
+            Self::Text { names_valid, .. } if result.findings.is_empty() => {
+                write_valid(result, *names_valid, out)
             }
             Self::Text {
-                screen: Some(renderer),
+                renderer: Some(renderer),
                 ..
-            } => screen::write(verdict, renderer, out),
-            Self::Text { screen: None, .. } => plain::write(verdict, out),
-            Self::Json => json::write(verdict, out),
-            Self::Github => github::write(verdict, out),
+            } => terminal::write(result, renderer, out),
+            Self::Text { renderer: None, .. } => write_text(result, out),
+            Self::Json => json::write(result, out),
+            Self::Github => github::write(result, out),
             Self::Sarif(log) => {
-                log.add(verdict);
+                log.add(result);
                 Ok(())
             }
         }
     }
 
-    /// Tells that a document could not be read, where there is a place for that.
-    pub(super) fn unreadable(&mut self, name: &str, why: &str) {
+    /// Notes that a document could not be read, in formats that have a place for that.
+    pub(super) fn add_unreadable(&mut self, name: &str, error: &str) {
         if let Self::Sarif(log) = self {
-            log.add_unreadable(name, why);
+            log.add_unreadable(name, error);
         }
     }
 
-    /// Tells what can only be told at the end.
-    pub(super) fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
+    /// Writes what can be written only at the end.
+    pub(super) fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
         match self {
             Self::Sarif(log) => log.write(out),
             Self::Text { .. } | Self::Json | Self::Github => Ok(()),
@@ -71,14 +88,33 @@ impl Report {
 }
 
 /// In the words of Twilio's console.
-fn praise(verdict: &Verdict<'_>, several: bool, out: &mut dyn Write) -> io::Result<()> {
-    let kind = verdict.kind;
-    match several {
-        true => writeln!(
-            out,
-            "{}: Valid {kind} TwiML",
-            shown(verdict.document.name())
-        ),
-        false => writeln!(out, "Valid {kind} TwiML"),
+fn write_valid(result: &LintResult<'_>, is_named: bool, out: &mut dyn Write) -> io::Result<()> {
+    if is_named {
+        write!(out, "{}: ", printable(result.document.name()))?;
     }
+    writeln!(out, "Valid {} TwiML", result.kind)
+}
+
+fn write_text(result: &LintResult<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let name = printable(result.document.name());
+    let source = result.document.source();
+    for finding in &result.findings {
+        let Finding {
+            level, code, place, ..
+        } = finding;
+        let (line, column, message) = (place.line, place.column, printable(&finding.message));
+        writeln!(out, "{name}:{line}:{column}: {level}[{code}] {message}")?;
+        write_excerpt(&finding.line(&source), out)?;
+        if let Some(help) = &finding.help {
+            writeln!(out, "{INDENT}= help: {}", printable(help))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_excerpt(line: &Line, out: &mut dyn Write) -> io::Result<()> {
+    let window = line.window();
+    let (indent, carets) = (" ".repeat(window.indent), "^".repeat(window.width));
+    writeln!(out, "{}", format!("{INDENT}{}", window.text).trim_end())?;
+    writeln!(out, "{INDENT}{indent}{carets}")
 }

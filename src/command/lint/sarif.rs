@@ -1,4 +1,4 @@
-//! SARIF 2.1.0, which code scanners read: one run, a rule for each of Twilio's codes that was met.
+//! SARIF 2.1.0 for code scanners: one run, with a rule for each of Twilio's codes that was found.
 //!
 //! <https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html>
 
@@ -8,39 +8,41 @@ use std::io::{self, Write};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::document::{Finding, Verdict};
-use super::json::level;
-use super::title;
+use super::document::{Finding, LintResult};
+use super::error_codes;
 
-/// What was found so far: a run is told as a whole.
+/// The findings so far: a run is written as a whole.
 #[derive(Default)]
 pub(super) struct Log {
-    found: Vec<(u32, Value)>,
+    results: Vec<(u32, Value)>,
     unreadable: Vec<Value>,
 }
 
 impl Log {
-    pub(super) fn add(&mut self, verdict: &Verdict<'_>) {
-        let name = verdict.document.name();
-        let results =
-            (verdict.findings.iter()).map(|finding| (finding.code, result(name, finding)));
-        self.found.extend(results);
+    pub(super) fn add(&mut self, result: &LintResult<'_>) {
+        let name = result.document.name();
+        let findings = result.findings.iter();
+        self.results
+            .extend(findings.map(|finding| (finding.code, to_result(name, finding))));
     }
 
-    pub(super) fn add_unreadable(&mut self, name: &str, why: &str) {
+    pub(super) fn add_unreadable(&mut self, name: &str, error: &str) {
         self.unreadable.push(json!({
             "level": "error",
-            "message": { "text": why },
+            "message": { "text": error },
             "locations": [{ "physicalLocation": { "artifactLocation": { "uri": uri(name) } } }],
         }));
     }
 
-    /// Writes the run, and forgets it.
+    /// Writes the run, and clears it.
     pub(super) fn write(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        let Self { found, unreadable } = std::mem::take(self);
-        let codes: BTreeSet<u32> = found.iter().map(|(code, _)| *code).collect();
-        let rules: Vec<_> = codes.iter().copied().map(rule).collect();
-        let results: Vec<_> = found.into_iter().map(|(_, result)| result).collect();
+        let Self {
+            results,
+            unreadable,
+        } = std::mem::take(self);
+        let codes: BTreeSet<u32> = results.iter().map(|(code, _)| *code).collect();
+        let rules: Vec<_> = codes.iter().copied().map(to_rule).collect();
+        let results: Vec<_> = results.into_iter().map(|(_, result)| result).collect();
         let log = json!({
             "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
             "version": "2.1.0",
@@ -64,8 +66,8 @@ impl Log {
     }
 }
 
-fn rule(code: u32) -> Value {
-    let (title, url) = (title::of(code), title::url(code));
+fn to_rule(code: u32) -> Value {
+    let (title, url) = (error_codes::title(code), error_codes::url(code));
     json!({
         "id": code.to_string(),
         "shortDescription": { "text": title },
@@ -75,7 +77,7 @@ fn rule(code: u32) -> Value {
     })
 }
 
-fn result(name: &str, finding: &Finding) -> Value {
+fn to_result(name: &str, finding: &Finding) -> Value {
     let mut location = json!({ "physicalLocation": {
         "artifactLocation": { "uri": uri(name) },
         "region": {
@@ -89,13 +91,13 @@ fn result(name: &str, finding: &Finding) -> Value {
     }
     json!({
         "ruleId": finding.code.to_string(),
-        "level": level(finding.level),
-        "message": { "text": finding.words() },
+        "level": finding.level.to_string(),
+        "message": { "text": finding.message_and_help() },
         "locations": [location],
     })
 }
 
-/// What a URI's path may hold as it is.
+/// The characters that a URI's path may hold unescaped.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'-')
@@ -103,7 +105,7 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// A path as a URI reference; relative to where the command ran, if it was.
+/// A path as a URI reference; a relative path stays relative.
 fn uri(name: &str) -> String {
     let scheme = if name.starts_with('/') { "file://" } else { "" };
     let name = name.strip_prefix("./").unwrap_or(name);

@@ -1,57 +1,50 @@
-//! The line that a finding is about, fit to be shown: whatever stands in a document, nothing in it acts on a terminal.
+//! The line of a finding, made printable: no control character of a document reaches the terminal.
 
 use std::ops::Range;
 
 use unicode_width::UnicodeWidthStr;
 
-use super::document::{Document, Finding};
+use crate::twiml::Position;
 
-/// The text of a document, by lines.
+/// The text of a document.
 pub(super) struct Source {
-    /// With one character at the end of each line.
+    /// Each line ends with one character.
     text: String,
 }
 
-/// A line, and what in it a finding is about.
+/// A line, with the part that a finding is about.
 pub(super) struct Line {
     pub(super) text: String,
-    /// In bytes of the text; of no length at the end of the line.
+    /// In bytes of the text; empty at the end of the line.
     pub(super) marked: Range<usize>,
 }
 
-/// As much of a line as is worth showing around what is marked.
+/// The part of a line around the mark.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Window {
     pub(super) text: String,
-    /// How many columns of a terminal stand before the mark.
+    /// The terminal columns before the mark.
     pub(super) indent: usize,
-    /// How many columns are marked, at least one.
+    /// The marked terminal columns, at least one.
     pub(super) width: usize,
 }
 
 impl Source {
-    pub(super) fn of(document: &Document) -> Self {
-        Self::new(&document.text())
-    }
-
-    fn new(text: &str) -> Self {
+    pub(super) fn new(text: &str) -> Self {
         Self {
             text: text.replace("\r\n", "\n"),
         }
     }
 
-    /// The line of a finding. It has as many characters as the document's own, so columns hold.
-    pub(super) fn line(&self, finding: &Finding) -> Line {
-        let (line, column) = (finding.place.line as usize, finding.place.column as usize);
-        let ends = if finding.is_of_bytes {
-            &LINE_ENDS[..1]
-        } else {
-            &LINE_ENDS
-        };
+    /// The line at a position, with so many characters marked. It has as many characters as in the document, so that columns
+    /// hold. Of a document that is not text only line feeds end lines.
+    pub(super) fn line(&self, position: Position, width: u32, is_text: bool) -> Line {
+        let (line, column) = (position.line as usize, position.column as usize);
+        let ends = if is_text { &LINE_ENDS } else { &LINE_ENDS[..1] };
         let text = self.text.split(ends).nth(line - 1).unwrap_or_default();
-        let text = shown(text);
+        let text = printable(text);
         let start = offset(&text, column - 1);
-        let end = start + offset(&text[start..], finding.width as usize);
+        let end = start + offset(&text[start..], width as usize);
         Line {
             text,
             marked: start..end,
@@ -60,38 +53,39 @@ impl Source {
 }
 
 impl Line {
-    /// What is around the mark, tabs as spaces.
+    /// The text around the mark, with tabs as spaces.
     pub(super) fn window(&self) -> Window {
         let (before, rest) = self.text.split_at(self.marked.start);
         let marked = first(MOST_MARKED, &rest[..self.marked.len()]);
-        let shown_before = last(MOST_BEFORE, before);
-        let shown_rest = first(MOST_AFTER, rest);
-        let left = if shown_before == before { "" } else { CUT };
-        let right = if shown_rest == rest { "" } else { CUT };
-        let indent = expanded(&format!("{left}{shown_before}"));
+        let near_before = last(MOST_BEFORE, before);
+        let near_rest = first(MOST_AFTER, rest);
+        let left = if near_before == before { "" } else { CUT };
+        let right = if near_rest == rest { "" } else { CUT };
+        let indent = expand_tabs(&format!("{left}{near_before}"));
         Window {
-            width: expanded(marked).width().max(1),
-            text: format!("{indent}{}{right}", expanded(shown_rest)),
+            width: expand_tabs(marked).width().max(1),
+            text: format!("{indent}{}{right}", expand_tabs(near_rest)),
             indent: indent.width(),
         }
     }
 }
 
-/// As a line of a terminal may hold it. Each character becomes one.
-pub(super) fn shown(text: &str) -> String {
-    text.chars().map(visible).collect()
+/// A text without characters that act on a terminal. Each character becomes one.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(printable_char).collect()
 }
 
-/// Where a text ends: its last line, and the column after it.
-pub(super) fn end_of(text: &str) -> (u32, u32) {
+/// The end of a text: its last line, and the column after it.
+pub(super) fn end_position(text: &str) -> (u32, u32) {
     let source = Source::new(text);
     let lines = source.text.split(LINE_ENDS);
     let (count, last) = lines.fold((0, ""), |(count, _), line| (count + 1, line));
     (count, 1 + last.chars().count() as u32)
 }
 
-/// What would move the cursor, ring a bell or turn the text round becomes a picture of itself, or of nothing.
-fn visible(c: char) -> char {
+/// A character that would move the cursor, ring the bell or change the direction of text becomes a symbol for itself, or the
+/// replacement character.
+fn printable_char(c: char) -> char {
     match c {
         '\t' => c,
         '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or(c),
@@ -105,7 +99,7 @@ fn visible(c: char) -> char {
     }
 }
 
-fn expanded(text: &str) -> String {
+fn expand_tabs(text: &str) -> String {
     text.replace('\t', "    ")
 }
 
@@ -118,16 +112,16 @@ fn last(characters: usize, text: &str) -> &str {
     &text[offset(text, skipped)..]
 }
 
-/// Where so many characters end, or the text does.
+/// The byte offset after so many characters, or the end of the text.
 fn offset(text: &str, characters: usize) -> usize {
     let mut places = text.char_indices();
     places.nth(characters).map_or(text.len(), |(at, _)| at)
 }
 
-/// XML takes either for the end of a line, and both together for one (XML 1.0 §2.11).
+/// XML accepts either as the end of a line, and both together as one (XML 1.0 §2.11).
 const LINE_ENDS: [char; 2] = ['\n', '\r'];
 
-/// Stands for what was cut away.
+/// Marks where a line was cut.
 const CUT: &str = "…";
 
 const MOST_BEFORE: usize = 50;
@@ -139,7 +133,7 @@ mod tests {
     use super::*;
 
     fn window(text: &str, marked: Range<usize>) -> (String, String) {
-        let text = shown(text);
+        let text = printable(text);
         let Window {
             text,
             indent,
@@ -149,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caret_stands_below_what_it_is_about() {
+    fn carets_stand_below_the_mark() {
         for (text, marked, line, carets) in [
             ("<say>", 1..4, "<say>", " ^^^"),
             ("\t<say>", 2..5, "    <say>", "     ^^^"),
@@ -178,20 +172,23 @@ mod tests {
     }
 
     #[test]
-    fn nothing_acts_on_a_terminal() {
-        assert_eq!(shown("a\u{1b}[31m\u{7}\u{7f}\u{9b}"), "a␛[31m␇␡\u{fffd}");
-        assert_eq!(shown("\u{202e}\u{feff}\t"), "\u{fffd}\u{fffd}\t");
+    fn control_characters_are_replaced() {
+        assert_eq!(
+            printable("a\u{1b}[31m\u{7}\u{7f}\u{9b}"),
+            "a␛[31m␇␡\u{fffd}"
+        );
+        assert_eq!(printable("\u{202e}\u{feff}\t"), "\u{fffd}\u{fffd}\t");
     }
 
     #[test]
-    fn a_text_ends_on_its_last_line() {
+    fn a_text_ends_in_its_last_line() {
         for (text, end) in [
             ("", (1, 1)),
             ("é", (1, 2)),
             ("a\r\nb\rc\n", (4, 1)),
             ("\r\r\nab", (3, 3)),
         ] {
-            assert_eq!(end_of(text), end, "{text:?}");
+            assert_eq!(end_position(text), end, "{text:?}");
         }
     }
 }

@@ -25,15 +25,21 @@ fn said(arguments: &[&str]) -> (i32, String) {
 async fn a_drill_is_started_listed_and_stopped() {
     let app = App::with_page("<Response/>");
     let sidecar = before(&app).await;
-    assert_eq!(drill(&sidecar, &["list"]), (0, "no drill is on".into()));
+    assert_eq!(drill(&sidecar, &["list"]), (0, "no drill runs".into()));
     let start = ["start", "voice", "--for", "5m"];
     let got = drill(&sidecar, &start);
-    assert_eq!(got, (0, "voice: every call meets status_5xx for 5m".into()));
+    assert_eq!(
+        got,
+        (
+            0,
+            "voice: every request fails with status_5xx for 5m".into()
+        )
+    );
     assert_eq!(call(&sidecar).await.reason(), Some("drill"));
 
     let other = ["--fault", "deadline", "--percent", "1"];
     let got = drill(&sidecar, &[&start[..], &other].concat());
-    let words = "voice: 1 call in 100 meets deadline for 5m, in place of the drill that was on";
+    let words = "voice: 1 request in 100 fails with deadline for 5m, instead of the drill before";
     assert_eq!(got, (0, words.into()));
     let (code, list) = drill(&sidecar, &["list"]);
     assert_eq!(code, 0);
@@ -92,13 +98,13 @@ async fn what_the_proxy_refuses_exits_1() {
     for (arguments, words) in [
         (
             &["start", "vioce", "--for", "5m"][..],
-            "no route is called \"vioce\"; there are \"voice\",",
+            "there is no route \"vioce\"; the routes are \"voice\",",
         ),
         (
             &["start", "callback", "--for", "5m", "--fault", "root"],
             "deadline or status_5xx",
         ),
-        (&["stop", "voice"], "no drill is on for the route \"voice\""),
+        (&["stop", "voice"], "no drill runs on the route \"voice\""),
     ] {
         let (code, said) = drill(&sidecar, arguments);
         assert_eq!(code, 1, "{said}");

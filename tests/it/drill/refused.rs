@@ -31,7 +31,7 @@ async fn bad_values_and_unknown_keys_are_refused() {
         (r#"{"for":"5m","faults":"root"}"#, "unknown field `faults`"),
         (r#"{"for":"5m""#, "EOF"),
         ("", "EOF"),
-        ("for=5m", "not a drill"),
+        ("for=5m", "the drill can't be read"),
     ] {
         let got = put(&sidecar, "voice", body).await;
         assert_eq!(got.status, 400, "{body}");
@@ -45,7 +45,7 @@ async fn bad_values_and_unknown_keys_are_refused() {
 async fn a_route_that_is_not_there_is_refused_with_those_that_are() {
     let app = App::with_page("<Response/>");
     let sidecar = before(&app).await;
-    let known = r#"there are "voice", "messaging", "callback", "auto", "unmatched""#;
+    let known = r#"the routes are "voice", "messaging", "callback", "auto", "unmatched""#;
     for route in ["vioce", "", "voice/", "Voice", "%ff"] {
         for got in [
             put(&sidecar, route, GOOD).await,
@@ -57,7 +57,7 @@ async fn a_route_that_is_not_there_is_refused_with_those_that_are() {
     }
     let got = delete(&sidecar, "voice").await;
     assert_eq!(got.status, 404);
-    assert_eq!(error(&got), r#"no drill is on for the route "voice""#);
+    assert_eq!(error(&got), r#"no drill runs on the route "voice""#);
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ async fn a_drill_is_started_and_stopped_by_the_keyboard_alone() {
     sidecar.counted("understudy_drill_active", &on, 1.0).await;
 
     browser.press(&[Key::Shift.into(), Key::Tab.into()]).await;
-    assert!(browser.has_focus("#routes tr.drill button.end").await);
+    assert!(browser.has_focus("#routes tr.drill button.stop").await);
     browser.press(&[Key::Enter.into()]).await;
     browser.reads("#headline", &[CALM]).await;
     assert!(browser.has_focus(&row("incoming-message")).await);
@@ -58,7 +58,7 @@ async fn a_drill_is_started_and_stopped_by_the_keyboard_alone() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_drill_is_shown_and_judging_touches_no_call() {
+async fn what_is_wrong_with_a_drill_is_shown_and_validation_touches_no_request() {
     if !installed() {
         return;
     }
@@ -79,7 +79,7 @@ async fn what_is_wrong_with_a_drill_is_shown_and_judging_touches_no_call() {
     browser
         .reads(
             "#drill-result",
-            &["The fallback is good: valid Voice TwiML. No call was touched."],
+            &["The fallback is valid Voice TwiML. No request was touched."],
         )
         .await;
     assert_eq!(browser.text("#drill-error").await, "");

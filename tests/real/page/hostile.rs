@@ -51,7 +51,7 @@ async fn hostile_names_do_no_harm() {
         assert_eq!(many, wanted, "{selector}");
     }
     // A name that would be more than one part of a path.
-    browser.value("[...document.querySelectorAll('#routes tr')].find((row) => row.textContent.includes('a/b?c')).querySelector('.begin').click()").await;
+    browser.value("[...document.querySelectorAll('#routes tr')].find((row) => row.textContent.includes('a/b?c')).querySelector('.start').click()").await;
     browser.click("#drill button[type=submit]").await;
     browser.sees("!document.querySelector('#drill').open").await;
     sidecar.counted("understudy_drill_active", &[], 1.0).await;
@@ -80,7 +80,7 @@ async fn beyond_loopback_it_asks_for_the_token_and_keeps_it_to_itself() {
     browser.type_into("#token", "a-token-of-the-pag").await;
     browser.press(&[Key::Enter.into()]).await;
     browser
-        .reads("#entrance-error", &["This is not the token."])
+        .reads("#login-error", &["This is not the token."])
         .await;
     browser.type_into("#token", "a-token-of-the-page").await;
     browser.press(&[Key::Enter.into()]).await;
@@ -98,7 +98,7 @@ async fn beyond_loopback_it_asks_for_the_token_and_keeps_it_to_itself() {
     browser
         .reads("#headline", &["This understudy asks for its token"])
         .await;
-    assert_eq!(browser.text("#told").await, "");
+    assert_eq!(browser.text("#status").await, "");
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ async fn everybody_can_read_it_in_the_light_in_the_dark_and_on_a_phone() {
     }
     drop(sidecar);
     browser
-        .reads("#headline", &["No answer from understudy since "])
+        .reads("#headline", &["No response from understudy since "])
         .await;
     for scheme in ["light", "dark"] {
         browser.prefers("prefers-color-scheme", scheme).await;
@@ -84,7 +84,7 @@ async fn while_nothing_changes_nothing_is_touched() {
         .await;
     browser.value("scrollTo(0, 120)").await;
     let watch = "(() => { window.spoken = 0; window.moved = 0; \
-         new MutationObserver(() => window.spoken++).observe(document.querySelector('#spoken'), { childList: true, characterData: true, subtree: true }); \
+         new MutationObserver(() => window.spoken++).observe(document.querySelector('#announcement'), { childList: true, characterData: true, subtree: true }); \
          new MutationObserver(() => window.moved++).observe(document.querySelector('#routes'), { childList: true }); })()";
     browser.value(watch).await;
     // Another route comes to the top of the list, and the one with the focus stays the same.

@@ -1,4 +1,4 @@
-//! For a terminal: as compilers show it.
+//! Findings on a terminal, as compilers show theirs.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -6,11 +6,11 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use anstream::{AutoStream, ColorChoice};
 use terminal_size::{Width, terminal_size};
 
-use super::document::{Finding, Verdict};
-use super::source::{Source, shown};
+use super::document::{Finding, LintResult};
+use super::source::{Source, printable};
 use crate::twiml;
 
-/// How to show things where standard output goes, if that is a terminal.
+/// The renderer for standard output, if that is a terminal.
 pub(super) fn renderer() -> Option<Renderer> {
     let out = io::stdout();
     let renderer = match AutoStream::choice(&out) {
@@ -25,15 +25,15 @@ pub(super) fn renderer() -> Option<Renderer> {
     out.is_terminal().then_some(renderer)
 }
 
-/// Shows every finding.
+/// Prints every finding.
 pub(super) fn write(
-    verdict: &Verdict<'_>,
+    result: &LintResult<'_>,
     renderer: &Renderer,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let name = shown(verdict.document.name());
-    let source = Source::of(verdict.document);
-    for finding in &verdict.findings {
+    let name = printable(result.document.name());
+    let source = result.document.source();
+    for finding in &result.findings {
         let group = group(&name, &source, finding);
         writeln!(out, "{}\n", renderer.render(&[group]))?;
     }
@@ -45,7 +45,7 @@ fn group<'a>(name: &'a str, source: &Source, finding: &'a Finding) -> Group<'a> 
         twiml::Level::Error => Level::ERROR,
         twiml::Level::Warning => Level::WARNING,
     };
-    let line = source.line(finding);
+    let line = finding.line(source);
     let snippet = Snippet::source(line.text)
         .path(name)
         .line_start(finding.place.line as usize)
@@ -55,7 +55,7 @@ fn group<'a>(name: &'a str, source: &Source, finding: &'a Finding) -> Group<'a> 
         .as_deref()
         .map(|help| Level::HELP.message(help));
     level
-        .primary_title(shown(&finding.message))
+        .primary_title(printable(&finding.message))
         .id(finding.code.to_string())
         .element(snippet)
         .elements(help)
@@ -69,19 +69,19 @@ mod tests {
     use super::*;
     use crate::twiml::{Kind, Rules, Strictness};
 
-    fn screen(page: &[u8], renderer: &Renderer) -> String {
-        let document = Document::read("page.xml", &mut &page[..]).expect("is there");
-        let verdict = document.judge(&Rules::new(Kind::Voice, Strictness::Twilio));
+    fn render(page: &[u8], renderer: &Renderer) -> String {
+        let document = Document::read("page.xml", &mut &page[..]).expect("bytes");
+        let result = document.lint(&Rules::new(Kind::Voice, Strictness::Twilio));
         let mut out = Vec::new();
-        write(&verdict, renderer, &mut out).expect("a vector takes it");
-        String::from_utf8(out).expect("is text")
+        write(&result, renderer, &mut out).expect("a vector");
+        String::from_utf8(out).expect("text")
     }
 
     #[test]
     fn a_finding_is_shown_as_compilers_do() {
         let page = b"<Response>\r\n\t<say>Hello</say>\r\n</Response>";
         assert_eq!(
-            screen(page, &Renderer::plain()),
+            render(page, &Renderer::plain()),
             "warning[12200]: unknown element `<say>` in `<Response>`\n \
              --> page.xml:2:3\n  \
              |\n\
@@ -90,11 +90,11 @@ mod tests {
              |\n  \
              = help: did you mean `<Say>`?\n\n"
         );
-        assert!(screen(page, &Renderer::styled()).starts_with("\u{1b}[1m"));
+        assert!(render(page, &Renderer::styled()).starts_with("\u{1b}[1m"));
     }
 
     #[test]
-    fn no_page_and_no_terminal_is_too_odd() {
+    fn any_document_is_shown_on_any_terminal() {
         let long = format!("<Response>{}<x/></Response>", " ".repeat(60_000));
         let pages: [&[u8]; 8] = [
             b"",
@@ -109,19 +109,19 @@ mod tests {
         for width in [0, 1, 20, 80] {
             for page in pages {
                 let renderer = Renderer::plain().term_width(width);
-                assert!(screen(page, &renderer).contains("--> page.xml:"));
+                assert!(render(page, &renderer).contains("--> page.xml:"));
             }
         }
     }
 
     proptest! {
         #[test]
-        fn nothing_that_is_shown_acts_on_a_terminal(
+        fn no_control_characters_reach_the_terminal(
             inside in prop_oneof![".*", "(<\\PC>|[\t\r\n\u{9b}\u{301}語👩‍👧 ])*"],
             width in 0..200_usize,
         ) {
             let page = format!("<Response><x/>{inside}<y {inside}/></Response>");
-            let shown = screen(page.as_bytes(), &Renderer::plain().term_width(width));
+            let shown = render(page.as_bytes(), &Renderer::plain().term_width(width));
             prop_assert!(!shown.contains(|c: char| c.is_control() && c != '\n'));
         }
     }

@@ -1,11 +1,11 @@
-//! What Twilio calls its codes, for whoever reads a report without the dictionary at hand. The dictionary itself is at
-//! [`url`]. A code that has no title here is still a code: the judge decides which there are.
+//! Twilio's titles of its error codes, for readers of a report. Which codes there are, the validator decides: one without a
+//! title here gets a general one.
 
 /// Twilio's title of a code.
-pub(super) fn of(code: u32) -> &'static str {
+pub(super) fn title(code: u32) -> &'static str {
     TITLES
         .binary_search_by_key(&code, |(code, _)| *code)
-        .map_or("Invalid TwiML", |place| TITLES[place].1)
+        .map_or("Invalid TwiML", |at| TITLES[at].1)
 }
 
 /// Where Twilio explains a code.
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn a_code_is_found_by_its_number() {
         assert!(TITLES.is_sorted_by(|(one, _), (other, _)| one < other));
-        assert_eq!(of(12100), "Document parse failure");
-        assert_eq!(of(1), "Invalid TwiML");
+        assert_eq!(title(12100), "Document parse failure");
+        assert_eq!(title(1), "Invalid TwiML");
     }
 }
