@@ -1,11 +1,11 @@
-//! Who may ask the admin listener what.
+//! Which requests the admin listener accepts.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use support::{App, Client, Sidecar, understudy};
 
-async fn asked(sidecar: &Sidecar, request: &str) -> u16 {
+async fn status(sidecar: &Sidecar, request: &str) -> u16 {
     Client::connect(sidecar.admin)
         .await
         .ask(request)
@@ -14,23 +14,23 @@ async fn asked(sidecar: &Sidecar, request: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn a_name_that_leads_a_browser_to_loopback_gets_nothing() {
+async fn on_loopback_a_foreign_host_is_refused() {
     let app = App::with_page("<Response/>");
     let sidecar = Sidecar::before(&app).start().await;
     for path in ["/metrics", "/api/status", "/api/drills", "/", "/nowhere"] {
         let rebound = format!("GET {path} HTTP/1.1\r\nHost: attacker.example\r\n\r\n");
-        assert_eq!(asked(&sidecar, &rebound).await, 421, "{path}");
+        assert_eq!(status(&sidecar, &rebound).await, 421, "{path}");
     }
     assert_eq!(
-        asked(&sidecar, "GET /healthz HTTP/1.1\r\nHost: probe\r\n\r\n").await,
+        status(&sidecar, "GET /healthz HTTP/1.1\r\nHost: probe\r\n\r\n").await,
         200
     );
     let own = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\n\r\n", sidecar.admin);
-    assert_eq!(asked(&sidecar, &own).await, 200);
+    assert_eq!(status(&sidecar, &own).await, 200);
 }
 
 #[tokio::test]
-async fn beyond_loopback_the_token_opens_it_and_can_be_changed_while_it_runs() {
+async fn beyond_loopback_the_token_is_needed_and_can_be_changed_by_a_reload() {
     let app = App::with_page("<Response/>");
     let sidecar = Sidecar::before(&app)
         .server("admin = \"0.0.0.0:0\"")
@@ -44,7 +44,7 @@ async fn beyond_loopback_the_token_opens_it_and_can_be_changed_while_it_runs() {
         )
     };
     assert_eq!(
-        asked(
+        status(
             &sidecar,
             "GET /metrics HTTP/1.1\r\nHost: proxy.example\r\n\r\n"
         )
@@ -52,19 +52,19 @@ async fn beyond_loopback_the_token_opens_it_and_can_be_changed_while_it_runs() {
         401
     );
     assert_eq!(
-        asked(&sidecar, &get("/metrics", "the-second-token-of-it")).await,
+        status(&sidecar, &get("/metrics", "the-second-token-of-it")).await,
         401
     );
     assert_eq!(
-        asked(&sidecar, &get("/metrics", "the-first-token-of-it")).await,
+        status(&sidecar, &get("/metrics", "the-first-token-of-it")).await,
         200
     );
     assert_eq!(
-        asked(&sidecar, "GET /readyz HTTP/1.1\r\nHost: probe\r\n\r\n").await,
+        status(&sidecar, "GET /readyz HTTP/1.1\r\nHost: probe\r\n\r\n").await,
         200
     );
     let reload = "POST /api/reload HTTP/1.1\r\nHost: proxy.example\r\nContent-Type: application/json\r\nContent-Length: 0\r\nAuthorization: Bearer the-first-token-of-it\r\n\r\n";
-    assert_eq!(asked(&sidecar, reload).await, 200);
+    assert_eq!(status(&sidecar, reload).await, 200);
 
     let token = sidecar.config_path().with_file_name("admin.token");
     let listed = |more: &[&str]| {
@@ -80,11 +80,11 @@ async fn beyond_loopback_the_token_opens_it_and_can_be_changed_while_it_runs() {
 
     sidecar.rewrite("admin.token", "the-second-token-of-it\n");
     support::soon("the new token", async {
-        while asked(&sidecar, &get("/metrics", "the-second-token-of-it")).await != 200 {}
+        while status(&sidecar, &get("/metrics", "the-second-token-of-it")).await != 200 {}
     })
     .await;
     assert_eq!(
-        asked(&sidecar, &get("/metrics", "the-first-token-of-it")).await,
+        status(&sidecar, &get("/metrics", "the-first-token-of-it")).await,
         401
     );
     assert!(
@@ -96,7 +96,7 @@ async fn beyond_loopback_the_token_opens_it_and_can_be_changed_while_it_runs() {
 }
 
 #[test]
-fn beyond_loopback_it_is_refused_without_a_token() {
+fn beyond_loopback_a_configuration_without_a_token_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("understudy.toml");
     fs::write(folder.path().join("empty.token"), "\n").expect("a file");
@@ -129,7 +129,7 @@ fn beyond_loopback_it_is_refused_without_a_token() {
 }
 
 #[test]
-fn a_token_of_sixteen_characters_is_taken_and_one_that_others_may_read_is_noted() {
+fn a_token_of_sixteen_characters_is_accepted_and_a_readable_file_is_noted() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("understudy.toml");
     let text = "[server]\nadmin = \"0.0.0.0:9464\"\nadmin_token_file = \"admin.token\"\n[upstream]\nurl = \"http://127.0.0.1:3000\"\n";
@@ -161,7 +161,7 @@ fn a_token_of_sixteen_characters_is_taken_and_one_that_others_may_read_is_noted(
 }
 
 #[tokio::test]
-async fn a_request_that_does_not_name_one_host_is_not_valid() {
+async fn a_request_without_exactly_one_host_is_refused() {
     let app = App::with_page("<Response/>");
     let sidecar = Sidecar::before(&app).start().await;
     let own = sidecar.admin;
@@ -173,7 +173,7 @@ async fn a_request_that_does_not_name_one_host_is_not_valid() {
         ] {
             for version in ["1.0", "1.1"] {
                 let request = format!("GET {path} HTTP/{version}\r\n{hosts}\r\n");
-                assert_eq!(asked(&sidecar, &request).await, 400, "{request}");
+                assert_eq!(status(&sidecar, &request).await, 400, "{request}");
             }
         }
     }
@@ -185,16 +185,16 @@ async fn a_request_that_does_not_name_one_host_is_not_valid() {
         ("GET /healthz HTTP/1.1\r\n\r\n", 200),
         ("GET /readyz HTTP/1.0\r\n\r\n", 200),
     ] {
-        assert_eq!(asked(&sidecar, request).await, wanted, "{request}");
+        assert_eq!(status(&sidecar, request).await, wanted, "{request}");
     }
     let change = format!(
         "POST /api/reload HTTP/1.1\r\nHost: {own}\r\nHost: {own}\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n"
     );
-    assert_eq!(asked(&sidecar, &change).await, 400);
+    assert_eq!(status(&sidecar, &change).await, 400);
 }
 
 #[tokio::test]
-async fn beyond_loopback_two_hosts_are_not_valid_even_with_the_token() {
+async fn beyond_loopback_two_hosts_are_refused_even_with_the_token() {
     let app = App::with_page("<Response/>");
     let sidecar = Sidecar::before(&app)
         .server("admin = \"0.0.0.0:0\"")
@@ -212,12 +212,12 @@ async fn beyond_loopback_two_hosts_are_not_valid_even_with_the_token() {
         ("Host: proxy.example\r\nHost: proxy.example\r\n", 400),
         ("", 400),
     ] {
-        assert_eq!(asked(&sidecar, &request(hosts)).await, wanted, "{hosts}");
+        assert_eq!(status(&sidecar, &request(hosts)).await, wanted, "{hosts}");
     }
 }
 
 #[tokio::test]
-async fn a_scrape_of_many_series_keeps_nobody_waiting() {
+async fn a_large_scrape_does_not_delay_other_requests() {
     let app = App::with_page("<Response/>");
     let route = |at| format!("[[route]]\nname = \"r{at}\"\npath = \"/r/{at}\"\nkind = \"voice\"\n");
     let routes: String = (0..2000).map(route).collect();
@@ -227,7 +227,7 @@ async fn a_scrape_of_many_series_keeps_nobody_waiting() {
         .send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await;
     let mut scraped = Box::pin(scrape.head());
-    let alive = asked(&sidecar, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let alive = status(&sidecar, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     tokio::select! {
         biased;
         _ = &mut scraped => panic!("the scrape came first"),

@@ -1,4 +1,4 @@
-//! `understudy call`: one webhook as Twilio would send it, and its answer as Twilio would judge it.
+//! `understudy call`: one webhook as Twilio would send it, and its response validated as Twilio would.
 
 use std::process::Output;
 
@@ -28,7 +28,7 @@ async fn call(arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[tokio::test]
-async fn a_good_answer_is_said_to_be_valid_and_the_request_is_like_twilios() {
+async fn a_good_response_is_valid_and_the_request_is_like_twilios() {
     let app = App::with_page(PAGE);
     let url = format!("http://{}/voice?step=1#rt=5000", app.address());
     let (code, said) = call(&["--url", &url, "-p", "Digits=5", "-p", "From=+12025550199"]).await;
@@ -86,7 +86,7 @@ async fn with_a_token_the_request_is_signed_as_twilio_signs_it() {
 }
 
 #[tokio::test]
-async fn what_twilio_would_not_act_on_exits_1_with_its_code() {
+async fn a_bad_response_exits_1_with_twilios_code() {
     for (script, wanted) in [
         (
             Script::page("500 Oops", "text/html", "no"),
@@ -122,7 +122,7 @@ async fn what_twilio_would_not_act_on_exits_1_with_its_code() {
 }
 
 #[tokio::test]
-async fn a_warning_is_said_and_is_no_failure() {
+async fn a_warning_is_printed_and_exits_0() {
     let app = App::with_page("<Response><say>hello</say></Response>");
     let (code, said) = call(&["--url", &format!("http://{}/voice", app.address())]).await;
     assert_eq!(code, Some(0), "{said}");
@@ -130,7 +130,7 @@ async fn a_warning_is_said_and_is_no_failure() {
 }
 
 #[tokio::test]
-async fn it_can_be_asked_through_the_proxy() {
+async fn it_works_through_the_proxy() {
     let app = App::with_page(PAGE);
     let sidecar = Sidecar::before(&app).start().await;
     let (code, said) = call(&["--url", &format!("http://{}/voice/x", sidecar.address)]).await;

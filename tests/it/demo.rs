@@ -1,4 +1,4 @@
-//! The demo, as somebody sees it who types its name.
+//! `understudy demo`, as its user sees it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,12 +9,15 @@ use std::thread;
 use support::{PATIENCE, bound, understudy};
 
 #[test]
-fn every_caller_of_the_demo_is_served_and_the_table_says_how() {
+fn every_caller_is_served_and_the_table_says_how() {
     let output = understudy(&["demo"]);
     let table = String::from_utf8(output.stdout).expect("text");
     assert_eq!(output.status.code(), Some(0), "{table}");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-    assert!(!table.contains('\x1b'), "no colour where it is no terminal");
+    assert!(
+        !table.contains('\x1b'),
+        "no colours where there is no terminal"
+    );
 
     for (app, without, with, reason) in [
         (
@@ -149,7 +152,7 @@ fn every_caller_of_the_demo_is_served_and_the_table_says_how() {
 }
 
 #[test]
-fn the_demo_can_stay_with_traffic_until_it_is_interrupted() {
+fn with_stay_traffic_goes_on_until_it_is_interrupted() {
     let child = Command::new(env!("CARGO_BIN_EXE_understudy"))
         .args(["demo", "--stay"])
         .stdin(Stdio::null())
@@ -180,8 +183,8 @@ fn the_demo_can_stay_with_traffic_until_it_is_interrupted() {
         }
     }
     let address = address.expect("it says where its metrics are");
-    let first = calls(address);
-    while calls(address) == first {
+    let first = requests(address);
+    while requests(address) == first {
         thread::yield_now();
     }
 
@@ -201,8 +204,8 @@ impl Drop for Demo {
     }
 }
 
-/// How many calls the demo's proxy has counted.
-fn calls(admin: SocketAddr) -> f64 {
+/// How many requests the demo's proxy has counted.
+fn requests(admin: SocketAddr) -> f64 {
     let mut stream = TcpStream::connect(admin).expect("the admin listener");
     stream.set_read_timeout(Some(PATIENCE)).expect("a patience");
     let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";

@@ -45,7 +45,7 @@ async fn with_routes(app: &App, routes: &str) -> Sidecar {
         .await
 }
 
-/// What the admin listener says to this request with a body in JSON.
+/// Sends a request with a JSON body to the admin listener.
 async fn admin(sidecar: &Sidecar, method: &str, path: &str, body: &str) -> Answer {
     let length = body.len();
     let request = format!(
@@ -62,7 +62,7 @@ async fn delete(sidecar: &Sidecar, route: &str) -> Answer {
     admin(sidecar, "DELETE", &format!("/api/drills/{route}"), "").await
 }
 
-/// Begins a drill of five minutes.
+/// Starts a drill of five minutes.
 pub(crate) async fn begin(sidecar: &Sidecar, route: &str, fault: &str) {
     let body = format!("{{\"for\":\"5m\",\"fault\":\"{fault}\"}}");
     let got = put(sidecar, route, &body).await;
@@ -73,7 +73,7 @@ fn json(answer: &Answer) -> Value {
     serde_json::from_slice(&answer.body).expect("JSON")
 }
 
-/// The drills that are on.
+/// The drills that run.
 async fn drills(sidecar: &Sidecar) -> Vec<Value> {
     let list = json(&sidecar.admin_get("/api/drills").await);
     list["drills"].as_array().expect("a list").clone()
@@ -83,14 +83,14 @@ async fn call(sidecar: &Sidecar) -> Answer {
     sidecar.ask(Webhook::voice("/voice/x")).await
 }
 
-/// What a metric of the voice route is at.
+/// The value of a metric of the voice route.
 async fn of_voice(sidecar: &Sidecar, name: &str) -> f64 {
     let name = format!("understudy_{name}");
     sidecar.metric(&name, &[("route", "voice")]).await
 }
 
 #[tokio::test]
-async fn every_fault_is_answered_by_the_real_fallback_and_counted_apart() {
+async fn every_fault_gets_the_real_fallback_and_is_counted_apart() {
     let app = App::with_page(PAGE);
     let sidecar = before(&app).await;
     let faults = ["deadline", "status_5xx", "malformed", "root"];
@@ -124,13 +124,13 @@ async fn every_fault_is_answered_by_the_real_fallback_and_counted_apart() {
     assert_eq!(status["failures"][0]["reason"], "drill");
     assert_eq!(status["routes"][0]["drill"]["fault"], "root");
     assert_eq!(status["routes"][1]["drill"], Value::Null);
-    // A breaker that had opened would answer this one.
+    // An open breaker would refuse this request.
     delete(&sidecar, "voice").await;
     assert_eq!(call(&sidecar).await.reason(), None);
 }
 
 #[tokio::test]
-async fn its_series_are_there_from_the_start() {
+async fn its_series_exist_from_the_start() {
     let app = App::with_page(PAGE);
     let sidecar = before(&app).await;
     let text = sidecar.admin_get("/metrics").await.text();
@@ -143,7 +143,7 @@ async fn its_series_are_there_from_the_start() {
 }
 
 #[tokio::test]
-async fn of_a_percent_of_the_calls_the_app_hears_nothing_and_of_the_others_it_does() {
+async fn only_the_chosen_percentage_of_requests_does_not_reach_the_app() {
     let app = App::with_page(PAGE);
     let sidecar = before(&app).await;
     put(&sidecar, "voice", r#"{"for":"5m","percent":50}"#).await;
@@ -169,7 +169,7 @@ async fn of_a_percent_of_the_calls_the_app_hears_nothing_and_of_the_others_it_do
 }
 
 #[tokio::test]
-async fn it_ends_by_itself() {
+async fn a_drill_ends_by_itself() {
     let app = App::with_page(PAGE);
     let sidecar = before(&app).await;
     let got = put(&sidecar, "voice", r#"{"for":"1s"}"#).await;
@@ -183,7 +183,7 @@ async fn it_ends_by_itself() {
 }
 
 #[tokio::test]
-async fn it_can_be_seen_replaced_and_stopped() {
+async fn a_drill_can_be_listed_replaced_and_stopped() {
     let app = App::with_page(PAGE);
     let sidecar = before(&app).await;
     let got = put(&sidecar, "voice", r#"{"for":"5m"}"#).await;
@@ -216,7 +216,7 @@ async fn it_can_be_seen_replaced_and_stopped() {
 }
 
 #[tokio::test]
-async fn a_reload_leaves_it_on() {
+async fn a_drill_outlives_a_reload() {
     let app = App::with_page(PAGE);
     let sidecar = before(&app).await;
     begin(&sidecar, "voice", "root").await;
@@ -233,7 +233,7 @@ async fn a_reload_leaves_it_on() {
 }
 
 #[tokio::test]
-async fn a_reload_ends_it_where_there_is_nothing_left_to_drill() {
+async fn a_reload_ends_a_drill_that_would_show_nothing() {
     let app = App::with_page(PAGE);
     for (change, fault) in [
         (("name = \"voice\"", "name = \"other\""), "deadline"),
@@ -269,7 +269,7 @@ async fn a_reload_ends_it_where_there_is_nothing_left_to_drill() {
 }
 
 #[tokio::test]
-async fn a_dry_one_judges_the_fallback_and_touches_no_call() {
+async fn a_dry_drill_validates_the_fallback_and_touches_no_request() {
     let app = App::with_page(PAGE);
     let sidecar = before(&app).await;
     for (route, valid) in [
@@ -322,7 +322,7 @@ async fn where_no_twiml_is_expected_it_gives_502_or_504() {
 }
 
 #[tokio::test]
-async fn what_the_sender_did_wrong_stays_his_fault() {
+async fn a_bad_request_is_still_refused() {
     let app = App::with_page(PAGE);
     let sidecar = before(&app).await;
     begin(&sidecar, "voice", "deadline").await;
@@ -343,7 +343,7 @@ async fn what_the_sender_did_wrong_stays_his_fault() {
 }
 
 #[tokio::test]
-async fn a_struck_call_takes_no_place_of_another_routes_calls_at_the_app() {
+async fn an_injected_request_takes_no_concurrency_permit_of_the_app() {
     let app = App::with_page(PAGE);
     let routes = ROUTES.replace(
         "\nfallback = \"page.xml\"",
@@ -367,7 +367,7 @@ async fn a_struck_call_takes_no_place_of_another_routes_calls_at_the_app() {
 }
 
 #[tokio::test]
-async fn a_fallback_url_is_drilled_too_and_only_its_own_answer_is_a_success() {
+async fn a_fallback_url_is_drilled_too_and_only_its_own_response_is_a_success() {
     let (app, other) = (App::with_page(PAGE), App::with_page(FALLBACK));
     let url = format!(
         "{{ url = \"http://{}/backup\", file = \"page.xml\" }}",

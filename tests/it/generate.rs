@@ -1,4 +1,4 @@
-//! Man pages and completions: there is one for every command, and it says what `--help` says.
+//! Man pages and completions: every command has them, and they say what `--help` says.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn read(folder: &Path, name: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Every command that a user is told of, from the top.
+/// Every command that isn't hidden, from the top.
 fn commands() -> Vec<Command> {
     let mut top = Arguments::command().disable_help_subcommand(true);
     top.build();
@@ -107,7 +107,7 @@ fn the_exit_statuses_are_in_the_man_pages() {
 }
 
 #[test]
-fn the_man_pages_say_which_files_there_are() {
+fn the_man_pages_list_the_files() {
     let folder = generated();
     for command in ["understudy", "understudy-run", "understudy-check"] {
         let page = plain(&read(folder.path(), &format!("man/{command}.1")));
@@ -117,7 +117,7 @@ fn the_man_pages_say_which_files_there_are() {
 }
 
 #[test]
-fn every_shell_knows_every_command_and_its_options() {
+fn completions_have_every_command_and_its_options() {
     let folder = generated();
     for file in ["understudy.bash", "_understudy", "understudy.fish"] {
         let completion = read(folder.path(), &format!("completions/{file}"));
@@ -136,7 +136,7 @@ fn every_shell_knows_every_command_and_its_options() {
 }
 
 #[test]
-fn what_only_packagers_need_is_not_shown_to_users() {
+fn the_command_for_packagers_is_hidden() {
     let folder = generated();
     let help = understudy(&["--help"]).stdout;
     let help = String::from_utf8(help).expect("text");
@@ -146,7 +146,7 @@ fn what_only_packagers_need_is_not_shown_to_users() {
 }
 
 #[test]
-fn a_folder_that_can_not_be_made_is_said() {
+fn a_folder_that_can_not_be_created_is_an_error() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("file");
     fs::write(&file, "").expect("a file");

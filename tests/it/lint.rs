@@ -1,4 +1,4 @@
-//! `understudy lint`: what it says of documents, in every format, and how it exits.
+//! `understudy lint`: its findings in every format, and its exit status.
 
 mod machines;
 mod odd;
@@ -36,7 +36,7 @@ impl Folder {
         Self(folder)
     }
 
-    /// Those that most tests need.
+    /// The documents that most tests need.
     fn usual() -> Self {
         Self::with(&[
             ("voice.xml", VOICE.as_bytes()),
@@ -56,11 +56,11 @@ impl Folder {
     }
 
     fn lint(&self, arguments: &str) -> Said {
-        self.fed(arguments, b"")
+        self.lint_stdin(arguments, b"")
     }
 
     /// With this on standard input.
-    fn fed(&self, arguments: &str, input: &[u8]) -> Said {
+    fn lint_stdin(&self, arguments: &str, input: &[u8]) -> Said {
         let mut command = self.command(arguments);
         let pipes = command
             .stdin(Stdio::piped())
@@ -98,7 +98,7 @@ impl Said {
 }
 
 #[test]
-fn a_good_document_is_told_in_the_words_of_twilios_console() {
+fn a_valid_document_is_reported_in_the_words_of_twilios_console() {
     let folder = Folder::usual();
     let said = folder.lint("--kind voice voice.xml");
     assert_eq!((said.status, &*said.out), (Some(0), "Valid Voice TwiML\n"));
@@ -114,7 +114,7 @@ fn a_good_document_is_told_in_the_words_of_twilios_console() {
 }
 
 #[test]
-fn a_finding_is_told_with_its_line_and_a_caret() {
+fn a_finding_has_its_line_and_carets() {
     let folder = Folder::usual();
     let said = folder.lint("--kind voice malformed.xml warned.xml");
     assert_eq!(said.status, Some(1));
@@ -132,9 +132,9 @@ fn a_finding_is_told_with_its_line_and_a_caret() {
 }
 
 #[test]
-fn a_caret_stands_below_wide_characters_too() {
+fn carets_stand_below_wide_characters_too() {
     let page = "<Response><Say>日本</Say><say/></Response>";
-    let said = Folder::usual().fed("--kind voice -", page.as_bytes());
+    let said = Folder::usual().lint_stdin("--kind voice -", page.as_bytes());
     let carets = said.out.lines().nth(2).expect("a line of carets");
     assert_eq!(
         carets.find('^'),
@@ -143,7 +143,7 @@ fn a_caret_stands_below_wide_characters_too() {
 }
 
 #[test]
-fn warnings_are_valid_but_for_strict() {
+fn warnings_are_valid_unless_strict() {
     let folder = Folder::usual();
     assert_eq!(folder.lint("warned.xml").status, Some(0));
     assert_eq!(folder.lint("--strict warned.xml").status, Some(1));
@@ -155,7 +155,7 @@ fn warnings_are_valid_but_for_strict() {
 }
 
 #[test]
-fn the_kind_is_guessed_and_that_is_said() {
+fn the_kind_is_guessed_with_a_note() {
     let folder = Folder::with(&[
         ("sms.xml", MESSAGING.as_bytes()),
         ("empty.xml", b"<Response/>"),
@@ -174,17 +174,17 @@ fn the_kind_is_guessed_and_that_is_said() {
 #[test]
 fn standard_input_is_a_document_too() {
     let folder = Folder::usual();
-    let said = folder.fed("-", VOICE.as_bytes());
+    let said = folder.lint_stdin("-", VOICE.as_bytes());
     assert_eq!((said.status, &*said.out), (Some(0), "Valid Voice TwiML\n"));
-    let said = folder.fed("--kind voice - voice.xml", MALFORMED.as_bytes());
+    let said = folder.lint_stdin("--kind voice - voice.xml", MALFORMED.as_bytes());
     assert_eq!(said.status, Some(1));
     assert!(said.out.starts_with("-:3:1: error[12100] "), "{}", said.out);
     assert!(said.out.ends_with("voice.xml: Valid Voice TwiML\n"));
-    assert_eq!(folder.fed("- -", VOICE.as_bytes()).status, Some(2));
+    assert_eq!(folder.lint_stdin("- -", VOICE.as_bytes()).status, Some(2));
 }
 
 #[test]
-fn what_cannot_be_read_is_said_and_the_others_are_judged_all_the_same() {
+fn an_unreadable_file_is_reported_and_the_others_are_validated() {
     let folder = Folder::usual();
     let said = folder.lint("--kind voice nowhere.xml malformed.xml . voice.xml");
     assert_eq!(said.status, Some(2));
@@ -254,11 +254,11 @@ fn a_document_over_64_kib_is_an_error_at_the_byte_that_passes_the_limit() {
 }
 
 #[test]
-fn a_charset_is_undone_before_a_line_is_shown() {
+fn a_line_is_decoded_before_it_is_shown() {
     let mut page = vec![0xff, 0xfe];
     let text = "<Response>\r\n<Say>日本</Say><日本/></Response>";
     page.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
-    let said = Folder::usual().fed("--kind voice -", &page);
+    let said = Folder::usual().lint_stdin("--kind voice -", &page);
     let shown: Vec<_> = said.out.lines().take(2).collect();
     assert_eq!(
         shown,
@@ -270,7 +270,7 @@ fn a_charset_is_undone_before_a_line_is_shown() {
 }
 
 #[test]
-fn a_reader_that_leaves_ends_it_quietly() {
+fn a_closed_pipe_is_not_an_error() {
     let folder = Folder::usual();
     let files = ["malformed.xml"; 5_000].join(" ");
     let mut child = folder
@@ -287,7 +287,7 @@ fn a_reader_that_leaves_ends_it_quietly() {
 }
 
 #[test]
-fn a_full_disk_is_no_quiet_end() {
+fn a_full_disk_is_an_error() {
     let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") else {
         return;
     };

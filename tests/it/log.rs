@@ -1,4 +1,4 @@
-//! What is said: to a journal, to who looks for one trace, and of every call if a route asks for it.
+//! The log: in the journal, with trace identifiers, and the access log.
 
 use std::fs::File;
 use std::io::{PipeReader, Read};
@@ -17,7 +17,7 @@ fn traceparent() -> String {
     format!("00-{TRACE}-{SPAN}-01")
 }
 
-/// An app that answers, or fails, by the path.
+/// An app that responds or fails as the path says.
 fn app() -> App {
     App::start(|request| match request.path() {
         "/pass/stream" => Script::new()
@@ -37,7 +37,7 @@ fn is_access(line: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn the_trace_context_crosses_as_it_is_and_a_failure_is_found_by_it() {
+async fn the_trace_context_is_forwarded_unchanged_and_logged() {
     let app = app();
     let sidecar = Sidecar::before(&app).start().await;
     let webhook = Webhook::voice("/voice/broken")
@@ -59,7 +59,7 @@ async fn the_trace_context_crosses_as_it_is_and_a_failure_is_found_by_it() {
 }
 
 #[tokio::test]
-async fn every_call_is_a_line_where_a_route_asks_for_it() {
+async fn every_request_of_a_route_with_an_access_log_is_a_line() {
     let app = app();
     let sidecar = Sidecar::before(&app)
         .deadline(millis(1500))
@@ -153,7 +153,7 @@ async fn the_access_log_is_off_until_a_reload_turns_it_on_for_one_route() {
 }
 
 #[tokio::test]
-async fn a_level_that_cannot_be_read_is_said_and_the_usual_one_holds() {
+async fn an_invalid_level_is_reported_and_the_default_is_used() {
     let app = app();
     let sidecar = Sidecar::before(&app)
         .rust_log("understudy=loud=")
@@ -169,7 +169,7 @@ async fn a_level_that_cannot_be_read_is_said_and_the_usual_one_holds() {
     assert!(error.contains("error parsing level"), "{line}");
 }
 
-/// The binary with a pipe for both of its streams that it takes for the journal's; and the pipe.
+/// Starts the binary with one pipe as stdout and stderr, which it takes for the journal's.
 fn in_journal(config: &std::path::Path) -> (Bound, Child, PipeReader) {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let writer = OwnedFd::from(writer);
@@ -207,7 +207,7 @@ fn in_the_journal_every_line_has_its_priority() {
 }
 
 #[test]
-fn in_the_journal_each_mistake_that_prevents_a_start_is_an_error() {
+fn in_the_journal_each_configuration_error_has_the_priority_of_an_error() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("understudy.toml");
     std::fs::write(&path, "[server]\nlissen = 1\n").expect("a file");
@@ -217,14 +217,14 @@ fn in_the_journal_each_mistake_that_prevents_a_start_is_an_error() {
     reader.read_to_string(&mut said).expect("it is text");
     assert!(said.lines().count() >= 2, "{said}");
     assert!(said.lines().all(|line| line.starts_with("<3>")), "{said}");
-    // Who isn't the journal doesn't see priorities.
+    // Other readers don't get priorities.
     let path = path.to_str().expect("it is text");
     let elsewhere = understudy(&["run", "--config", path]);
     assert!(!String::from_utf8_lossy(&elsewhere.stderr).contains("<3>"));
 }
 
 #[tokio::test]
-async fn whoever_takes_the_log_may_stand_still_and_what_is_dropped_is_counted() {
+async fn a_stalled_log_delays_nothing_and_dropped_lines_are_counted() {
     let app = app();
     let sidecar = Sidecar::before(&app)
         .defaults("access_log = true")
@@ -237,7 +237,7 @@ async fn whoever_takes_the_log_may_stand_still_and_what_is_dropped_is_counted() 
             .await
             == 0.0
         {
-            // Each of these is two lines; soon the breaker is open, and the app isn't asked any more.
+            // Each request is two lines. Soon the breaker is open, and the app gets no more requests.
             let reasons = sidecar.reasons(&Webhook::voice("/voice/broken"), 50).await;
             assert!(reasons.iter().all(Option::is_some), "{reasons:?}");
         }

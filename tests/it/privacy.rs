@@ -1,5 +1,5 @@
 //! Numbers, message bodies, digits, speech, tokens and cookies never get into logs, metrics, status or page, whatever fails
-//! and wherever an app repeats them. Each stands here as a mark that nothing else has.
+//! and wherever an app repeats them. Each is a mark here that occurs nowhere else.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use crate::tls::pki::Authority;
 use crate::{drill, faults, map};
 use support::{App, Client, Request, Script, Sidecar, Webhook, answer};
 
-/// What only a caller has said, or a client has shown.
+/// What only a caller or a client has sent.
 const MARKS: [&str; 9] = [
     "2025550187",
     "3125550144",
@@ -28,7 +28,7 @@ const MARKS: [&str; 9] = [
 /// What an app may repeat of it.
 const SAID: &str = "+12025550187 crumpet harmonica 8642097531 kumquat";
 
-/// Every way to fail: those of the table, and those in which the app repeats what it was sent.
+/// Every fault: those of the table, and those in which the app repeats what it was sent.
 fn all_faults() -> Vec<Script> {
     let table = faults::scripts().into_iter();
     let pages = pages()
@@ -40,7 +40,7 @@ fn all_faults() -> Vec<Script> {
     table.chain(pages).chain(heads).collect()
 }
 
-/// Pages that Twilio can't act on, or would warn of, with what was said in every place that a page has.
+/// Documents that Twilio can't act on, or would warn of, with the marks in every place of a document.
 fn pages() -> Vec<&'static str> {
     vec![
         "SAID",
@@ -82,7 +82,7 @@ fn pages() -> Vec<&'static str> {
     ]
 }
 
-/// Heads that are bad, or lead nowhere, with the same in them.
+/// Heads that are bad, or redirect nowhere, with the marks in them.
 fn heads() -> Vec<&'static str> {
     vec![
         "SAID\r\n\r\n",
@@ -113,7 +113,7 @@ fn heads() -> Vec<&'static str> {
     ]
 }
 
-/// An app that goes wrong as the last part of the path says; below `/backed` it always does, in the same way.
+/// An app that fails as the last segment of the path says; below `/backed` always in the same way.
 fn app() -> App {
     let all = all_faults();
     App::start(move |request: &Request| match request.path() {
@@ -125,7 +125,7 @@ fn app() -> App {
     })
 }
 
-/// The app behind the fallback URL: it goes wrong as the last part of the path says for which it stands in.
+/// The app behind the fallback URL, which fails as the last segment of the original path says.
 fn other_app() -> App {
     let all = all_faults();
     App::start(move |request: &Request| {
@@ -147,7 +147,7 @@ fn repeating() -> Script {
     Script::new().send(answer("500 Internal Server Error", &fields, SAID))
 }
 
-/// With every mark in it.
+/// The webhook with every mark in it.
 fn marked(webhook: Webhook) -> Webhook {
     webhook
         .with("From", "+12025550187")
@@ -202,7 +202,7 @@ fallback = { url = "http://OTHER/backup", budget = "5s" }
 deadline = "7s"
 "#;
 
-/// A proxy that says as much as it ever does.
+/// A proxy that logs as much as it can.
 async fn sidecar(app: &App, other: &App, mode: &str, validate: &str) -> Sidecar {
     let routes = ROUTES.replace("OTHER", &other.address().to_string());
     Sidecar::before(app)
@@ -219,17 +219,17 @@ async fn sidecar(app: &App, other: &App, mode: &str, validate: &str) -> Sidecar 
         .await
 }
 
-/// How many calls are under way at once.
+/// How many requests are in flight at once.
 const AT_ONCE: usize = 24;
 
-/// Sends it and takes what comes. An answer without an end has a head at least; then the client leaves.
+/// Sends a request and reads the response. A response without an end has a head at least; then the client leaves.
 async fn call(address: SocketAddr, request: Vec<u8>) {
     let mut client = Client::connect(address).await;
     client.send(request).await;
     client.head().await;
 }
 
-/// What is called for each fault: on every kind of route, and with the parameters in every place.
+/// The requests for each fault: on every kind of route, and with the parameters in every place.
 fn calls(at: usize) -> [Webhook; 6] {
     [
         Webhook::voice(&format!("/backed/{at}")).get(),
@@ -241,8 +241,8 @@ fn calls(at: usize) -> [Webhook; 6] {
     ]
 }
 
-/// Everything that goes wrong, on every kind of route.
-async fn suffer(sidecar: &Sidecar) {
+/// Lets everything fail, on every kind of route.
+async fn fail_everything(sidecar: &Sidecar) {
     let address = sidecar.address;
     let mut under_way = JoinSet::new();
     for webhook in (0..all_faults().len()).flat_map(calls) {
@@ -280,7 +280,7 @@ async fn suffer(sidecar: &Sidecar) {
     client.reset();
 }
 
-/// Requests that are no good HTTP, or not what they should be.
+/// Requests that are not valid HTTP, or not as they should be.
 fn bad_requests() -> Vec<&'static str> {
     vec![
         "SAID\r\n\r\n",
@@ -297,7 +297,7 @@ fn bad_requests() -> Vec<&'static str> {
     ]
 }
 
-/// Fails if a mark stands in what is said in this place.
+/// Fails if a mark is in this output.
 fn assert_unmarked(place: &str, said: &str) {
     assert!(!said.is_empty(), "{place} says nothing");
     let lower = said.to_ascii_lowercase();
@@ -310,7 +310,7 @@ fn assert_unmarked(place: &str, said: &str) {
     }
 }
 
-/// Nor does a library write there, which knows nothing of callers.
+/// Fails if a mark is in the log, or a line of a library, which can't know what callers sent.
 fn assert_log_is_unmarked(sidecar: &Sidecar) {
     let lines = sidecar.log_lines();
     assert_unmarked("the log", &lines.join("\n"));
@@ -321,7 +321,7 @@ fn assert_log_is_unmarked(sidecar: &Sidecar) {
     }
 }
 
-/// What is said when something is wrong with a request or a response, wherever that is.
+/// The messages about a bad request or response.
 const MESSAGES: [&str; 6] = [
     "upstream response rejected",
     "upstream response broke off",
@@ -331,11 +331,11 @@ const MESSAGES: [&str; 6] = [
     "tunnel failed",
 ];
 
-async fn assert_nothing_was_said(sidecar: &Sidecar) {
+async fn assert_nothing_is_shown(sidecar: &Sidecar) {
     for message in MESSAGES {
         sidecar.logged(|line| line["message"] == message).await;
     }
-    // Lines keep their order, so whatever was said before this one has come.
+    // Lines keep their order, so all earlier lines have been written.
     assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
     let last = "configuration reloaded";
     sidecar.logged(|line| line["message"] == last).await;
@@ -348,10 +348,10 @@ async fn assert_nothing_was_said(sidecar: &Sidecar) {
 }
 
 #[tokio::test]
-async fn nothing_of_a_callers_is_said_when_calls_fall_back() {
+async fn no_callers_data_is_shown_when_requests_fall_back() {
     let (app, other) = (app(), other_app());
     let sidecar = sidecar(&app, &other, "enforce", "strict").await;
-    suffer(&sidecar).await;
+    fail_everything(&sidecar).await;
     drill::begin(&sidecar, "voice", "malformed").await;
     call(
         sidecar.address,
@@ -365,22 +365,22 @@ async fn nothing_of_a_callers_is_said_when_calls_fall_back() {
     let line = sidecar.logged(|line| line["message"] == other_failed).await;
     assert_eq!(line["route"], "backed");
     assert_eq!(other.requests().len(), all_faults().len());
-    assert_nothing_was_said(&sidecar).await;
+    assert_nothing_is_shown(&sidecar).await;
 }
 
 #[tokio::test]
-async fn nothing_of_a_callers_is_said_when_answers_are_only_observed() {
+async fn no_callers_data_is_shown_when_responses_are_only_observed() {
     let (app, other) = (app(), other_app());
     let sidecar = sidecar(&app, &other, "observe", "twilio").await;
-    suffer(&sidecar).await;
+    fail_everything(&sidecar).await;
     sidecar
         .logged(|line| line["outcome"] == "observed" && line["reason"] == "malformed")
         .await;
-    assert_nothing_was_said(&sidecar).await;
+    assert_nothing_is_shown(&sidecar).await;
 }
 
 #[tokio::test]
-async fn nothing_of_a_callers_is_said_of_http_2_and_tls() {
+async fn no_callers_data_is_shown_of_http_2_and_tls() {
     const NAME: &str = "hooks.example.com";
     let (authority, app) = (Authority::new(), app());
     let issued = authority.issue(&[NAME]);
@@ -427,9 +427,9 @@ async fn nothing_of_a_callers_is_said_of_http_2_and_tls() {
             .send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &request))
             .await;
         connection.end_of(1).await;
-        // It answers a question that nobody asked.
+        // A response without a request.
         connection.send(&frame(PING, ACK, 0, b"crumpets")).await;
-        // A peer may say why it goes.
+        // A peer may give a reason why it goes away.
         let bye = [&[0, 0, 0, 1, 0, 0, 0, 1][..], said].concat();
         connection.send(&frame(GOAWAY, 0, 0, &bye)).await;
     }
@@ -445,8 +445,7 @@ async fn nothing_of_a_callers_is_said_of_http_2_and_tls() {
     assert_log_is_unmarked(&sidecar);
 }
 
-/// Whatever a peer may have had a hand in goes through one function before it is logged, so that nobody has to know where an
-/// error's text comes from.
+/// Every error that a peer may have influenced goes through one function before it is logged, wherever its text comes from.
 #[test]
 fn errors_are_logged_by_one_function() {
     for module in ["proxy", "server", "signature", "tls", "upstream"] {

@@ -19,7 +19,7 @@ fn names(status: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_failure_shows_its_line_and_nothing_that_a_caller_said() {
+async fn a_failure_has_its_line_without_what_a_caller_said() {
     let app = App::with_page(
         "<?xml version=\"1.0\"?>\n<Response>\n  <Say voice=\"alice\">Dear Ann, call +15550199</Gather>\n</Response>",
     );
@@ -46,7 +46,7 @@ async fn a_failure_shows_its_line_and_nothing_that_a_caller_said() {
 }
 
 #[tokio::test]
-async fn on_a_route_that_is_only_observed_the_line_is_shown_too() {
+async fn an_observed_failure_has_its_line_too() {
     let app =
         App::start(|_| Script::page("200 OK", "text/html", "<!DOCTYPE html>\n<html lang=\"en\">"));
     let sidecar = Sidecar::before(&app)

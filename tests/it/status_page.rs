@@ -1,4 +1,4 @@
-//! The status page, read as bytes. What a browser makes of it is tried in `tests/real/page.rs`.
+//! The status page as bytes. `tests/real/page.rs` tests it in a browser.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -9,36 +9,36 @@ use support::{Answer, App, Client, Sidecar};
 
 const PAGE: &str = "<Response><Say>hello</Say></Response>";
 
-/// What a browser sends when somebody goes to an address.
+/// The `Accept` of a browser that opens a page.
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
-async fn asked(sidecar: &Sidecar, method: &str, path: &str, fields: &str) -> Answer {
-    let request = format!(
+async fn request(sidecar: &Sidecar, method: &str, path: &str, fields: &str) -> Answer {
+    let text = format!(
         "{method} {path} HTTP/1.1\r\nHost: {}\r\n{fields}\r\n",
         sidecar.admin
     );
     let mut client = Client::connect(sidecar.admin).await;
     if method == "HEAD" {
-        client.send(request).await;
+        client.send(text).await;
         return client.head().await;
     }
-    client.ask(request).await
+    client.ask(text).await
 }
 
 async fn page(sidecar: &Sidecar) -> Answer {
-    let got = asked(sidecar, "GET", "/", &format!("Accept: {BROWSER}\r\n")).await;
+    let got = request(sidecar, "GET", "/", &format!("Accept: {BROWSER}\r\n")).await;
     assert_eq!(got.status, 200, "{got:?}");
     got
 }
 
-/// What stands between two marks.
+/// The text between two marks.
 fn between<'t>(text: &'t str, begin: &str, end: &str) -> &'t str {
     let rest = text.split_once(begin).expect(begin).1;
     rest.split_once(end).expect(end).0
 }
 
 #[tokio::test]
-async fn a_browser_gets_the_page_and_a_program_what_there_is() {
+async fn a_browser_gets_the_page_and_a_program_the_list_of_paths() {
     let app = App::with_page(PAGE);
     let sidecar = Sidecar::before(&app).start().await;
     let page = page(&sidecar).await;
@@ -52,12 +52,12 @@ async fn a_browser_gets_the_page_and_a_program_what_there_is() {
     ] {
         assert_eq!(page.field(name), Some(wanted));
     }
-    let head = asked(&sidecar, "HEAD", "/", "Accept: text/html\r\n").await;
+    let head = request(&sidecar, "HEAD", "/", "Accept: text/html\r\n").await;
     assert_eq!(head.status, 200);
     assert_eq!(head.field("content-length"), page.field("content-length"));
 
     for accept in ["", "Accept: */*\r\n", "Accept: application/json\r\n"] {
-        let index = asked(&sidecar, "GET", "/", accept).await;
+        let index = request(&sidecar, "GET", "/", accept).await;
         assert_eq!(
             index.field("content-type"),
             Some("text/plain; charset=utf-8")
@@ -65,13 +65,13 @@ async fn a_browser_gets_the_page_and_a_program_what_there_is() {
         assert_eq!(index.field("vary"), Some("accept"));
         assert!(index.text().contains("GET  /api/status\n"), "{index:?}");
     }
-    let nowhere = asked(&sidecar, "GET", "/nowhere", "Accept: text/html\r\n").await;
+    let nowhere = request(&sidecar, "GET", "/nowhere", "Accept: text/html\r\n").await;
     assert_eq!(
         (nowhere.status, nowhere.field("content-type")),
         (404, Some("text/plain; charset=utf-8"))
     );
     assert_eq!(
-        asked(&sidecar, "POST", "/", "Content-Length: 0\r\n")
+        request(&sidecar, "POST", "/", "Content-Length: 0\r\n")
             .await
             .status,
         405
@@ -79,7 +79,7 @@ async fn a_browser_gets_the_page_and_a_program_what_there_is() {
 }
 
 #[tokio::test]
-async fn a_browser_may_run_the_pages_own_script_and_style_and_load_nothing() {
+async fn the_policy_allows_only_the_pages_own_script_and_style() {
     let app = App::with_page(PAGE);
     let sidecar = Sidecar::before(&app).start().await;
     let page = page(&sidecar).await;
@@ -117,7 +117,7 @@ async fn a_browser_may_run_the_pages_own_script_and_style_and_load_nothing() {
 }
 
 #[tokio::test]
-async fn beyond_loopback_the_page_is_open_and_holds_nothing_and_what_it_shows_needs_the_token() {
+async fn beyond_loopback_the_page_needs_no_token_and_its_data_does() {
     let app = App::with_page(PAGE);
     let sidecar = Sidecar::before(&app)
         .server("admin = \"0.0.0.0:0\"")
@@ -127,10 +127,10 @@ async fn beyond_loopback_the_page_is_open_and_holds_nothing_and_what_it_shows_ne
         .await;
     let open = page(&sidecar).await;
     let port = app.address().port().to_string();
-    for told in ["messaging/*", "a-token-of-the-page", port.as_str()] {
-        assert!(!open.text().contains(told), "{told}");
+    for secret in ["messaging/*", "a-token-of-the-page", port.as_str()] {
+        assert!(!open.text().contains(secret), "{secret}");
     }
-    assert_eq!(asked(&sidecar, "HEAD", "/", "").await.status, 200);
+    assert_eq!(request(&sidecar, "HEAD", "/", "").await.status, 200);
     for (method, path, wanted) in [
         ("GET", "/api/status?routes=200&history=yes", 401),
         ("GET", "/api/status", 401),
@@ -139,7 +139,7 @@ async fn beyond_loopback_the_page_is_open_and_holds_nothing_and_what_it_shows_ne
         ("PUT", "/api/drills/voice", 401),
         ("POST", "/api/reload", 401),
     ] {
-        let got = asked(&sidecar, method, path, "Content-Length: 0\r\n").await;
+        let got = request(&sidecar, method, path, "Content-Length: 0\r\n").await;
         assert_eq!(got.status, wanted, "{method} {path}");
     }
     // As the page's own script asks, with what a browser adds.
@@ -148,22 +148,24 @@ async fn beyond_loopback_the_page_is_open_and_holds_nothing_and_what_it_shows_ne
         sidecar.admin
     );
     assert_eq!(
-        asked(&sidecar, "GET", "/api/status", &own).await.status,
+        request(&sidecar, "GET", "/api/status", &own).await.status,
         200
     );
     assert_eq!(
-        asked(&sidecar, "POST", "/api/reload", &own).await.status,
+        request(&sidecar, "POST", "/api/reload", &own).await.status,
         200
     );
     let other = own.replace("same-origin", "cross-site");
     assert_eq!(
-        asked(&sidecar, "POST", "/api/reload", &other).await.status,
+        request(&sidecar, "POST", "/api/reload", &other)
+            .await
+            .status,
         403
     );
 }
 
 #[tokio::test]
-async fn every_reason_has_its_words_there() {
+async fn every_reason_has_a_text() {
     let app = App::with_page(PAGE);
     let sidecar = Sidecar::before(&app).start().await;
     let text = page(&sidecar).await.text();

@@ -33,7 +33,7 @@ pub(super) struct LintResult<'d> {
 pub(super) struct Finding {
     pub(super) code: u32,
     pub(super) level: Level,
-    pub(super) place: Position,
+    pub(super) position: Position,
     /// How many characters it is about, at least one.
     pub(super) width: u32,
     /// Whether the bytes could be read as text.
@@ -72,7 +72,7 @@ impl Document {
         let mut findings = self.findings(rules);
         let is_incomplete = findings.len() >= MAX_FINDINGS;
         if self.bytes.len() > RESPONSE_LIMIT {
-            let at = findings.partition_point(|finding| finding.place.byte <= RESPONSE_LIMIT);
+            let at = findings.partition_point(|finding| finding.position.byte <= RESPONSE_LIMIT);
             findings.insert(at, self.too_large());
         }
         let is_valid = match rules.strictness() {
@@ -101,7 +101,7 @@ impl Document {
         Finding {
             code: TOO_LARGE,
             level: Level::Error,
-            place: Position {
+            position: Position {
                 byte: RESPONSE_LIMIT,
                 line,
                 column,
@@ -135,7 +135,7 @@ impl Finding {
     }
 
     pub(super) fn line(&self, source: &Source) -> Line {
-        source.line(self.place, self.width, self.is_text)
+        source.line(self.position, self.width, self.is_text)
     }
 }
 
@@ -144,7 +144,7 @@ impl From<&twiml::Finding> for Finding {
         Self {
             code: finding.code(),
             level: finding.level(),
-            place: finding.position(),
+            position: finding.position(),
             width: finding.width(),
             is_text: !matches!(finding.problem(), Problem::Encoding(_)),
             path: finding.path().to_owned(),

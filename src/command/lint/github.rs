@@ -19,7 +19,11 @@ pub(super) fn write(result: &LintResult<'_>, out: &mut dyn Write) -> io::Result<
 }
 
 fn write_command(file: &str, finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
-    let (level, line, column) = (finding.level, finding.place.line, finding.place.column);
+    let (level, line, column) = (
+        finding.level,
+        finding.position.line,
+        finding.position.column,
+    );
     let end = column.saturating_add(finding.width);
     let title = escape_property(&format!(
         "{} {}",

@@ -43,9 +43,9 @@ impl<'r> From<&'r Finding> for JsonFinding<'r> {
         Self {
             code: finding.code,
             level: finding.level.to_string(),
-            line: finding.place.line,
-            column: finding.place.column,
-            byte: finding.place.byte,
+            line: finding.position.line,
+            column: finding.position.column,
+            byte: finding.position.byte,
             path: &finding.path,
             message: finding.message_and_help(),
         }

@@ -100,9 +100,12 @@ fn write_text(result: &LintResult<'_>, out: &mut dyn Write) -> io::Result<()> {
     let source = result.document.source();
     for finding in &result.findings {
         let Finding {
-            level, code, place, ..
+            level,
+            code,
+            position,
+            ..
         } = finding;
-        let (line, column, message) = (place.line, place.column, printable(&finding.message));
+        let (line, column, message) = (position.line, position.column, printable(&finding.message));
         writeln!(out, "{name}:{line}:{column}: {level}[{code}] {message}")?;
         write_excerpt(&finding.line(&source), out)?;
         if let Some(help) = &finding.help {

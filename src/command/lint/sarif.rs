@@ -81,9 +81,9 @@ fn to_result(name: &str, finding: &Finding) -> Value {
     let mut location = json!({ "physicalLocation": {
         "artifactLocation": { "uri": uri(name) },
         "region": {
-            "startLine": finding.place.line,
-            "startColumn": finding.place.column,
-            "endColumn": finding.place.column.saturating_add(finding.width),
+            "startLine": finding.position.line,
+            "startColumn": finding.position.column,
+            "endColumn": finding.position.column.saturating_add(finding.width),
         },
     } });
     if !finding.path.is_empty() {

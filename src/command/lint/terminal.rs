@@ -48,7 +48,7 @@ fn group<'a>(name: &'a str, source: &Source, finding: &'a Finding) -> Group<'a> 
     let line = finding.line(source);
     let snippet = Snippet::source(line.text)
         .path(name)
-        .line_start(finding.place.line as usize)
+        .line_start(finding.position.line as usize)
         .annotation(AnnotationKind::Primary.span(line.marked));
     let help = finding
         .help
@@ -69,8 +69,8 @@ mod tests {
     use super::*;
     use crate::twiml::{Kind, Rules, Strictness};
 
-    fn render(page: &[u8], renderer: &Renderer) -> String {
-        let document = Document::read("page.xml", &mut &page[..]).expect("bytes");
+    fn render(bytes: &[u8], renderer: &Renderer) -> String {
+        let document = Document::read("page.xml", &mut &bytes[..]).expect("bytes");
         let result = document.lint(&Rules::new(Kind::Voice, Strictness::Twilio));
         let mut out = Vec::new();
         write(&result, renderer, &mut out).expect("a vector");
@@ -79,9 +79,9 @@ mod tests {
 
     #[test]
     fn a_finding_is_shown_as_compilers_do() {
-        let page = b"<Response>\r\n\t<say>Hello</say>\r\n</Response>";
+        let document = b"<Response>\r\n\t<say>Hello</say>\r\n</Response>";
         assert_eq!(
-            render(page, &Renderer::plain()),
+            render(document, &Renderer::plain()),
             "warning[12200]: unknown element `<say>` in `<Response>`\n \
              --> page.xml:2:3\n  \
              |\n\
@@ -90,13 +90,13 @@ mod tests {
              |\n  \
              = help: did you mean `<Say>`?\n\n"
         );
-        assert!(render(page, &Renderer::styled()).starts_with("\u{1b}[1m"));
+        assert!(render(document, &Renderer::styled()).starts_with("\u{1b}[1m"));
     }
 
     #[test]
     fn any_document_is_shown_on_any_terminal() {
         let long = format!("<Response>{}<x/></Response>", " ".repeat(60_000));
-        let pages: [&[u8]; 8] = [
+        let documents: [&[u8]; 8] = [
             b"",
             b"\n\n",
             b"\x89PNG\r\n\x1a\n\0\0\0",
@@ -107,9 +107,9 @@ mod tests {
             long.as_bytes(),
         ];
         for width in [0, 1, 20, 80] {
-            for page in pages {
+            for document in documents {
                 let renderer = Renderer::plain().term_width(width);
-                assert!(render(page, &renderer).contains("--> page.xml:"));
+                assert!(render(document, &renderer).contains("--> page.xml:"));
             }
         }
     }
@@ -120,8 +120,8 @@ mod tests {
             inside in prop_oneof![".*", "(<\\PC>|[\t\r\n\u{9b}\u{301}語👩‍👧 ])*"],
             width in 0..200_usize,
         ) {
-            let page = format!("<Response><x/>{inside}<y {inside}/></Response>");
-            let shown = render(page.as_bytes(), &Renderer::plain().term_width(width));
+            let document = format!("<Response><x/>{inside}<y {inside}/></Response>");
+            let shown = render(document.as_bytes(), &Renderer::plain().term_width(width));
             prop_assert!(!shown.contains(|c: char| c.is_control() && c != '\n'));
         }
     }

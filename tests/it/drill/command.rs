@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use super::{before, call, drills, with_routes};
 use support::{App, Sidecar, Webhook, understudy};
 
-/// The exit status, and what was said on the stream that it belongs to; the other one is empty.
+/// The exit status, and the output on its stream: stdout for 0, else stderr. The other stream is empty.
 fn drill(sidecar: &Sidecar, arguments: &[&str]) -> (i32, String) {
     said(&[arguments, &["--admin", &sidecar.admin.to_string()]].concat())
 }
@@ -64,7 +64,7 @@ async fn a_drill_is_started_listed_and_stopped() {
 }
 
 #[tokio::test]
-async fn a_dry_one_says_whether_the_fallback_is_good() {
+async fn a_dry_drill_says_whether_the_fallback_is_valid() {
     let app = App::with_page("<Response/>");
     let sidecar = before(&app).await;
     let got = drill(&sidecar, &["start", "auto", "--dry"]);
@@ -137,7 +137,7 @@ fn wrong_usage_exits_2() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_not_there_exits_2_and_is_said() {
+async fn a_proxy_that_can_not_be_reached_exits_2() {
     let port = TcpListener::bind("127.0.0.1:0").expect("a port");
     let nobody = port.local_addr().expect("an address").to_string();
     drop(port);
@@ -149,9 +149,9 @@ async fn a_proxy_that_is_not_there_exits_2_and_is_said() {
     );
 }
 
-/// The app's answer to the proxy comes from this test's own runtime, which a command would block.
+/// The app runs on this test's runtime, whose only thread the command would block.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_listener_that_is_not_the_admins_is_noticed() {
+async fn a_listener_that_is_not_an_admin_listener_is_an_error() {
     let app = App::with_page("<Response/>");
     let sidecar = before(&app).await;
     let public = sidecar.address.to_string();

@@ -1,4 +1,4 @@
-//! What can't be a drill is refused with what was wrong and what would be right.
+//! An invalid drill is refused with what is wrong and what is valid.
 
 use super::{admin, before, delete, drills, json, put, with_routes};
 use support::{Answer, App, Client, Webhook};
@@ -42,7 +42,7 @@ async fn bad_values_and_unknown_keys_are_refused() {
 }
 
 #[tokio::test]
-async fn a_route_that_is_not_there_is_refused_with_those_that_are() {
+async fn an_unknown_route_is_refused_with_the_known_ones() {
     let app = App::with_page("<Response/>");
     let sidecar = before(&app).await;
     let known = r#"the routes are "voice", "messaging", "callback", "auto", "unmatched""#;
@@ -61,7 +61,7 @@ async fn a_route_that_is_not_there_is_refused_with_those_that_are() {
 }
 
 #[tokio::test]
-async fn where_nothing_would_be_replaced_it_is_refused() {
+async fn a_drill_that_would_show_nothing_is_refused() {
     let app = App::with_page("<Response/>");
     let routes = "[[route]]\nname = \"observed\"\npath = \"/o\"\nkind = \"voice\"\nmode = \"observe\"\n\
                   [[route]]\nname = \"unjudged\"\npath = \"/u\"\nkind = \"voice\"\nvalidate = \"off\"\n\
@@ -86,7 +86,7 @@ async fn where_nothing_would_be_replaced_it_is_refused() {
 }
 
 #[tokio::test]
-async fn what_a_web_page_could_send_is_refused_and_so_is_too_much() {
+async fn requests_that_a_web_page_could_send_and_large_ones_are_refused() {
     let app = App::with_page("<Response/>");
     let sidecar = before(&app).await;
     for method in ["PUT", "DELETE"] {

@@ -50,7 +50,7 @@ fn sarif_is_one_run_with_twilios_codes_for_rules() {
     );
 
     let results = run["results"].as_array().expect("results");
-    let told: Vec<_> = results
+    let found: Vec<_> = results
         .iter()
         .map(|result| {
             let location = &result["locations"][0]["physicalLocation"];
@@ -74,7 +74,7 @@ fn sarif_is_one_run_with_twilios_codes_for_rules() {
         (code.to_owned(), level.to_owned(), uri.to_owned(), region)
     };
     assert_eq!(
-        told,
+        found,
         [
             of("12100", "error", "bad.xml", [3, 1, 2]),
             of("12200", "warning", "a%20b.xml", [2, 3, 6]),
@@ -87,7 +87,7 @@ fn sarif_is_one_run_with_twilios_codes_for_rules() {
 }
 
 #[test]
-fn sarif_of_nothing_wrong_is_a_run_without_results() {
+fn sarif_without_findings_is_a_run_without_results() {
     let said = Folder::usual().lint("--format sarif voice.xml");
     assert_eq!(said.status, Some(0));
     let log: Value = serde_json::from_str(&said.out).expect("JSON");
@@ -97,7 +97,7 @@ fn sarif_of_nothing_wrong_is_a_run_without_results() {
 }
 
 #[test]
-fn github_is_told_by_commands_with_its_escapes() {
+fn github_gets_commands_with_its_escapes() {
     let folder = Folder::with(&[("50%,a:b.xml", WARNED.as_bytes())]);
     let said = folder.lint("--format github --kind voice ./50%,a:b.xml");
     assert_eq!((said.status, &*said.err), (Some(0), ""));

@@ -1,4 +1,4 @@
-//! Documents that are none, and terminals.
+//! Input that is not TwiML, and terminals.
 
 use std::fs;
 use std::path::Path;
@@ -8,9 +8,9 @@ use support::run;
 
 use super::{Folder, Said};
 
-/// Whatever a file holds, it is judged, in every format, and nothing of it acts on a terminal.
+/// Any file is validated, in every format, and no control character of it reaches the terminal.
 #[test]
-fn no_document_is_too_odd() {
+fn any_file_is_validated() {
     let utf16 = |text: &str| -> Vec<u8> {
         let units = text.encode_utf16().flat_map(u16::to_be_bytes);
         [0xfe, 0xff].into_iter().chain(units).collect()
@@ -86,7 +86,7 @@ fn no_document_is_too_odd() {
 }
 
 #[test]
-fn on_a_terminal_it_looks_as_compilers_do() {
+fn on_a_terminal_findings_look_as_those_of_compilers() {
     let script = Path::new("/usr/bin/script");
     if !script.exists() {
         eprintln!("SKIPPED: no {}, so there is no terminal", script.display());
