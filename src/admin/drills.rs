@@ -19,7 +19,7 @@ use serde_json::{Number, Value, json};
 use tokio::time::timeout;
 use tracing::info;
 
-use crate::drill::{Invalid, Plan, Progress};
+use crate::drill::{self, Progress, Settings};
 use crate::proxy::{DrillRefused, Route, Snapshot};
 use crate::recent_failures::now;
 
@@ -54,7 +54,7 @@ pub(super) enum Error {
     Value {
         key: &'static str,
         text: String,
-        error: Invalid,
+        error: drill::Error,
     },
     #[error("there is no route {name:?}; the routes are {}", list_names(.known))]
     UnknownRoute { name: String, known: Vec<String> },
@@ -97,14 +97,14 @@ pub(super) fn current(route: &Route) -> Value {
 }
 
 fn to_json(route: &Route, progress: &Progress) -> Value {
-    let left = progress.left.as_secs_f64();
+    let left = progress.remaining.as_secs_f64();
     json!({
         "route": route.settings.name,
-        "fault": progress.plan.fault.as_str(),
-        "percent": progress.plan.percent.get(),
+        "fault": progress.settings.fault.as_str(),
+        "percent": progress.settings.percent.get(),
         "ends_at_seconds": now() + left,
         "ends_in_seconds": left,
-        "requests": progress.calls,
+        "requests": progress.requests,
         "injected": progress.injected,
     })
 }
@@ -126,7 +126,7 @@ pub(super) async fn change(
     let route = find_route(&snapshot, name)?;
     match command {
         Command::ValidateFallback => validate_fallback(route),
-        Command::Start(plan) => start(route, plan),
+        Command::Start(settings) => start(route, settings),
     }
 }
 
@@ -138,16 +138,16 @@ fn find_route(snapshot: &Snapshot, name: String) -> Result<&Arc<Route>, Error> {
     })
 }
 
-fn start(route: &Arc<Route>, plan: Plan) -> Result<(StatusCode, Value), Error> {
+fn start(route: &Arc<Route>, settings: Settings) -> Result<(StatusCode, Value), Error> {
     let name = &route.settings.name;
     let replaced = route
-        .begin_drill(plan)
+        .begin_drill(settings)
         .map_err(|error| refused(route, error))?;
     info!(
         route = name,
-        fault = plan.fault.as_str(),
-        percent = plan.percent.get(),
-        length = %plan.length,
+        fault = settings.fault.as_str(),
+        percent = settings.percent.get(),
+        length = %settings.time_limit,
         "drill started"
     );
     if replaced.is_some() {
@@ -160,8 +160,8 @@ fn start(route: &Arc<Route>, plan: Plan) -> Result<(StatusCode, Value), Error> {
 
 /// Logs when a drill ends by itself.
 async fn log_end(route: Arc<Route>) {
-    if let Some(ended) = route.drill.over().await {
-        let (requests, injected) = (ended.calls, ended.injected);
+    if let Some(ended) = route.drill.wait_for_end().await {
+        let (requests, injected) = (ended.requests, ended.injected);
         info!(
             route = route.settings.name,
             requests, injected, "drill ended"
@@ -174,7 +174,7 @@ fn stop(route: &Route) -> Result<(StatusCode, Value), Error> {
     let stopped = route.drill.stop().ok_or_else(|| Error::NoDrill {
         route: name.clone(),
     })?;
-    let (requests, injected) = (stopped.calls, stopped.injected);
+    let (requests, injected) = (stopped.requests, stopped.injected);
     info!(route = name, requests, injected, "drill stopped");
     Ok((StatusCode::OK, to_json(route, &stopped)))
 }
@@ -183,7 +183,7 @@ fn validate_fallback(route: &Route) -> Result<(StatusCode, Value), Error> {
     let kinds = route
         .validate_fallback()
         .map_err(|error| refused(route, error))?;
-    route.metrics.drill_succeeded();
+    route.metrics.record_drill_success();
     let kinds: Vec<_> = kinds.iter().map(ToString::to_string).collect();
     let document = json!({ "route": route.settings.name, "dry": true, "valid": kinds });
     Ok((StatusCode::OK, document))
@@ -197,7 +197,7 @@ fn refused(route: &Route, error: DrillRefused) -> Error {
 #[derive(Debug)]
 enum Command {
     ValidateFallback,
-    Start(Plan),
+    Start(Settings),
 }
 
 fn parse(body: &[u8]) -> Result<Command, Error> {
@@ -219,17 +219,17 @@ fn parse(body: &[u8]) -> Result<Command, Error> {
     match length {
         _ if body.dry => Ok(Command::ValidateFallback),
         None => Err(Error::NoEnd),
-        Some(length) => Ok(Command::Start(Plan {
+        Some(length) => Ok(Command::Start(Settings {
             fault,
             percent,
-            length,
+            time_limit: length,
         })),
     }
 }
 
 fn parse_value<T>(key: &'static str, text: Option<String>) -> Result<Option<T>, Error>
 where
-    T: std::str::FromStr<Err = Invalid>,
+    T: std::str::FromStr<Err = drill::Error>,
 {
     let parsed = text.as_deref().map(str::parse).transpose();
     parsed.map_err(|error| Error::Value {
@@ -271,14 +271,14 @@ mod tests {
     #[test]
     fn missing_values_have_defaults() {
         let command = parse(br#"{"for":"5m"}"#).expect("it has an end");
-        let Command::Start(plan) = command else {
+        let Command::Start(settings) = command else {
             panic!("it isn't dry")
         };
         assert_eq!(
             (
-                plan.fault.as_str(),
-                plan.percent.get(),
-                plan.length.to_string().as_str()
+                settings.fault.as_str(),
+                settings.percent.get(),
+                settings.time_limit.to_string().as_str()
             ),
             ("status_5xx", 100, "5m")
         );

@@ -70,7 +70,7 @@ impl<'s> RouteStatus<'s> {
 
     /// Since when the route has been serving from its fallback, in seconds since 1970.
     pub(super) fn fallback_since(&self) -> Option<f64> {
-        Some(self.route.metrics.on_fallback.get()).filter(|since| *since > 0.0)
+        Some(self.route.metrics.fallback_since.get()).filter(|since| *since > 0.0)
     }
 
     fn to_short_json(&self) -> Value {
@@ -85,7 +85,7 @@ impl<'s> RouteStatus<'s> {
 
 impl RouteState {
     fn of(route: &Route) -> Self {
-        if route.metrics.on_fallback.get() > 0.0 {
+        if route.metrics.fallback_since.get() > 0.0 {
             return Self::Fallback;
         }
         if route.drill.progress().is_some() {

@@ -5,7 +5,7 @@
 //!
 //! - `version`, `revision`, `now_seconds` (by this machine's clock), `started_at_seconds`, `ready`: this process.
 //! - `config`: when the configuration in force was loaded, and why the last reload failed, if it did.
-//! - `upstream`, `client_connections`: the app, and connections on both sides.
+//! - `upstreams`, `client_connections`: the apps, and connections on both sides.
 //! - `signature`: the secrets that signatures are checked with, each by its name and when it last signed a valid request, the
 //!   latest first; null if no route checks signatures.
 //! - `summary`: how many routes serve from fallback, are down without one, have a drill, are observed; the first of those in
@@ -28,6 +28,7 @@ use crate::metrics;
 use crate::proxy::Snapshot;
 use crate::recent_failures::now;
 use crate::reload::Reloader;
+use crate::upstream::Upstream;
 
 /// What the document is made from.
 pub(super) struct Sources<'s> {
@@ -62,7 +63,7 @@ pub(super) fn to_json(sources: &Sources<'_>, query: &StatusQuery) -> Value {
         "started_at_seconds": sources.started_at_seconds,
         "ready": sources.ready,
         "config": sources.reloader.status(),
-        "upstream": upstream(snapshot),
+        "upstreams": snapshot.upstreams.iter().map(|one| upstream(one)).collect::<Vec<_>>(),
         "client_connections": snapshot.shared.metrics.client_connections.get(),
         "signature": signature(snapshot),
         "summary": summary,
@@ -73,15 +74,12 @@ pub(super) fn to_json(sources: &Sources<'_>, query: &StatusQuery) -> Value {
     })
 }
 
-fn upstream(snapshot: &Snapshot) -> Value {
-    let (settings, connections) = (&snapshot.upstream.settings, &snapshot.upstream.stats);
-    let scheme = if settings.tls.is_some() {
-        "https"
-    } else {
-        "http"
-    };
+fn upstream(upstream: &Upstream) -> Value {
+    let (settings, connections) = (&upstream.settings, &upstream.stats);
     json!({
-        "url": format!("{scheme}://{}", settings.address),
+        "name": settings.name,
+        "url": settings.url(),
+        "in_flight": upstream.in_flight.load(Relaxed),
         "connections": {
             "idle": connections.idle(),
             "busy": connections.busy(),
@@ -93,7 +91,7 @@ fn upstream(snapshot: &Snapshot) -> Value {
 fn signature(snapshot: &Snapshot) -> Option<Value> {
     let secrets = snapshot
         .all_routes()
-        .find_map(|route| route.settings.signature.secrets())?;
+        .find_map(|route| route.settings.signature.secret_usage())?;
     let secrets = secrets
         .into_iter()
         .map(|secret| json!({ "name": secret.name, "last_match_seconds": secret.last_match }));

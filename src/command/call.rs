@@ -118,8 +118,8 @@ struct WebhookResult {
 fn send(arguments: &Arguments) -> Result<WebhookResult, Error> {
     let url = arguments.url.split('#').next().unwrap_or_default();
     let (base, target) = split_url(url);
-    let config = Config::for_upstream(base, None, None).map_err(Error::Url)?;
-    let mut settings = config.site.upstream;
+    let mut config = Config::for_upstream(base, None, None).map_err(Error::Url)?;
+    let mut settings = config.site.upstreams.remove(0);
     settings.connect_timeout = CONNECT_TIMEOUT;
     let request = request(arguments, url, &target).ok_or(Error::Target)?;
 
@@ -170,14 +170,14 @@ fn request(arguments: &Arguments, url: &str, target: &str) -> Option<Request<Ful
         (Some(SharedKey { id, secret }), _) => {
             let algorithm = Algorithm::HmacSha256;
             let settings = format!("key={id},algorithm={}", algorithm.as_str());
-            request = request.header(signature::SETTINGS_FIELD, settings);
+            request = request.header(signature::SETTINGS_HEADER, settings);
             Some((algorithm, secret))
         }
         (None, token) => token.as_ref().map(|token| (Algorithm::HmacSha1, token)),
     };
     if let Some((algorithm, secret)) = signer {
         let signature = signature::sign(algorithm, secret, url, form.as_bytes());
-        request = request.header(signature::FIELD, signature);
+        request = request.header(signature::HEADER, signature);
     }
     request.body(Full::from(form)).ok()
 }

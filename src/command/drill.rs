@@ -16,7 +16,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::client::{Client, Error};
-use crate::drill::{Fault, Length, Percent};
+use strum::VariantArray;
+
+use crate::drill::{Fault, Percent, TimeLimit};
 use crate::secret::Secret;
 
 /// What the proxy shall do.
@@ -57,7 +59,7 @@ pub struct Start {
     route: String,
     /// How long it lasts, at most 24h: 30s, 5m, 1h30m.
     #[arg(long = "for", value_name = "TIME", required_unless_present = "dry")]
-    length: Option<Length>,
+    length: Option<TimeLimit>,
     /// What the app seems to do.
     #[arg(long, value_enum, default_value_t)]
     fault: Fault,
@@ -99,7 +101,7 @@ pub enum Format {
 
 impl ValueEnum for Fault {
     fn value_variants<'a>() -> &'a [Self] {
-        &Self::ALL
+        Self::VARIANTS
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::families::RouteFamilies;
 use crate::failure::{Outcome, Reason};
-use crate::log::Access;
+use crate::log::AccessLine;
 use crate::recent_failures::now;
 use crate::signature;
 
@@ -156,7 +156,7 @@ pub struct RequestRecord {
     started: Instant,
     is_counted: bool,
     /// The request's line in the access log, if that is on.
-    pub access: Option<Box<Access>>,
+    pub access: Option<Box<AccessLine>>,
 }
 
 impl RequestRecord {
@@ -179,7 +179,7 @@ impl RequestRecord {
         let duration = self.started.elapsed();
         self.route.request_seconds[outcome.index()].observe(duration.as_secs_f64());
         if let Some(access) = self.access.take() {
-            access.say(outcome.label(), duration);
+            access.write(outcome.label(), duration);
         }
     }
 }
