@@ -115,7 +115,6 @@ const CIRCULAR: &[&str] = &[
     "admin",
     "command",
     "config",
-    "fallback",
     "metrics",
     "signature",
     "twiml",

@@ -80,6 +80,11 @@ impl App {
         drop(soon("requests to reach the upstream", enough).await);
     }
 
+    /// How many bytes were ever sent; those of a write that has not ended are not counted.
+    pub fn bytes_sent(&self) -> usize {
+        self.state.sent.load(Relaxed)
+    }
+
     /// How many connections were ever accepted.
     pub fn connections(&self) -> usize {
         self.state.accepted.load(Relaxed)

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
@@ -138,11 +139,11 @@ impl Connection<'_> {
     async fn take(&mut self, step: Step, request: &Request, at: usize) -> io::Result<Next> {
         match step {
             Step::Read => self.read_body(request, at).await?,
-            Step::Send(bytes) => self.stream.write_all(&bytes).await?,
+            Step::Send(bytes) => self.send(&bytes).await?,
             Step::Pause(time) => sleep(time).await,
             Step::Trickle(bytes, pause) => self.trickle(&bytes, pause).await?,
             Step::Endless(bytes) => loop {
-                self.stream.write_all(&bytes).await?;
+                self.send(&bytes).await?;
             },
             Step::Stall => {
                 self.gone().await?;
@@ -164,6 +165,12 @@ impl Connection<'_> {
         Ok(Next::GoOn)
     }
 
+    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await?;
+        self.state.sent.fetch_add(bytes.len(), Relaxed);
+        Ok(())
+    }
+
     /// Waits until the peer has gone, and leaves unread what it sends meanwhile.
     async fn gone(&self) -> io::Result<()> {
         loop {
@@ -180,7 +187,7 @@ impl Connection<'_> {
     async fn trickle(&mut self, bytes: &[u8], pause: Duration) -> io::Result<()> {
         for byte in bytes {
             sleep(pause).await;
-            self.stream.write_all(std::slice::from_ref(byte)).await?;
+            self.send(std::slice::from_ref(byte)).await?;
         }
         Ok(())
     }

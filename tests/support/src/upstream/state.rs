@@ -16,6 +16,8 @@ pub(super) struct State {
     pub(super) complete: watch::Sender<usize>,
     /// How many connections were ever accepted.
     pub(super) accepted: AtomicUsize,
+    /// How many bytes were ever sent.
+    pub(super) sent: AtomicUsize,
     /// How many connections are open.
     pub(super) open: watch::Sender<usize>,
     /// Every change ends all connections there are.
@@ -29,6 +31,7 @@ impl State {
             requests: Mutex::default(),
             complete: watch::Sender::new(0),
             accepted: AtomicUsize::new(0),
+            sent: AtomicUsize::new(0),
             open: watch::Sender::new(0),
             hang_up: watch::Sender::new(()),
         }
