@@ -212,7 +212,7 @@ mod tests {
 
         fn count(&self, outcome: Outcome, requests: usize) {
             for _ in 0..requests {
-                self.metrics.begin().finish(outcome);
+                self.metrics.start().finish(outcome);
             }
         }
 

@@ -108,7 +108,10 @@ fn the_defaults_are_those_of_the_contract() {
         "127.0.0.0/8 ::1/128 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7"
     );
     assert_eq!(
-        (site.upstream.connect_timeout, site.upstream.idle_timeout),
+        (
+            site.upstreams[0].connect_timeout,
+            site.upstreams[0].idle_timeout
+        ),
         (Duration::from_millis(250), secs(3))
     );
     assert_eq!(site.routes.len(), 0);
@@ -183,7 +186,7 @@ fn a_route_inherits_what_it_does_not_say_again() {
     assert_eq!(on_address.pattern.host.as_deref(), Some("[::1]"));
     assert_eq!(on_address.pattern.methods.len(), 2);
 
-    let upstream = config.site.upstream;
+    let upstream = &config.site.upstreams[0];
     assert_eq!(
         upstream.address,
         Address::Tcp(Host::Name("app_1.example".into()), 65535)
@@ -230,7 +233,7 @@ fn the_server_listens_as_it_is_told() {
     assert_eq!(server.shutdown_delay, secs(3));
     assert_eq!((server.max_connections, site.trusted_proxies.len()), (1, 2));
     assert_eq!(
-        site.upstream.address,
+        site.upstreams[0].address,
         Address::Tcp(
             Host::Address("2001:db8::1".parse().expect("an address")),
             80
@@ -346,7 +349,7 @@ fn an_upstream_alone_is_a_configuration() {
     let config = Config::for_upstream("http://127.0.0.1:3000", None, None).expect("a good URL");
     let written = loads(Path::new("config/minimal.toml"));
     assert_eq!(config.server, written.server);
-    assert_eq!(config.site.upstream, written.site.upstream);
+    assert_eq!(config.site.upstreams, written.site.upstreams);
     assert_eq!(config.site.trusted_proxies, written.site.trusted_proxies);
     let [route] = config.site.routes.as_slice() else {
         panic!("one route")

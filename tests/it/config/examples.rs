@@ -41,7 +41,7 @@ fn what_a_package_installs_is_good_and_takes_everything_that_twilio_sends() {
     assert!(installed.notes.is_empty());
     let built_in = loads_text(APP);
     assert_eq!(installed.server, built_in.server);
-    assert_eq!(installed.site.upstream, built_in.site.upstream);
+    assert_eq!(installed.site.upstreams, built_in.site.upstreams);
     let routes: Vec<_> = installed.site.routes.iter().collect();
     assert_eq!(routes.len(), 1);
     assert_eq!(installed.files.len(), 3, "itself and two pages");
@@ -76,7 +76,7 @@ fn the_documented_values_are_the_defaults() {
     let documented = loads(Path::new("config/understudy.toml"));
     let built_in = loads_text(APP);
     assert_eq!(documented.server, built_in.server);
-    assert_eq!(documented.site.upstream, built_in.site.upstream);
+    assert_eq!(documented.site.upstreams, built_in.site.upstreams);
     assert_eq!(
         documented.site.trusted_proxies,
         built_in.site.trusted_proxies
