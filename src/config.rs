@@ -1,14 +1,12 @@
-//! As written → as meant: a TOML file, and the pages that it names, turned into every room's settings.
+//! The configuration: a TOML file, and the files that it names, become the settings of every module.
 //!
-//! The file is walked by hand ([`reader`]), not by serde, so that one look finds every mistake: each with its file, line,
-//! column and key, what is wrong and what would be right. Nothing is opened here but files; no room imports this one.
+//! The table is walked by hand ([`reader`]), not by serde, so that every error is reported at once, each with its file, line, column
+//! and key, and what would be right. Only files are opened here. No other module that handles requests imports this one.
 
-mod error;
+mod diagnostic;
+mod fallback;
 mod files;
 mod grammar;
-mod host;
-mod page;
-mod problem;
 mod reader;
 mod report;
 mod route;
@@ -16,53 +14,52 @@ mod server;
 mod signature;
 mod tls;
 mod upstream;
+mod url;
 mod value;
-mod variant;
-mod words;
 
 use std::path::Path;
 
-pub use error::{Error, Errors, Place};
-pub use files::{SourceFile, Unreadable};
-pub use grammar::GrammarProblem;
-pub use host::{HostProblem, UrlProblem};
-pub use page::{PageFault, PageProblem};
-pub use problem::Problem;
-pub use server::{AdminExposed, check_admin_socket};
-pub use signature::SignatureProblem;
-pub use tls::TlsProblem;
-pub use variant::VariantProblem;
-pub use words::{Key, Text};
+pub use diagnostic::{Diagnostic, Position};
+pub use files::{ReadError, SourceFile};
+pub use server::check_admin_socket;
 
 use crate::{proxy, server as listeners};
+use fallback::DocumentReader;
 use files::Files;
-use page::Pages;
 use reader::Reader;
 use report::Report;
-use route::Inherited;
-use tls::Found;
+use route::Routes;
+use signature::Signatures;
 
-/// Every room's settings, and the files that they came from.
+/// The settings of every module, and the files that they come from.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// How we listen.
     pub server: listeners::Settings,
-    /// How calls are answered.
+    /// How requests are handled.
     pub site: proxy::Settings,
-    /// Every file that was read: the configuration itself, then the pages in the order in which they are named.
+    /// Every file that was read: the configuration itself, then the others in the order in which they are named.
     pub files: Vec<SourceFile>,
-    /// What does no harm, and no good either.
-    pub notes: Vec<Error>,
+    /// What is not an error, but may not be meant.
+    pub notes: Vec<Diagnostic>,
+}
+
+/// Every error in a configuration, at least one, in the order of the file. Displayed one per line.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{}", lines(.diagnostics))]
+pub struct Errors {
+    diagnostics: Vec<Diagnostic>,
+    files: Vec<SourceFile>,
 }
 
 impl Config {
-    /// Reads a configuration and every page that it names. Blocks on the disk.
+    /// Reads a configuration and every file that it names. Blocks on the disk.
     ///
     /// # Errors
     ///
-    /// Every mistake that was found, in the order in which they stand in the file.
+    /// Every error that was found, in the order of the file.
     pub fn load(path: &Path) -> Result<Self, Errors> {
-        let mut files = Files::default();
+        let mut files = Files::beside(path);
         let read = files.read(path);
         let content = read.as_deref().unwrap_or_default();
         // The text up to the first byte that is not UTF-8: all of it, if nothing is wrong.
@@ -71,114 +68,120 @@ impl Config {
             .next()
             .map_or("", |chunk| chunk.valid());
         let report = Report::on_file(path, text);
-        let built = match read {
-            Ok(_) if text.len() == content.len() => build(path, &report, &mut files),
-            Ok(_) => report.refuse(Some(text.len()), Problem::NotUtf8),
-            Err(why) => report.refuse(None, Problem::Unreadable(why)),
+        let config = match read {
+            Ok(_) if text.len() == content.len() => build(&report, &mut files),
+            Ok(_) => {
+                let error = Diagnostic::new("this byte is not UTF-8");
+                report.file_error(Some(text.len()), error.help("save the file as UTF-8"));
+                None
+            }
+            Err(error) => {
+                report.file_error(None, Diagnostic::new(error.to_string()));
+                None
+            }
         };
-        settle(built, report, files.into_list())
+        finish(config, report, files.into_list())
     }
 
-    /// The configuration of `run --upstream URL`: one route `default` of kind `auto` takes every request to that app, with
-    /// the built-in pages; whatever isn't given has its default.
+    /// The configuration of `run --upstream URL`: one route named `default` of kind `auto` takes every request to that app, with the
+    /// built-in fallback documents. Whatever isn't given has its default.
     ///
     /// # Errors
     ///
-    /// What is wrong with the arguments, each by its name on the command line.
+    /// What is wrong with the arguments, each under its name on the command line.
     pub fn for_upstream(
         url: &str,
         listen: Option<&str>,
         admin: Option<&str>,
     ) -> Result<Self, Errors> {
         let report = Report::on_arguments();
-        let url = report.argument("--upstream", host::url_of(url));
-        let server = server::of_arguments(listen, admin, &report);
-        let secured = url.and_then(|url| {
-            let tls = report.argument("--upstream", tls::of_place(&url))?;
-            Some(upstream::at(url, tls))
+        let origin = report.argument("--upstream", url::parse_origin_text(url));
+        let server = server::settings_from_arguments(listen, admin, &report);
+        let upstream = origin.and_then(|origin| {
+            let tls = report.argument("--upstream", tls::default_client(&origin))?;
+            Some(upstream::default_settings(origin, tls))
         });
-        let built = secured.map(|upstream| Self {
-            server,
+        let (unmatched, routes) = route::default_routes();
+        let config = upstream.map(|upstream| Self {
             site: proxy::Settings {
-                routes: vec![route::catch_all()],
+                routes,
                 upstreams: vec![upstream],
-                trusted_proxies: server::trusted_proxies(),
+                trusted_proxies: server::default_trusted_proxies(),
                 public_url: None,
-                unverified_timeout: server::defaults().header_timeout,
+                unverified_timeout: server.header_timeout,
                 grammar: proxy::Grammar::default(),
-                unmatched: route::unmatched(&Inherited::default()),
+                unmatched,
             },
+            server,
             files: Vec::new(),
             notes: Vec::new(),
         });
-        settle(built, report, Vec::new())
+        finish(config, report, Vec::new())
     }
 }
 
-/// Walks the whole text. What comes of it is good only if nothing was reported.
-fn build(path: &Path, report: &Report<'_>, files: &mut Files) -> Option<Config> {
+/// Reads the whole file. The result is valid only if no error was reported.
+fn build(report: &Report<'_>, files: &mut Files) -> Option<Config> {
     let document = report.parse();
     let mut file = Reader::of_file(report, document.get_ref());
-    let folder = path.parent().unwrap_or_else(|| Path::new(""));
-
-    let server = file.table("server");
-    let has_url = server.has("public_url");
-    let (server, trusted_proxies, public_url) = server::read(server, folder, files);
-    let mut found = Found { folder, files };
-    let upstream = upstream::read(&mut file, &mut found);
-    let grammar = grammar::read(&mut file, report);
-    let signatures = signature::read(
-        file.table("signature"),
-        (public_url.as_deref(), has_url),
-        folder,
-        files,
-        report,
-    );
-    let mut pages = Pages::beside(path, files, &grammar);
-    let (inherited, routes) = route::read(&mut file, &mut pages, &signatures);
-    route::check(
-        &routes,
-        &inherited,
-        upstream.as_ref(),
-        &server.listen,
-        report,
-    );
+    let server = server::read(&mut file, files);
+    let upstream = upstream::read(&mut file, files);
+    let grammar = grammar::read(&mut file);
+    let signatures = Signatures::read(&mut file, &server.public_url, files);
+    let mut documents = DocumentReader::new(files, &grammar);
+    let routes = Routes::read(&mut file, &mut documents, &signatures);
+    routes.check(upstream.as_ref(), &server.settings.listen);
     file.finish();
 
-    let site = proxy::Settings {
-        unmatched: route::unmatched(&inherited),
-        routes: routes
-            .into_iter()
-            .filter_map(|route| route.settings)
-            .collect(),
-        upstreams: vec![upstream?.settings],
-        trusted_proxies,
-        public_url,
-        unverified_timeout: server.header_timeout,
-        grammar,
-    };
+    let settings = routes.list.into_iter().filter_map(|route| route.settings);
     Some(Config {
-        server,
-        site,
+        site: proxy::Settings {
+            routes: settings.collect(),
+            upstreams: vec![upstream?.settings],
+            trusted_proxies: server.trusted_proxies,
+            public_url: server.public_url.url,
+            unverified_timeout: server.settings.header_timeout,
+            unmatched: routes.defaults,
+            grammar,
+        },
+        server: server.settings,
         files: Vec::new(),
         notes: Vec::new(),
     })
 }
 
-/// What was built, if nothing is wrong with it.
-fn settle(
-    built: Option<Config>,
+/// The configuration with its files and notes, if no error was reported.
+fn finish(
+    config: Option<Config>,
     report: Report<'_>,
     files: Vec<SourceFile>,
 ) -> Result<Config, Errors> {
-    let (found, mut notes) = report.into_found();
-    notes.sort_by_key(|note| note.place);
-    match built {
-        Some(config) if found.is_empty() => Ok(Config {
+    let (mut errors, mut notes) = report.into_diagnostics();
+    notes.sort_by_key(|note| note.position);
+    match config {
+        Some(config) if errors.is_empty() => Ok(Config {
             files,
             notes,
             ..config
         }),
-        _ => Err(Errors::new(found, files)),
+        Some(_) | None => {
+            errors.sort_by_key(|error| error.position);
+            Err(Errors {
+                diagnostics: errors,
+                files,
+            })
+        }
     }
+}
+
+impl Errors {
+    /// Every file that was asked for, also those that couldn't be read: a change of one of them may make the configuration valid.
+    pub fn files(&self) -> &[SourceFile] {
+        &self.files
+    }
+}
+
+fn lines(diagnostics: &[Diagnostic]) -> String {
+    let lines: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
+    lines.join("\n")
 }

@@ -18,7 +18,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
-use crate::config::{AdminExposed, Config, Errors, SourceFile, check_admin_socket};
+use crate::config::{Config, Diagnostic, Errors, SourceFile, check_admin_socket};
 use crate::proxy::{SharedState, Snapshot};
 use crate::recent_failures::now;
 use crate::server::Settings;
@@ -41,7 +41,7 @@ pub enum Error {
     RestartRequired(Vec<&'static str>),
     /// The admin listener would lose the token that it needs.
     #[error(transparent)]
-    AdminExposed(AdminExposed),
+    AdminExposed(Diagnostic),
     /// The reload panicked.
     #[error(
         "the reload failed by a bug of understudy, which it has written to standard error; please report it"

@@ -22,7 +22,7 @@ use self::document::Document;
 use self::report::{Format, Report};
 use self::source::printable;
 use super::{exit_status, kind};
-use crate::config::{Config, Errors, Unreadable};
+use crate::config::{Config, Errors, ReadError};
 use crate::proxy::Grammar;
 use crate::twiml::{Kind, MAX_FINDINGS, Strictness};
 
@@ -187,7 +187,7 @@ impl<'a> Linter<'a> {
     }
 
     fn add_unreadable(&mut self, name: &str, error: io::Error) {
-        let error = Unreadable::from(error);
+        let error = ReadError::from(error);
         self.status = Status::Failed;
         self.print(format_args!("{}: {error}", printable(name)));
         self.report.add_unreadable(name, &error.to_string());

@@ -1,9 +1,8 @@
-//! The files that a configuration is made of: each read once. Its hash is remembered, so that a change can be noticed later; what
-//! stands in it is overwritten in memory as soon as the configuration is built, since it may be a secret.
+//! The files that a configuration consists of, each read once. The hash of each is kept, so that a change can be noticed later. The
+//! contents may be secrets: they are overwritten in memory as soon as the configuration is built.
 
 use std::collections::HashMap;
 use std::env;
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -13,64 +12,70 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::problem::Problem;
-use super::tls::TlsProblem;
+use super::diagnostic::Diagnostic;
 use crate::tls::{LoadError, Trust};
 
-/// The longest file that is read: ten thousand routes take a few megabytes, every other file is far shorter.
+/// The size limit in bytes. Ten thousand routes take a few megabytes, every other file is far smaller.
 const LARGEST: u64 = 16 << 20;
 
 /// A file as it was when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
-    /// Its path: as given, or put after the configuration's folder.
+    /// Its path: as given, or relative to the configuration's folder.
     pub path: PathBuf,
-    /// The hash of what stood in it, or why it couldn't be read.
-    hash: Result<Hash, Unreadable>,
+    /// The hash of its contents, or why it couldn't be read.
+    hash: Result<Hash, ReadError>,
 }
 
 /// SHA-256.
 type Hash = [u8; 32];
 
 impl SourceFile {
-    /// Reads a file as it is now. Blocks on the disk.
-    fn read(path: &Path) -> (Self, Result<Bytes, Unreadable>) {
+    fn read(path: &Path) -> (Self, Result<Bytes, ReadError>) {
         let content = read(path);
-        let hash = content.as_ref().map(hash_of).map_err(|why| *why);
-        let path = path.to_owned();
-        (Self { path, hash }, content)
+        let file = Self {
+            path: path.to_owned(),
+            hash: content.as_ref().map(hash).map_err(|error| *error),
+        };
+        (file, content)
     }
 
-    /// Whether another look at the file would find something else. Blocks on the disk.
+    /// Whether the file has changed since it was read. Blocks on the disk.
     pub fn has_changed(&self) -> bool {
         Self::read(&self.path).0 != *self
     }
 }
 
-fn hash_of(content: &Bytes) -> Hash {
+fn hash(content: &Bytes) -> Hash {
     Sha256::digest(content).into()
 }
 
 /// Why a file couldn't be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unreadable {
-    /// There is none of this name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The file does not exist.
+    #[error("there is no such file; name one that exists")]
     Missing,
-    /// We are not permitted to.
+    /// This process may not read it.
+    #[error("may not be read: permission denied; let the user that understudy runs as read it")]
     Denied,
     /// It is a directory.
+    #[error("is a directory; name a file in it")]
     Directory,
     /// It is a named pipe, a device or a socket, so reading it could wait for ever.
+    #[error("is not a regular file; name one that is")]
     NotRegular,
-    /// It is longer than anything that could be meant.
+    /// It is larger than any file that a configuration needs.
+    #[error("is longer than {} MiB; name another file", LARGEST >> 20)]
     TooLong,
-    /// The system says so.
+    /// Any other error of the operating system.
+    #[error("can't be read: {0}")]
     Other(ErrorKind),
 }
 
-impl From<io::Error> for Unreadable {
+impl From<io::Error> for ReadError {
     fn from(error: io::Error) -> Self {
-        // What opening a socket fails with, or a device without a driver.
+        // Opening a socket fails with ENXIO, and so does a device without a driver.
         if error.raw_os_error() == Some(libc::ENXIO) {
             return Self::NotRegular;
         }
@@ -79,38 +84,38 @@ impl From<io::Error> for Unreadable {
             (ErrorKind::PermissionDenied, Self::Denied),
             (ErrorKind::IsADirectory, Self::Directory),
         ];
-        let meaning = known.into_iter().find(|(kind, _)| *kind == error.kind());
-        meaning.map_or_else(|| Self::Other(error.kind()), |(_, meaning)| meaning)
+        let known = known.into_iter().find(|(kind, _)| *kind == error.kind());
+        known.map_or_else(|| Self::Other(error.kind()), |(_, meaning)| meaning)
     }
 }
 
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing => f.write_str("there is no such file; name one that exists"),
-            Self::Denied => f.write_str(
-                "may not be read: permission denied; let the user that understudy runs as read it",
-            ),
-            Self::Directory => f.write_str("is a directory; name a file in it"),
-            Self::NotRegular => f.write_str("is not a regular file; name one that is"),
-            Self::TooLong => write!(f, "is longer than {} MiB; name another file", LARGEST >> 20),
-            Self::Other(kind) => write!(f, "can't be read: {kind}"),
-        }
-    }
-}
-
-/// Every file that was asked for, in that order.
-#[derive(Default)]
+/// Reads files, and keeps the list of them.
 pub(super) struct Files {
+    folder: PathBuf,
     list: Vec<SourceFile>,
-    contents: HashMap<PathBuf, Result<Bytes, Unreadable>>,
-    /// The machine's own roots, once somebody has asked.
+    contents: HashMap<PathBuf, Result<Bytes, ReadError>>,
+    /// The roots that the machine trusts, once they have been read.
     roots: Option<Result<Trust, LoadError>>,
 }
 
 impl Files {
-    /// What stands in a file; the disk is asked once, however often this is.
-    pub(super) fn read(&mut self, path: &Path) -> Result<Bytes, Unreadable> {
+    /// Relative paths start at the folder of this configuration.
+    pub(super) fn beside(config: &Path) -> Self {
+        Self {
+            folder: config.parent().map_or_else(PathBuf::new, Path::to_owned),
+            list: Vec::new(),
+            contents: HashMap::new(),
+            roots: None,
+        }
+    }
+
+    /// The path of a file as the configuration writes it.
+    pub(super) fn path(&self, written: &str) -> PathBuf {
+        self.folder.join(written)
+    }
+
+    /// The contents of a file; the disk is read only once.
+    pub(super) fn read(&mut self, path: &Path) -> Result<Bytes, ReadError> {
         if let Some(content) = self.contents.get(path) {
             return content.clone();
         }
@@ -120,10 +125,15 @@ impl Files {
         content
     }
 
-    /// The roots that the machine trusts; it is asked once, however often this is.
-    pub(super) fn roots(&mut self) -> Result<Trust, TlsProblem> {
-        let roots = self.roots.get_or_insert_with(Trust::of_system);
-        roots.clone().map_err(|_| TlsProblem::NoRoots)
+    /// The contents of a file that the configuration names.
+    pub(super) fn read_named(&mut self, path: &Path) -> Result<Bytes, Diagnostic> {
+        self.read(path)
+            .map_err(|error| Diagnostic::in_file(path, error))
+    }
+
+    /// The roots that the machine trusts; they are read only once.
+    pub(super) fn system_roots(&mut self) -> Result<Trust, LoadError> {
+        self.roots.get_or_insert_with(Trust::of_system).clone()
     }
 
     pub(super) fn into_list(self) -> Vec<SourceFile> {
@@ -131,23 +141,26 @@ impl Files {
     }
 }
 
-/// The note on a file of secrets, if others than its owner can read it. Root may let a group: a service's own, or that of a pod,
-/// in which all files are root's. systemd sees to the permissions of credentials.
-pub(super) fn open_to_others(file: &Path) -> Option<Problem> {
+/// The note on a file of secrets that others than its owner can read. Root's files may be readable by a group: that of the service, or
+/// that of a pod, where root owns every file. systemd sets the permissions of credentials itself.
+pub(super) fn permissions_note(file: &Path) -> Option<Diagnostic> {
     let is_credential = env::var_os("CREDENTIALS_DIRECTORY")
         .is_some_and(|folder| !folder.is_empty() && file.starts_with(folder));
     let metadata = fs::metadata(file).ok()?;
     let mode = metadata.permissions().mode() & 0o777;
     let others = if metadata.uid() == 0 { 0o004 } else { 0o044 };
-    let is_open = !is_credential && mode & others != 0;
-    is_open.then(|| Problem::OpenToOthers {
-        file: file.to_owned(),
-        mode,
-    })
+    if is_credential || mode & others == 0 {
+        return None;
+    }
+    let what = format!("others than its owner may read it (mode {mode:03o})");
+    Some(Diagnostic::in_file(file, what).help(
+        "give it to the user that understudy runs as, with mode 600, \
+         or to root and that user's group, with mode 640",
+    ))
 }
 
-/// Reads a file that the configuration names; every such file is read here. Waits for the disk, but never for a writer.
-fn read(path: &Path) -> Result<Bytes, Unreadable> {
+/// Reads a file. Blocks on the disk, but never waits for a writer.
+fn read(path: &Path) -> Result<Bytes, ReadError> {
     let file = File::options()
         .read(true)
         // Without O_NONBLOCK opening a named pipe waits for a writer; without O_NOCTTY a terminal could become our own.
@@ -155,17 +168,17 @@ fn read(path: &Path) -> Result<Bytes, Unreadable> {
         .open(path)?;
     let metadata = file.metadata()?;
     if metadata.is_dir() {
-        return Err(Unreadable::Directory);
+        return Err(ReadError::Directory);
     }
     if !metadata.is_file() {
-        return Err(Unreadable::NotRegular);
+        return Err(ReadError::NotRegular);
     }
     // The file may grow meanwhile, but a buffer that grows leaves copies of a secret behind.
     let length = metadata.len().min(LARGEST) as usize;
     let mut content = Zeroizing::new(Vec::with_capacity(length + 1));
     file.take(LARGEST + 1).read_to_end(&mut content)?;
     if content.len() as u64 > LARGEST {
-        return Err(Unreadable::TooLong);
+        return Err(ReadError::TooLong);
     }
     Ok(Bytes::from_owner(content))
 }
@@ -178,11 +191,11 @@ mod tests {
     fn a_file_is_read_once_and_its_changes_are_noticed() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("page.xml");
-        let mut files = Files::default();
+        let mut files = Files::beside(&path);
 
-        assert_eq!(files.read(&path), Err(Unreadable::Missing));
+        assert_eq!(files.read(&path), Err(ReadError::Missing));
         fs::write(&path, "one").expect("written");
-        assert_eq!(files.read(&path), Err(Unreadable::Missing), "remembered");
+        assert_eq!(files.read(&path), Err(ReadError::Missing), "remembered");
 
         let list = files.into_list();
         assert_eq!(list.len(), 1);
@@ -196,11 +209,11 @@ mod tests {
     #[test]
     fn what_is_no_file_says_so() {
         let folder = tempfile::tempdir().expect("a folder");
-        assert_eq!(read(folder.path()), Err(Unreadable::Directory));
-        assert_eq!(read(Path::new("/dev/zero")), Err(Unreadable::NotRegular));
+        assert_eq!(read(folder.path()), Err(ReadError::Directory));
+        assert_eq!(read(Path::new("/dev/zero")), Err(ReadError::NotRegular));
         assert_eq!(
             read(Path::new("/dev/null/x")),
-            Err(Unreadable::Other(ErrorKind::NotADirectory))
+            Err(ReadError::Other(ErrorKind::NotADirectory))
         );
     }
 }

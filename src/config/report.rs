@@ -1,4 +1,4 @@
-//! Where mistakes are gathered while the walk goes on.
+//! Collects the errors of one text while it is read, and gives each its file and position.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -8,46 +8,35 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeTable;
 
-use super::error::{Error, Place};
-use super::problem::Problem;
+use super::diagnostic::{Diagnostic, Position, quote, quote_key};
 
-/// The mistakes that were found so far in one text.
+/// The errors and notes so far.
 #[derive(Debug)]
 pub(super) struct Report<'t> {
+    /// None for the arguments of a command.
     file: Option<Arc<Path>>,
     text: &'t str,
-    /// Where each line begins.
+    /// The offset at which each line begins.
     lines: Vec<usize>,
-    found: RefCell<Vec<Error>>,
-    noted: RefCell<Vec<Error>>,
-    /// The lines that are no TOML. If there are any, what the walk sees is a guess.
+    errors: RefCell<Vec<Diagnostic>>,
+    notes: RefCell<Vec<Diagnostic>>,
+    /// The lines that are not TOML. If there are any, the parser has guessed the rest.
     broken: RefCell<HashSet<usize>>,
 }
 
-/// Where a mistake may turn out to be: a byte offset, and the path of the key there.
-#[derive(Clone, Debug)]
-pub(super) struct Spot {
-    pub(super) at: usize,
-    pub(super) key: String,
-}
-
 impl<'t> Report<'t> {
-    /// The report on a file's text.
     pub(super) fn on_file(file: &Path, text: &'t str) -> Self {
+        let starts = text.match_indices('\n').map(|(end, _)| end + 1);
         Self {
             file: Some(file.into()),
             text,
-            lines: [0]
-                .into_iter()
-                .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-                .collect(),
-            found: RefCell::default(),
-            noted: RefCell::default(),
+            lines: [0].into_iter().chain(starts).collect(),
+            errors: RefCell::default(),
+            notes: RefCell::default(),
             broken: RefCell::default(),
         }
     }
 
-    /// The report on the arguments of a command.
     pub(super) fn on_arguments() -> Self {
         Self {
             file: None,
@@ -55,83 +44,147 @@ impl<'t> Report<'t> {
         }
     }
 
-    /// Reads the text as TOML. Of several errors on a line the first is the cause, the others mere consequences.
+    /// Parses the text as TOML. Only the first error of a line is added: the others follow from it.
     pub(super) fn parse(&self) -> Spanned<DeTable<'t>> {
         let (table, mut errors) = DeTable::parse_recoverable(self.text);
         errors.sort_by_key(|error| error.span().map(|span| span.start));
         for error in errors {
             let span = error.span().unwrap_or_default();
-            let at = self.text.floor_char_boundary(span.start);
-            if self.broken.borrow_mut().insert(self.line(at)) {
-                let problem = Problem::syntax(error.message(), self.text.get(span));
-                self.push(Some(at), String::new(), problem);
+            let offset = self.text.floor_char_boundary(span.start);
+            if self.broken.borrow_mut().insert(self.line(offset)) {
+                let source = self.text.get(span).unwrap_or_default();
+                self.file_error(Some(offset), syntax_error(error.message(), source));
             }
         }
         table
     }
 
-    /// Adds a mistake. In a text that is no TOML keys go astray, so what is missing there, or unknown, proves nothing.
-    pub(super) fn add(&self, spot: Spot, problem: Problem) {
-        let broken = self.broken.borrow();
-        let is_guess = problem.is_about_keys() || broken.contains(&self.line(spot.at));
-        if broken.is_empty() || !is_guess {
-            self.push(Some(spot.at), spot.key, problem);
-        }
+    /// Whether the text has syntax errors, so that keys may be lost or stand in another table.
+    pub(super) fn is_broken(&self) -> bool {
+        !self.broken.borrow().is_empty()
     }
 
-    /// Adds what makes a file useless from this offset on, or as a whole. Nothing comes of it.
-    pub(super) fn refuse<T>(&self, at: Option<usize>, problem: Problem) -> Option<T> {
-        self.push(at, String::new(), problem);
-        None
+    /// Adds an error about the file from this offset on, or as a whole.
+    pub(super) fn file_error(&self, offset: Option<usize>, error: Diagnostic) {
+        self.push(offset, String::new(), error);
     }
 
-    /// Adds what is no mistake, but worth saying.
-    pub(super) fn note(&self, spot: Spot, problem: Problem) {
-        let note = self.error(Some(spot.at), spot.key, problem);
-        self.noted.borrow_mut().push(note);
+    /// The value of an argument, or none after its error has been added.
+    pub(super) fn argument<T>(&self, name: &str, value: Result<T, Diagnostic>) -> Option<T> {
+        value
+            .map_err(|error| self.push(None, name.to_owned(), error))
+            .ok()
     }
 
-    fn push(&self, at: Option<usize>, key: String, problem: Problem) {
-        let error = self.error(at, key, problem);
-        self.found.borrow_mut().push(error);
+    /// The position of an offset, which is on the boundary of a character.
+    fn position(&self, offset: usize) -> Position {
+        let line = self.line(offset);
+        let before = &self.text[self.lines[line - 1]..offset];
+        let column = 1 + before.trim_start_matches('\u{feff}').chars().count();
+        Position { line, column }
     }
 
-    fn error(&self, at: Option<usize>, key: String, problem: Problem) -> Error {
-        Error {
+    /// Every error, and every note.
+    pub(super) fn into_diagnostics(self) -> (Vec<Diagnostic>, Vec<Diagnostic>) {
+        (self.errors.into_inner(), self.notes.into_inner())
+    }
+
+    fn push(&self, offset: Option<usize>, key: String, error: Diagnostic) {
+        let error = self.complete(offset, key, error);
+        self.errors.borrow_mut().push(error);
+    }
+
+    fn complete(&self, offset: Option<usize>, key: String, diagnostic: Diagnostic) -> Diagnostic {
+        Diagnostic {
             file: self.file.clone(),
-            place: at.filter(|_| self.file.is_some()).map(|at| self.place(at)),
+            position: offset.map(|offset| self.position(offset)),
             key,
-            problem,
+            ..diagnostic
         }
     }
 
-    /// Takes what is good; adds what is not as a mistake of this argument.
-    pub(super) fn argument<T>(&self, name: &str, value: Result<T, Problem>) -> Option<T> {
-        let spot = || Spot {
-            at: 0,
-            key: name.to_owned(),
-        };
-        value.map_err(|problem| self.add(spot(), problem)).ok()
+    /// The number of the line, from 1.
+    fn line(&self, offset: usize) -> usize {
+        self.lines.partition_point(|start| *start <= offset)
+    }
+}
+
+/// Where a value stands, and the report that its errors go to.
+#[derive(Clone, Debug)]
+pub(super) struct Location<'a> {
+    pub(super) report: &'a Report<'a>,
+    /// In bytes.
+    pub(super) offset: usize,
+    /// The path of its key.
+    pub(super) key: String,
+}
+
+impl Location<'_> {
+    /// What is valid, or none after its error has been added.
+    pub(super) fn take<T>(&self, value: Result<T, Diagnostic>) -> Option<T> {
+        value.map_err(|error| self.add(error)).ok()
     }
 
-    /// The line and column of an offset.
-    pub(super) fn place(&self, at: usize) -> Place {
-        let line = self.line(at);
-        let column = Place::of(
-            &self.text[self.lines[line - 1]..],
-            at - self.lines[line - 1],
-        )
-        .column;
-        Place { line, column }
+    /// Adds an error, unless its line is not even TOML.
+    pub(super) fn add(&self, error: Diagnostic) {
+        let line = self.report.line(self.offset);
+        if !self.report.broken.borrow().contains(&line) {
+            (self.report).push(Some(self.offset), self.key.clone(), error);
+        }
     }
 
-    /// Every mistake, and every note.
-    pub(super) fn into_found(self) -> (Vec<Error>, Vec<Error>) {
-        (self.found.into_inner(), self.noted.into_inner())
+    /// Adds an error with this message and help.
+    pub(super) fn error(&self, message: impl Into<String>, help: impl Into<String>) {
+        self.add(Diagnostic::new(message).help(help));
     }
 
-    /// From 1.
-    fn line(&self, at: usize) -> usize {
-        self.lines.partition_point(|start| *start <= at)
+    /// Adds an error about a key that is missing or unknown, unless syntax errors may be the cause.
+    pub(super) fn key_error(&self, message: impl Into<String>, help: impl Into<String>) {
+        if !self.report.is_broken() {
+            self.error(message, help);
+        }
+    }
+
+    /// Adds something that is not an error, but may not be meant.
+    pub(super) fn note(&self, note: Diagnostic) {
+        let note = (self.report).complete(Some(self.offset), self.key.clone(), note);
+        self.report.notes.borrow_mut().push(note);
+    }
+
+    pub(super) fn position(&self) -> Position {
+        self.report.position(self.offset)
+    }
+}
+
+/// The parser's error about this piece of the text, in our words where they are clearer.
+fn syntax_error(message: &str, source: &str) -> Diagnostic {
+    if message.starts_with("duplicate key") {
+        Diagnostic::new(format!("the key {} is given twice", quote_key(source))).help("leave one")
+    } else if !message.starts_with("string values must be quoted") {
+        Diagnostic::new(message)
+    } else if source.is_empty() {
+        Diagnostic::new("no value is given").help("write one, or leave the key out")
+    } else {
+        Diagnostic::new(format!("text is written in quotes: {}", quote(source)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_counts_lines_and_characters_from_one() {
+        let report = Report::on_file(Path::new("u"), "\u{feff}ab\r\né=1\n");
+        for (offset, line, column) in [
+            (0, 1, 1),
+            (3, 1, 1),
+            (5, 1, 3),
+            (7, 2, 1),
+            (9, 2, 2),
+            (12, 3, 1),
+        ] {
+            assert_eq!(report.position(offset), Position { line, column });
+        }
     }
 }

@@ -1,23 +1,21 @@
-//! `[defaults]` and `[[route]]`: what each route is for, and what becomes of its calls.
+//! `[defaults]` and `[[route]]`: which requests a route is for, and how they are handled.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use http::StatusCode;
+use humantime::format_duration;
 use toml::de::DeValue;
 
-use super::host;
-use super::page::{self, Pages};
-use super::problem::Problem;
+use super::diagnostic::{Diagnostic, quote};
+use super::fallback::{DocumentReader, built_in};
 use super::reader::Reader;
-use super::report::{Report, Spot};
-use super::signature::{SignatureProblem, Signatures};
-use super::upstream::Upstream;
-use super::value;
-use super::words::Text;
+use super::signature::Signatures;
+use super::upstream::{MOST_IN_FLIGHT, Upstream};
+use super::url;
+use super::value::{self, parse_bool, parse_count, parse_duration, parse_text};
 use crate::breaker;
-use crate::fallback::Fallback;
 use crate::proxy::{AfterDeadline, Mode, RouteSettings};
 use crate::route::{Kind, Path, Pattern};
 use crate::signature::Policy;
@@ -25,163 +23,41 @@ use crate::twilio;
 use crate::twiml::{self, Strictness};
 use crate::upstream::{Address, Host};
 
-/// One second less than Twilio waits, in which the response reaches it.
-pub(super) const LONGEST_DEADLINE: Duration =
-    twilio::WEBHOOK_TIMEOUT.saturating_sub(Duration::from_secs(1));
-
-/// More calls at once than one machine carries.
-pub(super) const MOST_IN_FLIGHT: usize = 10_000_000;
+/// Leaves the response one second to reach Twilio.
+const LONGEST_DEADLINE: Duration = twilio::WEBHOOK_TIMEOUT.saturating_sub(Duration::from_secs(1));
 
 /// More failures in a row than anyone would wait for.
 const MOST_FAILURES: usize = 1_000_000;
 
-/// The name of what no route matches.
+/// The name under which requests are counted that match no route.
 const UNMATCHED: &str = "unmatched";
 
-/// What `[defaults]` says and a route may say again.
-#[derive(Clone, Debug)]
-pub(super) struct Inherited {
-    deadline: Duration,
-    validate: Option<Strictness>,
-    max_request_body: u64,
-    max_in_flight: usize,
-    pass_status: Vec<StatusCode>,
-    after_deadline: AfterDeadline,
-    mode: Mode,
-    signature: Policy,
-    access_log: bool,
-    breaker: breaker::Settings,
-}
-
-impl Default for Inherited {
-    fn default() -> Self {
-        Self {
-            deadline: Duration::from_secs(8),
-            validate: Some(Strictness::Twilio),
-            max_request_body: 256 << 10,
-            max_in_flight: 1024,
-            pass_status: vec![StatusCode::UNAUTHORIZED],
-            after_deadline: AfterDeadline::Drain,
-            mode: Mode::Enforce,
-            signature: Policy::Off,
-            access_log: false,
-            breaker: breaker::Settings {
-                failures: 5,
-                probe_every: Duration::from_secs(5),
-                health_path: None,
-            },
-        }
+/// The settings for requests that match no route, where `[defaults]` doesn't say otherwise.
+fn built_in_defaults() -> RouteSettings {
+    RouteSettings {
+        name: UNMATCHED.to_owned(),
+        pattern: match_all(),
+        kind: Kind::Pass,
+        upstream: "default".to_owned(),
+        deadline: Duration::from_secs(8),
+        validate: Some(Strictness::Twilio),
+        max_request_body: 256 << 10,
+        max_in_flight: 1024,
+        pass_status: vec![StatusCode::UNAUTHORIZED],
+        after_deadline: AfterDeadline::Drain,
+        mode: Mode::Enforce,
+        signature: Policy::Off,
+        access_log: false,
+        breaker: breaker::Settings {
+            failures: 5,
+            probe_every: Duration::from_secs(5),
+            health_path: None,
+        },
+        fallback: built_in(),
     }
 }
 
-impl Inherited {
-    /// What a table says, and for the rest what holds already.
-    fn read(table: &mut Reader<'_>, base: &Self, signatures: &Signatures) -> Self {
-        Self {
-            deadline: table.read("deadline", deadline).unwrap_or(base.deadline),
-            validate: table.word("validate", &VALIDATE).unwrap_or(base.validate),
-            max_request_body: table
-                .read("max_request_body", value::size)
-                .unwrap_or(base.max_request_body),
-            max_in_flight: table
-                .read("max_in_flight", value::count(1, MOST_IN_FLIGHT))
-                .unwrap_or(base.max_in_flight),
-            pass_status: table
-                .list("pass_status", value::failure_status)
-                .unwrap_or_else(|| base.pass_status.clone()),
-            after_deadline: table
-                .word("after_deadline", &AFTER_DEADLINE)
-                .unwrap_or(base.after_deadline),
-            mode: table.word("mode", &MODE).unwrap_or(base.mode),
-            signature: signatures
-                .policy(table)
-                .unwrap_or_else(|| base.signature.clone()),
-            access_log: table
-                .read("access_log", value::truth)
-                .unwrap_or(base.access_log),
-            breaker: breaker(table.table("breaker"), &base.breaker),
-        }
-    }
-
-    fn route(
-        &self,
-        name: String,
-        kind: Kind,
-        pattern: Pattern,
-        fallback: Fallback,
-    ) -> RouteSettings {
-        RouteSettings {
-            name,
-            pattern,
-            kind,
-            upstream: "default".to_owned(),
-            deadline: self.deadline,
-            validate: self.validate,
-            max_request_body: self.max_request_body,
-            max_in_flight: self.max_in_flight,
-            pass_status: self.pass_status.clone(),
-            after_deadline: self.after_deadline,
-            mode: self.mode,
-            signature: self.signature.clone(),
-            access_log: self.access_log,
-            breaker: self.breaker.clone(),
-            fallback,
-        }
-    }
-}
-
-/// Reads a `breaker` table: what it says, and for the rest what holds already.
-fn breaker(mut table: Reader<'_>, base: &breaker::Settings) -> breaker::Settings {
-    let settings = breaker::Settings {
-        failures: table
-            .read("failures", value::count(0, MOST_FAILURES))
-            .map_or(base.failures, |failures| failures as u32),
-        probe_every: table
-            .read("probe_every", value::duration)
-            .unwrap_or(base.probe_every),
-        health_path: table
-            .read("health_path", value::target)
-            .or_else(|| base.health_path.clone()),
-    };
-    table.finish();
-    settings
-}
-
-/// One `[[route]]`, as much of it as could be read, and where that stands.
-#[derive(Debug)]
-pub(super) struct Route {
-    name: Option<String>,
-    name_spot: Spot,
-    pattern: Option<Pattern>,
-    path_spot: Spot,
-    fallback_spot: Spot,
-    signature_spot: Spot,
-    deadline: Duration,
-    /// The whole, if nothing is wrong with it.
-    pub(super) settings: Option<RouteSettings>,
-}
-
-/// What holds for a request that no route matches.
-pub(super) fn unmatched(inherited: &Inherited) -> RouteSettings {
-    inherited.route(
-        UNMATCHED.to_owned(),
-        Kind::Pass,
-        everything(),
-        page::built_in(),
-    )
-}
-
-/// The one route of an app of which nothing is said.
-pub(super) fn catch_all() -> RouteSettings {
-    Inherited::default().route(
-        "default".to_owned(),
-        Kind::Auto,
-        everything(),
-        page::built_in(),
-    )
-}
-
-fn everything() -> Pattern {
+fn match_all() -> Pattern {
     Pattern {
         path: Path::Prefix("/".to_owned()),
         host: None,
@@ -189,123 +65,230 @@ fn everything() -> Pattern {
     }
 }
 
-/// Reads `[defaults]` and every `[[route]]`.
-pub(super) fn read(
-    file: &mut Reader<'_>,
-    pages: &mut Pages<'_>,
-    signatures: &Signatures,
-) -> (Inherited, Vec<Route>) {
-    let mut defaults = file.table("defaults");
-    let inherited = Inherited::read(&mut defaults, &Inherited::default(), signatures);
-    defaults.finish();
-    let tables = file.tables("route").into_iter();
-    let routes = tables
-        .map(|table| Route::read(table, &inherited, pages, signatures))
-        .collect();
-    (inherited, routes)
+/// All routes, and the settings for requests that match none.
+pub(super) struct Routes<'a> {
+    pub(super) defaults: RouteSettings,
+    pub(super) list: Vec<Route<'a>>,
 }
 
-impl Route {
-    fn read(
-        mut table: Reader<'_>,
-        inherited: &Inherited,
-        pages: &mut Pages<'_>,
+/// One `[[route]]`, as far as it is valid.
+#[derive(Debug)]
+pub(super) struct Route<'a> {
+    table: Reader<'a>,
+    name: Option<String>,
+    pattern: Option<Pattern>,
+    deadline: Duration,
+    /// None if there is an error in the route.
+    pub(super) settings: Option<RouteSettings>,
+}
+
+/// The routes of a configuration that names an app and nothing else: one takes every request.
+pub(super) fn default_routes() -> (RouteSettings, Vec<RouteSettings>) {
+    let route = RouteSettings {
+        name: "default".to_owned(),
+        kind: Kind::Auto,
+        ..built_in_defaults()
+    };
+    (built_in_defaults(), vec![route])
+}
+
+impl<'a> Routes<'a> {
+    /// Reads `[defaults]` and every `[[route]]`.
+    pub(super) fn read(
+        file: &mut Reader<'a>,
+        documents: &mut DocumentReader<'_>,
         signatures: &Signatures,
     ) -> Self {
-        let name = table.require("name", "name = \"incoming-call\"", label);
-        let pattern = pattern(&mut table);
+        let mut table = file.table("defaults");
+        let defaults = read_settings(&mut table, built_in_defaults(), signatures);
+        table.finish();
+        let tables = file.tables("route").into_iter();
+        let list = tables.map(|table| Route::read(table, &defaults, documents, signatures));
+        let list = list.collect();
+        Self { defaults, list }
+    }
+
+    /// Reports and notes what only several settings together show.
+    pub(super) fn check(&self, upstream: Option<&Upstream<'_>>, listen: &[SocketAddr]) {
+        check_names(&self.list);
+        check_patterns(&self.list);
+        for route in &self.list {
+            check_fallback_urls(route, listen);
+        }
+        self.note_unchecked_requests();
+        if let Some(upstream) = upstream {
+            self.check_connect_timeout(upstream);
+        }
+    }
+
+    /// Some apps handle `/Voice` as they handle `/voice`. Then a request could avoid the check of its signature by a path that
+    /// matches no route.
+    fn note_unchecked_requests(&self) {
+        let checks_all =
+            |route: &Route<'_>| route.enforces() && route.pattern.as_ref() == Some(&match_all());
+        if enforces(&self.defaults) || self.list.iter().any(checks_all) {
+            return;
+        }
+        if let Some(route) = self.list.iter().find(|route| route.enforces()) {
+            let note = "requests that match no route reach the app even if Twilio has not signed them, \
+                 and the app may answer /Voice or /voice/ as it answers /voice";
+            route.table.at("signature").note(Diagnostic::new(note).help(
+                "write signature = \"enforce\" in [defaults], and signature = \"off\" on the routes that need it",
+            ));
+        }
+    }
+
+    /// The default may be longer than a deadline, which then applies. A timeout that is given must not.
+    fn check_connect_timeout(&self, upstream: &Upstream<'_>) {
+        if !upstream.table.has("connect_timeout") {
+            return;
+        }
+        let timeout = upstream.settings.connect_timeout;
+        let deadlines = self
+            .list
+            .iter()
+            .map(|route| (route.deadline, route.label()));
+        let unmatched = (self.defaults.deadline, UNMATCHED);
+        let shortest = deadlines
+            .chain([unmatched])
+            .min_by_key(|(deadline, _)| *deadline);
+        if let Some((deadline, name)) = shortest.filter(|(deadline, _)| timeout > *deadline) {
+            let message = format!(
+                "{} is longer than {}, the deadline of route {}, and connecting is but one step in it",
+                format_duration(timeout),
+                format_duration(deadline),
+                quote(name)
+            );
+            let location = upstream.table.at("connect_timeout");
+            location.error(message, "\"250ms\" is usual");
+        }
+    }
+}
+
+/// Reads the keys that `[defaults]` and each route may have; `base` says what applies to the others.
+fn read_settings(
+    table: &mut Reader<'_>,
+    base: RouteSettings,
+    signatures: &Signatures,
+) -> RouteSettings {
+    RouteSettings {
+        deadline: table.read_or("deadline", parse_deadline, base.deadline),
+        validate: table.word("validate", &VALIDATE).unwrap_or(base.validate),
+        max_request_body: table.read_or(
+            "max_request_body",
+            value::parse_size,
+            base.max_request_body,
+        ),
+        max_in_flight: table.read_or(
+            "max_in_flight",
+            parse_count(1, MOST_IN_FLIGHT),
+            base.max_in_flight,
+        ),
+        pass_status: table
+            .list("pass_status", value::parse_error_status)
+            .unwrap_or(base.pass_status),
+        after_deadline: table
+            .word("after_deadline", &AFTER_DEADLINE)
+            .unwrap_or(base.after_deadline),
+        mode: table.word("mode", &MODE).unwrap_or(base.mode),
+        signature: signatures.policy(table).unwrap_or(base.signature),
+        access_log: table.read_or("access_log", parse_bool, base.access_log),
+        breaker: read_breaker(table.table("breaker"), base.breaker),
+        ..base
+    }
+}
+
+fn read_breaker(mut table: Reader<'_>, base: breaker::Settings) -> breaker::Settings {
+    let settings = breaker::Settings {
+        failures: table
+            .read("failures", parse_count(0, MOST_FAILURES))
+            .map_or(base.failures, |failures| failures as u32),
+        probe_every: table.read_or("probe_every", parse_duration, base.probe_every),
+        health_path: table
+            .read("health_path", value::parse_target)
+            .or(base.health_path),
+    };
+    table.finish();
+    settings
+}
+
+impl<'a> Route<'a> {
+    fn read(
+        mut table: Reader<'a>,
+        defaults: &RouteSettings,
+        documents: &mut DocumentReader<'_>,
+        signatures: &Signatures,
+    ) -> Self {
+        let name = table.require("name", "name = \"incoming-call\"", parse_name);
+        let pattern = read_pattern(&mut table);
         table.expect("kind", "kind = \"voice\"");
         let kind = table.word("kind", &Kind::ALL);
-        let fallback = pages.read(&mut table, kind);
-        let own = Inherited::read(&mut table, inherited, signatures);
-        let (name_spot, path_spot) = (table.spot("name"), table.spot("path"));
-        let fallback_spot = table.spot("fallback");
-        let signature_spot = table.spot("signature");
+        let fallback = documents.read(&mut table, kind);
+        let settings = read_settings(&mut table, defaults.clone(), signatures);
         table.finish();
-
-        let parts = (name.clone(), kind, pattern.clone(), fallback);
-        let settings = match parts {
-            (Some(name), Some(kind), Some(pattern), Some(fallback)) => {
-                Some(own.route(name, kind, pattern, fallback))
-            }
+        let deadline = settings.deadline;
+        let whole = match (name.clone(), pattern.clone(), kind, fallback) {
+            (Some(name), Some(pattern), Some(kind), Some(fallback)) => Some(RouteSettings {
+                name,
+                pattern,
+                kind,
+                fallback,
+                ..settings
+            }),
             _ => None,
         };
         Self {
+            table,
             name,
-            name_spot,
             pattern,
-            path_spot,
-            fallback_spot,
-            signature_spot,
-            deadline: own.deadline,
-            settings,
+            deadline,
+            settings: whole,
         }
     }
 
-    /// Whether it takes only requests that Twilio has signed.
+    /// Whether it accepts only requests that Twilio has signed.
     fn enforces(&self) -> bool {
-        let settings = self.settings.as_ref();
-        settings.is_some_and(|settings| is_enforced(&settings.signature))
+        self.settings.as_ref().is_some_and(enforces)
     }
 
-    /// Whether every request matches it, so that none is left that matches no route.
-    fn matches_everything(&self) -> bool {
-        self.pattern.as_ref() == Some(&everything())
-    }
-
-    /// Its name, for those who speak of it.
-    fn label(&self) -> Text {
-        self.name.as_deref().unwrap_or_default().into()
+    fn label(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
     }
 }
 
-fn pattern(route: &mut Reader<'_>) -> Option<Pattern> {
-    let path = route.require("path", "path = \"/voice\"", value::path);
-    let (has_host, has_methods) = (route.has("host"), route.has("methods"));
-    let host = route.read("host", host::host);
-    let methods = route.non_empty_list("methods", value::method);
-    // A pattern whose host or methods are wrong would be too wide: it would seem to collide.
-    let is_whole = host.is_some() == has_host && methods.is_some() == has_methods;
-    let methods = methods.unwrap_or_default();
+fn enforces(settings: &RouteSettings) -> bool {
+    matches!(settings.signature, Policy::Enforce(_))
+}
+
+fn read_pattern(route: &mut Reader<'_>) -> Option<Pattern> {
+    let path = route.require("path", "path = \"/voice\"", value::parse_path);
+    let host = route.read("host", url::parse_host);
+    let methods = route.non_empty_list("methods", value::parse_method);
+    // Without a host or methods that are given but not valid, the pattern would match too much and seem to collide with others.
+    let is_whole = host.is_some() == route.has("host") && methods.is_some() == route.has("methods");
     path.filter(|_| is_whole).map(|path| Pattern {
         path,
         host,
-        methods,
+        methods: methods.unwrap_or_default(),
     })
 }
 
-/// What concerns several routes at once.
-pub(super) fn check(
-    routes: &[Route],
-    inherited: &Inherited,
-    upstream: Option<&Upstream>,
-    listen: &[SocketAddr],
-    report: &Report<'_>,
-) {
-    check_names(routes, report);
-    check_patterns(routes, report);
-    check_elsewhere(routes, listen, report);
-    note_unmatched(routes, inherited, report);
-    if let Some(upstream) = upstream {
-        check_connect_timeout(routes, inherited, upstream, report);
-    }
-}
-
-fn check_names(routes: &[Route], report: &Report<'_>) {
+fn check_names(routes: &[Route<'_>]) {
     let mut taken = HashMap::new();
     for route in routes {
         let Some(name) = &route.name else { continue };
-        if let Some(other) = taken.insert(name, &route.name_spot) {
-            let other = report.place(other.at);
-            let name = name.as_str().into();
-            report.add(route.name_spot.clone(), Problem::SameName { name, other });
+        if let Some(other) = taken.insert(name, &route.table) {
+            let position = other.at("name").position();
+            let message = format!("the name {} is taken at {position}", quote(name));
+            let help = "each route is counted under its name, so give each its own";
+            route.table.at("name").error(message, help);
         }
     }
 }
 
-fn check_patterns(routes: &[Route], report: &Report<'_>) {
-    // Only patterns of one path and host can collide, so ten thousand routes aren't compared each with each.
-    let mut seen: HashMap<_, Vec<(&Pattern, &Route)>> = HashMap::new();
+fn check_patterns(routes: &[Route<'_>]) {
+    // Only patterns with the same path and host can collide, so not every route is compared with every other.
+    let mut seen: HashMap<_, Vec<(&Pattern, &Route<'_>)>> = HashMap::new();
     for route in routes {
         let Some(pattern) = &route.pattern else {
             continue;
@@ -315,61 +298,43 @@ fn check_patterns(routes: &[Route], report: &Report<'_>) {
             .iter()
             .find(|(other, _)| pattern.conflicts_with(other))
         {
-            let with = other.label();
-            let other = report.place(other.path_spot.at);
-            report.add(route.path_spot.clone(), Problem::Collision { with, other });
+            let (name, position) = (quote(other.label()), other.table.at("path").position());
+            let message = format!("route {name} at {position} matches the same requests");
+            let help = "give one of the two another path, host or methods";
+            route.table.at("path").error(message, help);
         }
         earlier.push((pattern, route));
     }
 }
 
-/// An app may take `/Voice` for `/voice`, and then a route that enforces signatures is gone round where what matches no route
-/// isn't held to them.
-fn note_unmatched(routes: &[Route], inherited: &Inherited, report: &Report<'_>) {
-    let is_closed = is_enforced(&inherited.signature)
-        || routes
-            .iter()
-            .any(|route| route.matches_everything() && route.enforces());
-    let enforcing = routes.iter().find(|route| route.enforces());
-    if let Some(route) = enforcing.filter(|_| !is_closed) {
-        let note = SignatureProblem::UnmatchedNotEnforced;
-        report.note(route.signature_spot.clone(), note.into());
-    }
-}
-
-fn is_enforced(policy: &Policy) -> bool {
-    matches!(policy, Policy::Enforce(_))
-}
-
-/// A fallback URL leaves the app some time, and doesn't lead back to us.
-fn check_elsewhere(routes: &[Route], listen: &[SocketAddr], report: &Report<'_>) {
-    for route in routes {
-        let Some(settings) = &route.settings else {
-            continue;
-        };
-        let both = [twiml::Kind::Voice, twiml::Kind::Messaging];
-        for elsewhere in both
-            .iter()
-            .filter_map(|kind| settings.fallback.fallback_url(*kind))
-        {
-            let (found, deadline) = (elsewhere.budget, route.deadline);
-            if found >= deadline {
-                report.add(
-                    route.fallback_spot.clone(),
-                    Problem::Budget { found, deadline },
-                );
-            }
-            let place = &elsewhere.upstream.settings;
-            let ours = listen.iter().find(|own| is_ours(own, &place.address));
-            if let Some(own) = ours {
-                report.add(route.fallback_spot.clone(), Problem::PointsAtUs(*own));
-            }
+/// Checks that fallback URLs leave the app some time and don't lead back to us.
+fn check_fallback_urls(route: &Route<'_>, listen: &[SocketAddr]) {
+    let Some(settings) = &route.settings else {
+        return;
+    };
+    let kinds = [twiml::Kind::Voice, twiml::Kind::Messaging];
+    let urls = kinds
+        .iter()
+        .filter_map(|kind| settings.fallback.fallback_url(*kind));
+    for url in urls {
+        if url.budget >= route.deadline {
+            let message = format!(
+                "the fallback URL's budget of {} leaves the app no time within the deadline of {}",
+                format_duration(url.budget),
+                format_duration(route.deadline)
+            );
+            (route.table.at("fallback")).error(message, "make it shorter");
+        }
+        let address = &url.upstream.settings.address;
+        if let Some(own) = listen.iter().find(|own| is_own(own, address)) {
+            let message = format!("the fallback URL leads back to understudy at {own}");
+            (route.table.at("fallback")).error(message, "name another app");
         }
     }
 }
 
-/// Whether a connection there would come to this listener, as far as can be told without asking anyone.
-fn is_ours(listen: &SocketAddr, address: &Address) -> bool {
+/// Whether a connection to this address would come to this listener, as far as the configuration tells.
+fn is_own(listen: &SocketAddr, address: &Address) -> bool {
     let Address::Tcp(host, port) = address else {
         return false;
     };
@@ -378,57 +343,37 @@ fn is_ours(listen: &SocketAddr, address: &Address) -> bool {
         Host::Name(name) if name == "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
         Host::Name(_) => None,
     };
-    let everywhere = listen.ip().is_unspecified();
-    let here = |address: IpAddr| address == listen.ip() || everywhere && address.is_loopback();
-    listen.port() == *port && address.is_some_and(here)
+    let is_any = listen.ip().is_unspecified();
+    let is_here = |address: IpAddr| address == listen.ip() || is_any && address.is_loopback();
+    listen.port() == *port && address.is_some_and(is_here)
 }
 
-/// A default that is longer than a deadline does no harm: the deadline cuts it. One that is given is a mistake.
-fn check_connect_timeout(
-    routes: &[Route],
-    inherited: &Inherited,
-    upstream: &Upstream,
-    report: &Report<'_>,
-) {
-    let Some(spot) = &upstream.connect_timeout else {
-        return;
-    };
-    let found = upstream.settings.connect_timeout;
-    let deadlines = routes.iter().map(|route| (route.deadline, route.label()));
-    let unmatched = (inherited.deadline, UNMATCHED.into());
-    let shortest = deadlines
-        .chain([unmatched])
-        .min_by_key(|(deadline, _)| *deadline);
-    if let Some((deadline, route)) = shortest.filter(|(deadline, _)| found > *deadline) {
-        report.add(
-            spot.clone(),
-            Problem::ConnectTimeout {
-                found,
-                deadline,
-                route,
-            },
-        );
+fn parse_deadline(value: &DeValue<'_>) -> Result<Duration, Diagnostic> {
+    let deadline = value::parse_any_duration(value)?;
+    if deadline <= LONGEST_DEADLINE {
+        return Ok(deadline);
     }
+    let message = format!(
+        "{} is longer than {}: Twilio gives up after {}, and the response has to arrive before that",
+        format_duration(deadline),
+        format_duration(LONGEST_DEADLINE),
+        format_duration(twilio::WEBHOOK_TIMEOUT)
+    );
+    Err(Diagnostic::new(message).help("write \"8s\", or at most \"14s\""))
 }
 
-fn deadline(value: &DeValue<'_>) -> Result<Duration, Problem> {
-    match value::duration(value) {
-        Ok(deadline) if deadline > LONGEST_DEADLINE => Err(Problem::Deadline(deadline)),
-        Err(Problem::TooLong { found, .. }) => Err(Problem::Deadline(found)),
-        other => other,
+/// A name that can be a label of metrics and stand in a log line and in a URL.
+fn parse_name(value: &DeValue<'_>) -> Result<String, Diagnostic> {
+    let name = parse_text(value)?;
+    if name == UNMATCHED {
+        let message = format!("the name \"{name}\" is reserved for requests that match no route");
+        return Err(Diagnostic::new(message).help("choose another"));
     }
-}
-
-/// A name that can stand as a label of metrics, in a log line and in a URL.
-fn label(value: &DeValue<'_>) -> Result<String, Problem> {
-    let text = value::text(value)?;
-    if text == UNMATCHED {
-        return Err(Problem::ReservedName(UNMATCHED));
+    if (1..=100).contains(&name.chars().count()) && !name.contains(char::is_control) {
+        return Ok(name.to_owned());
     }
-    let is_good = (1..=100).contains(&text.chars().count()) && !text.contains(char::is_control);
-    is_good
-        .then(|| text.to_owned())
-        .ok_or_else(|| Problem::Name { found: text.into() })
+    Err(Diagnostic::about(name, "can't be a label of metrics")
+        .help("write 1 to 100 characters, none of them a control character"))
 }
 
 const VALIDATE: [(&str, Option<Strictness>); 3] = [

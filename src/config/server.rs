@@ -1,32 +1,45 @@
-//! `[server]`: how we listen, and whose word about the client we take.
+//! `[server]`: how we listen, and which proxies in front of us are trusted.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use super::files::{Files, open_to_others};
-use super::host;
-use super::problem::Problem;
-use super::reader::Reader;
-use super::report::Report;
-use super::tls::Found;
-use super::value;
-use crate::secret::Secret;
-use crate::server::Settings;
 use ipnet::IpNet;
 
-/// More threads than any machine has cores are a slip of the pen.
+use super::diagnostic::Diagnostic;
+use super::files::{Files, permissions_note};
+use super::reader::Reader;
+use super::report::Report;
+use super::tls;
+use super::url;
+use super::value::{self, parse_address, parse_count, parse_duration};
+use crate::secret::Secret;
+use crate::server::Settings;
+
+/// More threads than any machine has cores are a typo.
 const MOST_WORKERS: usize = 1024;
-/// A shorter token could be guessed. Its characters are ASCII.
-pub(super) const SHORTEST_TOKEN: usize = 16;
+/// In characters, which are ASCII. A shorter token could be guessed.
+const SHORTEST_TOKEN: usize = 16;
 /// Beyond what one machine's ports and memory carry.
 const MOST_CONNECTIONS: usize = 10_000_000;
 
-/// What holds where nothing is said.
-pub(super) fn defaults() -> Settings {
+/// `[server]`.
+pub(super) struct Server {
+    pub(super) settings: Settings,
+    pub(super) trusted_proxies: Vec<IpNet>,
+    pub(super) public_url: PublicUrl,
+}
+
+/// The key `public_url`.
+pub(super) struct PublicUrl {
+    /// None if it is not given or not valid.
+    pub(super) url: Option<String>,
+    pub(super) is_given: bool,
+}
+
+pub(super) fn default_settings() -> Settings {
     Settings {
         listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
         admin: SocketAddr::from(([127, 0, 0, 1], 9464)),
@@ -41,8 +54,8 @@ pub(super) fn defaults() -> Settings {
     }
 }
 
-/// The peers whose word is taken where nothing is said: this machine and private networks.
-pub(super) fn trusted_proxies() -> Vec<IpNet> {
+/// The proxies that are trusted by default: this machine and private networks.
+pub(super) fn default_trusted_proxies() -> Vec<IpNet> {
     let private = [
         "127.0.0.0/8",
         "::1/128",
@@ -51,121 +64,99 @@ pub(super) fn trusted_proxies() -> Vec<IpNet> {
         "192.168.0.0/16",
         "fc00::/7",
     ];
-    let parse = |block: &str| block.parse().expect("a constant that a test reads");
+    let parse = |block: &str| block.parse().expect("the constants are valid blocks");
     private.map(parse).into()
 }
 
-/// Reads `[server]`; files are found in this folder.
-pub(super) fn read(
-    mut server: Reader<'_>,
-    folder: &Path,
-    files: &mut Files,
-) -> (Settings, Vec<IpNet>, Option<String>) {
-    let defaults = defaults();
-    let tls = Found { folder, files }.server(&mut server);
+/// Reads `[server]`.
+pub(super) fn read(file: &mut Reader<'_>, files: &mut Files) -> Server {
+    let mut table = file.table("server");
+    let defaults = default_settings();
     let settings = Settings {
-        tls,
-        listen: server
-            .non_empty_list("listen", value::address)
+        tls: tls::read_server(&mut table, files),
+        listen: table
+            .non_empty_list("listen", parse_address)
             .unwrap_or(defaults.listen),
-        admin: server
-            .read("admin", value::address)
-            .unwrap_or(defaults.admin),
-        admin_token: admin_token(&mut server, folder, files),
-        workers: workers(&mut server).unwrap_or(defaults.workers),
-        shutdown_delay: server
-            .read("shutdown_delay", value::pause)
-            .unwrap_or(defaults.shutdown_delay),
-        drain: server
-            .read("drain", value::duration)
-            .unwrap_or(defaults.drain),
-        max_connections: server
-            .read("max_connections", value::count(1, MOST_CONNECTIONS))
-            .unwrap_or(defaults.max_connections),
-        header_timeout: server
-            .read("header_timeout", value::duration)
-            .unwrap_or(defaults.header_timeout),
-        keep_alive: server
-            .read("keep_alive", value::duration)
-            .unwrap_or(defaults.keep_alive),
+        admin: table.read_or("admin", parse_address, defaults.admin),
+        admin_token: read_admin_token(&mut table, files),
+        workers: read_workers(&mut table).unwrap_or(defaults.workers),
+        shutdown_delay: table.read_or(
+            "shutdown_delay",
+            value::parse_pause,
+            defaults.shutdown_delay,
+        ),
+        drain: table.read_or("drain", parse_duration, defaults.drain),
+        max_connections: table.read_or(
+            "max_connections",
+            parse_count(1, MOST_CONNECTIONS),
+            defaults.max_connections,
+        ),
+        header_timeout: table.read_or("header_timeout", parse_duration, defaults.header_timeout),
+        keep_alive: table.read_or("keep_alive", parse_duration, defaults.keep_alive),
     };
-    let trusted = server.list("trusted_proxies", value::network);
-    let public_url = server.read("public_url", host::public_url);
-    check(&settings, &server);
-    server.finish();
-    (
+    let trusted_proxies = table.list("trusted_proxies", value::parse_network);
+    let public_url = PublicUrl {
+        url: table.read("public_url", url::parse_public_url),
+        is_given: table.has("public_url"),
+    };
+    check_addresses(&settings, &table);
+    table.finish();
+    Server {
         settings,
-        trusted.unwrap_or_else(trusted_proxies),
+        trusted_proxies: trusted_proxies.unwrap_or_else(default_trusted_proxies),
         public_url,
-    )
+    }
 }
 
-/// The defaults, but for the addresses that a command names.
-pub(super) fn of_arguments(
+/// The defaults, except for the addresses in the arguments.
+pub(super) fn settings_from_arguments(
     listen: Option<&str>,
     admin: Option<&str>,
     report: &Report<'_>,
 ) -> Settings {
-    let mut settings = defaults();
-    let address = |name, text| report.argument(name, value::address_of(text));
-    if let Some(address) = listen.and_then(|text| address("--listen", text)) {
+    let mut settings = default_settings();
+    let parse = |name, text| report.argument(name, value::parse_address_text(text));
+    if let Some(address) = listen.and_then(|text| parse("--listen", text)) {
         settings.listen = vec![address];
     }
-    if let Some(address) = admin.and_then(|text| address("--admin", text)) {
+    if let Some(address) = admin.and_then(|text| parse("--admin", text)) {
         settings.admin = address;
     }
-    if is_exposed(settings.admin) {
-        report.argument::<()>("--admin", Err(Problem::AdminInTheOpen(settings.admin)));
+    if needs_token(settings.admin) {
+        report.argument::<()>("--admin", Err(unprotected_admin(settings.admin)));
     }
-    if clash(settings.listen[0], settings.admin) {
-        let named = if admin.is_some() {
-            "--admin"
-        } else {
-            "--listen"
-        };
-        report.argument::<()>(named, Err(Problem::SameAddress(settings.admin)));
+    if conflicts(settings.listen[0], settings.admin) {
+        let name = admin.map_or("--listen", |_| "--admin");
+        report.argument::<()>(name, Err(same_address(settings.admin)));
     }
     settings
 }
 
-/// Whether others than the processes of this machine can reach an admin listener at this address: then it needs a token.
-fn is_exposed(admin: SocketAddr) -> bool {
-    !admin.ip().is_loopback()
-}
-
-/// An admin listener that others can reach and that no token protects. The configuration can't be blamed: systemd passes the
-/// socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AdminExposed(SocketAddr);
-
-/// Checks the socket that the admin listener has in fact, whatever the configuration says of its address.
+/// Checks the socket that the admin listener has. It may come from systemd, with another address than the configuration's.
 ///
 /// # Errors
 ///
-/// If it is not on loopback and there is no token.
-pub fn check_admin_socket(address: SocketAddr, token: Option<&Secret>) -> Result<(), AdminExposed> {
-    if is_exposed(address) && token.is_none() {
-        return Err(AdminExposed(address));
+/// If the socket is not on loopback and there is no token.
+pub fn check_admin_socket(address: SocketAddr, token: Option<&Secret>) -> Result<(), Diagnostic> {
+    if !needs_token(address) || token.is_some() {
+        return Ok(());
     }
-    Ok(())
+    let message = format!(
+        "the admin socket that systemd passes is bound to {address}, which is not on loopback, and no token protects it"
+    );
+    Err(Diagnostic::new(message).help(
+        "name a file with a token under [server]: admin_token_file = \"admin.token\", \
+         or write ListenStream=127.0.0.1:9464 into the socket's unit",
+    ))
 }
 
-impl fmt::Display for AdminExposed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the admin socket that systemd passes is bound to {}, which is not on loopback, and no token protects it; \
-             name a file with a token under [server]: admin_token_file = \"admin.token\", \
-             or write ListenStream=127.0.0.1:9464 into the socket's unit",
-            self.0
-        )
-    }
+/// Whether an admin listener at this address can be reached from other machines.
+fn needs_token(admin: SocketAddr) -> bool {
+    !admin.ip().is_loopback()
 }
 
-impl std::error::Error for AdminExposed {}
-
-/// Whether two listeners would want the same address. Port 0 is a new port each time.
-fn clash(one: SocketAddr, other: SocketAddr) -> bool {
+/// Whether two listeners would need the same address. Port 0 is a new port each time.
+fn conflicts(one: SocketAddr, other: SocketAddr) -> bool {
     let covers = |wide: IpAddr, narrow: IpAddr| {
         // A wildcard IPv6 listener takes IPv4 connections as well.
         wide.is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4())
@@ -174,58 +165,73 @@ fn clash(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() == other.port() && one.port() != 0 && (a == b || covers(a, b) || covers(b, a))
 }
 
-fn check(settings: &Settings, server: &Reader<'_>) {
-    if is_exposed(settings.admin) && !server.has(TOKEN_FILE) {
-        server.report(
-            server.spot("admin"),
-            Problem::AdminInTheOpen(settings.admin),
-        );
+fn check_addresses(settings: &Settings, table: &Reader<'_>) {
+    let (listen, admin) = (&settings.listen, settings.admin);
+    if needs_token(admin) && !table.has(TOKEN_FILE) {
+        table.at("admin").add(unprotected_admin(admin));
     }
-    for (i, address) in settings.listen.iter().enumerate() {
-        if address.port() != 0 && settings.listen[..i].contains(address) {
-            server.report(server.spot("listen"), Problem::ListedTwice(*address));
+    for (i, address) in listen.iter().enumerate() {
+        if address.port() != 0 && listen[..i].contains(address) {
+            let message = format!("{address} is listed twice");
+            table.at("listen").error(message, "name each address once");
         }
     }
-    if settings
-        .listen
-        .iter()
-        .any(|address| clash(*address, settings.admin))
-    {
-        let named = if server.has("listen") {
+    if listen.iter().any(|address| conflicts(*address, admin)) {
+        let key = if table.has("listen") {
             "listen"
         } else {
             "admin"
         };
-        server.report(server.spot(named), Problem::SameAddress(settings.admin));
+        table.at(key).add(same_address(admin));
     }
 }
 
-/// Reads the file that holds the admin listener's token and nothing else.
-fn admin_token(server: &mut Reader<'_>, folder: &Path, files: &mut Files) -> Option<Secret> {
-    let file = server.read(TOKEN_FILE, |value| Ok(folder.join(value::text(value)?)))?;
-    if let Some(note) = open_to_others(&file) {
-        server.note(server.spot(TOKEN_FILE), note);
-    }
-    server.take(token(file, files), || server.spot(TOKEN_FILE))
+fn unprotected_admin(address: SocketAddr) -> Diagnostic {
+    let message = format!("{address} is not on loopback, so the admin listener needs a token");
+    Diagnostic::new(message).help(
+        "name a file with a token: admin_token_file = \"admin.token\", or listen at \"127.0.0.1:9464\"",
+    )
 }
 
-fn token(file: PathBuf, files: &mut Files) -> Result<Secret, Problem> {
-    let content = match files.read(&file) {
-        Ok(content) => content,
-        Err(why) => return Err(Problem::TokenUnreadable { file, why }),
-    };
-    let text = str::from_utf8(&content).ok();
-    match text.and_then(Secret::new) {
-        None => Err(Problem::NoToken { file }),
-        Some(token) if token.reveal().len() < SHORTEST_TOKEN => Err(Problem::ShortToken { file }),
-        Some(token) => Ok(token),
-    }
+fn same_address(admin: SocketAddr) -> Diagnostic {
+    Diagnostic::new(format!("the admin listener has the same address ({admin})"))
+        .help("give one of the two another port")
 }
 
 const TOKEN_FILE: &str = "admin_token_file";
 
-fn workers(server: &mut Reader<'_>) -> Option<NonZeroUsize> {
-    let workers = server.read("workers", value::count(0, MOST_WORKERS))?;
+/// Reads the file that contains the admin listener's token and nothing else.
+fn read_admin_token(table: &mut Reader<'_>, files: &mut Files) -> Option<Secret> {
+    let path = table.read(
+        TOKEN_FILE,
+        |value| Ok(files.path(value::parse_text(value)?)),
+    )?;
+    if let Some(note) = permissions_note(&path) {
+        table.at(TOKEN_FILE).note(note);
+    }
+    let content = table.at(TOKEN_FILE).take(files.read_named(&path))?;
+    table.at(TOKEN_FILE).take(parse_token(&path, &content))
+}
+
+fn parse_token(path: &Path, content: &[u8]) -> Result<Secret, Diagnostic> {
+    match str::from_utf8(content).ok().and_then(Secret::new) {
+        Some(token) if token.reveal().len() >= SHORTEST_TOKEN => Ok(token),
+        Some(_) => {
+            let what = format!(
+                "the token has fewer than {SHORTEST_TOKEN} characters, so it could be guessed"
+            );
+            Err(Diagnostic::in_file(path, what)
+                .help("write a longer one, such as `openssl rand -hex 32` makes"))
+        }
+        None => Err(
+            Diagnostic::new(format!("{} holds no token", path.display()))
+                .help("write one word without spaces into it, and nothing else"),
+        ),
+    }
+}
+
+fn read_workers(table: &mut Reader<'_>) -> Option<NonZeroUsize> {
+    let workers = table.read("workers", parse_count(0, MOST_WORKERS))?;
     Some(NonZeroUsize::new(workers).unwrap_or_else(one_per_core))
 }
 
@@ -251,7 +257,7 @@ mod tests {
         ] {
             let (a, b) = (one.parse().unwrap(), other.parse().unwrap());
             assert_eq!(
-                (clash(a, b), clash(b, a)),
+                (conflicts(a, b), conflicts(b, a)),
                 (expected, expected),
                 "{one} {other}"
             );

@@ -2,28 +2,29 @@
 
 use std::time::Duration;
 
-use super::host::{self, Place};
+use super::files::Files;
 use super::reader::Reader;
-use super::report::Spot;
-use super::route::MOST_IN_FLIGHT;
-use super::tls::Found;
-use super::value;
+use super::tls;
+use super::url::{self, Origin};
+use super::value::{parse_count, parse_duration};
 use crate::tls::Client;
 use crate::upstream::{Address, Settings};
 
-/// `[upstream]` as it is meant.
+/// More requests at once than one machine carries.
+pub(super) const MOST_IN_FLIGHT: usize = 10_000_000;
+
+/// `[upstream]`, and its settings if they are valid.
 #[derive(Debug)]
-pub(super) struct Upstream {
+pub(super) struct Upstream<'a> {
+    pub(super) table: Reader<'a>,
     pub(super) settings: Settings,
-    /// Where `connect_timeout` stands, if it is given.
-    pub(super) connect_timeout: Option<Spot>,
 }
 
-/// An app of which nothing but the address is said.
-pub(super) fn at(Place { host, port, .. }: Place, tls: Option<Client>) -> Settings {
+/// The settings of an app of which only the origin is known.
+pub(super) fn default_settings(origin: Origin, tls: Option<Client>) -> Settings {
     Settings {
         name: "default".to_owned(),
-        address: Address::Tcp(host, port),
+        address: Address::Tcp(origin.host, origin.port),
         host: None,
         tls,
         connect_timeout: Duration::from_millis(250),
@@ -34,30 +35,29 @@ pub(super) fn at(Place { host, port, .. }: Place, tls: Option<Client>) -> Settin
     }
 }
 
-/// Reads `[upstream]`. Without a good URL nobody knows what TLS would be for, and `[upstream.tls]` is left unread.
-pub(super) fn read(file: &mut Reader<'_>, found: &mut Found<'_>) -> Option<Upstream> {
-    let mut upstream = file.require_table("upstream", EXAMPLE)?;
-    let url = upstream.require("url", EXAMPLE_URL, host::url);
-    let connect_timeout = upstream.read("connect_timeout", value::duration);
-    let idle_timeout = upstream.read("idle_timeout", value::duration);
-    let max_in_flight = upstream.read("max_in_flight", value::count(1, MOST_IN_FLIGHT));
-    let spot = upstream.spot("connect_timeout");
-    let mut table = upstream.table("tls");
-    let tls = url.as_ref().and_then(|place| {
-        let tls = found.client(&mut table, place);
-        table.finish();
+/// Reads `[upstream]`. Without a valid URL it isn't known whether TLS is used, so `[upstream.tls]` is not read.
+pub(super) fn read<'a>(file: &mut Reader<'a>, files: &mut Files) -> Option<Upstream<'a>> {
+    let mut table = file.require_table("upstream", EXAMPLE)?;
+    let origin = table.require("url", EXAMPLE_URL, url::parse_origin);
+    let connect_timeout = table.read("connect_timeout", parse_duration);
+    let idle_timeout = table.read("idle_timeout", parse_duration);
+    let max_in_flight = table.read("max_in_flight", parse_count(1, MOST_IN_FLIGHT));
+    let mut tls_table = table.table("tls");
+    let tls = origin.as_ref().and_then(|origin| {
+        let tls = tls::read_client(&mut tls_table, origin, files);
+        tls_table.finish();
         tls
     });
-    upstream.finish();
+    table.finish();
 
-    let mut settings = at(url?, tls);
-    settings.connect_timeout = connect_timeout.unwrap_or(settings.connect_timeout);
-    settings.idle_timeout = idle_timeout.unwrap_or(settings.idle_timeout);
-    settings.max_in_flight = max_in_flight.unwrap_or(settings.max_in_flight);
-    Some(Upstream {
-        settings,
-        connect_timeout: connect_timeout.map(|_| spot),
-    })
+    let defaults = default_settings(origin?, tls);
+    let settings = Settings {
+        connect_timeout: connect_timeout.unwrap_or(defaults.connect_timeout),
+        idle_timeout: idle_timeout.unwrap_or(defaults.idle_timeout),
+        max_in_flight: max_in_flight.unwrap_or(defaults.max_in_flight),
+        ..defaults
+    };
+    Some(Upstream { table, settings })
 }
 
 const EXAMPLE: &str = "[upstream] and, below it, url = \"http://127.0.0.1:3000\"";

@@ -1,172 +1,221 @@
-//! Single values: from what the file has to what it means.
+//! Single values: each function turns what the file has into what it means, or says what would be right.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use http::{Method, StatusCode};
+use humantime::format_duration;
 use ipnet::IpNet;
-use toml::de::DeValue;
+use toml::de::{DeInteger, DeValue};
 
-use super::problem::Problem;
+use super::diagnostic::{Diagnostic, quote};
 use crate::route;
 
-/// No duration here is longer: more is a slip of the pen, and far more would overflow the clock.
-pub(super) const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// The longest duration: more is a typo, and far more would overflow the clock.
+const LONGEST_DURATION: Duration = Duration::from_secs(60 * 60);
 
-/// A text as it stands there.
-pub(super) fn text<'v>(value: &'v DeValue<'_>) -> Result<&'v str, Problem> {
-    value
-        .as_str()
-        .ok_or_else(|| Problem::wrong_type(value, "text in quotes"))
+/// What is said of a value of another type than this.
+pub(super) fn wrong_type(value: &DeValue<'_>, wanted: &str) -> Diagnostic {
+    let found = value.type_str();
+    let is_vowel = found.starts_with(['a', 'e', 'i', 'o', 'u']);
+    let article = if is_vowel { "an" } else { "a" };
+    Diagnostic::new(format!("this is {article} {found}")).help(format!("write {wanted}"))
 }
 
-/// Whether something is so.
-pub(super) fn truth(value: &DeValue<'_>) -> Result<bool, Problem> {
-    let truth = value.as_bool();
-    truth.ok_or_else(|| Problem::wrong_type(value, "true or false"))
+pub(super) fn parse_text<'v>(value: &'v DeValue<'_>) -> Result<&'v str, Diagnostic> {
+    text_or(value, "text in quotes")
 }
 
-/// A length of time: `"8s"`, `"250ms"`; more than none, and at most [`LONGEST`].
-pub(super) fn duration(value: &DeValue<'_>) -> Result<Duration, Problem> {
-    match pause(value)? {
-        Duration::ZERO => Err(Problem::NoTime),
-        duration => Ok(duration),
-    }
+/// A text; `wanted` says what it stands for.
+pub(super) fn text_or<'v>(value: &'v DeValue<'_>, wanted: &str) -> Result<&'v str, Diagnostic> {
+    value.as_str().ok_or_else(|| wrong_type(value, wanted))
+}
+
+pub(super) fn parse_bool(value: &DeValue<'_>) -> Result<bool, Diagnostic> {
+    let found = value.as_bool();
+    found.ok_or_else(|| wrong_type(value, "true or false"))
+}
+
+/// A duration such as `"8s"` or `"250ms"`: more than none, and at most an hour.
+pub(super) fn parse_duration(value: &DeValue<'_>) -> Result<Duration, Diagnostic> {
+    at_most_an_hour(parse_any_duration(value)?)
 }
 
 /// The same, or none: `"0s"`.
-pub(super) fn pause(value: &DeValue<'_>) -> Result<Duration, Problem> {
-    if value.is_integer() || value.is_float() {
-        return Err(Problem::NoUnit {
-            number: number(value),
-        });
-    }
-    let wanted = "a duration in quotes: \"8s\"";
-    let text = value
-        .as_str()
-        .ok_or_else(|| Problem::wrong_type(value, wanted))?;
-    let unclear = || Problem::Duration { found: text.into() };
-    match humantime::parse_duration(text).map_err(|_| unclear())? {
-        duration if duration > LONGEST => Err(Problem::TooLong {
-            found: duration,
-            limit: LONGEST,
-        }),
-        duration => Ok(duration),
-    }
+pub(super) fn parse_pause(value: &DeValue<'_>) -> Result<Duration, Diagnostic> {
+    at_most_an_hour(parse_zero_duration(value)?)
 }
 
-/// A number of bytes: `"256KiB"` or `262144`; more than none.
-pub(super) fn size(value: &DeValue<'_>) -> Result<u64, Problem> {
-    let wanted = "a size in quotes: \"256KiB\"";
-    let bytes = match (value.as_str(), value.as_integer()) {
-        (Some(text), _) => text.parse().ok().map(|ByteSize(bytes)| bytes),
-        (_, Some(integer)) => u64::from_str_radix(integer.as_str(), integer.radix()).ok(),
-        (None, None) => return Err(Problem::wrong_type(value, wanted)),
+/// A duration of more than none. Its caller has a limit of its own.
+pub(super) fn parse_any_duration(value: &DeValue<'_>) -> Result<Duration, Diagnostic> {
+    let duration = parse_zero_duration(value)?;
+    if duration.is_zero() {
+        return Err(Diagnostic::new("a duration must be longer than zero").help(DURATIONS));
+    }
+    Ok(duration)
+}
+
+fn parse_zero_duration(value: &DeValue<'_>) -> Result<Duration, Diagnostic> {
+    if let Some(number) = number(value) {
+        let seconds = format!("{number}s");
+        let is_valid = humantime::parse_duration(&seconds).is_ok();
+        let right = if is_valid { &seconds } else { "8s" };
+        let error = Diagnostic::new(format!("{number} has no unit"));
+        return Err(error.help(format!("write {right:?}")));
+    }
+    let text = text_or(value, "a duration in quotes: \"8s\"")?;
+    humantime::parse_duration(text)
+        .map_err(|_| Diagnostic::about(text, "is not a valid duration").help(DURATIONS))
+}
+
+const DURATIONS: &str = "write \"8s\" or \"250ms\"";
+
+fn at_most_an_hour(duration: Duration) -> Result<Duration, Diagnostic> {
+    if duration <= LONGEST_DURATION {
+        return Ok(duration);
+    }
+    let (found, limit) = (format_duration(duration), format_duration(LONGEST_DURATION));
+    let message = format!("{found} is longer than {limit}, the longest that makes sense here");
+    Err(Diagnostic::new(message))
+}
+
+/// A number of bytes, more than none: `"256KiB"` or `262144`.
+pub(super) fn parse_size(value: &DeValue<'_>) -> Result<u64, Diagnostic> {
+    let found = match (value.as_str(), value.as_integer()) {
+        (Some(text), _) => text.to_owned(),
+        (_, Some(integer)) => integer.to_string(),
+        (None, None) => return Err(wrong_type(value, "a size in quotes: \"256KiB\"")),
     };
-    let found = || value.as_str().map_or_else(|| number(value), str::to_owned);
-    bytes
-        .filter(|bytes| *bytes > 0)
-        .ok_or_else(|| Problem::Size {
-            found: found().into(),
-        })
+    let bytes = match value.as_integer() {
+        Some(integer) => parse_integer(integer),
+        None => found.parse().ok().map(|ByteSize(bytes)| bytes),
+    };
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| {
+        Diagnostic::about(&found, "is not a valid size")
+            .help("write a number of bytes, or one with its unit: \"256KiB\"")
+    })
 }
 
 /// A whole number within these bounds, both included.
-pub(super) fn count(least: usize, most: usize) -> impl Fn(&DeValue<'_>) -> Result<usize, Problem> {
+pub(super) fn parse_count(
+    least: usize,
+    most: usize,
+) -> impl Fn(&DeValue<'_>) -> Result<usize, Diagnostic> {
     move |value| {
         let integer = value.as_integer();
-        let integer = integer.ok_or_else(|| Problem::wrong_type(value, "a whole number"))?;
-        let found = usize::from_str_radix(integer.as_str(), integer.radix());
-        let within = found.ok().filter(|found| (least..=most).contains(found));
-        within.ok_or_else(|| Problem::Count {
-            found: integer.to_string(),
-            least,
-            most,
+        let integer = integer.ok_or_else(|| wrong_type(value, "a whole number"))?;
+        let count = parse_integer(integer).and_then(|count| usize::try_from(count).ok());
+        let within = count.filter(|count| (least..=most).contains(count));
+        within.ok_or_else(|| {
+            Diagnostic::new(format!("{integer} is out of bounds"))
+                .help(format!("write a whole number from {least} to {most}"))
         })
     }
 }
 
-/// A status that says failure.
-pub(super) fn failure_status(value: &DeValue<'_>) -> Result<StatusCode, Problem> {
+/// An HTTP status from 400 to 599.
+pub(super) fn parse_error_status(value: &DeValue<'_>) -> Result<StatusCode, Diagnostic> {
     let integer = value.as_integer();
-    let integer =
-        integer.ok_or_else(|| Problem::wrong_type(value, "a status without quotes: 401"))?;
-    let code = u16::from_str_radix(integer.as_str(), integer.radix()).ok();
+    let integer = integer.ok_or_else(|| wrong_type(value, "a status without quotes: 401"))?;
+    let code = parse_integer(integer).and_then(|code| u16::try_from(code).ok());
     let status = code.and_then(|code| StatusCode::from_u16(code).ok());
-    let failure = status.filter(|status| status.is_client_error() || status.is_server_error());
-    failure.ok_or_else(|| Problem::Status {
-        found: integer.to_string(),
+    let status = status.filter(|status| status.is_client_error() || status.is_server_error());
+    status.ok_or_else(|| {
+        Diagnostic::new(format!("{integer} is not an error status"))
+            .help("write one from 400 to 599")
     })
 }
 
 /// An IP address with a port.
-pub(super) fn address(value: &DeValue<'_>) -> Result<SocketAddr, Problem> {
-    let wanted = "an address in quotes: \"127.0.0.1:8080\"";
-    let text = value
-        .as_str()
-        .ok_or_else(|| Problem::wrong_type(value, wanted))?;
-    address_of(text)
+pub(super) fn parse_address(value: &DeValue<'_>) -> Result<SocketAddr, Diagnostic> {
+    parse_address_text(text_or(value, "an address in quotes: \"127.0.0.1:8080\"")?)
 }
 
 /// The same, from an argument.
-pub(super) fn address_of(text: &str) -> Result<SocketAddr, Problem> {
-    text.parse()
-        .map_err(|_| Problem::Address { found: text.into() })
+pub(super) fn parse_address_text(text: &str) -> Result<SocketAddr, Diagnostic> {
+    text.parse().map_err(|_| {
+        let message = format!("{} is not an IP address with a port", quote(text));
+        Diagnostic::new(message).help(format!("write {}", quote(&suggest_address(text))))
+    })
+}
+
+/// The address that was probably meant.
+fn suggest_address(found: &str) -> String {
+    let found = found.trim();
+    if found.parse::<SocketAddr>().is_ok() {
+        return found.to_owned();
+    }
+    if let Ok(ip) = found.parse::<IpAddr>() {
+        return SocketAddr::new(ip, 8080).to_string();
+    }
+    let (host, port) = found.rsplit_once(':').unwrap_or(("localhost", found));
+    let host = match host {
+        "" | "*" => "0.0.0.0",
+        _ => "127.0.0.1",
+    };
+    match port.parse::<u16>() {
+        Ok(_) => format!("{host}:{port}"),
+        Err(_) => "127.0.0.1:8080".to_owned(),
+    }
 }
 
 /// A block of addresses, or one address.
-pub(super) fn network(value: &DeValue<'_>) -> Result<IpNet, Problem> {
-    let text = text(value)?;
-    let block = text
-        .parse::<IpNet>()
-        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    block.map_err(|_| Problem::Network { found: text.into() })
-}
-
-/// Which paths a route is for.
-pub(super) fn path(value: &DeValue<'_>) -> Result<route::Path, Problem> {
-    let text = text(value)?;
-    route::Path::parse(text).map_err(|why| Problem::Path {
-        found: text.into(),
-        why,
+pub(super) fn parse_network(value: &DeValue<'_>) -> Result<IpNet, Diagnostic> {
+    let text = parse_text(value)?;
+    let block = text.parse::<IpNet>();
+    let block = block.or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    block.map_err(|_| {
+        Diagnostic::about(text, "is not a valid block of addresses")
+            .help("write \"10.0.0.0/8\", or one address: \"::1\"")
     })
 }
 
-/// What a probe asks for: a path, with a query if it has one.
-pub(super) fn target(value: &DeValue<'_>) -> Result<String, Problem> {
-    let text = text(value)?;
-    let why = if !text.starts_with('/') {
-        route::Error::NotAbsolute
+/// The path of a route.
+pub(super) fn parse_path(value: &DeValue<'_>) -> Result<route::Path, Diagnostic> {
+    let text = parse_text(value)?;
+    route::Path::parse(text).map_err(|error| invalid_path(text, error))
+}
+
+/// What a health probe requests: a path, with a query if it has one.
+pub(super) fn parse_target(value: &DeValue<'_>) -> Result<String, Diagnostic> {
+    let text = parse_text(value)?;
+    if !text.starts_with('/') {
+        Err(invalid_path(text, route::Error::NotAbsolute))
     } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        route::Error::NotEncoded
+        Err(invalid_path(text, route::Error::NotEncoded))
     } else if text.contains('#') {
-        route::Error::NotOnlyPath
+        Err(invalid_path(text, route::Error::NotOnlyPath))
     } else {
-        return Ok(text.to_owned());
-    };
-    Err(Problem::Path {
-        found: text.into(),
-        why,
+        Ok(text.to_owned())
+    }
+}
+
+fn invalid_path(text: &str, error: route::Error) -> Diagnostic {
+    Diagnostic::new(format!("{} is not a valid path: {error}", quote(text)))
+}
+
+/// An HTTP method. Methods are case-sensitive, and those that Twilio sends are in upper case.
+pub(super) fn parse_method(value: &DeValue<'_>) -> Result<Method, Diagnostic> {
+    let text = parse_text(value)?;
+    let upper = text.to_ascii_uppercase();
+    if upper != text {
+        let message = format!("{} is not in upper case, as methods are", quote(text));
+        return Err(Diagnostic::new(message).help(format!("write {}", quote(&upper))));
+    }
+    Method::from_bytes(text.as_bytes()).map_err(|_| {
+        Diagnostic::about(text, "is not a valid method").help("write \"GET\" or \"POST\"")
     })
 }
 
-/// A method as it stands on the wire.
-pub(super) fn method(value: &DeValue<'_>) -> Result<Method, Problem> {
-    let text = text(value)?;
-    let method = Method::from_bytes(text.as_bytes());
-    let upper = method
-        .ok()
-        .filter(|_| !text.contains(|c: char| c.is_ascii_lowercase()));
-    upper.ok_or_else(|| Problem::Method { found: text.into() })
+fn parse_integer(integer: &DeInteger<'_>) -> Option<u64> {
+    u64::from_str_radix(integer.as_str(), integer.radix()).ok()
 }
 
-/// A number as it is written.
-fn number(value: &DeValue<'_>) -> String {
+/// A number as it is written, if the value is one.
+fn number(value: &DeValue<'_>) -> Option<String> {
     let integer = value.as_integer().map(ToString::to_string);
-    integer
-        .or_else(|| value.as_float().map(ToString::to_string))
-        .unwrap_or_default()
+    integer.or_else(|| value.as_float().map(ToString::to_string))
 }
 
 #[cfg(test)]
@@ -174,10 +223,10 @@ mod tests {
     use super::*;
     use std::fmt::Debug;
 
-    fn read<T: Debug>(read: impl Fn(&DeValue<'_>) -> Result<T, Problem>, text: &str) -> String {
+    fn read<T: Debug>(read: impl Fn(&DeValue<'_>) -> Result<T, Diagnostic>, text: &str) -> String {
         match read(DeValue::parse(text).expect("a value").get_ref()) {
             Ok(value) => format!("{value:?}"),
-            Err(problem) => problem.to_string(),
+            Err(error) => error.to_string(),
         }
     }
 
@@ -209,7 +258,7 @@ mod tests {
                 "\"99999999999999999y\" is not a valid duration; write \"8s\" or \"250ms\"",
             ),
         ] {
-            assert_eq!(read(duration, text), expected, "{text}");
+            assert_eq!(read(parse_duration, text), expected, "{text}");
         }
     }
 
@@ -223,18 +272,21 @@ mod tests {
             ("0x10", 16),
             ("'1'", 1),
         ] {
-            assert_eq!(read(size, text), expected.to_string(), "{text}");
+            assert_eq!(read(parse_size, text), expected.to_string(), "{text}");
         }
         for text in ["0", "'0KiB'", "-1", "''", "'many'", "'1 2'"] {
-            assert!(read(size, text).contains("is not a valid size"), "{text}");
+            assert!(
+                read(parse_size, text).contains("is not a valid size"),
+                "{text}"
+            );
         }
-        assert!(read(size, "1.5").starts_with("this is a float"));
+        assert!(read(parse_size, "1.5").starts_with("this is a float"));
     }
 
     #[test]
     fn a_single_address_is_a_block_of_one() {
-        assert_eq!(read(network, "'::1'"), "::1/128");
-        assert_eq!(read(network, "'10.1.2.3'"), "10.1.2.3/32");
-        assert_eq!(read(network, "'10.0.0.0/8'"), "10.0.0.0/8");
+        assert_eq!(read(parse_network, "'::1'"), "::1/128");
+        assert_eq!(read(parse_network, "'10.1.2.3'"), "10.1.2.3/32");
+        assert_eq!(read(parse_network, "'10.0.0.0/8'"), "10.0.0.0/8");
     }
 }

@@ -396,7 +396,7 @@ fn wrong_arguments_are_named_all_at_once() {
     assert_eq!(
         lines_of(&errors),
         [
-            "--listen: this address is the admin listener's too (127.0.0.1:9464); give one of the two another port",
+            "--listen: the admin listener has the same address (127.0.0.1:9464); give one of the two another port",
         ]
     );
 }

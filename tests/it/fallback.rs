@@ -339,7 +339,7 @@ fn check_says_where_a_template_is_wrong() {
             "u.toml:11:34: route[0].fallback.when[1].file: comment.xml:2:8: a value can't stand here, only in text or in an attribute's value: not in a name, a comment or CDATA",
             "u.toml:12:34: route[0].fallback.when[2].file: method.xml:1:41: not valid Voice TwiML with `1` for each value: bad value for `method` on `<Dial>`: expected `GET` or `POST`",
             "u.toml:13:22: route[0].fallback.when[3].is: \"4*4\" has a `*` before its end",
-            "u.toml:13:38: route[0].fallback.when[3].inline: line 1, column 11 of the page: `{{{` is not a valid placeholder: what comes from a request is always escaped",
+            "u.toml:13:38: route[0].fallback.when[3].inline: line 1, column 11 of the document: `{{{` is not a valid placeholder: what comes from a request is always escaped",
         ]
     );
 }

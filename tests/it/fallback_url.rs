@@ -344,7 +344,7 @@ fn one_that_leads_back_to_us_or_leaves_no_time_is_refused() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(78), "{said}");
     let wanted = [
-        ":9:12: route[0].fallback: the fallback URL leads back to us",
+        ":9:12: route[0].fallback: the fallback URL leads back to understudy",
         ":14:12: route[1].fallback: the fallback URL's budget of 8s leaves the app no time",
         ":19:20: route[2].fallback.url: \"ftp://127.0.0.1\"",
         ":24:20: route[3].fallback.url: ",

@@ -1,0 +1,215 @@
+//! Hosts and URLs: where an app is, how Twilio reaches us, and which `Host` a route is for.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use http::uri::PathAndQuery;
+use toml::de::DeValue;
+
+use super::diagnostic::{Diagnostic, quote};
+use super::value::{parse_text, text_or};
+use crate::upstream::Host;
+
+/// Where an app is, and whether it is reached over TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) host: Host,
+    pub(super) port: u16,
+    pub(super) is_secure: bool,
+}
+
+/// The host of a route, in lower case and without a port.
+pub(super) fn parse_host(value: &DeValue<'_>) -> Result<String, Diagnostic> {
+    let text = parse_text(value)?;
+    let (_, authority, path) = split_url(text);
+    let (host, port) = split_port(authority);
+    let wrong =
+        |what, right| Err(Diagnostic::about(text, what).help(format!("write {}", quote(right))));
+    if text.parse::<Ipv6Addr>().is_ok() {
+        wrong(
+            "lacks the brackets that a `Host` header has",
+            &format!("[{text}]"),
+        )
+    } else if parse_host_text(host).is_none() {
+        Err(Diagnostic::about(text, "is not a valid host name")
+            .help("write \"hooks.example.com\", without any `*`"))
+    } else if authority != text || !path.is_empty() {
+        wrong("is more than a host", host)
+    } else if port.is_some() {
+        wrong("has a port, and hosts are compared without ports", host)
+    } else {
+        Ok(host.to_ascii_lowercase())
+    }
+}
+
+/// The URL of an app: scheme, host and port.
+pub(super) fn parse_origin(value: &DeValue<'_>) -> Result<Origin, Diagnostic> {
+    let text = text_or(value, "a URL in quotes: \"http://127.0.0.1:3000\"")?;
+    parse_origin_text(text)
+}
+
+/// The same, from an argument.
+pub(super) fn parse_origin_text(text: &str) -> Result<Origin, Diagnostic> {
+    let (scheme, authority, path) = split_url(text);
+    let is_secure = scheme.eq_ignore_ascii_case("https");
+    let right = |authority: &str| {
+        let scheme = if is_secure { "https" } else { "http" };
+        format!("write {}", quote(&format!("{scheme}://{authority}")))
+    };
+    if let Some((_, authority)) = authority.rsplit_once('@') {
+        // The password is not repeated.
+        let what = "a name or password stands before the `@`, which would not reach the app";
+        return Err(Diagnostic::new(what).help(right(authority)));
+    }
+    let wrong = |what, help: &str| Err(Diagnostic::about(text, what).help(help));
+    let (host, port) = split_port(authority);
+    let Some(host) = parse_host_text(host) else {
+        let help = "write \"http://127.0.0.1:3000\" or \"http://[::1]:3000\"";
+        return wrong("has no valid host", help);
+    };
+    if !is_secure && !scheme.eq_ignore_ascii_case("http") {
+        let what = "begins with neither `http://` nor `https://`";
+        return wrong(what, &right(authority));
+    }
+    if !matches!(path, "" | "/") {
+        let what = "has more than a host and a port, but each request has its own path and query";
+        return wrong(what, &right(authority));
+    }
+    let default = if is_secure { 443 } else { 80 };
+    let Some(port) = port.map_or(Some(default), parse_port) else {
+        let help = "write \"http://127.0.0.1:3000\"";
+        return wrong("has no valid port, which is from 1 to 65535", help);
+    };
+    Ok(Origin {
+        host,
+        port,
+        is_secure,
+    })
+}
+
+/// The URL of a fallback document, with path and query.
+pub(super) fn parse_url(value: &DeValue<'_>) -> Result<(Origin, PathAndQuery), Diagnostic> {
+    let text = text_or(value, "a URL in quotes: \"http://127.0.0.1:4000/voice\"")?;
+    let (_, _, path) = split_url(text);
+    let origin = parse_origin_text(&text[..text.len() - path.len()])?;
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let target = PathAndQuery::try_from(format!("{slash}{path}")).ok();
+    match target.filter(|_| !path.contains('#')) {
+        Some(target) => Ok((origin, target)),
+        None => Err(
+            Diagnostic::about(text, "has a path that is not valid in a request")
+                .help("write it percent-encoded and without a fragment"),
+        ),
+    }
+}
+
+/// The scheme, host and port under which Twilio reaches us.
+pub(super) fn parse_public_url(value: &DeValue<'_>) -> Result<String, Diagnostic> {
+    let text = parse_text(value)?;
+    let (scheme, authority, path) = split_url(text);
+    let (host, port) = split_port(authority);
+    let scheme = scheme.to_ascii_lowercase();
+    let is_valid = matches!(scheme.as_str(), "http" | "https")
+        && parse_host_text(host).is_some()
+        && port.is_none_or(|port| parse_port(port).is_some())
+        && matches!(path, "" | "/");
+    if is_valid {
+        return Ok(format!("{scheme}://{authority}"));
+    }
+    Err(Diagnostic::about(text, "is not a valid public URL")
+        .help("write scheme and host alone: \"https://hooks.example.com\""))
+}
+
+/// Scheme, authority, and the rest; what isn't there is empty.
+fn split_url(text: &str) -> (&str, &str, &str) {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    (scheme, authority, rest)
+}
+
+/// A host and the port after it, if there is one; `[::1]` keeps its brackets.
+fn split_port(text: &str) -> (&str, Option<&str>) {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    }
+}
+
+fn parse_port(digits: &str) -> Option<u16> {
+    // `u16` would take a sign.
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|port| is_number && *port > 0)
+}
+
+fn parse_host_text(text: &str) -> Option<Host> {
+    if let Some(address) = text.strip_prefix('[') {
+        let address = address.strip_suffix(']')?.parse::<Ipv6Addr>().ok()?;
+        return Some(Host::Address(address.into()));
+    }
+    if let Ok(address) = text.parse::<IpAddr>() {
+        // An IPv6 address without its brackets can't be told from its port.
+        return address.is_ipv4().then_some(Host::Address(address));
+    }
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(is_in_names);
+    (text.len() <= 253 && text.split('.').all(is_label))
+        .then(|| Host::Name(text.to_ascii_lowercase()))
+}
+
+/// The underscore is against RFC 1123, but common between containers.
+fn is_in_names(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> String {
+        match parse_origin_text(text) {
+            Ok(origin) => format!("{:?} {} {}", origin.host, origin.port, origin.is_secure),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn an_app_is_a_host_and_a_port() {
+        for (text, expected) in [
+            ("http://127.0.0.1:3000", "Address(127.0.0.1) 3000 false"),
+            ("http://[::1]:3000/", "Address(::1) 3000 false"),
+            ("HTTP://App", "Name(\"app\") 80 false"),
+            ("https://App", "Name(\"app\") 443 true"),
+            ("HTTPS://app:80/", "Name(\"app\") 80 true"),
+            (
+                "http://my_app.internal:1",
+                "Name(\"my_app.internal\") 1 false",
+            ),
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
+        for text in [
+            "http://a:65536",
+            "http://a:",
+            "http://a:+1",
+            "http://a b",
+            "http://a..b",
+            "http://[::1",
+        ] {
+            assert!(read(text).contains("has no valid"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_repeated() {
+        for text in [
+            "http://u:secret@a",
+            "u:secret@a:1",
+            "ftp://secret@",
+            "http://u:sec@ret@a/x@y",
+        ] {
+            let said = read(text);
+            assert!(
+                !said.contains("sec") && said.contains("before the `@`"),
+                "{said}"
+            );
+        }
+    }
+}
