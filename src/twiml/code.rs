@@ -53,7 +53,7 @@ impl Code {
 /// Whether Twilio takes a value. Twilio is known to be lenient, but not how lenient, so there are three answers: an unknown
 /// value may be one that Twilio has added since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Validity {
+pub(crate) enum Validity {
     /// The value is as documented.
     Valid,
     /// The value is not documented, but Twilio may take it now or later.

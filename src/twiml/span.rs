@@ -6,7 +6,7 @@ use super::chars::{SPACE, is};
 
 /// A stretch of the text, and its offset.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Span<'t> {
+pub(crate) struct Span<'t> {
     pub(super) raw: &'t [u8],
     pub(super) at: usize,
     /// Whether the span contains references. In a CDATA section an `&` starts none.

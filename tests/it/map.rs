@@ -111,7 +111,7 @@ const MODULES: &[(&str, &[&str])] = &[
 const TOP: &[&str] = &["command", "lib", "main"];
 
 /// Modules whose files still stand on one another in a circle. It only ever gets shorter.
-const CIRCULAR: &[&str] = &["admin", "command", "metrics", "signature", "twiml"];
+const CIRCULAR: &[&str] = &["admin", "command"];
 
 #[test]
 fn modules_import_only_what_stands_below_them() {

@@ -20,16 +20,16 @@ pub(super) struct Element {
 
 /// What text an element may hold.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::twiml) struct TextRules {
-    pub(in crate::twiml) allowed: bool,
+pub(crate) struct TextRules {
+    pub(crate) allowed: bool,
     /// What an element without text breaks.
-    pub(in crate::twiml) required: Option<Code>,
+    pub(crate) required: Option<Code>,
     /// Attributes and children that an element may have in place of text.
     pub(super) unless: &'static str,
     /// The most characters, and what more of them break.
-    pub(in crate::twiml) max: Option<(usize, Code)>,
+    pub(crate) max: Option<(usize, Code)>,
     /// What the text must be, and what other text breaks.
-    pub(in crate::twiml) value_type: Option<(ValueType, Code)>,
+    pub(crate) value_type: Option<(ValueType, Code)>,
 }
 
 impl TextRules {
@@ -41,15 +41,15 @@ impl TextRules {
 
 /// Rules on children beyond the list of those allowed.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::twiml) struct ChildRules {
+pub(crate) struct ChildRules {
     /// What a child that is not on the list breaks, besides schema validation.
-    pub(in crate::twiml) unlisted: Option<Code>,
+    pub(crate) unlisted: Option<Code>,
     /// What an element without a child breaks.
-    pub(in crate::twiml) required: Option<Code>,
+    pub(crate) required: Option<Code>,
     /// What a second child of the same name breaks.
-    pub(in crate::twiml) repeated: Option<Code>,
+    pub(crate) repeated: Option<Code>,
     /// A child that can't have siblings, and what it breaks if it has.
-    pub(in crate::twiml) exclusive: Option<(&'static str, Code)>,
+    pub(crate) exclusive: Option<(&'static str, Code)>,
 }
 
 impl ChildRules {

@@ -12,7 +12,7 @@ use crate::twiml::{
 
 /// The type of an attribute's value or of an element's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::twiml) enum ValueType {
+pub(crate) enum ValueType {
     /// Anything.
     Any,
     /// Absolute with `http` or `https`, or relative, or empty.
@@ -64,7 +64,7 @@ pub(in crate::twiml) enum ValueType {
 impl ValueType {
     /// Checks a value as the document has it.
     #[inline]
-    pub(in crate::twiml) fn check_span(self, value: Span<'_>) -> Validity {
+    pub(crate) fn check_span(self, value: Span<'_>) -> Validity {
         if self == Self::Any {
             return Valid;
         }
@@ -240,7 +240,7 @@ fn characters(value: &[u8]) -> usize {
 
 /// A type of values, in words for a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expected(pub(in crate::twiml) ValueType);
+pub struct Expected(pub(crate) ValueType);
 
 impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

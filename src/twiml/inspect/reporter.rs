@@ -15,11 +15,11 @@ use crate::twiml::{
 pub const MAX_FINDINGS: usize = 256;
 
 /// A finding whose position is not yet counted out.
-pub(in crate::twiml) struct SchemaFinding<'t> {
-    pub(in crate::twiml) span: Span<'t>,
-    pub(in crate::twiml) code: Code,
-    pub(in crate::twiml) error: SchemaError,
-    pub(in crate::twiml) path: Box<str>,
+pub(crate) struct SchemaFinding<'t> {
+    pub(crate) span: Span<'t>,
+    pub(crate) code: Code,
+    pub(crate) error: SchemaError,
+    pub(crate) path: Box<str>,
 }
 
 /// Collects findings. Its methods take the open elements, outermost first; the findings are about the innermost one.
