@@ -30,6 +30,7 @@ use reader::Reader;
 use report::Report;
 use route::Routes;
 use signature::Signatures;
+use upstream::Upstream;
 
 /// The settings of every module, and the files that they come from.
 #[derive(Clone, Debug)]
@@ -125,19 +126,19 @@ fn build(report: &Report<'_>, files: &mut Files) -> Option<Config> {
     let document = report.parse();
     let mut file = Reader::of_file(report, document.get_ref());
     let server = server::read(&mut file, files);
-    let upstream = upstream::read(&mut file, files);
+    let upstreams = upstream::read_all(&mut file, files);
     let grammar = grammar::read(&mut file);
     let signatures = Signatures::read(&mut file, &server.public_url, files);
     let mut documents = DocumentReader::new(files, &grammar);
     let routes = Routes::read(&mut file, &mut documents, &signatures);
-    routes.check(upstream.as_ref(), &server.settings.listen);
+    routes.check(&upstreams, &server.settings.listen);
     file.finish();
 
     let settings = routes.list.into_iter().filter_map(|route| route.settings);
     Some(Config {
         site: proxy::Settings {
             routes: settings.collect(),
-            upstreams: vec![upstream?.settings],
+            upstreams: settings_of(upstreams)?,
             trusted_proxies: server.trusted_proxies,
             public_url: server.public_url.url,
             unverified_timeout: server.settings.header_timeout,
@@ -148,6 +149,11 @@ fn build(report: &Report<'_>, files: &mut Files) -> Option<Config> {
         files: Vec::new(),
         notes: Vec::new(),
     })
+}
+
+fn settings_of(upstreams: Vec<Upstream<'_>>) -> Option<Vec<crate::upstream::Settings>> {
+    let settings = upstreams.into_iter().map(|upstream| upstream.settings);
+    settings.collect()
 }
 
 /// The configuration with its files and notes, if no error was reported.

@@ -27,6 +27,7 @@ pub use injection::Injection;
 pub use second_parser::{SecondParserError, check_with_second_parser};
 pub use url::FallbackUrl;
 
+use crate::breaker::State;
 use crate::twiml::Kind;
 use crate::webhook::Parameters;
 
@@ -67,11 +68,21 @@ impl Fallback {
         self.documents(kind).fallback_url.as_ref()
     }
 
-    /// How much of a deadline is reserved for fallback URLs.
+    /// Whether there is a fallback URL.
+    pub fn has_url(&self) -> bool {
+        self.urls().next().is_some()
+    }
+
+    /// How much of a deadline is reserved for fallback URLs that are not known to be down.
     pub fn reserved_time(&self) -> Duration {
-        let urls = [Kind::Voice, Kind::Messaging].map(|kind| self.fallback_url(kind));
-        let budgets = urls.into_iter().flatten().map(|url| url.budget);
-        budgets.max().unwrap_or_default()
+        let urls = self.urls();
+        let up = urls.filter(|url| url.breaker.state() != State::Open);
+        up.map(|url| url.budget).max().unwrap_or_default()
+    }
+
+    fn urls(&self) -> impl Iterator<Item = &FallbackUrl> {
+        let kinds = [Kind::Voice, Kind::Messaging].into_iter();
+        kinds.filter_map(|kind| self.fallback_url(kind))
     }
 
     /// The document of this kind for a request with these parameters.

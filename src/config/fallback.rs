@@ -17,6 +17,7 @@ use super::tls;
 use super::upstream;
 use super::url;
 use super::value::{parse_duration, parse_text};
+use crate::breaker::Breaker;
 use crate::fallback::{
     BUILT_IN_MESSAGING, BUILT_IN_VOICE, Document, DocumentSet, Fallback, FallbackUrl, Pattern,
     Variant,
@@ -262,6 +263,7 @@ impl<'f> DocumentReader<'f> {
             upstream: Arc::new(Upstream::new(settings, Arc::default())),
             target,
             budget,
+            breaker: Breaker::new(),
         })
     }
 

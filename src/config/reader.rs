@@ -129,6 +129,22 @@ impl<'a> Reader<'a> {
         Some(self.table(key)).filter(|table| table.table.is_some())
     }
 
+    /// The tables below a key, each under its own name.
+    pub(super) fn named_tables(&mut self, key: &'static str) -> Vec<(&'a str, Self)> {
+        let parent = self.table(key);
+        let tables = parent.table.into_iter().flatten();
+        let named = tables.filter_map(|(name, value)| {
+            let name = name.get_ref().as_ref();
+            let value = Value {
+                value: value.get_ref(),
+                location: parent.at(name),
+            };
+            let wanted = format!("the table as [{}]", value.location.key);
+            Some((name, value.table(&wanted)?))
+        });
+        named.collect()
+    }
+
     /// A list of tables, written as `[[key]]`.
     pub(super) fn tables(&mut self, key: &'static str) -> Vec<Self> {
         let wanted = format!("the table as [[{}]]", self.at(key).key);

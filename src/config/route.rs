@@ -1,18 +1,18 @@
 //! `[defaults]` and `[[route]]`: which requests a route is for, and how they are handled.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::StatusCode;
 use humantime::format_duration;
 use toml::de::DeValue;
 
-use super::diagnostic::{Diagnostic, quote};
+use super::diagnostic::{Diagnostic, quote, suggest};
 use super::fallback::{DocumentReader, built_in};
 use super::reader::Reader;
 use super::signature::Signatures;
-use super::upstream::{MOST_IN_FLIGHT, Upstream};
+use super::upstream::{self, MOST_IN_FLIGHT, Upstream, own_listener};
 use super::url;
 use super::value::{self, parse_bool, parse_count, parse_duration, parse_text};
 use crate::breaker;
@@ -21,7 +21,6 @@ use crate::route::{Kind, Path, Pattern};
 use crate::signature::Policy;
 use crate::twilio;
 use crate::twiml::{self, Strictness};
-use crate::upstream::{Address, Host};
 
 /// Leaves the response one second to reach Twilio.
 const LONGEST_DEADLINE: Duration = twilio::WEBHOOK_TIMEOUT.saturating_sub(Duration::from_secs(1));
@@ -38,7 +37,7 @@ fn built_in_defaults() -> RouteSettings {
         name: UNMATCHED.to_owned(),
         pattern: match_all(),
         kind: Kind::Pass,
-        upstream: "default".to_owned(),
+        upstream: upstream::DEFAULT.to_owned(),
         deadline: Duration::from_secs(8),
         validate: Some(Strictness::Twilio),
         max_request_body: 256 << 10,
@@ -77,6 +76,7 @@ pub(super) struct Route<'a> {
     table: Reader<'a>,
     name: Option<String>,
     pattern: Option<Pattern>,
+    upstream: String,
     deadline: Duration,
     /// None if there is an error in the route.
     pub(super) settings: Option<RouteSettings>,
@@ -109,15 +109,31 @@ impl<'a> Routes<'a> {
     }
 
     /// Reports and notes what only several settings together show.
-    pub(super) fn check(&self, upstream: Option<&Upstream<'_>>, listen: &[SocketAddr]) {
+    pub(super) fn check(&self, upstreams: &[Upstream<'_>], listen: &[SocketAddr]) {
         check_names(&self.list);
         check_patterns(&self.list);
         for route in &self.list {
             check_fallback_urls(route, listen);
+            route.check_upstream(upstreams);
         }
         self.note_unchecked_requests();
-        if let Some(upstream) = upstream {
+        for upstream in upstreams {
+            upstream.check(listen);
             self.check_connect_timeout(upstream);
+            self.note_unused(upstream);
+        }
+    }
+
+    /// An upstream that no route uses may be a mistake.
+    fn note_unused(&self, upstream: &Upstream<'_>) {
+        let is_used = self
+            .list
+            .iter()
+            .any(|route| route.upstream == upstream.name);
+        if !is_used && upstream.name != upstream::DEFAULT {
+            let note = Diagnostic::new("no route uses this upstream");
+            let help = format!("write upstream = {} in a route", quote(&upstream.name));
+            upstream.table.location.note(note.help(help));
         }
     }
 
@@ -140,18 +156,21 @@ impl<'a> Routes<'a> {
 
     /// The default may be longer than a deadline, which then applies. A timeout that is given must not.
     fn check_connect_timeout(&self, upstream: &Upstream<'_>) {
+        let Some(settings) = &upstream.settings else {
+            return;
+        };
         if !upstream.table.has("connect_timeout") {
             return;
         }
-        let timeout = upstream.settings.connect_timeout;
-        let deadlines = self
-            .list
-            .iter()
-            .map(|route| (route.deadline, route.label()));
-        let unmatched = (self.defaults.deadline, UNMATCHED);
-        let shortest = deadlines
-            .chain([unmatched])
+        let routes = self.list.iter();
+        let own = routes.filter(|route| route.upstream == upstream.name);
+        let unmatched =
+            (upstream.name == upstream::DEFAULT).then_some((self.defaults.deadline, UNMATCHED));
+        let shortest = own
+            .map(|route| (route.deadline, route.label()))
+            .chain(unmatched)
             .min_by_key(|(deadline, _)| *deadline);
+        let timeout = settings.connect_timeout;
         if let Some((deadline, name)) = shortest.filter(|(deadline, _)| timeout > *deadline) {
             let message = format!(
                 "{} is longer than {}, the deadline of route {}, and connecting is but one step in it",
@@ -224,6 +243,7 @@ impl<'a> Route<'a> {
         table.expect("kind", "kind = \"voice\"");
         let kind = table.word("kind", &Kind::ALL);
         let fallback = documents.read(&mut table, kind);
+        let upstream = table.read_or("upstream", parse_string, defaults.upstream.clone());
         let settings = read_settings(&mut table, defaults.clone(), signatures);
         table.finish();
         let deadline = settings.deadline;
@@ -232,6 +252,7 @@ impl<'a> Route<'a> {
                 name,
                 pattern,
                 kind,
+                upstream: upstream.clone(),
                 fallback,
                 ..settings
             }),
@@ -241,8 +262,23 @@ impl<'a> Route<'a> {
             table,
             name,
             pattern,
+            upstream,
             deadline,
             settings: whole,
+        }
+    }
+
+    /// Reports an upstream that there is none of.
+    fn check_upstream(&self, upstreams: &[Upstream<'_>]) {
+        let mut known = upstreams.iter().map(|upstream| upstream.name.as_str());
+        if self.table.has("upstream") && !known.any(|name| name == self.upstream) {
+            let message = format!("there is no upstream {}", quote(&self.upstream));
+            let names: Vec<_> = upstreams
+                .iter()
+                .map(|upstream| upstream.name.as_str())
+                .collect();
+            let location = self.table.at("upstream");
+            location.error(message, suggest(&self.upstream, &names, '"'));
         }
     }
 
@@ -326,7 +362,7 @@ fn check_fallback_urls(route: &Route<'_>, listen: &[SocketAddr]) {
             (route.table.at("fallback")).error(message, "make it shorter");
         }
         let address = &url.upstream.settings.address;
-        if let Some(own) = listen.iter().find(|own| is_own(own, address)) {
+        if let Some(own) = own_listener(listen, address) {
             let message = format!("the fallback URL leads back to understudy at {own}");
             (route.table.at("fallback")).error(message, "name another app");
         }
@@ -334,18 +370,8 @@ fn check_fallback_urls(route: &Route<'_>, listen: &[SocketAddr]) {
 }
 
 /// Whether a connection to this address would come to this listener, as far as the configuration tells.
-fn is_own(listen: &SocketAddr, address: &Address) -> bool {
-    let Address::Tcp(host, port) = address else {
-        return false;
-    };
-    let address = match host {
-        Host::Address(address) => Some(*address),
-        Host::Name(name) if name == "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
-        Host::Name(_) => None,
-    };
-    let is_any = listen.ip().is_unspecified();
-    let is_here = |address: IpAddr| address == listen.ip() || is_any && address.is_loopback();
-    listen.port() == *port && address.is_some_and(is_here)
+fn parse_string(value: &DeValue<'_>) -> Result<String, Diagnostic> {
+    parse_text(value).map(str::to_owned)
 }
 
 fn parse_deadline(value: &DeValue<'_>) -> Result<Duration, Diagnostic> {

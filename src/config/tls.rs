@@ -14,7 +14,7 @@ use super::value;
 use crate::tls::{
     Client, Identity, LoadError, Server, ServerName, Trust, Validity, ValidityStatus,
 };
-use crate::upstream::Host;
+use crate::upstream::{Address, Host};
 
 /// Reads `[server.tls]`, or one `[[server.tls]]` for each certificate; none if there is no such table, or an error in it.
 pub(super) fn read_server(server: &mut Reader<'_>, files: &mut Files) -> Option<Server> {
@@ -44,7 +44,7 @@ pub(super) fn read_client(
 ) -> Option<Client> {
     let [cert, key] = ["client_cert", "client_key"];
     if !origin.is_secure {
-        for key in ["ca", "server_name", cert, key] {
+        for key in ["ca", "pin", "server_name", cert, key] {
             table.skip(key);
         }
         if !table.has_only(&[]) {
@@ -64,7 +64,7 @@ pub(super) fn read_client(
         }
     }
     let identity = read_identity(table, [cert, key], files);
-    let name = name.or_else(|| table.location.take(server_name(&origin.host)));
+    let name = name.or_else(|| table.location.take(server_name(&origin.address)));
     table.location.take(build_client(name?, trust?, identity))
 }
 
@@ -82,7 +82,7 @@ pub(super) fn read_client_ca(
         return None;
     }
     let trust = read_trust(table, files);
-    let name = table.location.take(server_name(&origin.host));
+    let name = table.location.take(server_name(&origin.address));
     table.location.take(build_client(name?, trust?, None))
 }
 
@@ -92,17 +92,35 @@ pub(super) fn default_client(origin: &Origin) -> Result<Option<Client>, Diagnost
         return Ok(None);
     }
     let trust = Trust::of_system().map_err(no_roots)?;
-    build_client(server_name(&origin.host)?, trust, None).map(Some)
+    build_client(server_name(&origin.address)?, trust, None).map(Some)
 }
 
 /// The roots in the file `ca`, or else those of the machine.
 fn read_trust(table: &mut Reader<'_>, files: &mut Files) -> Option<Trust> {
+    if table.has("pin") {
+        return read_pin(table, files);
+    }
+    table.skip("pin");
     if !table.has("ca") {
         table.skip("ca");
         return table.location.take(files.system_roots().map_err(no_roots));
     }
     let file = read_file(table, "ca", files)?;
     let trust = Trust::of_pem(&file.content);
+    let trust = trust.map_err(|error| Diagnostic::in_file(&file.path, error));
+    file.location.take(trust)
+}
+
+/// The certificate in the file `pin`.
+fn read_pin(table: &mut Reader<'_>, files: &mut Files) -> Option<Trust> {
+    table.skip("ca");
+    if table.has("ca") {
+        let message =
+            "`pin` and `ca` exclude each other: with a pinned certificate no authority counts";
+        table.at("pin").error(message, "leave one of them out");
+    }
+    let file = read_file(table, "pin", files)?;
+    let trust = Trust::of_pin(&file.content);
     let trust = trust.map_err(|error| Diagnostic::in_file(&file.path, error));
     file.location.take(trust)
 }
@@ -173,10 +191,12 @@ fn build_client(
     Client::new(name, trust, identity.map(Arc::new)).map_err(|_| no_roots(LoadError::NoRoots))
 }
 
-fn server_name(host: &Host) -> Result<ServerName<'static>, Diagnostic> {
-    match host {
-        Host::Address(address) => Ok((*address).into()),
-        Host::Name(name) => parse_server_name(name),
+fn server_name(address: &Address) -> Result<ServerName<'static>, Diagnostic> {
+    match address {
+        Address::Tcp(Host::Address(address), _) => Ok((*address).into()),
+        // A certificate is for the name without the final dot (RFC 6066 §3).
+        Address::Tcp(Host::Name(name), _) => parse_server_name(name.trim_end_matches('.')),
+        Address::Unix(_) => parse_server_name("localhost"),
     }
 }
 

@@ -7,13 +7,15 @@ use toml::de::DeValue;
 
 use super::diagnostic::{Diagnostic, quote};
 use super::value::{parse_text, text_or};
-use crate::upstream::Host;
+use crate::upstream::{Address, Host};
+
+/// The longest path of a Unix socket, in bytes: `sockaddr_un` has 108, one of them for the end.
+const MAX_SOCKET_PATH: usize = 107;
 
 /// Where an app is, and whether it is reached over TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Origin {
-    pub(super) host: Host,
-    pub(super) port: u16,
+    pub(super) address: Address,
     pub(super) is_secure: bool,
 }
 
@@ -37,7 +39,7 @@ pub(super) fn parse_host(value: &DeValue<'_>) -> Result<String, Diagnostic> {
     } else if port.is_some() {
         wrong("has a port, and hosts are compared without ports", host)
     } else {
-        Ok(host.to_ascii_lowercase())
+        Ok(host.trim_end_matches('.').to_ascii_lowercase())
     }
 }
 
@@ -49,6 +51,9 @@ pub(super) fn parse_origin(value: &DeValue<'_>) -> Result<Origin, Diagnostic> {
 
 /// The same, from an argument.
 pub(super) fn parse_origin_text(text: &str) -> Result<Origin, Diagnostic> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return parse_socket(text, path);
+    }
     let (scheme, authority, path) = split_url(text);
     let is_secure = scheme.eq_ignore_ascii_case("https");
     let right = |authority: &str| {
@@ -80,17 +85,37 @@ pub(super) fn parse_origin_text(text: &str) -> Result<Origin, Diagnostic> {
         return wrong("has no valid port, which is from 1 to 65535", help);
     };
     Ok(Origin {
-        host,
-        port,
+        address: Address::Tcp(host, port),
         is_secure,
+    })
+}
+
+/// The path of a Unix socket.
+fn parse_socket(text: &str, path: &str) -> Result<Origin, Diagnostic> {
+    let wrong = |what, help: &str| Err(Diagnostic::about(text, what).help(help));
+    if !path.starts_with('/') || path.starts_with("//") {
+        let what = "is not the absolute path of a socket";
+        return wrong(what, "write \"unix:/run/app.sock\"");
+    }
+    if path.len() > MAX_SOCKET_PATH {
+        let what = "has a path of more than 107 bytes, the most that a socket's address holds";
+        return wrong(what, "use a shorter path");
+    }
+    Ok(Origin {
+        address: Address::Unix(path.into()),
+        is_secure: false,
     })
 }
 
 /// The URL of a fallback document, with path and query.
 pub(super) fn parse_url(value: &DeValue<'_>) -> Result<(Origin, PathAndQuery), Diagnostic> {
     let text = text_or(value, "a URL in quotes: \"http://127.0.0.1:4000/voice\"")?;
-    let (_, _, path) = split_url(text);
-    let origin = parse_origin_text(&text[..text.len() - path.len()])?;
+    let path = match text.strip_prefix("unix:") {
+        // As nginx writes it: the socket's path, a colon, then the path of the request.
+        Some(socket) => socket.split_once(':').map_or("", |(_, path)| path),
+        None => split_url(text).2,
+    };
+    let origin = parse_origin_text(text[..text.len() - path.len()].trim_end_matches(':'))?;
     let slash = if path.starts_with('/') { "" } else { "/" };
     let target = PathAndQuery::try_from(format!("{slash}{path}")).ok();
     match target.filter(|_| !path.contains('#')) {
@@ -134,6 +159,12 @@ fn split_port(text: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// Whether a text is a host, with or without a port.
+pub(super) fn is_authority(text: &str) -> bool {
+    let (host, port) = split_port(text);
+    parse_host_text(host).is_some() && port.is_none_or(|port| parse_port(port).is_some())
+}
+
 fn parse_port(digits: &str) -> Option<u16> {
     // `u16` would take a sign.
     let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -149,8 +180,10 @@ fn parse_host_text(text: &str) -> Option<Host> {
         // An IPv6 address without its brackets can't be told from its port.
         return address.is_ipv4().then_some(Host::Address(address));
     }
+    // A final dot only says that the name is whole.
+    let name = text.strip_suffix('.').unwrap_or(text);
     let is_label = |label: &str| !label.is_empty() && label.bytes().all(is_in_names);
-    (text.len() <= 253 && text.split('.').all(is_label))
+    (text.len() <= 254 && name.split('.').all(is_label))
         .then(|| Host::Name(text.to_ascii_lowercase()))
 }
 
@@ -165,7 +198,7 @@ mod tests {
 
     fn read(text: &str) -> String {
         match parse_origin_text(text) {
-            Ok(origin) => format!("{:?} {} {}", origin.host, origin.port, origin.is_secure),
+            Ok(Origin { address, is_secure }) => format!("{address:?} {is_secure}"),
             Err(error) => error.to_string(),
         }
     }
@@ -173,14 +206,19 @@ mod tests {
     #[test]
     fn an_app_is_a_host_and_a_port() {
         for (text, expected) in [
-            ("http://127.0.0.1:3000", "Address(127.0.0.1) 3000 false"),
-            ("http://[::1]:3000/", "Address(::1) 3000 false"),
-            ("HTTP://App", "Name(\"app\") 80 false"),
-            ("https://App", "Name(\"app\") 443 true"),
-            ("HTTPS://app:80/", "Name(\"app\") 80 true"),
+            (
+                "http://127.0.0.1:3000",
+                "Tcp(Address(127.0.0.1), 3000) false",
+            ),
+            ("http://[::1]:3000/", "Tcp(Address(::1), 3000) false"),
+            ("HTTP://App", "Tcp(Name(\"app\"), 80) false"),
+            ("http://app.", "Tcp(Name(\"app.\"), 80) false"),
+            ("unix:/run/app.sock", "Unix(\"/run/app.sock\") false"),
+            ("https://App", "Tcp(Name(\"app\"), 443) true"),
+            ("HTTPS://app:80/", "Tcp(Name(\"app\"), 80) true"),
             (
                 "http://my_app.internal:1",
-                "Name(\"my_app.internal\") 1 false",
+                "Tcp(Name(\"my_app.internal\"), 1) false",
             ),
         ] {
             assert_eq!(read(text), expected, "{text}");

@@ -80,7 +80,7 @@ impl RequestContext {
         let is_conditional = is_conditional(&head.method, &head.headers);
         let may_be_twiml = expected != Expected::Anything;
         headers::rewrite_request(&mut head.headers, peer, may_be_twiml, asks_for_websocket);
-        let has_fallback_url = !route.settings.fallback.reserved_time().is_zero();
+        let has_fallback_url = route.settings.fallback.has_url();
         Self {
             policy,
             method: head.method.clone(),

@@ -2,17 +2,20 @@
 //! Whatever goes wrong with it, the route's fallback document is sent
 //! (<https://www.twilio.com/docs/usage/security/availability-reliability>).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use form_urlencoded::Serializer;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::Full;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::body::ResponseBody;
 use super::context::RequestContext;
+use crate::breaker::{Opened, Permit};
 use crate::deadline::Deadline;
-use crate::failure::Failure;
+use crate::failure::{Failure, UpstreamHealth};
 use crate::fallback::FallbackUrl;
 use crate::log::describe_error;
 use crate::response::{Disposition, Error, plan_response};
@@ -50,9 +53,11 @@ impl RequestContext {
         }
         let kind = self.known_twiml()?;
         let url = self.route.settings.fallback.fallback_url(kind)?;
+        let permit = url.breaker.try_acquire()?;
         let deadline = deadline.limit_to(url.budget);
         let asked = deadline.bound(self.ask(url, kind, failure)).await;
         let response = asked.unwrap_or(Err(Failure::Deadline));
+        self.record_url_health(url, permit, response.as_ref().err());
         if let Err(error) = &response {
             info!(
                 route = self.route.settings.name,
@@ -61,6 +66,37 @@ impl RequestContext {
             );
         }
         response.ok()
+    }
+
+    /// Tells the breaker of the URL what its response says of it.
+    fn record_url_health(&self, url: &FallbackUrl, permit: Permit, failure: Option<&Failure>) {
+        match failure.map_or(UpstreamHealth::Up, Failure::upstream_health) {
+            UpstreamHealth::Up => permit.succeed(),
+            UpstreamHealth::Down => {
+                if let Some(opened) = permit.fail(&self.route.settings.breaker) {
+                    self.probe_url(opened, url.clone());
+                }
+            }
+            UpstreamHealth::Unknown => {}
+        }
+    }
+
+    /// Probes the URL's server in the background until it takes a connection again.
+    fn probe_url(&self, _: Opened, url: FallbackUrl) {
+        let route = Arc::clone(&self.route);
+        warn!(
+            route = route.settings.name,
+            "breaker of the fallback URL opened: it is not requested"
+        );
+        tokio::task::spawn_local(async move {
+            let probe = async || url.upstream.probe(None, None).await.is_ok();
+            let settings = &route.settings.breaker;
+            url.breaker.probe_until_reachable(settings, probe).await;
+            info!(
+                route = route.settings.name,
+                "breaker of the fallback URL half-open: one request may try it"
+            );
+        });
     }
 
     async fn ask(

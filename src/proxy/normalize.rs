@@ -154,7 +154,8 @@ fn is_one_host(authority: Option<&Authority>, field: Option<&HeaderValue>) -> bo
 /// The host that the request is for, without its port; empty if an HTTP/1.0 client named none.
 pub(super) fn host(headers: &HeaderMap) -> &str {
     let field = headers.get(HOST).and_then(|value| value.to_str().ok());
-    field.map_or("", |text| parts(text).0)
+    // A final dot only says that the name is whole.
+    field.map_or("", |text| parts(text).0.trim_end_matches('.'))
 }
 
 /// A host and its port.

@@ -57,6 +57,7 @@ impl Address {
     /// The `Host` of a request that has none.
     pub(super) fn authority(&self) -> HeaderValue {
         let authority = match self {
+            Self::Tcp(Host::Name(name), port) => format!("{}:{port}", name.trim_end_matches('.')),
             Self::Tcp(host, port) => format!("{host}:{port}"),
             Self::Unix(_) => "localhost".to_owned(),
         };
