@@ -3,19 +3,19 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use support::{App, Client, Sidecar, understudy};
+use support::{Client, FakeUpstream, Sidecar, understudy};
 
 async fn status(sidecar: &Sidecar, request: &str) -> u16 {
     Client::connect(sidecar.admin)
         .await
-        .ask(request)
+        .request(request)
         .await
         .status
 }
 
 #[tokio::test]
 async fn on_loopback_a_foreign_host_is_refused() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Sidecar::before(&app).start().await;
     for path in ["/metrics", "/api/status", "/api/drills", "/", "/nowhere"] {
         let rebound = format!("GET {path} HTTP/1.1\r\nHost: attacker.example\r\n\r\n");
@@ -31,7 +31,7 @@ async fn on_loopback_a_foreign_host_is_refused() {
 
 #[tokio::test]
 async fn beyond_loopback_the_token_is_needed_and_can_be_changed_by_a_reload() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Sidecar::before(&app)
         .server("admin = \"0.0.0.0:0\"")
         .server("admin_token_file = \"admin.token\"")
@@ -79,7 +79,7 @@ async fn beyond_loopback_the_token_is_needed_and_can_be_changed_by_a_reload() {
     assert_eq!(listed(&[]), Some(2));
 
     sidecar.rewrite("admin.token", "the-second-token-of-it\n");
-    support::soon("the new token", async {
+    support::wait_for("the new token", async {
         while status(&sidecar, &get("/metrics", "the-second-token-of-it")).await != 200 {}
     })
     .await;
@@ -162,7 +162,7 @@ fn a_token_of_sixteen_characters_is_accepted_and_a_readable_file_is_noted() {
 
 #[tokio::test]
 async fn a_request_without_exactly_one_host_is_refused() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Sidecar::before(&app).start().await;
     let own = sidecar.admin;
     for path in ["/metrics", "/api/status", "/", "/healthz", "/readyz"] {
@@ -195,7 +195,7 @@ async fn a_request_without_exactly_one_host_is_refused() {
 
 #[tokio::test]
 async fn beyond_loopback_two_hosts_are_refused_even_with_the_token() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Sidecar::before(&app)
         .server("admin = \"0.0.0.0:0\"")
         .server("admin_token_file = \"admin.token\"")
@@ -218,7 +218,7 @@ async fn beyond_loopback_two_hosts_are_refused_even_with_the_token() {
 
 #[tokio::test]
 async fn a_large_scrape_does_not_delay_other_requests() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let route = |at| format!("[[route]]\nname = \"r{at}\"\npath = \"/r/{at}\"\nkind = \"voice\"\n");
     let routes: String = (0..2000).map(route).collect();
     let sidecar = Sidecar::before(&app).routes(&routes).start().await;

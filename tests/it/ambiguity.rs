@@ -92,9 +92,9 @@ async fn a_request_is_the_same_wherever_it_is_cut_in_two() {
             let (first, second) = case.bytes.split_at(at);
             client.send(first).await;
             // It has been read when the proxy has had a turn for another connection behind it.
-            pair.proxy.connect().await.ask(NEXT).await;
+            pair.proxy.connect().await.request(NEXT).await;
             client.send(second).await;
-            let answer = client.answer().await;
+            let answer = client.response().await;
             let mut seen = pair.app.take();
             seen.retain(|seen| !is_next(seen));
             let verdict = right(&case.right, answer.as_slice(), &seen);
@@ -178,7 +178,7 @@ impl Pair {
         };
         let mut answers = Vec::new();
         while answers.len() < many
-            && let Some(answer) = client.answer().await
+            && let Some(answer) = client.response().await
         {
             answers.push(answer);
         }
@@ -200,7 +200,7 @@ impl Pair {
             return Ok(());
         }
         client.send(NEXT.as_bytes()).await;
-        let answer = client.answer().await;
+        let answer = client.response().await;
         let seen = self.app.take();
         let must_serve = matches!(case.right, Right::Requests(_));
         match (&answer, &seen[..]) {

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::process::Output;
 
-use support::{App, understudy};
+use support::{FakeUpstream, understudy};
 
 fn said(output: &Output) -> (Option<i32>, String) {
     let text = [&output.stdout[..], &output.stderr[..]].concat();
@@ -84,7 +84,7 @@ fn a_port_in_use_is_said_and_exits_78() {
 
 #[tokio::test]
 async fn the_port_of_another_understudy_is_in_use_too() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = support::Sidecar::before(&app).start().await;
     let listen = sidecar.address.to_string();
     let arguments = [

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
-use support::{Answer, App, Script, Sidecar, Webhook, answer, millis, soon};
+use support::{FakeUpstream, Response, Script, Sidecar, Webhook, millis, response, wait_for};
 
 const PAGE: &str = "<Response><Say>hello</Say></Response>";
 
 /// A proxy with a breaker that opens after three failures and probes five times a second.
-async fn before(app: &App, more: &str) -> Sidecar {
+async fn before(app: &FakeUpstream, more: &str) -> Sidecar {
     let breaker = format!("breaker = {{ failures = 3, probe_every = \"200ms\"{more} }}");
     Sidecar::before(app)
         .deadline(millis(300))
@@ -17,12 +17,12 @@ async fn before(app: &App, more: &str) -> Sidecar {
         .await
 }
 
-async fn call(sidecar: &Sidecar) -> Answer {
-    sidecar.ask(Webhook::voice("/voice/x")).await
+async fn call(sidecar: &Sidecar) -> Response {
+    sidecar.request(Webhook::voice("/voice/x")).await
 }
 
 async fn state(sidecar: &Sidecar, state: f64) {
-    soon("the breaker's state", async {
+    wait_for("the breaker's state", async {
         while sidecar
             .metric("understudy_breaker_state", &[("route", "voice")])
             .await
@@ -36,7 +36,7 @@ async fn state(sidecar: &Sidecar, state: f64) {
 
 #[tokio::test]
 async fn it_opens_after_failures_in_a_row_and_closes_when_the_app_is_back() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = before(&app, "").await;
     assert_eq!(call(&sidecar).await.reason(), None);
     app.refuse().await;
@@ -51,7 +51,7 @@ async fn it_opens_after_failures_in_a_row_and_closes_when_the_app_is_back() {
     assert_eq!(call(&sidecar).await.reason(), None);
     state(&sidecar, 0.0).await;
     sidecar
-        .logged(|line| {
+        .wait_for_log(|line| {
             line["message"]
                 .as_str()
                 .is_some_and(|text| text.contains("breaker opened"))
@@ -63,11 +63,11 @@ async fn it_opens_after_failures_in_a_row_and_closes_when_the_app_is_back() {
 async fn each_kind_of_failure_opens_it_but_a_bad_page_does_not() {
     let fault = Arc::new(std::sync::Mutex::new(""));
     let now = Arc::clone(&fault);
-    let app = App::start(move |_| match *now.lock().expect("no poison") {
+    let app = FakeUpstream::start(move |_| match *now.lock().expect("no poison") {
         "deadline" => Script::new().stall(),
         "reset" => Script::new().reset(),
-        "status_5xx" => Script::page("503 Busy", "text/plain", "busy"),
-        "status_4xx" => Script::page("404 Not Found", "text/plain", "no"),
+        "status_5xx" => Script::response("503 Busy", "text/plain", "busy"),
+        "status_4xx" => Script::response("404 Not Found", "text/plain", "no"),
         "malformed" => Script::twiml("<Response>"),
         _ => Script::twiml(PAGE),
     });
@@ -92,7 +92,7 @@ async fn each_kind_of_failure_opens_it_but_a_bad_page_does_not() {
 async fn half_open_one_call_waits_for_the_app_and_the_others_do_not() {
     let silent = Arc::new(AtomicBool::new(true));
     let now = Arc::clone(&silent);
-    let app = App::start(move |_| match now.load(Relaxed) {
+    let app = FakeUpstream::start(move |_| match now.load(Relaxed) {
         true => Script::new().stall(),
         false => Script::twiml(PAGE),
     });
@@ -123,17 +123,17 @@ async fn half_open_one_call_waits_for_the_app_and_the_others_do_not() {
 async fn a_health_path_decides_where_there_is_one() {
     let well = Arc::new(AtomicBool::new(false));
     let now = Arc::clone(&well);
-    let app = App::start(move |request| match (request.path(), now.load(Relaxed)) {
-        ("/health", true) => Script::page("200 OK", "text/plain", "well"),
-        ("/health", false) => Script::page("503 Busy", "text/plain", "unwell"),
+    let app = FakeUpstream::start(move |request| match (request.path(), now.load(Relaxed)) {
+        ("/health", true) => Script::response("200 OK", "text/plain", "well"),
+        ("/health", false) => Script::response("503 Busy", "text/plain", "unwell"),
         (_, true) => Script::twiml(PAGE),
-        (_, false) => Script::page("500 Oops", "text/plain", "no"),
+        (_, false) => Script::response("500 Oops", "text/plain", "no"),
     });
     let sidecar = before(&app, ", health_path = \"/health?deep=1\"").await;
     for _ in 0..3 {
         call(&sidecar).await;
     }
-    soon("two probes", async {
+    wait_for("two probes", async {
         while app
             .requests()
             .iter()
@@ -153,7 +153,7 @@ async fn a_health_path_decides_where_there_is_one() {
 
 #[tokio::test]
 async fn its_state_survives_a_reload() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = before(&app, "").await;
     app.refuse().await;
     for _ in 0..3 {
@@ -167,19 +167,21 @@ async fn its_state_survives_a_reload() {
 
 #[tokio::test]
 async fn a_route_of_its_own_has_a_breaker_of_its_own_and_a_callback_gets_502() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = before(&app, "").await;
     app.refuse().await;
     for _ in 0..3 {
         assert_eq!(
             sidecar
-                .ask(Webhook::status_callback("/callback/x"))
+                .request(Webhook::status_callback("/callback/x"))
                 .await
                 .status,
             502
         );
     }
-    let got = sidecar.ask(Webhook::status_callback("/callback/x")).await;
+    let got = sidecar
+        .request(Webhook::status_callback("/callback/x"))
+        .await;
     assert_eq!((got.status, got.reason()), (502, None));
     assert!(got.text().contains("known to be down"), "{got:?}");
     assert_eq!(call(&sidecar).await.reason(), Some("connect"));
@@ -187,7 +189,7 @@ async fn a_route_of_its_own_has_a_breaker_of_its_own_and_a_callback_gets_502() {
 
 #[tokio::test]
 async fn since_when_the_fallback_is_on_stage_can_be_seen() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = before(&app, "").await;
     let since = async || {
         sidecar
@@ -216,8 +218,8 @@ async fn since_when_the_fallback_is_on_stage_can_be_seen() {
 /// An outage: the app dies under load, is away for a while, and comes back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_caller_gets_twiml_through_an_outage_and_few_wait() {
-    let app = App::start(|_| {
-        let page = answer("200 OK", &[("Content-Type", "text/xml")], PAGE);
+    let app = FakeUpstream::start(|_| {
+        let page = response("200 OK", &[("Content-Type", "text/xml")], PAGE);
         Script::new().pause(millis(2)).send(page)
     });
     let sidecar = Arc::new(before(&app, "").await);
@@ -250,7 +252,7 @@ async fn every_caller_gets_twiml_through_an_outage_and_few_wait() {
         .collect();
     let reach = async |counter: &AtomicUsize, more: usize| {
         let wanted = counter.load(Relaxed) + more;
-        soon("calls", async {
+        wait_for("calls", async {
             while counter.load(Relaxed) < wanted {
                 tokio::time::sleep(millis(1)).await;
             }

@@ -4,7 +4,7 @@ use std::process::Output;
 
 use understudy::signature::{Tokens, Verifier};
 
-use support::{App, Script, Sidecar, soon};
+use support::{FakeUpstream, Script, Sidecar, wait_for};
 
 const PAGE: &str = "<Response><Say>hello</Say></Response>";
 
@@ -18,7 +18,7 @@ async fn call(arguments: &[&str]) -> (Option<i32>, String) {
         status,
         stdout,
         stderr,
-    } = soon("the end of `call`", command.kill_on_drop(true).output())
+    } = wait_for("the end of `call`", command.kill_on_drop(true).output())
         .await
         .expect("the binary runs");
     (
@@ -29,7 +29,7 @@ async fn call(arguments: &[&str]) -> (Option<i32>, String) {
 
 #[tokio::test]
 async fn a_good_response_is_valid_and_the_request_is_like_twilios() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let url = format!("http://{}/voice?step=1#rt=5000", app.address());
     let (code, said) = call(&["--url", &url, "-p", "Digits=5", "-p", "From=+12025550199"]).await;
     assert_eq!(code, Some(0), "{said}");
@@ -50,12 +50,12 @@ async fn a_good_response_is_valid_and_the_request_is_like_twilios() {
         "{form}"
     );
     assert_eq!(form.matches("From=").count(), 1);
-    assert_eq!(request.field("x-twilio-signature"), None);
+    assert_eq!(request.header("x-twilio-signature"), None);
 }
 
 #[tokio::test]
 async fn with_a_token_the_request_is_signed_as_twilio_signs_it() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let base = format!("http://{}", app.address());
     let (code, said) = call(&[
         "--url",
@@ -70,14 +70,14 @@ async fn with_a_token_the_request_is_signed_as_twilio_signs_it() {
     assert!(said.contains("Valid Messaging TwiML"));
     let request = &app.requests()[0];
     let head = http::Request::post(request.target())
-        .header("host", request.field("host").expect("a host"))
+        .header("host", request.header("host").expect("a host"))
         .header(
             "content-type",
-            request.field("content-type").expect("a type"),
+            request.header("content-type").expect("a type"),
         )
         .header(
             "x-twilio-signature",
-            request.field("x-twilio-signature").expect("a signature"),
+            request.header("x-twilio-signature").expect("a signature"),
         );
     let (head, ()) = head.body(()).expect("a request").into_parts();
     let verifier = Verifier::new(&base, Tokens::parse(b"*=12345").expect("a token"));
@@ -89,11 +89,11 @@ async fn with_a_token_the_request_is_signed_as_twilio_signs_it() {
 async fn a_bad_response_exits_1_with_twilios_code() {
     for (script, wanted) in [
         (
-            Script::page("500 Oops", "text/html", "no"),
+            Script::response("500 Oops", "text/html", "no"),
             "error[11217] the app answered 500",
         ),
         (
-            Script::page("200 OK", "application/json", "{}"),
+            Script::response("200 OK", "application/json", "{}"),
             "error[12300]",
         ),
         (Script::twiml(""), "error[11770]"),
@@ -106,12 +106,12 @@ async fn a_bad_response_exits_1_with_twilios_code() {
         (Script::new().reset(), "error[11200]"),
     ] {
         let played = script.clone();
-        let app = App::start(move |_| played.clone());
+        let app = FakeUpstream::start(move |_| played.clone());
         let (code, said) = call(&["--url", &format!("http://{}/voice", app.address())]).await;
         assert_eq!(code, Some(1), "{script:?}: {said}");
         assert!(said.contains(wanted), "{wanted} is not in {said}");
     }
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     app.refuse().await;
     let (code, said) = call(&["--url", &format!("http://{}/voice", app.address())]).await;
     assert_eq!(code, Some(1), "{said}");
@@ -123,7 +123,7 @@ async fn a_bad_response_exits_1_with_twilios_code() {
 
 #[tokio::test]
 async fn a_warning_is_printed_and_exits_0() {
-    let app = App::with_page("<Response><say>hello</say></Response>");
+    let app = FakeUpstream::with_document("<Response><say>hello</say></Response>");
     let (code, said) = call(&["--url", &format!("http://{}/voice", app.address())]).await;
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("1:12: warning[12200]"), "{said}");
@@ -131,7 +131,7 @@ async fn a_warning_is_printed_and_exits_0() {
 
 #[tokio::test]
 async fn it_works_through_the_proxy() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = Sidecar::before(&app).start().await;
     let (code, said) = call(&["--url", &format!("http://{}/voice/x", sidecar.address)]).await;
     assert_eq!(code, Some(0), "{said}");

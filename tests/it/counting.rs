@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use understudy::failure::{Outcome, Reason};
 
-use support::{App, Script, Sidecar, Webhook, millis};
+use support::{FakeUpstream, Script, Sidecar, Webhook, millis};
 
 #[tokio::test]
 async fn every_series_of_a_route_is_there_at_0_from_the_start() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Sidecar::before(&app).start().await;
     let text = sidecar.admin_get("/metrics").await.text();
     for route in [
@@ -63,19 +63,19 @@ async fn every_series_of_a_route_is_there_at_0_from_the_start() {
 
 #[tokio::test]
 async fn a_call_whose_client_leaves_is_counted_as_abandoned_and_its_place_is_free_again() {
-    let app = App::start(|_| Script::new().stall());
+    let app = FakeUpstream::start(|_| Script::new().stall());
     let sidecar = Sidecar::before(&app).start().await;
     for (many, path) in [(1.0, "/voice/x"), (2.0, "/pass/x")] {
         let mut client = sidecar.connect().await;
         client.send(Webhook::voice(path)).await;
-        app.received(many as usize).await;
+        app.wait_for_requests(many as usize).await;
         assert_eq!(
             sidecar.metric("understudy_in_flight_requests", &[]).await,
             1.0
         );
         client.reset();
         sidecar
-            .counted(
+            .wait_for_metric(
                 "understudy_requests_total",
                 &[("outcome", "abandoned")],
                 many,
@@ -92,7 +92,7 @@ async fn a_call_whose_client_leaves_is_counted_as_abandoned_and_its_place_is_fre
 #[tokio::test]
 async fn a_streamed_answer_whose_client_leaves_is_abandoned_once() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\n\r\n";
-    let app = App::start(move |_| Script::new().send(head).endless(vec![7; 10_000]));
+    let app = FakeUpstream::start(move |_| Script::new().send(head).endless(vec![7; 10_000]));
     let sidecar = Sidecar::before(&app).start().await;
     let mut client = sidecar.connect().await;
     client.send(Webhook::voice("/voice/x")).await;
@@ -100,7 +100,7 @@ async fn a_streamed_answer_whose_client_leaves_is_abandoned_once() {
     client.bytes(100_000).await;
     client.reset();
     sidecar
-        .counted(
+        .wait_for_metric(
             "understudy_requests_total",
             &[("outcome", "abandoned")],
             1.0,
@@ -111,7 +111,7 @@ async fn a_streamed_answer_whose_client_leaves_is_abandoned_once() {
 
 #[tokio::test]
 async fn one_call_over_the_limit_gets_the_fallback_at_once() {
-    let app = App::start(|_| Script::new().stall());
+    let app = FakeUpstream::start(|_| Script::new().stall());
     let sidecar = Sidecar::before(&app)
         .defaults("max_in_flight = 2")
         .start()
@@ -120,20 +120,20 @@ async fn one_call_over_the_limit_gets_the_fallback_at_once() {
     for many in 1..=2 {
         let mut client = sidecar.connect().await;
         client.send(Webhook::voice("/voice/x")).await;
-        app.received(many).await;
+        app.wait_for_requests(many).await;
         waiting.push(client);
     }
-    let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+    let got = sidecar.request(Webhook::voice("/voice/x")).await;
     assert_eq!((got.status, got.reason()), (200, Some("overload")));
     let mut other = sidecar.connect().await;
     other.send(Webhook::sms("/callback/x")).await;
     // Another route has places of its own.
-    app.received(3).await;
+    app.wait_for_requests(3).await;
 }
 
 #[tokio::test]
 async fn the_app_as_a_whole_has_a_limit_too() {
-    let app = App::start(|_| Script::new().stall());
+    let app = FakeUpstream::start(|_| Script::new().stall());
     let sidecar = Sidecar::before(&app)
         .upstream("max_in_flight = 2")
         .start()
@@ -142,14 +142,14 @@ async fn the_app_as_a_whole_has_a_limit_too() {
     for (many, path) in [(1, "/voice/x"), (2, "/messaging/x")] {
         let mut client = sidecar.connect().await;
         client.send(Webhook::sms(path)).await;
-        app.received(many).await;
+        app.wait_for_requests(many).await;
         waiting.push(client);
     }
-    let got = sidecar.ask(Webhook::voice("/auto/x")).await;
+    let got = sidecar.request(Webhook::voice("/auto/x")).await;
     assert_eq!((got.status, got.reason()), (200, Some("overload")));
     drop(waiting);
     sidecar
-        .counted(
+        .wait_for_metric(
             "understudy_requests_total",
             &[("outcome", "abandoned")],
             2.0,
@@ -157,16 +157,16 @@ async fn the_app_as_a_whole_has_a_limit_too() {
         .await;
     let mut client = sidecar.connect().await;
     client.send(Webhook::voice("/voice/x")).await;
-    app.received(3).await;
+    app.wait_for_requests(3).await;
 }
 
 #[tokio::test]
 async fn an_answer_after_the_deadline_is_counted_late_and_its_connection_serves_the_next_call() {
-    let app = App::start(|request| match request.path() {
+    let app = FakeUpstream::start(|request| match request.path() {
         "/voice/slow" => {
             Script::new()
                 .pause(millis(500))
-                .send(support::answer("200 OK", &[], "<Response/>"))
+                .send(support::response("200 OK", &[], "<Response/>"))
         }
         _ => Script::twiml("<Response/>"),
     });
@@ -175,26 +175,26 @@ async fn an_answer_after_the_deadline_is_counted_late_and_its_connection_serves_
         .deadline(millis(200))
         .start()
         .await;
-    let got = sidecar.ask(Webhook::voice("/voice/slow")).await;
+    let got = sidecar.request(Webhook::voice("/voice/slow")).await;
     assert_eq!(got.reason(), Some("deadline"));
     sidecar
-        .counted("understudy_late_answers_total", &[("route", "voice")], 1.0)
+        .wait_for_metric("understudy_late_answers_total", &[("route", "voice")], 1.0)
         .await;
-    let got = sidecar.ask(Webhook::voice("/voice/quick")).await;
+    let got = sidecar.request(Webhook::voice("/voice/quick")).await;
     assert_eq!((got.reason(), app.connections()), (None, 1));
 }
 
 #[tokio::test]
 async fn after_the_deadline_a_route_that_cancels_closes_the_apps_connection() {
-    let app = App::start(|_| Script::new().stall());
+    let app = FakeUpstream::start(|_| Script::new().stall());
     let sidecar = Sidecar::before(&app)
         .deadline(millis(200))
         .defaults("after_deadline = \"cancel\"")
         .start()
         .await;
-    let got = sidecar.ask(Webhook::voice("/voice/slow")).await;
+    let got = sidecar.request(Webhook::voice("/voice/slow")).await;
     assert_eq!(got.reason(), Some("deadline"));
-    support::soon("the end of the connection", async {
+    support::wait_for("the end of the connection", async {
         while app.open_connections() > 0 {
             tokio::task::yield_now().await;
         }
@@ -204,8 +204,8 @@ async fn after_the_deadline_a_route_that_cancels_closes_the_apps_connection() {
 
 #[tokio::test]
 async fn a_fallback_is_one_log_line_and_no_number_or_body_is_in_it() {
-    let app = App::start(|_| {
-        Script::page(
+    let app = FakeUpstream::start(|_| {
+        Script::response(
             "200 OK",
             "text/xml",
             "<Response>\n <Say>+15550199</Sai></Response>",
@@ -215,8 +215,10 @@ async fn a_fallback_is_one_log_line_and_no_number_or_body_is_in_it() {
     let webhook = Webhook::voice("/voice/x")
         .with("From", "+15550188")
         .with("SpeechResult", "secret words");
-    assert_eq!(sidecar.ask(&webhook).await.reason(), Some("malformed"));
-    let line = sidecar.logged(|line| line["reason"] == "malformed").await;
+    assert_eq!(sidecar.request(&webhook).await.reason(), Some("malformed"));
+    let line = sidecar
+        .wait_for_log(|line| line["reason"] == "malformed")
+        .await;
     assert_eq!(line["route"], "voice");
     assert_eq!(line["twilio_code"], 12100);
     assert_eq!(line["sid"], "CA00000000000000000000000000000002");

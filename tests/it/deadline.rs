@@ -1,15 +1,15 @@
 //! One strict deadline, over every stage of a call.
 
-use support::{App, Script, Sidecar, Webhook, answer, millis};
+use support::{FakeUpstream, Script, Sidecar, Webhook, millis, response};
 
 const PAGE: &str = "<Response><Say>hello</Say></Response>";
 
 #[tokio::test]
 async fn neither_a_trickle_nor_a_stop_half_way_stretches_it() {
-    let whole = answer("200 OK", &[("Content-Type", "text/xml")], PAGE);
+    let whole = response("200 OK", &[("Content-Type", "text/xml")], PAGE);
     let slow_head = whole.clone();
     let body_at = whole.len() - PAGE.len();
-    let app = App::start(move |request| {
+    let app = FakeUpstream::start(move |request| {
         let (head, body) = (slow_head.slice(..body_at), slow_head.slice(body_at..));
         match request.path() {
             "/voice/trickled-head" => Script::new().trickle(slow_head.clone(), millis(100)),
@@ -33,7 +33,7 @@ async fn neither_a_trickle_nor_a_stop_half_way_stretches_it() {
         waiting.push((path, client));
     }
     for (path, mut client) in waiting {
-        let got = client.answer().await;
+        let got = client.response().await;
         assert_eq!(
             (got.status, got.reason()),
             (200, Some("deadline")),
@@ -47,47 +47,47 @@ async fn neither_a_trickle_nor_a_stop_half_way_stretches_it() {
     }
     let labels = [("route", "voice"), ("reason", "deadline")];
     sidecar
-        .counted("understudy_fallback_activations_total", &labels, 5.0)
+        .wait_for_metric("understudy_fallback_activations_total", &labels, 5.0)
         .await;
 }
 
 #[tokio::test]
 async fn a_connection_that_is_neither_taken_nor_refused_ends_by_its_own_timeout() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = Sidecar::before(&app)
         .upstream("connect_timeout = \"100ms\"")
         .start()
         .await;
     app.overflow().await;
-    let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+    let got = sidecar.request(Webhook::voice("/voice/x")).await;
     assert_eq!(got.reason(), Some("connect_timeout"));
 }
 
 #[tokio::test]
 async fn the_deadline_comes_before_a_connect_timeout_that_is_longer() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = Sidecar::before(&app).deadline(millis(200)).start().await;
     app.overflow().await;
-    let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+    let got = sidecar.request(Webhook::voice("/voice/x")).await;
     assert_eq!(got.reason(), Some("deadline"));
 }
 
 #[tokio::test]
 async fn a_callback_or_other_request_gets_504() {
-    let app = App::start(|_| Script::new().stall());
+    let app = FakeUpstream::start(|_| Script::new().stall());
     let sidecar = Sidecar::before(&app).deadline(millis(200)).start().await;
     for path in ["/callback/x", "/pass/x", "/elsewhere"] {
-        let got = sidecar.ask(Webhook::status_callback(path)).await;
+        let got = sidecar.request(Webhook::status_callback(path)).await;
         assert_eq!((got.status, got.reason()), (504, None), "{path}");
     }
     sidecar
-        .counted("understudy_requests_total", &[("outcome", "error")], 3.0)
+        .wait_for_metric("understudy_requests_total", &[("outcome", "error")], 3.0)
         .await;
 }
 
 #[tokio::test]
 async fn a_long_upload_to_a_route_without_limits_counts_from_its_last_bytes() {
-    let app = App::start(|_| Script::page("200 OK", "text/plain", "got it"));
+    let app = FakeUpstream::start(|_| Script::response("200 OK", "text/plain", "got it"));
     let sidecar = Sidecar::before(&app).deadline(millis(2000)).start().await;
     let mut client = sidecar.connect().await;
     client
@@ -98,16 +98,17 @@ async fn a_long_upload_to_a_route_without_limits_counts_from_its_last_bytes() {
         tokio::time::sleep(millis(500)).await;
         client.send_more("x").await.expect("it is open");
     }
-    assert_eq!(client.answer().await.text(), "got it");
+    assert_eq!(client.response().await.text(), "got it");
 }
 
 #[tokio::test]
 async fn a_body_that_streams_is_not_cut_by_the_deadline() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\nContent-Length: 8\r\n\r\n";
-    let app = App::start(move |_| Script::new().send(head).trickle("12345678", millis(60)));
+    let app =
+        FakeUpstream::start(move |_| Script::new().send(head).trickle("12345678", millis(60)));
     let sidecar = Sidecar::before(&app).deadline(millis(200)).start().await;
     for path in ["/voice/x", "/pass/x", "/callback/x"] {
-        let got = sidecar.ask(Webhook::voice(path)).await;
+        let got = sidecar.request(Webhook::voice(path)).await;
         assert_eq!(
             (got.status, got.text().as_str(), got.whole),
             (200, "12345678", true),
@@ -118,7 +119,7 @@ async fn a_body_that_streams_is_not_cut_by_the_deadline() {
 
 #[tokio::test]
 async fn a_thousand_calls_to_a_silent_app_are_all_answered_by_their_deadline() {
-    let app = App::start(|_| Script::new().stall());
+    let app = FakeUpstream::start(|_| Script::new().stall());
     let sidecar = Sidecar::before(&app).deadline(millis(1500)).start().await;
     let answered = sidecar.reasons(&Webhook::voice("/voice/x"), 1000).await;
     assert!(
@@ -128,6 +129,6 @@ async fn a_thousand_calls_to_a_silent_app_are_all_answered_by_their_deadline() {
     );
     let labels = [("route", "voice"), ("outcome", "fallback")];
     sidecar
-        .counted("understudy_requests_total", &labels, 1000.0)
+        .wait_for_metric("understudy_requests_total", &labels, 1000.0)
         .await;
 }

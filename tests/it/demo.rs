@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 
-use support::{PATIENCE, bound, understudy};
+use support::{TIMEOUT, bound, understudy};
 
 #[test]
 fn every_caller_is_served_and_the_table_says_how() {
@@ -170,7 +170,7 @@ fn with_stay_traffic_goes_on_until_it_is_interrupted() {
 
     let mut address = None;
     loop {
-        let line = lines.recv_timeout(PATIENCE).expect("it says where it is");
+        let line = lines.recv_timeout(TIMEOUT).expect("it says where it is");
         if let Some(metrics) = line.trim().strip_prefix("metrics") {
             let host = metrics
                 .trim()
@@ -207,7 +207,7 @@ impl Drop for Demo {
 /// How many requests the demo's proxy has counted.
 fn requests(admin: SocketAddr) -> f64 {
     let mut stream = TcpStream::connect(admin).expect("the admin listener");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a patience");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a patience");
     let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     stream.write_all(request).expect("it takes a request");
     let mut page = String::new();

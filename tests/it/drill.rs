@@ -5,7 +5,7 @@ mod refused;
 
 use serde_json::Value;
 
-use support::{Answer, App, Client, Sidecar, Webhook, millis, soon};
+use support::{Client, FakeUpstream, Response, Sidecar, Webhook, millis, wait_for};
 
 const PAGE: &str = "<Response><Say>hello</Say></Response>";
 const FALLBACK: &str = "<Response><Say>the fallback</Say></Response>";
@@ -31,11 +31,11 @@ path = "/auto/*"
 kind = "auto"
 "#;
 
-async fn before(app: &App) -> Sidecar {
+async fn before(app: &FakeUpstream) -> Sidecar {
     with_routes(app, ROUTES).await
 }
 
-async fn with_routes(app: &App, routes: &str) -> Sidecar {
+async fn with_routes(app: &FakeUpstream, routes: &str) -> Sidecar {
     Sidecar::before(app)
         .deadline(millis(300))
         .defaults("breaker = { failures = 1 }")
@@ -46,19 +46,19 @@ async fn with_routes(app: &App, routes: &str) -> Sidecar {
 }
 
 /// Sends a request with a JSON body to the admin listener.
-async fn admin(sidecar: &Sidecar, method: &str, path: &str, body: &str) -> Answer {
+async fn admin(sidecar: &Sidecar, method: &str, path: &str, body: &str) -> Response {
     let length = body.len();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
     );
-    Client::connect(sidecar.admin).await.ask(request).await
+    Client::connect(sidecar.admin).await.request(request).await
 }
 
-async fn put(sidecar: &Sidecar, route: &str, body: &str) -> Answer {
+async fn put(sidecar: &Sidecar, route: &str, body: &str) -> Response {
     admin(sidecar, "PUT", &format!("/api/drills/{route}"), body).await
 }
 
-async fn delete(sidecar: &Sidecar, route: &str) -> Answer {
+async fn delete(sidecar: &Sidecar, route: &str) -> Response {
     admin(sidecar, "DELETE", &format!("/api/drills/{route}"), "").await
 }
 
@@ -69,7 +69,7 @@ pub(crate) async fn begin(sidecar: &Sidecar, route: &str, fault: &str) {
     assert!(matches!(got.status, 200 | 201), "{got:?}");
 }
 
-fn json(answer: &Answer) -> Value {
+fn json(answer: &Response) -> Value {
     serde_json::from_slice(&answer.body).expect("JSON")
 }
 
@@ -79,8 +79,8 @@ async fn drills(sidecar: &Sidecar) -> Vec<Value> {
     list["drills"].as_array().expect("a list").clone()
 }
 
-async fn call(sidecar: &Sidecar) -> Answer {
-    sidecar.ask(Webhook::voice("/voice/x")).await
+async fn call(sidecar: &Sidecar) -> Response {
+    sidecar.request(Webhook::voice("/voice/x")).await
 }
 
 /// The value of a metric of the voice route.
@@ -91,7 +91,7 @@ async fn of_voice(sidecar: &Sidecar, name: &str) -> f64 {
 
 #[tokio::test]
 async fn every_fault_gets_the_real_fallback_and_is_counted_apart() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = before(&app).await;
     let faults = ["deadline", "status_5xx", "malformed", "root"];
     for (many, fault) in [1.0, 2.0, 3.0, 4.0].into_iter().zip(faults) {
@@ -101,7 +101,7 @@ async fn every_fault_gets_the_real_fallback_and_is_counted_apart() {
         assert_eq!(got.text(), FALLBACK);
         assert!(fault != "deadline" || got.took >= millis(300), "{got:?}");
         let line = sidecar
-            .logged(|line| line["error"] == format!("a drill: {fault}"))
+            .wait_for_log(|line| line["error"] == format!("a drill: {fault}"))
             .await;
         assert_eq!(
             (&line["reason"], &line["route"]),
@@ -109,7 +109,7 @@ async fn every_fault_gets_the_real_fallback_and_is_counted_apart() {
         );
         let drill = [("route", "voice"), ("reason", "drill")];
         let name = "understudy_fallback_activations_total";
-        sidecar.counted(name, &drill, many).await;
+        sidecar.wait_for_metric(name, &drill, many).await;
         assert_eq!(of_voice(&sidecar, "fallback_activations_total").await, many);
     }
     assert_eq!(app.connections(), 0);
@@ -131,7 +131,7 @@ async fn every_fault_gets_the_real_fallback_and_is_counted_apart() {
 
 #[tokio::test]
 async fn its_series_exist_from_the_start() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = before(&app).await;
     let text = sidecar.admin_get("/metrics").await.text();
     for route in ["voice", "messaging", "callback", "auto", "unmatched"] {
@@ -144,13 +144,13 @@ async fn its_series_exist_from_the_start() {
 
 #[tokio::test]
 async fn only_the_chosen_percentage_of_requests_does_not_reach_the_app() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = before(&app).await;
     put(&sidecar, "voice", r#"{"for":"5m","percent":50}"#).await;
     let mut client = sidecar.connect().await;
     let mut injected = 0;
     for _ in 0..200 {
-        let got = client.ask(Webhook::voice("/voice/x")).await;
+        let got = client.request(Webhook::voice("/voice/x")).await;
         match got.reason() {
             Some(reason) => {
                 assert_eq!((reason, got.text().as_str()), ("drill", FALLBACK));
@@ -170,12 +170,12 @@ async fn only_the_chosen_percentage_of_requests_does_not_reach_the_app() {
 
 #[tokio::test]
 async fn a_drill_ends_by_itself() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = before(&app).await;
     let got = put(&sidecar, "voice", r#"{"for":"1s"}"#).await;
     assert_eq!(got.status, 201);
     sidecar
-        .logged(|line| line["message"] == "drill ended")
+        .wait_for_log(|line| line["message"] == "drill ended")
         .await;
     assert!(drills(&sidecar).await.is_empty());
     assert_eq!(of_voice(&sidecar, "drill_active").await, 0.0);
@@ -184,12 +184,12 @@ async fn a_drill_ends_by_itself() {
 
 #[tokio::test]
 async fn a_drill_can_be_listed_replaced_and_stopped() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = before(&app).await;
     let got = put(&sidecar, "voice", r#"{"for":"5m"}"#).await;
     let drill = json(&got);
     assert_eq!(
-        (got.status, got.field("content-type")),
+        (got.status, got.header("content-type")),
         (201, Some("application/json"))
     );
     assert_eq!(
@@ -217,12 +217,12 @@ async fn a_drill_can_be_listed_replaced_and_stopped() {
 
 #[tokio::test]
 async fn a_drill_outlives_a_reload() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = before(&app).await;
     begin(&sidecar, "voice", "root").await;
     call(&sidecar).await;
     sidecar.rewrite("page.xml", FALLBACK.replace("the", "another"));
-    soon("the other page", async {
+    wait_for("the other page", async {
         while !call(&sidecar).await.text().contains("another") {}
     })
     .await;
@@ -234,7 +234,7 @@ async fn a_drill_outlives_a_reload() {
 
 #[tokio::test]
 async fn a_reload_ends_a_drill_that_would_show_nothing() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     for (change, fault) in [
         (("name = \"voice\"", "name = \"other\""), "deadline"),
         (
@@ -252,7 +252,7 @@ async fn a_reload_ends_a_drill_that_would_show_nothing() {
         assert_eq!(of_voice(&sidecar, "drill_active").await, 1.0);
         sidecar.rewrite_config(&sidecar.config().replace(change.0, change.1));
         sidecar
-            .counted(
+            .wait_for_metric(
                 "understudy_config_reloads_total",
                 &[("result", "success")],
                 1.0,
@@ -263,14 +263,14 @@ async fn a_reload_ends_a_drill_that_would_show_nothing() {
         assert_eq!(of_voice(&sidecar, "drill_active").await, 0.0);
         assert_eq!(call(&sidecar).await.reason(), None);
         sidecar
-            .logged(|line| line["message"] == "drill ended by the new configuration")
+            .wait_for_log(|line| line["message"] == "drill ended by the new configuration")
             .await;
     }
 }
 
 #[tokio::test]
 async fn a_dry_drill_validates_the_fallback_and_touches_no_request() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = before(&app).await;
     for (route, valid) in [
         ("voice", vec!["Voice"]),
@@ -289,19 +289,19 @@ async fn a_dry_drill_validates_the_fallback_and_touches_no_request() {
 
 #[tokio::test]
 async fn where_no_twiml_is_expected_it_gives_502_or_504() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = before(&app).await;
     let callback = Webhook::status_callback;
     for (many, fault, status) in [(1.0, "status_5xx", 502), (2.0, "deadline", 504)] {
         begin(&sidecar, "callback", fault).await;
-        let got = sidecar.ask(callback("/callback/x")).await;
+        let got = sidecar.request(callback("/callback/x")).await;
         assert_eq!((got.status, got.reason()), (status, None), "{got:?}");
         let error = [("route", "callback"), ("outcome", "error")];
         sidecar
-            .counted("understudy_requests_total", &error, many)
+            .wait_for_metric("understudy_requests_total", &error, many)
             .await;
         let line = sidecar
-            .logged(|line| line["error"] == format!("a drill: {fault}"))
+            .wait_for_log(|line| line["error"] == format!("a drill: {fault}"))
             .await;
         assert_eq!(
             (&line["reason"], &line["outcome"]),
@@ -309,13 +309,16 @@ async fn where_no_twiml_is_expected_it_gives_502_or_504() {
         );
     }
     begin(&sidecar, "auto", "malformed").await;
-    assert_eq!(sidecar.ask(callback("/auto/x")).await.status, 502);
-    let got = sidecar.ask(Webhook::voice("/auto/x")).await;
+    assert_eq!(sidecar.request(callback("/auto/x")).await.status, 502);
+    let got = sidecar.request(Webhook::voice("/auto/x")).await;
     assert_eq!((got.status, got.reason()), (200, Some("drill")));
-    let got = sidecar.ask(Webhook::voice("/auto/x").get()).await;
+    let got = sidecar.request(Webhook::voice("/auto/x").get()).await;
     assert_eq!((got.status, got.reason()), (200, Some("drill")));
     begin(&sidecar, "unmatched", "status_5xx").await;
-    assert_eq!(sidecar.ask(Webhook::voice("/elsewhere")).await.status, 502);
+    assert_eq!(
+        sidecar.request(Webhook::voice("/elsewhere")).await.status,
+        502
+    );
     assert!(app.requests().is_empty());
     let name = "understudy_drill_last_success_timestamp_seconds";
     assert_eq!(sidecar.metric(name, &[("route", "callback")]).await, 0.0);
@@ -323,7 +326,7 @@ async fn where_no_twiml_is_expected_it_gives_502_or_504() {
 
 #[tokio::test]
 async fn a_bad_request_is_still_refused() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = before(&app).await;
     begin(&sidecar, "voice", "deadline").await;
     let head =
@@ -332,19 +335,19 @@ async fn a_bad_request_is_still_refused() {
         "{head}Content-Length: 1000000\r\n\r\n{}",
         "a".repeat(1_000_000)
     );
-    assert_eq!(sidecar.ask(large).await.status, 413);
+    assert_eq!(sidecar.request(large).await.status, 413);
     let slow = format!("{head}Content-Length: 10\r\n\r\nCallSid");
-    assert_eq!(sidecar.ask(slow).await.status, 408);
+    assert_eq!(sidecar.request(slow).await.status, 408);
     begin(&sidecar, "messaging", "status_5xx").await;
     let stop = Webhook::sms("/messaging/x").with("Body", "STOP");
-    let got = sidecar.ask(stop).await;
+    let got = sidecar.request(stop).await;
     assert_eq!(got.reason(), Some("drill"));
     assert!(got.text().ends_with("<Response/>"), "{got:?}");
 }
 
 #[tokio::test]
 async fn an_injected_request_takes_no_concurrency_permit_of_the_app() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let routes = ROUTES.replace(
         "\nfallback = \"page.xml\"",
         "\nfallback = \"page.xml\"\ndeadline = \"10s\"",
@@ -359,16 +362,21 @@ async fn an_injected_request_takes_no_concurrency_permit_of_the_app() {
     let mut waiting = sidecar.connect().await;
     waiting.send(Webhook::voice("/voice/x")).await;
     let name = "understudy_in_flight_requests";
-    sidecar.counted(name, &[("route", "voice")], 1.0).await;
+    sidecar
+        .wait_for_metric(name, &[("route", "voice")], 1.0)
+        .await;
     for _ in 0..3 {
-        let got = sidecar.ask(Webhook::sms("/messaging/x")).await;
+        let got = sidecar.request(Webhook::sms("/messaging/x")).await;
         assert_eq!((got.status, got.reason()), (200, None));
     }
 }
 
 #[tokio::test]
 async fn a_fallback_url_is_drilled_too_and_only_its_own_response_is_a_success() {
-    let (app, other) = (App::with_page(PAGE), App::with_page(FALLBACK));
+    let (app, other) = (
+        FakeUpstream::with_document(PAGE),
+        FakeUpstream::with_document(FALLBACK),
+    );
     let url = format!(
         "{{ url = \"http://{}/backup\", file = \"page.xml\" }}",
         other.address()
@@ -396,7 +404,7 @@ async fn a_fallback_url_is_drilled_too_and_only_its_own_response_is_a_success() 
 
 #[tokio::test]
 async fn a_client_that_leaves_while_it_waits_is_abandoned() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let route =
         "[[route]]\nname = \"voice\"\npath = \"/voice/*\"\nkind = \"voice\"\ndeadline = \"14s\"\n";
     let sidecar = with_routes(&app, route).await;
@@ -404,11 +412,11 @@ async fn a_client_that_leaves_while_it_waits_is_abandoned() {
     let mut client = sidecar.connect().await;
     client.send(Webhook::voice("/voice/x")).await;
     sidecar
-        .counted("understudy_in_flight_requests", &[], 1.0)
+        .wait_for_metric("understudy_in_flight_requests", &[], 1.0)
         .await;
     client.reset();
     sidecar
-        .counted(
+        .wait_for_metric(
             "understudy_requests_total",
             &[("outcome", "abandoned")],
             1.0,

@@ -10,7 +10,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use support::{App, Client, PATIENCE, Script, Sidecar, Step, Webhook, answer, millis, soon};
+use support::{
+    Client, FakeUpstream, Script, Sidecar, Step, TIMEOUT, Webhook, millis, response, wait_for,
+};
 
 const PAGE: &str = "<Response/>";
 
@@ -43,7 +45,7 @@ async fn trickled(sidecar: &Sidecar, at_once: &str, slowly: &str) -> Vec<(u16, D
             client.send(at_once).await;
             let began = Instant::now();
             trickle(&mut client, slowly.as_bytes()).await;
-            (client.answer().await.status, began.elapsed())
+            (client.response().await.status, began.elapsed())
         });
     }
     healthy(sidecar, 20).await;
@@ -53,7 +55,7 @@ async fn trickled(sidecar: &Sidecar, at_once: &str, slowly: &str) -> Vec<(u16, D
 /// Healthy callers get the app's own answer, and so are answered within the deadline.
 async fn healthy(sidecar: &Sidecar, many: usize) {
     for _ in 0..many {
-        let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+        let got = sidecar.request(Webhook::voice("/voice/x")).await;
         assert_eq!((got.status, got.reason()), (200, None));
     }
 }
@@ -68,7 +70,7 @@ async fn none_left(sidecar: &Sidecar) {
             while sidecar.metric(gauge, &[]).await > 0.0 {}
         }
     };
-    soon("every client to be gone", gone).await;
+    wait_for("every client to be gone", gone).await;
 }
 
 /// A proxy's memory, from now on.
@@ -97,7 +99,7 @@ impl<'a> Memory<'a> {
 
 #[tokio::test]
 async fn heads_that_trickle_are_timed_out_and_healthy_callers_answered() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = Sidecar::before(&app)
         .server("header_timeout = \"500ms\"")
         .start()
@@ -111,7 +113,7 @@ async fn heads_that_trickle_are_timed_out_and_healthy_callers_answered() {
 
 #[tokio::test]
 async fn bodies_that_trickle_are_timed_out_at_the_deadline() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = Sidecar::before(&app).deadline(millis(500)).start().await;
     for framing in ["Content-Length: 100", "Transfer-Encoding: chunked"] {
         let head = format!("POST /voice/x HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n");
@@ -123,7 +125,7 @@ async fn bodies_that_trickle_are_timed_out_at_the_deadline() {
 
 #[tokio::test]
 async fn a_client_that_reads_nothing_of_a_big_answer_is_left_after_a_while() {
-    let app = App::start(|request| match request.path() {
+    let app = FakeUpstream::start(|request| match request.path() {
         "/voice/x" => Script::twiml(PAGE),
         _ => Script::new()
             .send(
@@ -154,7 +156,7 @@ async fn a_client_that_reads_nothing_of_a_big_answer_is_left_after_a_while() {
     let abandoned = [("outcome", "abandoned")];
     let many = (2 * MANY) as f64;
     sidecar
-        .counted("understudy_requests_total", &abandoned, many)
+        .wait_for_metric("understudy_requests_total", &abandoned, many)
         .await;
     memory.is_bounded();
 }
@@ -162,7 +164,7 @@ async fn a_client_that_reads_nothing_of_a_big_answer_is_left_after_a_while() {
 #[tokio::test]
 async fn a_slow_reader_that_reads_is_not_left() {
     const LENGTH: usize = 8_000_000;
-    let app = App::start(|_| Script::page("200 OK", "audio/mpeg", vec![7; LENGTH]));
+    let app = FakeUpstream::start(|_| Script::response("200 OK", "audio/mpeg", vec![7; LENGTH]));
     let sidecar = Sidecar::before(&app)
         .server("keep_alive = \"400ms\"")
         .start()
@@ -182,7 +184,7 @@ async fn a_slow_reader_that_reads_is_not_left() {
 
 #[tokio::test]
 async fn floods_of_fields_are_refused_with_431() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = Sidecar::before(&app).start().await;
     let memory = Memory::of(&sidecar);
     let many = "X-A: b\r\n".repeat(5000);
@@ -198,7 +200,7 @@ async fn floods_of_fields_are_refused_with_431() {
                 let request = format!("GET /voice/x HTTP/1.1\r\nHost: a\r\n{flood}\r\n");
                 // The answer may come before all of it is taken.
                 let _ = client.send_more(request).await;
-                client.answer().await.status
+                client.response().await.status
             });
         }
         healthy(&sidecar, 5).await;
@@ -206,7 +208,7 @@ async fn floods_of_fields_are_refused_with_431() {
     }
     assert_eq!(
         sidecar
-            .ask(format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(65_600)))
+            .request(format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(65_600)))
             .await
             .status,
         431
@@ -222,7 +224,7 @@ async fn floods_of_fields_are_refused_with_431() {
 #[tokio::test]
 async fn a_thousand_idle_connections_cost_little_and_end_in_time() {
     const IDLE: usize = 1000;
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = Sidecar::before(&app)
         .server("keep_alive = \"4s\"")
         .start()
@@ -232,7 +234,7 @@ async fn a_thousand_idle_connections_cost_little_and_end_in_time() {
     let mut idle = Vec::new();
     for _ in 0..IDLE {
         let mut client = sidecar.connect().await;
-        assert_eq!(client.ask(Webhook::voice("/voice/x")).await.status, 200);
+        assert_eq!(client.request(Webhook::voice("/voice/x")).await.status, 200);
         idle.push(client);
     }
     let each = memory.growth() / IDLE as u64;
@@ -248,11 +250,11 @@ async fn a_thousand_idle_connections_cost_little_and_end_in_time() {
 #[tokio::test]
 async fn bodies_without_end_pass_through_a_bounded_memory_or_are_refused() {
     const LENGTH: usize = 100_000_000;
-    let app = App::start(|request| match request.path() {
-        "/pass/down" => Script::page("200 OK", "audio/mpeg", vec![7; LENGTH]),
+    let app = FakeUpstream::start(|request| match request.path() {
+        "/pass/down" => Script::response("200 OK", "audio/mpeg", vec![7; LENGTH]),
         // What it doesn't keep, the test's own memory need not hold.
         "/pass/up" => Script::unread()
-            .send(answer("200 OK", &[], "early"))
+            .send(response("200 OK", &[], "early"))
             .stall(),
         _ => Script::twiml(PAGE),
     });
@@ -261,7 +263,7 @@ async fn bodies_without_end_pass_through_a_bounded_memory_or_are_refused() {
     let memory = Memory::of(&sidecar);
 
     let down = sidecar
-        .ask("GET /pass/down HTTP/1.1\r\nHost: a\r\n\r\n")
+        .request("GET /pass/down HTTP/1.1\r\nHost: a\r\n\r\n")
         .await;
     assert_eq!((down.status, down.body.len()), (200, LENGTH));
     for framing in [
@@ -279,14 +281,14 @@ async fn bodies_without_end_pass_through_a_bounded_memory_or_are_refused() {
             // The connection closes at some point.
             let _ = client.send_more(piece.clone()).await;
         }
-        assert_eq!(client.answer().await.status, 413, "{framing}");
+        assert_eq!(client.response().await.status, 413, "{framing}");
     }
     memory.is_bounded();
 }
 
 #[tokio::test]
 async fn an_upload_that_the_app_does_not_read_piles_up_nowhere() {
-    let app = App::start(|_| Script::unread().stall());
+    let app = FakeUpstream::start(|_| Script::unread().stall());
     let sidecar = Sidecar::before(&app).deadline(millis(1500)).start().await;
     let memory = Memory::of(&sidecar);
     let mut client = sidecar.connect().await;
@@ -301,7 +303,7 @@ async fn an_upload_that_the_app_does_not_read_piles_up_nowhere() {
         }
         sent
     };
-    let sent = soon("the deadline", sent).await;
+    let sent = wait_for("the deadline", sent).await;
     assert!(sent < 50_000_000, "{sent} bytes went where nobody read");
     memory.is_bounded();
 }
@@ -343,7 +345,7 @@ async fn a_body_in_tiny_chunks_costs_little_more_than_its_bytes() {
         clients.push(client);
     }
     let all = read.wait_for(|read| *read > BODIES * body.len());
-    drop(soon("the bodies at the app", all).await);
+    drop(wait_for("the bodies at the app", all).await);
     let each = memory.growth() / BODIES as u64;
     eprintln!("{each} KiB per body of 60,000 tiny chunks");
     assert!(each < 700);
@@ -351,7 +353,7 @@ async fn a_body_in_tiny_chunks_costs_little_more_than_its_bytes() {
 
 #[tokio::test]
 async fn trailers_extensions_and_sizes_without_end_are_cut_off() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = Sidecar::before(&app).deadline(millis(2000)).start().await;
     let memory = Memory::of(&sidecar);
     for (begin, piece) in [
@@ -370,7 +372,7 @@ async fn trailers_extensions_and_sizes_without_end_are_cut_off() {
             // The connection closes at some point.
             let _ = client.send_more(piece.clone()).await;
         }
-        let status = client.answer().await.status;
+        let status = client.response().await.status;
         assert!(
             matches!(status, 400 | 408),
             "{status} to {begin}{piece:.10}…"
@@ -397,7 +399,7 @@ async fn send_framing(client: &mut Client, path: &str, begin: &str, piece: &str)
         format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{begin}");
     client.send(head).await;
     let piece = piece.repeat(2000);
-    soon("the connection's end", async {
+    wait_for("the connection's end", async {
         let mut sent = 0;
         while client.send_more(piece.clone()).await.is_ok() {
             sent += piece.len();
@@ -409,7 +411,7 @@ async fn send_framing(client: &mut Client, path: &str, begin: &str, piece: &str)
 
 #[tokio::test]
 async fn framing_without_end_is_refused_long_before_the_deadline() {
-    let app = App::start(|_| Script::unread().stall());
+    let app = FakeUpstream::start(|_| Script::unread().stall());
     let sidecar = Sidecar::before(&app)
         .defaults("deadline = \"14s\"")
         .start()
@@ -419,21 +421,21 @@ async fn framing_without_end_is_refused_long_before_the_deadline() {
             let mut client = sidecar.connect().await;
             let sent = send_framing(&mut client, path, begin, piece).await;
             assert!(sent < 50_000_000, "{sent} bytes: {path} {begin}{piece}");
-            let got = client.answer().await;
+            let got = client.response().await;
             assert_eq!(got.status, 400, "{path} {begin}{piece}");
         }
     }
     let rejected = [("outcome", "rejected")];
     let many = 2.0 * ENDLESS_FRAMING.len() as f64;
     sidecar
-        .counted("understudy_requests_total", &rejected, many)
+        .wait_for_metric("understudy_requests_total", &rejected, many)
         .await;
 }
 
 #[tokio::test]
 async fn framing_without_end_behind_an_answer_ends_the_connection() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 99\r\n\r\nbegun";
-    let app = App::start(move |_| Script::unread().send(head).stall());
+    let app = FakeUpstream::start(move |_| Script::unread().send(head).stall());
     let sidecar = Sidecar::before(&app).start().await;
     for (begin, piece) in ENDLESS_FRAMING {
         // Its answer is under way, and the app reads nothing.
@@ -446,7 +448,7 @@ async fn framing_without_end_behind_an_answer_ends_the_connection() {
 
 #[tokio::test]
 async fn zeros_before_each_chunk_are_bounded_and_a_few_are_nothing() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = Sidecar::before(&app).start().await;
     let ask = async |zeros: usize, chunks: usize| {
         let zeros = "0".repeat(zeros);
@@ -456,7 +458,7 @@ async fn zeros_before_each_chunk_are_bounded_and_a_few_are_nothing() {
         client.send(head).await;
         // It may be refused before all of it is sent.
         let _ = client.send_more(format!("{body}0\r\n\r\n")).await;
-        client.answer().await.status
+        client.response().await.status
     };
     assert_eq!(ask(15, 50_000).await, 200);
     assert_eq!(ask(10_000, 5).await, 200);
@@ -465,7 +467,7 @@ async fn zeros_before_each_chunk_are_bounded_and_a_few_are_nothing() {
 
 #[tokio::test]
 async fn an_apps_framing_without_end_is_a_failure_long_before_the_deadline() {
-    let app = App::start(|request| {
+    let app = FakeUpstream::start(|request| {
         let (begin, piece) = match request.path().rsplit('/').next() {
             Some("zeros") => ("", "0"),
             Some("blanks") => ("3", " "),
@@ -482,7 +484,9 @@ async fn an_apps_framing_without_end_is_a_failure_long_before_the_deadline() {
         .await;
     for kind in ["zeros", "blanks", "begun"] {
         let before = app.bytes_sent();
-        let got = sidecar.ask(Webhook::voice(&format!("/voice/{kind}"))).await;
+        let got = sidecar
+            .request(Webhook::voice(&format!("/voice/{kind}")))
+            .await;
         assert_eq!(
             (got.status, got.reason()),
             (200, Some("protocol")),
@@ -504,29 +508,29 @@ async fn an_apps_framing_without_end_is_a_failure_long_before_the_deadline() {
 #[tokio::test]
 async fn an_app_that_continues_for_ever_and_a_client_that_never_does_are_cut_off() {
     let interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(100);
-    let app = App::start(move |request| match request.path() {
+    let app = FakeUpstream::start(move |request| match request.path() {
         "/voice/x" => Script::twiml(PAGE),
         _ => Script::new().then(Step::Endless(interim.clone().into())),
     });
     let sidecar = Sidecar::before(&app).deadline(millis(800)).start().await;
-    let got = sidecar.ask(Webhook::voice("/voice/continues")).await;
+    let got = sidecar.request(Webhook::voice("/voice/continues")).await;
     assert_eq!((got.status, got.reason()), (200, Some("protocol")));
 
     let mut client = sidecar.connect().await;
     let head =
         "POST /voice/x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n";
-    let got = soon("an answer", client.ask(head)).await;
+    let got = wait_for("an answer", client.request(head)).await;
     assert_eq!((got.status, got.interim.as_slice()), (408, &[100][..]));
     client.closed().await;
 }
 
 #[tokio::test]
 async fn connections_that_come_and_go_leave_nothing_behind() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = Sidecar::before(&app).start().await;
     healthy(&sidecar, 1).await;
     let memory = Memory::of(&sidecar);
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     for round in 0..500 {
         assert!(Instant::now() < until, "slow: {round}");
         let mut client = sidecar.connect().await;

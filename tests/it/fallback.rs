@@ -3,7 +3,9 @@
 
 use understudy::twiml::{Kind, Rules, Strictness, validate};
 
-use support::{Answer, App, Script, Sidecar, Webhook, answer, millis, soon, understudy};
+use support::{
+    FakeUpstream, Response, Script, Sidecar, Webhook, millis, response, understudy, wait_for,
+};
 
 const ENGLISH: &str = "<Response><Say>hello {{From}}, {{CallerName}}!</Say></Response>";
 const FRENCH: &str = "<Response><Say language=\"fr-FR\">bonjour {{ From }}</Say></Response>";
@@ -36,8 +38,8 @@ when = [{ param = "From", is = "whatsapp:*", inline = "<Response><Message>on Wha
 "#;
 
 /// A proxy with those routes before an app that always fails.
-async fn sidecar() -> (App, Sidecar) {
-    let app = App::start(|_| Script::page("500 Oops", "text/html", "no"));
+async fn sidecar() -> (FakeUpstream, Sidecar) {
+    let app = FakeUpstream::start(|_| Script::response("500 Oops", "text/html", "no"));
     let sidecar = Sidecar::before(&app)
         .routes(ROUTES)
         .file("en.xml", ENGLISH)
@@ -57,7 +59,7 @@ fn posted(target: &str, form: &str) -> String {
 }
 
 /// The document that was sent, which must be TwiML.
-fn document(answer: &Answer, kind: Kind) -> String {
+fn document(answer: &Response, kind: Kind) -> String {
     assert!(
         answer.status == 200 && answer.reason().is_some(),
         "{answer:?}"
@@ -95,7 +97,7 @@ async fn the_variant_depends_on_the_request() {
             english("+12025550147, Ann"),
         ),
     ] {
-        let got = sidecar.ask(&webhook).await;
+        let got = sidecar.request(&webhook).await;
         assert_eq!(document(&got, Kind::Voice), expected, "{webhook:?}");
     }
 }
@@ -105,11 +107,11 @@ async fn the_variant_is_the_same_while_the_breaker_is_open() {
     let (_app, sidecar) = sidecar().await;
     let call = Webhook::voice("/auto/x").with("FromCountry", "FR");
     let reason = async || {
-        let got = sidecar.ask(&call).await;
+        let got = sidecar.request(&call).await;
         assert!(document(&got, Kind::Voice).contains("bonjour +12025550147"));
         got.reason().map(str::to_owned)
     };
-    soon("the breaker to open", async {
+    wait_for("the breaker to open", async {
         while reason().await.as_deref() != Some("breaker_open") {}
     })
     .await;
@@ -143,13 +145,13 @@ async fn an_auto_route_chooses_for_calls_and_for_messages() {
             texted("on WhatsApp"),
         ),
     ] {
-        let got = sidecar.ask(&webhook).await;
+        let got = sidecar.request(&webhook).await;
         assert_eq!(document(&got, kind), expected, "{webhook:?}");
     }
     let stop = message
         .with("From", "whatsapp:+12025550147")
         .with("Body", "STOP");
-    let got = sidecar.ask(stop).await;
+    let got = sidecar.request(stop).await;
     assert!(
         document(&got, Kind::Messaging).ends_with("<Response/>"),
         "an opt-out gets the empty response"
@@ -175,14 +177,14 @@ async fn parameters_are_escaped_in_text_and_in_attributes() {
             "<Response><Dial callerId=\"{said}\" action='/x?a={said}'>1{said}</Dial></Response>"
         );
         let form = format!("CallSid=CA1&a={sent}&a=second");
-        let got = sidecar.ask(posted("/quoted/x", &form)).await;
+        let got = sidecar.request(posted("/quoted/x", &form)).await;
         assert_eq!(document(&got, Kind::Voice), expected, "POST {sent}");
         let sent = sent
             .replace('<', "%3C")
             .replace('>', "%3E")
             .replace('"', "%22");
         let got = sidecar
-            .ask(format!(
+            .request(format!(
                 "GET /quoted/x?b=1&a={sent} HTTP/1.1\r\nHost: a\r\n\r\n"
             ))
             .await;
@@ -202,11 +204,11 @@ async fn a_missing_parameter_is_empty() {
         posted("/voice/x", "From=1&To=%2B33").replace("x-www-form-urlencoded", "json"),
         "GET /voice/x HTTP/1.1\r\nHost: a\r\nFrom: 1\r\n\r\n".into(),
     ] {
-        let got = sidecar.ask(request.clone()).await;
+        let got = sidecar.request(request.clone()).await;
         assert_eq!(document(&got, Kind::Voice), nothing, "{request}");
     }
     let got = sidecar
-        .ask(posted("/voice/x?From=q", "From=f&CallerName=g"))
+        .request(posted("/voice/x?From=q", "From=f&CallerName=g"))
         .await;
     assert_eq!(
         document(&got, Kind::Voice),
@@ -220,10 +222,10 @@ async fn a_form_over_the_memory_limit_has_no_parameters() {
     let (_app, sidecar) = sidecar().await;
     let form = |filler: usize| format!("From=1&To=%2B33&x={}", "x".repeat(filler));
     let room = 65_536 - form(0).len();
-    let got = sidecar.ask(posted("/voice/x", &form(room))).await;
+    let got = sidecar.request(posted("/voice/x", &form(room))).await;
     assert!(document(&got, Kind::Voice).contains("bonjour 1"));
     let got = sidecar
-        .ask(posted("/voice/x?CallerName=Ann", &form(room + 1)))
+        .request(posted("/voice/x?CallerName=Ann", &form(room + 1)))
         .await;
     assert_eq!(document(&got, Kind::Voice), english(", Ann"));
 }
@@ -232,14 +234,14 @@ async fn a_form_over_the_memory_limit_has_no_parameters() {
 async fn values_that_would_make_the_document_too_large_are_left_out() {
     let (_app, sidecar) = sidecar().await;
     let form = format!("From={}&CallerName=Ann", "<".repeat(20_000));
-    let got = sidecar.ask(posted("/voice/x", &form)).await;
+    let got = sidecar.request(posted("/voice/x", &form)).await;
     assert_eq!(document(&got, Kind::Voice), english(", "));
 }
 
 #[tokio::test]
 async fn an_incomplete_form_has_no_parameters() {
-    let app = App::start(|_| {
-        let oops = answer("500 Oops", &[("Content-Type", "text/html")], "no");
+    let app = FakeUpstream::start(|_| {
+        let oops = response("500 Oops", &[("Content-Type", "text/html")], "no");
         Script::unread().send(oops).stall()
     });
     let sidecar = Sidecar::before(&app)
@@ -252,7 +254,7 @@ async fn an_incomplete_form_has_no_parameters() {
     let mut client = sidecar.connect().await;
     let request = posted("/voice/x?CallerName=Ann", "From=%2B12025550147&To=%2B33");
     client.send(&request.as_bytes()[..request.len() - 12]).await;
-    let got = client.answer().await;
+    let got = client.response().await;
     assert_eq!(document(&got, Kind::Voice), english(", Ann"));
 }
 
@@ -260,8 +262,8 @@ async fn an_incomplete_form_has_no_parameters() {
 async fn a_reload_replaces_templates_but_not_by_an_invalid_one() {
     let (_app, sidecar) = sidecar().await;
     let until = async |document: &str| {
-        soon(document, async {
-            while sidecar.ask(Webhook::voice("/voice/x")).await.text() != document {
+        wait_for(document, async {
+            while sidecar.request(Webhook::voice("/voice/x")).await.text() != document {
                 tokio::task::yield_now().await;
             }
         })
@@ -274,7 +276,7 @@ async fn a_reload_replaces_templates_but_not_by_an_invalid_one() {
     sidecar.rewrite("en.xml", "<Response><Say>\n{{#if To}}</Say></Response>");
     let labels = [("result", "failure")];
     sidecar
-        .counted("understudy_config_reloads_total", &labels, 1.0)
+        .wait_for_metric("understudy_config_reloads_total", &labels, 1.0)
         .await;
     assert!(
         sidecar

@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use support::{App, Script, Sidecar, Webhook, answer, millis, understudy};
+use support::{FakeUpstream, Script, Sidecar, Webhook, millis, response, understudy};
 
 /// A proxy before this app, whose fallback for everything below `/voice/` is at the other one.
-async fn before(app: &App, other: &App, more: &str) -> Sidecar {
+async fn before(app: &FakeUpstream, other: &FakeUpstream, more: &str) -> Sidecar {
     let address = other.address();
     let route = format!(
         "[[route]]\nname = \"voice\"\npath = \"/voice/*\"\nkind = \"voice\"\ndeadline = \"1500ms\"\n\
@@ -19,12 +19,12 @@ async fn before(app: &App, other: &App, more: &str) -> Sidecar {
         .await
 }
 
-fn broken() -> App {
-    App::start(|_| Script::page("500 Oops", "text/html", "no"))
+fn broken() -> FakeUpstream {
+    FakeUpstream::start(|_| Script::response("500 Oops", "text/html", "no"))
 }
 
-fn says(what: &'static str) -> App {
-    App::start(move |_| Script::twiml(format!("<Response><Say>{what}</Say></Response>")))
+fn says(what: &'static str) -> FakeUpstream {
+    FakeUpstream::start(move |_| Script::twiml(format!("<Response><Say>{what}</Say></Response>")))
 }
 
 #[tokio::test]
@@ -32,10 +32,10 @@ async fn it_is_told_what_went_wrong_and_where_and_its_page_goes_back() {
     let (app, other) = (broken(), says("elsewhere"));
     let sidecar = before(&app, &other, "").await;
     let webhook = Webhook::voice("/voice/menu?step=1")
-        .field("Authorization", "Basic eDp5")
-        .field("Cookie", "a=b");
+        .header("Authorization", "Basic eDp5")
+        .header("Cookie", "a=b");
 
-    let got = sidecar.ask(&webhook).await;
+    let got = sidecar.request(&webhook).await;
 
     assert_eq!((got.status, got.reason()), (200, Some("status_5xx")));
     assert!(got.text().contains("elsewhere"));
@@ -48,16 +48,16 @@ async fn it_is_told_what_went_wrong_and_where_and_its_page_goes_back() {
         "{form}"
     );
     assert_eq!(
-        asked.field("host"),
+        asked.header("host"),
         Some(other.address().to_string().as_str())
     );
-    assert!(asked.field("i-twilio-idempotency-token").is_some());
+    assert!(asked.header("i-twilio-idempotency-token").is_some());
     for secret in ["authorization", "cookie"] {
-        assert_eq!(asked.field(secret), None, "{secret}");
+        assert_eq!(asked.header(secret), None, "{secret}");
     }
     let labels = [("route", "voice"), ("reason", "status_5xx")];
     sidecar
-        .counted("understudy_fallback_activations_total", &labels, 1.0)
+        .wait_for_metric("understudy_fallback_activations_total", &labels, 1.0)
         .await;
 }
 
@@ -65,7 +65,7 @@ async fn it_is_told_what_went_wrong_and_where_and_its_page_goes_back() {
 async fn a_get_is_asked_by_its_query_and_the_public_url_is_named() {
     let (app, other) = (broken(), says("elsewhere"));
     let sidecar = before(&app, &other, "public_url = \"https://public.example.com/\"").await;
-    let got = sidecar.ask(Webhook::voice("/voice/x").get()).await;
+    let got = sidecar.request(Webhook::voice("/voice/x").get()).await;
     assert!(got.text().contains("elsewhere"));
     let asked = &other.requests()[0];
     assert!(
@@ -86,7 +86,7 @@ async fn a_get_is_asked_by_its_query_and_the_public_url_is_named() {
 async fn whatever_goes_wrong_there_the_page_stands_in() {
     let app = broken();
     for script in [
-        Script::page("500 Oops", "text/html", "no"),
+        Script::response("500 Oops", "text/html", "no"),
         Script::twiml("<Response>"),
         Script::twiml(""),
         Script::new().reset(),
@@ -95,9 +95,9 @@ async fn whatever_goes_wrong_there_the_page_stands_in() {
         Script::twiml("<Response/>".repeat(10_000)),
     ] {
         let played = script.clone();
-        let other = App::start(move |_| played.clone());
+        let other = FakeUpstream::start(move |_| played.clone());
         let sidecar = before(&app, &other, "").await;
-        let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+        let got = sidecar.request(Webhook::voice("/voice/x")).await;
         assert_eq!(
             (got.status, got.reason()),
             (200, Some("status_5xx")),
@@ -108,15 +108,15 @@ async fn whatever_goes_wrong_there_the_page_stands_in() {
     let other = says("elsewhere");
     let sidecar = before(&app, &other, "").await;
     other.refuse().await;
-    let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+    let got = sidecar.request(Webhook::voice("/voice/x")).await;
     assert!(got.text().contains("page"));
 }
 
 #[tokio::test]
 async fn an_app_that_is_silent_leaves_it_its_budget_within_the_deadline() {
-    let app = App::start(|_| Script::new().stall());
-    let other = App::start(|_| {
-        let page = answer(
+    let app = FakeUpstream::start(|_| Script::new().stall());
+    let other = FakeUpstream::start(|_| {
+        let page = response(
             "200 OK",
             &[("Content-Type", "text/xml")],
             "<Response><Say>elsewhere</Say></Response>",
@@ -124,7 +124,7 @@ async fn an_app_that_is_silent_leaves_it_its_budget_within_the_deadline() {
         Script::new().pause(millis(100)).send(page)
     });
     let sidecar = before(&app, &other, "").await;
-    let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+    let got = sidecar.request(Webhook::voice("/voice/x")).await;
     assert_eq!(got.reason(), Some("deadline"));
     assert!(got.text().contains("elsewhere"), "{got:?}");
     assert!(String::from_utf8_lossy(&other.requests()[0].payload()).contains("ErrorCode=11203"));
@@ -136,7 +136,7 @@ async fn it_is_asked_for_nothing_while_the_app_is_well() {
     let sidecar = before(&app, &other, "").await;
     assert!(
         sidecar
-            .ask(Webhook::voice("/voice/x"))
+            .request(Webhook::voice("/voice/x"))
             .await
             .text()
             .contains("app")
@@ -190,14 +190,14 @@ async fn its_content_type_says_what_its_body_is() {
             "" => String::new(),
             _ => format!("Content-Type: {content_type}\r\n"),
         };
-        let got = sidecar.ask(request(method, &line, body)).await;
+        let got = sidecar.request(request(method, &line, body)).await;
         assert!(
             got.text().contains("elsewhere"),
             "{method} {content_type}: {got:?}"
         );
         let asked = other.requests().pop().expect("it was asked");
         assert_eq!(
-            asked.field("content-type"),
+            asked.header("content-type"),
             expected,
             "{method} {content_type}"
         );
@@ -232,7 +232,7 @@ async fn a_query_that_is_too_long_to_be_carried_is_left_out_and_nothing_else() {
         ("q=".to_owned() + &"/".repeat(60_000), false, Some(url)),
     ] {
         let got = sidecar
-            .ask(format!("GET /voice/x?{query} HTTP/1.1\r\nHost: a\r\n\r\n"))
+            .request(format!("GET /voice/x?{query} HTTP/1.1\r\nHost: a\r\n\r\n"))
             .await;
         assert!(got.text().contains("elsewhere"), "{}: {got:?}", query.len());
         let asked = other.requests().pop().expect("it was asked");
@@ -252,7 +252,7 @@ async fn a_query_that_is_too_long_to_be_carried_is_left_out_and_nothing_else() {
     // A path can be as long.
     let path = "/".repeat(40_000);
     let got = sidecar
-        .ask(format!("GET /voice/{path} HTTP/1.1\r\nHost: a\r\n\r\n"))
+        .request(format!("GET /voice/{path} HTTP/1.1\r\nHost: a\r\n\r\n"))
         .await;
     assert!(got.text().contains("elsewhere"), "{got:?}");
     let asked = other.requests().pop().expect("it was asked");
@@ -276,7 +276,7 @@ async fn only_our_word_for_the_error_reaches_it() {
     let post = format!(
         "POST /voice/x HTTP/1.1\r\nHost: a\r\n{form}Content-Length: {length}\r\n\r\n{forged}"
     );
-    let got = sidecar.ask(post).await;
+    let got = sidecar.request(post).await;
     assert!(got.text().contains("elsewhere"), "{got:?}");
     let asked = other.requests().pop().expect("it was asked");
     assert_eq!(asked.target(), "/backup?x=1");
@@ -284,7 +284,7 @@ async fn only_our_word_for_the_error_reaches_it() {
     assert_eq!(sent, format!("{kept}http%3A%2F%2Fa%2Fvoice%2Fx"));
 
     let get = format!("GET /voice/x?{forged} HTTP/1.1\r\nHost: a\r\n\r\n");
-    let got = sidecar.ask(get).await;
+    let got = sidecar.request(get).await;
     assert!(got.text().contains("elsewhere"), "{got:?}");
     let asked = other.requests().pop().expect("it was asked");
     let expected = format!("/backup?x=1&{kept}http%3A%2F%2Fa%2Fvoice%2Fx%3F");
@@ -295,24 +295,24 @@ async fn only_our_word_for_the_error_reaches_it() {
 #[tokio::test]
 async fn what_it_says_of_us_does_not_go_back() {
     let app = broken();
-    let other = App::start(|_| {
+    let other = FakeUpstream::start(|_| {
         let fields = [
             ("Content-Type", "text/xml"),
             ("Understudy-Fallback", "forged"),
             ("Understudy-Queued", "forged"),
             ("X-Own", "1"),
         ];
-        Script::new().send(answer("200 OK", &fields, "<Response/>"))
+        Script::new().send(response("200 OK", &fields, "<Response/>"))
     });
     let sidecar = before(&app, &other, "").await;
-    let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+    let got = sidecar.request(Webhook::voice("/voice/x")).await;
     let own: Vec<_> = got
-        .fields
+        .headers
         .iter()
         .filter(|(name, _)| name.to_ascii_lowercase().starts_with("understudy-"))
         .map(|(_, value)| value.as_str())
         .collect();
-    assert_eq!((own, got.field("x-own")), (vec!["status_5xx"], Some("1")));
+    assert_eq!((own, got.header("x-own")), (vec!["status_5xx"], Some("1")));
 }
 
 #[test]

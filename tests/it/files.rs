@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 
 use crate::tls::client::{self, BOTH};
 use crate::tls::pki::Authority;
-use support::{App, Builder, Client, Sidecar, Signal, Webhook, soon};
+use support::{Builder, Client, FakeUpstream, Sidecar, Signal, Webhook, wait_for};
 
 const NAME: &str = "hooks.example.com";
 const RELOADED: &str = "configuration reloaded";
@@ -113,7 +113,7 @@ async fn check(config: &Path) -> (Option<i32>, String) {
         .arg(config)
         .kill_on_drop(true)
         .output();
-    let output = soon("the end of check", output).await.expect("it runs");
+    let output = wait_for("the end of check", output).await.expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     (output.status.code(), said)
 }
@@ -179,19 +179,19 @@ async fn a_pipe_changes_nothing_and_holds_up_neither_later_reloads_nor_the_end()
         let good = fs::read(&path).expect("a file");
 
         replace_with_pipe(&path);
-        let refused = sidecar.logged(|line| line["level"] == "ERROR").await;
+        let refused = sidecar.wait_for_log(|line| line["level"] == "ERROR").await;
         let problem = refused["error"].as_str().expect("words");
         let wanted = format!("{name}: is not a regular file");
         assert!(problem.contains(&wanted), "{wanted} is not in {problem}");
         assert_eq!(reloads(&sidecar), 0);
         let config = client::config(&files.authority, BOTH, &[]);
         let stream = client::connect(&config, sidecar.address, NAME).await;
-        let call = Webhook::voice("/voice/x").field("Connection", "close");
+        let call = Webhook::voice("/voice/x").header("Connection", "close");
         let answer = client::ask(&mut stream.expect("TLS"), call).await;
         assert!(answer.ends_with(&page("one")), "{name}: {answer}");
 
         sidecar.rewrite(name, good);
-        soon("a reload", async {
+        wait_for("a reload", async {
             while reloads(&sidecar) == 0 {
                 tokio::task::yield_now().await;
             }
@@ -207,7 +207,7 @@ async fn a_pipe_changes_nothing_and_holds_up_neither_later_reloads_nor_the_end()
 
 #[tokio::test]
 async fn a_reload_that_hangs_holds_up_neither_the_admin_listener_nor_the_end() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let mut sidecar = Sidecar::before(&app).start().await;
     // Once it has answered, the thread does nothing and holds no lock.
     assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
@@ -222,10 +222,15 @@ async fn a_reload_that_hangs_holds_up_neither_the_admin_listener_nor_the_end() {
     sidecar.rewrite_config(&sidecar.config());
     let status = sidecar.admin_get("/api/status").await;
     assert_eq!(status.status, 200);
-    assert_eq!(sidecar.ask(Webhook::voice("/voice/x")).await.status, 200);
+    assert_eq!(
+        sidecar.request(Webhook::voice("/voice/x")).await.status,
+        200
+    );
 
     sidecar.signal(Signal::Terminate);
-    sidecar.logged(|line| line["message"] == "stopped").await;
+    sidecar
+        .wait_for_log(|line| line["message"] == "stopped")
+        .await;
     release_ended(held).await;
     assert_eq!(sidecar.wait().await.code(), Some(0));
 }
@@ -243,7 +248,7 @@ async fn hold_thread(process: u32, name: &str) -> Pid {
         let status = fs::read_to_string(format!("/proc/{process}/task/{id}/status"));
         status.is_ok_and(|status| status.contains("State:\tS"))
     };
-    soon("the thread to sleep", async {
+    wait_for("the thread to sleep", async {
         while !is_asleep() {
             tokio::task::yield_now().await;
         }
@@ -259,7 +264,7 @@ async fn hold_thread(process: u32, name: &str) -> Pid {
 /// Waits for the end of a thread that was held: until then the kernel doesn't report that of its process.
 async fn release_ended(thread: Pid) {
     let flags = WaitPidFlag::__WALL | WaitPidFlag::WNOHANG;
-    soon("the thread's end", async {
+    wait_for("the thread's end", async {
         while waitpid(thread, Some(flags)) == Ok(WaitStatus::StillAlive) {
             tokio::task::yield_now().await;
         }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use support::{App, Client, Script, Sidecar, Webhook, answer};
+use support::{Client, FakeUpstream, Script, Sidecar, Webhook, response};
 
 const PAGE: &str = "<?xml version='1.0'?>\r\n<!-- hello -->\r\n<Response ><Say\tvoice='alice'>h\u{e9}</Say ></Response>\n";
 
 #[tokio::test]
 async fn a_good_page_goes_back_byte_for_byte_with_its_status_fields_and_cookies() {
-    let app = App::start(|_| {
+    let app = FakeUpstream::start(|_| {
         let fields = [
             ("Content-Type", "Text/XML; Charset=\"utf-8\""),
             ("Set-Cookie", "a=1; Path=/"),
@@ -19,26 +19,26 @@ async fn a_good_page_goes_back_byte_for_byte_with_its_status_fields_and_cookies(
             ("Connection", "keep-alive, X-Hop"),
             ("X-Hop", "1"),
         ];
-        Script::new().send(answer("201 Created", &fields, PAGE))
+        Script::new().send(response("201 Created", &fields, PAGE))
     });
     let sidecar = Sidecar::before(&app).start().await;
 
-    let got = sidecar.ask(Webhook::voice("/voice/in")).await;
+    let got = sidecar.request(Webhook::voice("/voice/in")).await;
 
     assert_eq!((got.status, got.body.as_slice()), (201, PAGE.as_bytes()));
-    let cookies: Vec<_> = values(&got.fields, "set-cookie");
+    let cookies: Vec<_> = values(&got.headers, "set-cookie");
     assert_eq!(cookies, ["a=1; Path=/", "b=2"]);
     assert_eq!(
-        got.field("content-type"),
+        got.header("content-type"),
         Some("Text/XML; Charset=\"utf-8\"")
     );
-    assert_eq!(got.field("x-powered-by"), Some("PHP/5.3"));
-    assert_eq!(got.field("etag"), Some("\"x\""));
+    assert_eq!(got.header("x-powered-by"), Some("PHP/5.3"));
+    assert_eq!(got.header("etag"), Some("\"x\""));
     for hop in ["keep-alive", "x-hop", "transfer-encoding"] {
-        assert_eq!(got.field(hop), None, "{hop}");
+        assert_eq!(got.header(hop), None, "{hop}");
     }
     sidecar
-        .counted(
+        .wait_for_metric(
             "understudy_requests_total",
             &[("route", "voice"), ("outcome", "upstream")],
             1.0,
@@ -48,7 +48,7 @@ async fn a_good_page_goes_back_byte_for_byte_with_its_status_fields_and_cookies(
 
 #[tokio::test]
 async fn a_request_reaches_the_app_as_twilio_sent_it() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Sidecar::before(&app).start().await;
     let target = "/voice/a%2Fb//c;p=1?x=%41+b&y=a%20b&empty=&'q'=%27&%7B%7D=[]|^";
     let webhook = Webhook::voice(target)
@@ -56,10 +56,10 @@ async fn a_request_reaches_the_app_as_twilio_sent_it() {
         .with("CallerCity", "K\u{f6}ln")
         .with("ToCity", "")
         .host("Hooks.Example.com:8443")
-        .field("Cookie", "a=b; c=\"d\"")
-        .field("Authorization", "Basic aG9vazpzM2NyZXQ=");
+        .header("Cookie", "a=b; c=\"d\"")
+        .header("Authorization", "Basic aG9vazpzM2NyZXQ=");
 
-    sidecar.ask(webhook.clone()).await;
+    sidecar.request(webhook.clone()).await;
 
     let request = &app.requests()[0];
     assert_eq!((request.method(), request.target()), ("POST", target));
@@ -78,11 +78,11 @@ async fn a_request_reaches_the_app_as_twilio_sent_it() {
 
 #[tokio::test]
 async fn what_a_trusted_proxy_says_is_kept_and_what_a_stranger_says_is_replaced() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let webhook = Webhook::voice("/voice/in")
-        .field("X-Forwarded-For", "203.0.113.9")
-        .field("X-Forwarded-Proto", "https")
-        .field("X-Forwarded-Host", "public.example.com");
+        .header("X-Forwarded-For", "203.0.113.9")
+        .header("X-Forwarded-Proto", "https")
+        .header("X-Forwarded-Host", "public.example.com");
     for (trusted, wanted) in [
         (
             "trusted_proxies = [\"127.0.0.0/8\"]",
@@ -94,12 +94,12 @@ async fn what_a_trusted_proxy_says_is_kept_and_what_a_stranger_says_is_replaced(
         ),
     ] {
         let sidecar = Sidecar::before(&app).server(trusted).start().await;
-        sidecar.ask(webhook.clone()).await;
+        sidecar.request(webhook.clone()).await;
         let requests = app.requests();
         let request = requests.last().expect("it came");
         let names = ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"];
         assert_eq!(
-            names.map(|name| request.field(name).unwrap_or_default()),
+            names.map(|name| request.header(name).unwrap_or_default()),
             wanted,
             "{trusted}"
         );
@@ -108,8 +108,8 @@ async fn what_a_trusted_proxy_says_is_kept_and_what_a_stranger_says_is_replaced(
 
 #[tokio::test]
 async fn a_body_streams_to_the_app_while_it_arrives() {
-    let app = App::start(|_| {
-        Script::new().send(answer(
+    let app = FakeUpstream::start(|_| {
+        Script::new().send(response(
             "200 OK",
             &[("Content-Type", "text/xml")],
             "<Response/>",
@@ -124,7 +124,7 @@ async fn a_body_streams_to_the_app_while_it_arrives() {
         )
         .await;
     // The app has the head before the body is whole.
-    support::soon("the head at the app", async {
+    support::wait_for("the head at the app", async {
         while app.requests().is_empty() {
             tokio::task::yield_now().await;
         }
@@ -135,14 +135,15 @@ async fn a_body_streams_to_the_app_while_it_arrives() {
         .await
         .expect("it is open");
 
-    assert_eq!(client.answer().await.status, 200);
+    assert_eq!(client.response().await.status, 200);
     assert_eq!(app.requests()[0].payload(), b"abcdefg");
 }
 
 #[tokio::test]
 async fn callback_and_pass_stream_both_ways_without_a_limit() {
     let echo = "x".repeat(3_000_000);
-    let app = App::start(move |_| Script::page("200 OK", "application/octet-stream", &echo));
+    let app =
+        FakeUpstream::start(move |_| Script::response("200 OK", "application/octet-stream", &echo));
     let sidecar = Sidecar::before(&app).start().await;
     let body = "y".repeat(2_000_000);
     for path in ["/callback/x", "/pass/x", "/nothing/here"] {
@@ -150,7 +151,7 @@ async fn callback_and_pass_stream_both_ways_without_a_limit() {
             "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        let got = sidecar.ask(request).await;
+        let got = sidecar.request(request).await;
         assert_eq!(
             (got.status, got.body.len(), got.whole),
             (200, 3_000_000, true),
@@ -164,7 +165,7 @@ async fn callback_and_pass_stream_both_ways_without_a_limit() {
     );
     let labels = [("outcome", "upstream")];
     sidecar
-        .counted("understudy_requests_total", &labels, 3.0)
+        .wait_for_metric("understudy_requests_total", &labels, 3.0)
         .await;
     assert_eq!(
         sidecar
@@ -176,15 +177,15 @@ async fn callback_and_pass_stream_both_ways_without_a_limit() {
 
 #[tokio::test]
 async fn audio_streams_to_a_call_beyond_the_limit_of_a_page() {
-    let app = App::start(|_| Script::page("200 OK", "audio/mpeg", vec![7; 200_000]));
+    let app = FakeUpstream::start(|_| Script::response("200 OK", "audio/mpeg", vec![7; 200_000]));
     let sidecar = Sidecar::before(&app).start().await;
-    let got = sidecar.ask(Webhook::voice("/voice/hold.mp3")).await;
+    let got = sidecar.request(Webhook::voice("/voice/hold.mp3")).await;
     assert_eq!((got.status, got.body), (200, vec![7; 200_000]));
 }
 
 #[tokio::test]
 async fn head_and_options_go_through_on_any_route() {
-    let app = App::start(|request| match request.method() {
+    let app = FakeUpstream::start(|request| match request.method() {
         "HEAD" => Script::new()
             .send("HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 99\r\n\r\n"),
         _ => Script::new().send("HTTP/1.1 204 No Content\r\nAllow: POST\r\n\r\n"),
@@ -193,22 +194,22 @@ async fn head_and_options_go_through_on_any_route() {
     let mut client = sidecar.connect().await;
     for _ in 0..2 {
         let head = client
-            .ask("HEAD /voice/x HTTP/1.1\r\nHost: a\r\n\r\n")
+            .request("HEAD /voice/x HTTP/1.1\r\nHost: a\r\n\r\n")
             .await;
         assert_eq!(
-            (head.status, head.field("content-length")),
+            (head.status, head.header("content-length")),
             (200, Some("99"))
         );
         let options = client
-            .ask("OPTIONS /voice/x HTTP/1.1\r\nHost: a\r\n\r\n")
+            .request("OPTIONS /voice/x HTTP/1.1\r\nHost: a\r\n\r\n")
             .await;
         assert_eq!(
-            (options.status, options.field("allow")),
+            (options.status, options.header("allow")),
             (204, Some("POST"))
         );
     }
     sidecar
-        .counted(
+        .wait_for_metric(
             "understudy_requests_total",
             &[("route", "voice"), ("outcome", "upstream")],
             4.0,
@@ -235,7 +236,7 @@ async fn what_an_app_says_in_our_name_does_not_go_back() {
         "101 Switching Protocols",
         "Connection: Upgrade\r\nUpgrade: websocket\r\n",
     );
-    let app = App::start(move |request| {
+    let app = FakeUpstream::start(move |request| {
         let sent = match request.path().rsplit('/').next() {
             Some("streamed") => &streamed,
             Some("audio") => &audio,
@@ -252,7 +253,10 @@ async fn what_an_app_says_in_our_name_does_not_go_back() {
         let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n{upgrade}\r\n");
         client.send(request).await;
         let got = client.head().await;
-        let ours = got.fields.iter().map(|(name, _)| name.to_ascii_lowercase());
+        let ours = got
+            .headers
+            .iter()
+            .map(|(name, _)| name.to_ascii_lowercase());
         let ours: Vec<_> = ours.filter(|name| name.starts_with("underst")).collect();
         assert_eq!(ours, ["understudied"], "{path}");
         got.status
@@ -284,37 +288,37 @@ async fn what_an_app_says_in_our_name_does_not_go_back() {
 async fn a_page_in_a_declared_legacy_charset_goes_back_as_it_was() {
     let latin =
         b"<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><Response><Say>\xe9t\xe9</Say></Response>";
-    let app = App::start(move |_| Script::page("200 OK", "text/xml", latin));
+    let app = FakeUpstream::start(move |_| Script::response("200 OK", "text/xml", latin));
     let sidecar = Sidecar::before(&app).start().await;
-    let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+    let got = sidecar.request(Webhook::voice("/voice/x")).await;
     assert_eq!((got.reason(), got.body.as_slice()), (None, &latin[..]));
 }
 
 #[tokio::test]
 async fn plain_text_to_a_message_passes_with_a_warning() {
-    let app = App::start(|_| Script::page("200 OK", "text/plain", "see you"));
+    let app = FakeUpstream::start(|_| Script::response("200 OK", "text/plain", "see you"));
     let sidecar = Sidecar::before(&app).start().await;
-    let got = sidecar.ask(Webhook::sms("/messaging/x")).await;
+    let got = sidecar.request(Webhook::sms("/messaging/x")).await;
     assert_eq!((got.reason(), got.text().as_str()), (None, "see you"));
     let labels = [("route", "messaging"), ("code", "12300")];
     sidecar
-        .counted("understudy_twiml_warnings_total", &labels, 1.0)
+        .wait_for_metric("understudy_twiml_warnings_total", &labels, 1.0)
         .await;
 }
 
 #[tokio::test]
 async fn html_that_is_no_markup_passes_to_a_message_since_twilio_only_warns_of_it() {
-    let app = App::start(|_| Script::page("200 OK", "text/html", "OK"));
+    let app = FakeUpstream::start(|_| Script::response("200 OK", "text/html", "OK"));
     let sidecar = Sidecar::before(&app).start().await;
-    let got = sidecar.ask(Webhook::sms("/messaging/x")).await;
+    let got = sidecar.request(Webhook::sms("/messaging/x")).await;
     assert_eq!((got.reason(), got.text().as_str()), (None, "OK"));
-    let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+    let got = sidecar.request(Webhook::voice("/voice/x")).await;
     assert_eq!(got.reason(), Some("malformed"));
 }
 
 #[tokio::test]
 async fn the_kind_of_an_auto_route_is_told_by_the_request() {
-    let app = App::start(|_| Script::page("500 Oops", "text/html", "no"));
+    let app = FakeUpstream::start(|_| Script::response("500 Oops", "text/html", "no"));
     let sidecar = Sidecar::before(&app).start().await;
     for (webhook, says) in [
         (Webhook::voice("/auto/x"), Some("<Say>")),
@@ -324,7 +328,7 @@ async fn the_kind_of_an_auto_route_is_told_by_the_request() {
         (Webhook::sms("/auto/x").with("SmsStatus", "delivered"), None),
         (Webhook::status_callback("/auto/x"), None),
     ] {
-        let got = sidecar.ask(&webhook).await;
+        let got = sidecar.request(&webhook).await;
         match says {
             Some(says) => assert!(
                 got.status == 200 && got.text().contains(says),
@@ -338,14 +342,14 @@ async fn the_kind_of_an_auto_route_is_told_by_the_request() {
         }
     }
     let got = sidecar
-        .ask("GET /auto/page HTTP/1.1\r\nHost: a\r\n\r\n")
+        .request("GET /auto/page HTTP/1.1\r\nHost: a\r\n\r\n")
         .await;
     assert_eq!(got.status, 500);
 }
 
 #[tokio::test]
 async fn an_opt_out_gets_an_empty_response_for_a_fallback() {
-    let app = App::start(|_| Script::page("500 Oops", "text/html", "no"));
+    let app = FakeUpstream::start(|_| Script::response("500 Oops", "text/html", "no"));
     let sidecar = Sidecar::before(&app).start().await;
     for (webhook, silent) in [
         (Webhook::sms("/messaging/x").with("Body", " Stop"), true),
@@ -356,7 +360,7 @@ async fn an_opt_out_gets_an_empty_response_for_a_fallback() {
         (Webhook::sms("/auto/x").with("Body", "UNSUBSCRIBE"), true),
         (Webhook::sms("/messaging/x").with("Body", "stop it"), false),
     ] {
-        let got = sidecar.ask(&webhook).await;
+        let got = sidecar.request(&webhook).await;
         assert_eq!(got.reason(), Some("status_5xx"));
         assert_eq!(
             !got.text().contains("Message"),
@@ -369,7 +373,7 @@ async fn an_opt_out_gets_an_empty_response_for_a_fallback() {
 
 #[tokio::test]
 async fn routes_are_found_by_host_method_and_the_longest_path() {
-    let app = App::start(|_| Script::page("500 Oops", "text/html", "no"));
+    let app = FakeUpstream::start(|_| Script::response("500 Oops", "text/html", "no"));
     let route = |name: &str, rest: &str| {
         format!(
             "[[route]]\nname = \"{name}\"\nkind = \"voice\"\n{rest}\nfallback = {{ inline = \"<Response><Say>{name}</Say></Response>\" }}\n"
@@ -391,7 +395,7 @@ async fn routes_are_found_by_host_method_and_the_longest_path() {
         (Webhook::voice("/v/x"), "below"),
         (Webhook::voice("/v/menu/x"), "deeper"),
     ] {
-        let got = sidecar.ask(&webhook).await;
+        let got = sidecar.request(&webhook).await;
         assert!(
             got.text().contains(&format!("<Say>{name}</Say>")),
             "{webhook:?}: {}",
@@ -405,13 +409,13 @@ async fn routes_are_found_by_host_method_and_the_longest_path() {
                 >= 1.0
         );
     }
-    let got = sidecar.ask(Webhook::voice("/other")).await;
+    let got = sidecar.request(Webhook::voice("/other")).await;
     assert_eq!((got.status, got.text().as_str()), (500, "no"));
 }
 
 #[tokio::test]
 async fn calls_that_are_sent_in_one_breath_are_answered_in_their_order() {
-    let app = App::start(|request| {
+    let app = FakeUpstream::start(|request| {
         Script::twiml(format!(
             "<Response><Say>{}</Say></Response>",
             request.path()
@@ -425,13 +429,13 @@ async fn calls_that_are_sent_in_one_breath_are_answered_in_their_order() {
     ]
     .concat();
     client.send(both).await;
-    assert!(client.answer().await.text().contains("/voice/1"));
-    assert!(client.answer().await.text().contains("/voice/2"));
+    assert!(client.response().await.text().contains("/voice/1"));
+    assert!(client.response().await.text().contains("/voice/2"));
 }
 
 #[tokio::test]
 async fn a_client_that_waits_for_100_continue_gets_it_and_the_app_is_not_asked() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Sidecar::before(&app).start().await;
     let mut client = sidecar.connect().await;
     client
@@ -440,8 +444,8 @@ async fn a_client_that_waits_for_100_continue_gets_it_and_the_app_is_not_asked()
     let interim = client.bytes("HTTP/1.1 100 Continue\r\n\r\n".len()).await;
     assert!(interim.starts_with(b"HTTP/1.1 100"));
     client.send_more("a=b").await.expect("it is open");
-    assert_eq!(client.answer().await.status, 200);
-    assert_eq!(app.requests()[0].field("expect"), None);
+    assert_eq!(client.response().await.status, 200);
+    assert_eq!(app.requests()[0].header("expect"), None);
 }
 
 fn values<'a>(fields: &'a [(String, String)], name: &str) -> Vec<&'a str> {

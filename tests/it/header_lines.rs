@@ -1,6 +1,6 @@
 //! A header line of the app's response that is not valid costs that line, not the response.
 
-use support::{App, Script, Sidecar, Webhook};
+use support::{FakeUpstream, Script, Sidecar, Webhook};
 
 #[tokio::test]
 async fn a_line_that_is_not_valid_is_left_out_and_the_response_goes_back() {
@@ -13,23 +13,23 @@ async fn a_line_that_is_not_valid_is_left_out_and_the_response_goes_back() {
         let response = format!(
             "HTTP/1.1 200 OK\r\nX-Before: 1\r\n{line}\r\nContent-Type: text/xml\r\nContent-Length: 11\r\n\r\n<Response/>"
         );
-        let app = App::start(move |_| Script::new().send(response.clone()));
+        let app = FakeUpstream::start(move |_| Script::new().send(response.clone()));
         let sidecar = Sidecar::before(&app).start().await;
-        let got = sidecar.ask(Webhook::voice("/voice/x")).await;
-        let seen = (got.reason(), got.field("x-before"), got.text());
+        let got = sidecar.request(Webhook::voice("/voice/x")).await;
+        let seen = (got.reason(), got.header("x-before"), got.text());
         assert_eq!(seen, (None, Some("1"), "<Response/>".to_owned()), "{line}");
-        assert_eq!(got.field("set-cookie"), None);
+        assert_eq!(got.header("set-cookie"), None);
     }
 }
 
 #[tokio::test]
 async fn a_length_with_a_blank_before_its_colon_is_a_length() {
-    let app = App::start(|_| {
+    let app = FakeUpstream::start(|_| {
         Script::new().send(
             "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length : 11\r\n\r\n<Response/>",
         )
     });
     let sidecar = Sidecar::before(&app).start().await;
-    let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+    let got = sidecar.request(Webhook::voice("/voice/x")).await;
     assert_eq!((got.reason(), got.text()), (None, "<Response/>".to_owned()));
 }

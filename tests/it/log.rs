@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use support::{App, Bound, Script, Sidecar, Webhook, bound, millis, soon, understudy};
+use support::{Bound, FakeUpstream, Script, Sidecar, Webhook, bound, millis, understudy, wait_for};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN: &str = "00f067aa0ba902b7";
@@ -18,14 +18,14 @@ fn traceparent() -> String {
 }
 
 /// An app that responds or fails as the path says.
-fn app() -> App {
-    App::start(|request| match request.path() {
+fn app() -> FakeUpstream {
+    FakeUpstream::start(|request| match request.path() {
         "/pass/stream" => Script::new()
             .send("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\n")
             .send("halfway")
             .close(),
         path if path.ends_with("/broken") => {
-            Script::page("500 Internal Server Error", "text/html", "no")
+            Script::response("500 Internal Server Error", "text/html", "no")
         }
         path if path.ends_with("/silent") => Script::new().stall(),
         _ => Script::twiml("<Response/>"),
@@ -41,21 +41,23 @@ async fn the_trace_context_is_forwarded_unchanged_and_logged() {
     let app = app();
     let sidecar = Sidecar::before(&app).start().await;
     let webhook = Webhook::voice("/voice/broken")
-        .field("traceparent", &traceparent())
-        .field("tracestate", "congo=t61rcWkgMzE");
+        .header("traceparent", &traceparent())
+        .header("tracestate", "congo=t61rcWkgMzE");
     assert_eq!(
-        sidecar.ask(webhook).await.reason(),
+        sidecar.request(webhook).await.reason(),
         Some("status_5xx"),
         "it fails"
     );
-    let line = sidecar.logged(|line| line["reason"] == "status_5xx").await;
+    let line = sidecar
+        .wait_for_log(|line| line["reason"] == "status_5xx")
+        .await;
     assert_eq!(
         (&line["trace_id"], &line["parent_id"]),
         (&json!(TRACE), &json!(SPAN))
     );
     let request = &app.requests()[0];
-    assert_eq!(request.field("traceparent"), Some(traceparent().as_str()));
-    assert_eq!(request.field("tracestate"), Some("congo=t61rcWkgMzE"));
+    assert_eq!(request.header("traceparent"), Some(traceparent().as_str()));
+    assert_eq!(request.header("tracestate"), Some("congo=t61rcWkgMzE"));
 }
 
 #[tokio::test]
@@ -68,9 +70,9 @@ async fn every_request_of_a_route_with_an_access_log_is_a_line() {
         .await;
     let trace = ("traceparent", traceparent());
     sidecar
-        .ask(Webhook::voice("/voice/good").field(trace.0, &trace.1))
+        .request(Webhook::voice("/voice/good").header(trace.0, &trace.1))
         .await;
-    let line = sidecar.logged(is_access).await;
+    let line = sidecar.wait_for_log(is_access).await;
     assert!(line["milliseconds"].is_u64(), "{line}");
     let said = |keys: &[&str]| keys.iter().map(|key| line[key].clone()).collect::<Vec<_>>();
     assert_eq!(
@@ -97,9 +99,9 @@ async fn every_request_of_a_route_with_an_access_log_is_a_line() {
     );
     assert_eq!(line["reason"], Value::Null);
 
-    sidecar.ask(Webhook::sms("/messaging/broken")).await;
+    sidecar.request(Webhook::sms("/messaging/broken")).await;
     let line = sidecar
-        .logged(|line| is_access(line) && line["outcome"] == "fallback")
+        .wait_for_log(|line| is_access(line) && line["outcome"] == "fallback")
         .await;
     assert_eq!(
         (&line["reason"], &line["status"], &line["upstream_status"]),
@@ -107,30 +109,30 @@ async fn every_request_of_a_route_with_an_access_log_is_a_line() {
     );
 
     sidecar
-        .ask("POST /voice/x HTTP/1.1\r\nHost: a\r\nContent-Length: 999999\r\n\r\n")
+        .request("POST /voice/x HTTP/1.1\r\nHost: a\r\nContent-Length: 999999\r\n\r\n")
         .await;
     let line = sidecar
-        .logged(|line| is_access(line) && line["outcome"] == "rejected")
+        .wait_for_log(|line| is_access(line) && line["outcome"] == "rejected")
         .await;
     assert_eq!(line["status"], 413);
 
     let mut client = sidecar.connect().await;
     client.send(Webhook::voice("/voice/silent")).await;
     sidecar
-        .counted("understudy_in_flight_requests", &[("route", "voice")], 1.0)
+        .wait_for_metric("understudy_in_flight_requests", &[("route", "voice")], 1.0)
         .await;
     drop(client);
     let line = sidecar
-        .logged(|line| is_access(line) && line["outcome"] == "abandoned")
+        .wait_for_log(|line| is_access(line) && line["outcome"] == "abandoned")
         .await;
     assert_eq!(
         (&line["sid"], &line["status"]),
         (&json!(support::CALL), &Value::Null)
     );
 
-    sidecar.ask(Webhook::voice("/pass/stream")).await;
+    sidecar.request(Webhook::voice("/pass/stream")).await;
     let line = sidecar
-        .logged(|line| is_access(line) && line["route"] == "pass")
+        .wait_for_log(|line| is_access(line) && line["route"] == "pass")
         .await;
     assert_eq!(
         (&line["outcome"], &line["status"]),
@@ -142,13 +144,13 @@ async fn every_request_of_a_route_with_an_access_log_is_a_line() {
 async fn the_access_log_is_off_until_a_reload_turns_it_on_for_one_route() {
     let app = app();
     let sidecar = Sidecar::before(&app).start().await;
-    sidecar.ask(Webhook::voice("/voice/early")).await;
+    sidecar.request(Webhook::voice("/voice/early")).await;
     let on = "kind = \"messaging\"\naccess_log = true";
     sidecar.rewrite_config(&sidecar.config().replace("kind = \"messaging\"", on));
     assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
-    sidecar.ask(Webhook::voice("/voice/late")).await;
-    sidecar.ask(Webhook::sms("/messaging/late")).await;
-    let first = sidecar.logged(is_access).await;
+    sidecar.request(Webhook::voice("/voice/late")).await;
+    sidecar.request(Webhook::sms("/messaging/late")).await;
+    let first = sidecar.wait_for_log(is_access).await;
     assert_eq!(first["route"], "messaging");
 }
 
@@ -159,7 +161,7 @@ async fn an_invalid_level_is_reported_and_the_default_is_used() {
         .rust_log("understudy=loud=")
         .start()
         .await;
-    let line = sidecar.logged(|line| line["level"] == "WARN").await;
+    let line = sidecar.wait_for_log(|line| line["level"] == "WARN").await;
     let message = line["message"].as_str().expect("a message");
     assert!(
         message.starts_with("RUST_LOG can't be read, so the level is info"),
@@ -242,5 +244,5 @@ async fn a_stalled_log_delays_nothing_and_dropped_lines_are_counted() {
             assert!(reasons.iter().all(Option::is_some), "{reasons:?}");
         }
     };
-    soon("lines to be dropped", dropped).await;
+    wait_for("lines to be dropped", dropped).await;
 }

@@ -1,10 +1,10 @@
 //! A request that isn't right is its sender's fault: a 4xx, never a fallback, never a crash.
 
-use support::{App, Sidecar, Webhook, millis, soon};
+use support::{FakeUpstream, Sidecar, Webhook, millis, wait_for};
 
 async fn rejected(sidecar: &Sidecar, many: f64) {
     sidecar
-        .counted(
+        .wait_for_metric(
             "understudy_requests_total",
             &[("outcome", "rejected")],
             many,
@@ -20,7 +20,7 @@ async fn rejected(sidecar: &Sidecar, many: f64) {
 
 #[tokio::test]
 async fn what_is_not_http_or_can_be_read_two_ways_is_refused_and_counted() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Sidecar::before(&app).start().await;
     let long = "x".repeat(70_000);
     let many = "X-A: b\r\n".repeat(200);
@@ -42,7 +42,7 @@ async fn what_is_not_http_or_can_be_read_two_ways_is_refused_and_counted() {
         (format!("GET /voice/x HTTP/1.1\r\nHost: a\r\n{many}\r\n"), 431),
     ];
     for (at, (request, status)) in cases.iter().enumerate() {
-        let got = sidecar.ask(request.clone()).await;
+        let got = sidecar.request(request.clone()).await;
         assert_eq!(
             got.status,
             *status,
@@ -59,13 +59,13 @@ async fn what_is_not_http_or_can_be_read_two_ways_is_refused_and_counted() {
             .count(),
         0
     );
-    let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+    let got = sidecar.request(Webhook::voice("/voice/x")).await;
     assert_eq!(got.status, 200);
 }
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_whether_it_is_announced_or_not() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Sidecar::before(&app)
         .defaults("max_request_body = \"1KiB\"")
         .start()
@@ -80,15 +80,15 @@ async fn a_body_over_the_limit_is_refused_whether_it_is_announced_or_not() {
         "POST /voice/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1024\r\n\r\n{}",
         &body[..1024]
     );
-    assert_eq!(sidecar.ask(announced).await.status, 413);
-    assert_eq!(sidecar.ask(chunked).await.status, 413);
-    assert_eq!(sidecar.ask(fitting).await.status, 200);
+    assert_eq!(sidecar.request(announced).await.status, 413);
+    assert_eq!(sidecar.request(chunked).await.status, 413);
+    assert_eq!(sidecar.request(fitting).await.status, 200);
     rejected(&sidecar, 2.0).await;
 }
 
 #[tokio::test]
 async fn an_answer_to_a_body_that_is_still_being_sent_is_not_destroyed() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Sidecar::before(&app).start().await;
     for _ in 0..10 {
         let mut client = sidecar.connect().await;
@@ -99,47 +99,47 @@ async fn an_answer_to_a_body_that_is_still_being_sent_is_not_destroyed() {
         for _ in 0..9 {
             let _ = client.send_more(vec![b'x'; 100_000]).await;
         }
-        assert_eq!(client.answer().await.status, 413);
+        assert_eq!(client.response().await.status, 413);
     }
 }
 
 #[tokio::test]
 async fn a_head_that_never_becomes_whole_is_timed_out() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Sidecar::before(&app)
         .server("header_timeout = \"200ms\"")
         .start()
         .await;
     let mut client = sidecar.connect().await;
     client.send("GET /voice/x HTTP/1.1\r\nHost: a\r\n").await;
-    let got = client.answer().await;
-    assert_eq!((got.status, got.field("connection")), (408, Some("close")));
+    let got = client.response().await;
+    assert_eq!((got.status, got.header("connection")), (408, Some("close")));
     client.closed().await;
     rejected(&sidecar, 1.0).await;
 }
 
 #[tokio::test]
 async fn a_body_that_never_becomes_whole_is_timed_out_and_the_app_is_not_blamed() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Sidecar::before(&app).deadline(millis(300)).start().await;
     let mut client = sidecar.connect().await;
     client
         .send("POST /voice/x HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc")
         .await;
-    assert_eq!(client.answer().await.status, 408);
+    assert_eq!(client.response().await.status, 408);
     rejected(&sidecar, 1.0).await;
 }
 
 #[tokio::test]
 async fn an_idle_connection_is_kept_for_as_long_as_it_may_be() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Sidecar::before(&app)
         .server("keep_alive = \"300ms\"")
         .server("header_timeout = \"100ms\"")
         .start()
         .await;
     let mut client = sidecar.connect().await;
-    assert_eq!(client.ask(Webhook::voice("/voice/x")).await.status, 200);
+    assert_eq!(client.request(Webhook::voice("/voice/x")).await.status, 200);
     let closed = std::time::Instant::now();
     assert_eq!(client.closed().await, b"");
     assert!(
@@ -151,11 +151,11 @@ async fn an_idle_connection_is_kept_for_as_long_as_it_may_be() {
 
 #[tokio::test]
 async fn an_old_client_is_served_and_its_connection_closed() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Sidecar::before(&app).start().await;
     let mut client = sidecar.connect().await;
     client.send("GET /voice/x HTTP/1.0\r\n\r\n").await;
-    let got = client.answer().await;
+    let got = client.response().await;
     assert_eq!(
         (got.status, got.body.as_slice()),
         (200, &b"<Response/>"[..])
@@ -171,13 +171,13 @@ async fn an_old_client_is_served_and_its_connection_closed() {
 
 #[tokio::test]
 async fn connections_over_the_limit_wait_and_are_served_in_their_turn() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Sidecar::before(&app)
         .server("max_connections = 1")
         .start()
         .await;
     let mut first = sidecar.connect().await;
-    assert_eq!(first.ask(Webhook::voice("/voice/1")).await.status, 200);
+    assert_eq!(first.request(Webhook::voice("/voice/1")).await.status, 200);
     let mut second = sidecar.connect().await;
     second.send(Webhook::voice("/voice/2")).await;
     assert_eq!(
@@ -185,5 +185,5 @@ async fn connections_over_the_limit_wait_and_are_served_in_their_turn() {
         1.0
     );
     drop(first);
-    assert_eq!(soon("its turn", second.answer()).await.status, 200);
+    assert_eq!(wait_for("its turn", second.response()).await.status, 200);
 }

@@ -1,8 +1,8 @@
 //! Observed, a route is judged and counted, and its answers go back as they are.
 
-use support::{App, Script, Sidecar, Webhook, answer, millis};
+use support::{FakeUpstream, Script, Sidecar, Webhook, millis, response};
 
-async fn observing(app: &App) -> Sidecar {
+async fn observing(app: &FakeUpstream) -> Sidecar {
     Sidecar::before(app)
         .defaults("mode = \"observe\"")
         .deadline(millis(300))
@@ -12,14 +12,14 @@ async fn observing(app: &App) -> Sidecar {
 
 async fn observed(sidecar: &Sidecar, reason: &str) {
     sidecar
-        .counted(
+        .wait_for_metric(
             "understudy_observed_failures_total",
             &[("reason", reason)],
             1.0,
         )
         .await;
     sidecar
-        .counted("understudy_requests_total", &[("outcome", "observed")], 1.0)
+        .wait_for_metric("understudy_requests_total", &[("outcome", "observed")], 1.0)
         .await;
     assert_eq!(
         sidecar
@@ -35,13 +35,17 @@ async fn bad_answers_go_back_as_they_are_and_are_counted() {
     let big = "<Response/>".repeat(10_000);
     for (script, status, reason) in [
         (
-            Script::page("500 Oops", "text/html", "<h1>Oops</h1>"),
+            Script::response("500 Oops", "text/html", "<h1>Oops</h1>"),
             500,
             "status_5xx",
         ),
-        (Script::page("404 Gone", "text/html", ""), 404, "status_4xx"),
         (
-            Script::page("200 OK", "application/json", "{}"),
+            Script::response("404 Gone", "text/html", ""),
+            404,
+            "status_4xx",
+        ),
+        (
+            Script::response("200 OK", "application/json", "{}"),
             200,
             "content_type",
         ),
@@ -50,16 +54,16 @@ async fn bad_answers_go_back_as_they_are_and_are_counted() {
         (Script::twiml(""), 200, "empty"),
         (Script::twiml(&big), 200, "too_large"),
         (
-            Script::page("308 Moved", "text/plain", "there"),
+            Script::response("308 Moved", "text/plain", "there"),
             308,
             "redirect",
         ),
     ] {
         let played = script.clone();
-        let app = App::start(move |_| played.clone());
+        let app = FakeUpstream::start(move |_| played.clone());
         let sidecar = observing(&app).await;
         let mut client = sidecar.connect().await;
-        let got = client.ask(Webhook::voice("/voice/x")).await;
+        let got = client.request(Webhook::voice("/voice/x")).await;
         assert_eq!(
             (got.status, got.reason(), got.whole),
             (status, None, true),
@@ -71,15 +75,15 @@ async fn bad_answers_go_back_as_they_are_and_are_counted() {
             _ => {}
         }
         observed(&sidecar, reason).await;
-        let next = client.ask(Webhook::voice("/voice/x")).await;
+        let next = client.request(Webhook::voice("/voice/x")).await;
         assert_eq!(next.status, status, "the connection goes on after {reason}");
     }
 }
 
 #[tokio::test]
 async fn an_answer_after_the_deadline_goes_back_too() {
-    let app = App::start(|_| {
-        let page = answer(
+    let app = FakeUpstream::start(|_| {
+        let page = response(
             "200 OK",
             &[("Content-Type", "text/xml")],
             "<Response><Say>late</Say></Response>",
@@ -87,34 +91,40 @@ async fn an_answer_after_the_deadline_goes_back_too() {
         Script::new().pause(millis(600)).send(page)
     });
     let sidecar = observing(&app).await;
-    let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+    let got = sidecar.request(Webhook::voice("/voice/x")).await;
     assert!(got.text().contains("late"), "{got:?}");
     observed(&sidecar, "deadline").await;
 }
 
 #[tokio::test]
 async fn an_app_that_gives_no_answer_gives_none() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = observing(&app).await;
     app.refuse().await;
-    let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+    let got = sidecar.request(Webhook::voice("/voice/x")).await;
     assert_eq!((got.status, got.reason()), (502, None));
     observed(&sidecar, "connect").await;
     // However often: nothing is answered without a try.
     for _ in 0..10 {
-        sidecar.ask(Webhook::voice("/voice/x")).await;
+        sidecar.request(Webhook::voice("/voice/x")).await;
     }
     app.recover().await;
-    assert_eq!(sidecar.ask(Webhook::voice("/voice/x")).await.status, 200);
+    assert_eq!(
+        sidecar.request(Webhook::voice("/voice/x")).await.status,
+        200
+    );
 }
 
 #[tokio::test]
 async fn a_good_answer_is_the_apps() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = observing(&app).await;
-    assert_eq!(sidecar.ask(Webhook::voice("/voice/x")).await.status, 200);
+    assert_eq!(
+        sidecar.request(Webhook::voice("/voice/x")).await.status,
+        200
+    );
     sidecar
-        .counted("understudy_requests_total", &[("outcome", "upstream")], 1.0)
+        .wait_for_metric("understudy_requests_total", &[("outcome", "upstream")], 1.0)
         .await;
     assert_eq!(
         sidecar

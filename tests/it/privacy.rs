@@ -10,7 +10,7 @@ use crate::tls::frames::{
 };
 use crate::tls::pki::Authority;
 use crate::{drill, faults, map};
-use support::{App, Client, Request, Script, Sidecar, Webhook, answer};
+use support::{Client, FakeUpstream, Request, Script, Sidecar, Webhook, response};
 
 /// What only a caller or a client has sent.
 const MARKS: [&str; 9] = [
@@ -114,9 +114,9 @@ fn heads() -> Vec<&'static str> {
 }
 
 /// An app that fails as the last segment of the path says; below `/backed` always in the same way.
-fn app() -> App {
+fn app() -> FakeUpstream {
     let all = all_faults();
-    App::start(move |request: &Request| match request.path() {
+    FakeUpstream::start(move |request: &Request| match request.path() {
         "/tunnel" => Script::new()
             .send("HTTP/1.1 101 SAID\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
             .stall(),
@@ -126,9 +126,9 @@ fn app() -> App {
 }
 
 /// The app behind the fallback URL, which fails as the last segment of the original path says.
-fn other_app() -> App {
+fn other_app() -> FakeUpstream {
     let all = all_faults();
-    App::start(move |request: &Request| {
+    FakeUpstream::start(move |request: &Request| {
         let url = request.target().split("%2Fbacked%2F").nth(1);
         fault(&all, url.and_then(|rest| rest.split("%3F").next()))
     })
@@ -144,7 +144,7 @@ fn fault(all: &[Script], number: Option<&str>) -> Script {
 /// An error that repeats what was sent.
 fn repeating() -> Script {
     let fields = [("Content-Type", "text/plain")];
-    Script::new().send(answer("500 Internal Server Error", &fields, SAID))
+    Script::new().send(response("500 Internal Server Error", &fields, SAID))
 }
 
 /// The webhook with every mark in it.
@@ -156,9 +156,9 @@ fn marked(webhook: Webhook) -> Webhook {
         .with("Body", "crumpet 8642097531")
         .with("Digits", "8642097531")
         .with("SpeechResult", "harmonica")
-        .field("Cookie", "session=quagga")
-        .field("Authorization", "Basic narwhal")
-        .field("traceparent", "00-2025550187-narwhal-01")
+        .header("Cookie", "session=quagga")
+        .header("Authorization", "Basic narwhal")
+        .header("traceparent", "00-2025550187-narwhal-01")
 }
 
 const ROUTES: &str = r#"
@@ -203,7 +203,7 @@ deadline = "7s"
 "#;
 
 /// A proxy that logs as much as it can.
-async fn sidecar(app: &App, other: &App, mode: &str, validate: &str) -> Sidecar {
+async fn sidecar(app: &FakeUpstream, other: &FakeUpstream, mode: &str, validate: &str) -> Sidecar {
     let routes = ROUTES.replace("OTHER", &other.address().to_string());
     Sidecar::before(app)
         .server("public_url = \"https://hooks.example.com\"")
@@ -333,12 +333,14 @@ const MESSAGES: [&str; 6] = [
 
 async fn assert_nothing_is_shown(sidecar: &Sidecar) {
     for message in MESSAGES {
-        sidecar.logged(|line| line["message"] == message).await;
+        sidecar
+            .wait_for_log(|line| line["message"] == message)
+            .await;
     }
     // Lines keep their order, so all earlier lines have been written.
     assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
     let last = "configuration reloaded";
-    sidecar.logged(|line| line["message"] == last).await;
+    sidecar.wait_for_log(|line| line["message"] == last).await;
     assert_log_is_unmarked(sidecar);
     for path in ["/metrics", "/api/status", "/api/drills", "/"] {
         let answer = sidecar.admin_get(path).await;
@@ -359,10 +361,12 @@ async fn no_callers_data_is_shown_when_requests_fall_back() {
     )
     .await;
     for reason in ["drill", "schema", "malformed", "breaker_open", "status_5xx"] {
-        sidecar.logged(|line| line["reason"] == reason).await;
+        sidecar.wait_for_log(|line| line["reason"] == reason).await;
     }
     let other_failed = "fallback URL response rejected";
-    let line = sidecar.logged(|line| line["message"] == other_failed).await;
+    let line = sidecar
+        .wait_for_log(|line| line["message"] == other_failed)
+        .await;
     assert_eq!(line["route"], "backed");
     assert_eq!(other.requests().len(), all_faults().len());
     assert_nothing_is_shown(&sidecar).await;
@@ -374,7 +378,7 @@ async fn no_callers_data_is_shown_when_responses_are_only_observed() {
     let sidecar = sidecar(&app, &other, "observe", "twilio").await;
     fail_everything(&sidecar).await;
     sidecar
-        .logged(|line| line["outcome"] == "observed" && line["reason"] == "malformed")
+        .wait_for_log(|line| line["outcome"] == "observed" && line["reason"] == "malformed")
         .await;
     assert_nothing_is_shown(&sidecar).await;
 }
@@ -437,10 +441,10 @@ async fn no_callers_data_is_shown_of_http_2_and_tls() {
     stranger.send(SAID).await;
     stranger.closed().await;
     let broke = "TLS handshake failed";
-    sidecar.logged(|line| line["message"] == broke).await;
+    sidecar.wait_for_log(|line| line["message"] == broke).await;
     assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
     sidecar
-        .logged(|line| line["message"] == "configuration reloaded")
+        .wait_for_log(|line| line["message"] == "configuration reloaded")
         .await;
     assert_log_is_unmarked(&sidecar);
 }

@@ -5,7 +5,7 @@ use std::fs;
 use understudy::config::Config;
 use understudy::failure::{Outcome, Reason};
 
-use support::{App, Sidecar};
+use support::{FakeUpstream, Sidecar};
 
 fn readme() -> String {
     fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("a README")
@@ -67,7 +67,7 @@ fn the_page_of_reasons_names_every_reason_and_every_outcome() {
 
 #[tokio::test]
 async fn the_page_of_metrics_has_what_is_served() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Sidecar::before(&app).start().await;
     let served = sidecar.admin_get("/metrics").await.text();
     let mut served: Vec<_> = served

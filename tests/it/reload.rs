@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use support::{App, Script, Sidecar, Signal, Webhook, soon};
+use support::{FakeUpstream, Script, Sidecar, Signal, Webhook, wait_for};
 
 fn says(word: &str) -> String {
     format!("<Response><Say>{word}</Say></Response>")
 }
 
 /// A proxy before an app that is no good, with one voice route whose page is a file.
-async fn with_page(app: &App, page: &str) -> Sidecar {
+async fn with_document(app: &FakeUpstream, page: &str) -> Sidecar {
     let route = "[[route]]\nname = \"voice\"\npath = \"/voice/*\"\nkind = \"voice\"\nfallback = \"page.xml\"\n";
     Sidecar::before(app)
         .routes(route)
@@ -24,15 +24,15 @@ async fn with_page(app: &App, page: &str) -> Sidecar {
         .await
 }
 
-fn broken_app() -> App {
-    App::start(|_| Script::page("500 Oops", "text/html", "no"))
+fn broken_app() -> FakeUpstream {
+    FakeUpstream::start(|_| Script::response("500 Oops", "text/html", "no"))
 }
 
 /// Waits until the fallback says this.
 async fn until_it_says(sidecar: &Sidecar, word: &str) {
-    soon(word, async {
+    wait_for(word, async {
         while !sidecar
-            .ask(Webhook::voice("/voice/x"))
+            .request(Webhook::voice("/voice/x"))
             .await
             .text()
             .contains(word)
@@ -45,7 +45,7 @@ async fn until_it_says(sidecar: &Sidecar, word: &str) {
 
 async fn reloads(sidecar: &Sidecar, result: &str, many: f64) {
     sidecar
-        .counted(
+        .wait_for_metric(
             "understudy_config_reloads_total",
             &[("result", result)],
             many,
@@ -56,7 +56,7 @@ async fn reloads(sidecar: &Sidecar, result: &str, many: f64) {
 #[tokio::test]
 async fn a_changed_page_is_noticed_however_an_editor_writes_it() {
     let app = broken_app();
-    let sidecar = with_page(&app, "one").await;
+    let sidecar = with_document(&app, "one").await;
     until_it_says(&sidecar, "one").await;
     sidecar.rewrite("page.xml", says("two"));
     until_it_says(&sidecar, "two").await;
@@ -73,7 +73,7 @@ async fn a_changed_page_is_noticed_however_an_editor_writes_it() {
 #[tokio::test]
 async fn a_changed_configuration_is_noticed() {
     let app = broken_app();
-    let sidecar = with_page(&app, "one").await;
+    let sidecar = with_document(&app, "one").await;
     let changed = sidecar.config().replace(
         "\"page.xml\"",
         "{ inline = \"<Response><Say>inline</Say></Response>\" }",
@@ -109,7 +109,7 @@ async fn a_symbolic_link_that_is_swapped_is_noticed_as_kubernetes_does_it() {
         .spawn()
         .expect("the binary runs");
     let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-    let ready = soon("a line", lines.next_line())
+    let ready = wait_for("a line", lines.next_line())
         .await
         .expect("a pipe")
         .expect("a line");
@@ -122,14 +122,14 @@ async fn a_symbolic_link_that_is_swapped_is_noticed_as_kubernetes_does_it() {
     let ask = || async {
         support::Client::connect(address)
             .await
-            .ask(Webhook::voice("/voice/x"))
+            .request(Webhook::voice("/voice/x"))
             .await
             .text()
     };
     assert!(ask().await.contains("one"));
     symlink("..2", root.join("..data_tmp")).expect("a link");
     fs::rename(root.join("..data_tmp"), root.join("..data")).expect("a swap");
-    soon("the other page", async {
+    wait_for("the other page", async {
         while !ask().await.contains("two") {}
     })
     .await;
@@ -138,11 +138,11 @@ async fn a_symbolic_link_that_is_swapped_is_noticed_as_kubernetes_does_it() {
 #[tokio::test]
 async fn what_is_wrong_leaves_the_old_in_place_and_is_said_with_file_place_and_remedy() {
     let app = broken_app();
-    let sidecar = with_page(&app, "one").await;
+    let sidecar = with_document(&app, "one").await;
     sidecar.rewrite("page.xml", "<Response><Say>half</Response>");
     reloads(&sidecar, "failure", 1.0).await;
     until_it_says(&sidecar, "one").await;
-    let line = sidecar.logged(|line| line["level"] == "ERROR").await;
+    let line = sidecar.wait_for_log(|line| line["level"] == "ERROR").await;
     let problem = line["error"].as_str().expect("words");
     assert!(
         problem.contains("understudy.toml:") && problem.contains("page.xml:1:"),
@@ -170,7 +170,7 @@ async fn what_is_wrong_leaves_the_old_in_place_and_is_said_with_file_place_and_r
 #[tokio::test]
 async fn the_admin_listener_and_sighup_reload_too() {
     let app = broken_app();
-    let sidecar = with_page(&app, "one").await;
+    let sidecar = with_document(&app, "one").await;
     let before = sidecar
         .metric(
             "understudy_config_last_reload_success_timestamp_seconds",
@@ -196,24 +196,24 @@ async fn the_admin_listener_and_sighup_reload_too() {
 #[tokio::test]
 async fn a_reload_that_a_web_page_could_ask_for_is_refused() {
     let app = broken_app();
-    let sidecar = with_page(&app, "one").await;
+    let sidecar = with_document(&app, "one").await;
     let mut client = support::Client::connect(sidecar.admin).await;
-    let got = client.ask("POST /api/reload HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n").await;
+    let got = client.request("POST /api/reload HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n").await;
     assert_eq!(got.status, 415);
     let got = client
-        .ask("GET /api/reload HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .request("GET /api/reload HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await;
-    assert_eq!((got.status, got.field("allow")), (405, Some("POST")));
+    assert_eq!((got.status, got.header("allow")), (405, Some("POST")));
     reloads(&sidecar, "success", 0.0).await;
 }
 
 #[tokio::test]
 async fn a_key_that_needs_a_restart_is_said_to() {
     let app = broken_app();
-    let sidecar = with_page(&app, "one").await;
+    let sidecar = with_document(&app, "one").await;
     sidecar.rewrite_config(&sidecar.config().replace("workers = 2", "workers = 3"));
     reloads(&sidecar, "failure", 1.0).await;
-    let line = sidecar.logged(|line| line["level"] == "ERROR").await;
+    let line = sidecar.wait_for_log(|line| line["level"] == "ERROR").await;
     assert_eq!(
         line["error"],
         "server.workers can't change while understudy runs; restart it"
@@ -222,9 +222,9 @@ async fn a_key_that_needs_a_restart_is_said_to() {
 
 #[tokio::test]
 async fn a_call_under_way_finishes_on_what_it_began_with_and_counters_go_on() {
-    let app = App::start(|request| match request.path() {
+    let app = FakeUpstream::start(|request| match request.path() {
         "/voice/slow" => Script::new().stall(),
-        _ => Script::page("500 Oops", "text/html", "no"),
+        _ => Script::response("500 Oops", "text/html", "no"),
     });
     let route = "[[route]]\nname = \"voice\"\npath = \"/voice/*\"\nkind = \"voice\"\ndeadline = \"2s\"\nfallback = \"page.xml\"\n";
     let sidecar = Sidecar::before(&app)
@@ -234,7 +234,7 @@ async fn a_call_under_way_finishes_on_what_it_began_with_and_counters_go_on() {
         .await;
     let mut slow = sidecar.connect().await;
     slow.send(Webhook::voice("/voice/slow")).await;
-    app.received(1).await;
+    app.wait_for_requests(1).await;
     sidecar.rewrite("page.xml", says("two"));
     until_it_says(&sidecar, "two").await;
     let quick = sidecar
@@ -244,20 +244,20 @@ async fn a_call_under_way_finishes_on_what_it_began_with_and_counters_go_on() {
         )
         .await;
     assert!(quick >= 1.0);
-    let got = slow.answer().await;
+    let got = slow.response().await;
     assert!(got.text().contains("one"), "{got:?}");
     assert_eq!(got.reason(), Some("deadline"));
 }
 
 #[tokio::test]
 async fn another_app_takes_over_from_the_next_call_on() {
-    let old = App::with_page("<Response><Say>old</Say></Response>");
-    let new = App::with_page("<Response><Say>new</Say></Response>");
+    let old = FakeUpstream::with_document("<Response><Say>old</Say></Response>");
+    let new = FakeUpstream::with_document("<Response><Say>new</Say></Response>");
     let sidecar = Sidecar::before(&old).start().await;
     let mut client = sidecar.connect().await;
     assert!(
         client
-            .ask(Webhook::voice("/voice/x"))
+            .request(Webhook::voice("/voice/x"))
             .await
             .text()
             .contains("old")
@@ -269,12 +269,12 @@ async fn another_app_takes_over_from_the_next_call_on() {
     reloads(&sidecar, "success", 1.0).await;
     assert!(
         client
-            .ask(Webhook::voice("/voice/x"))
+            .request(Webhook::voice("/voice/x"))
             .await
             .text()
             .contains("new")
     );
-    soon("the old connections to end", async {
+    wait_for("the old connections to end", async {
         while old.open_connections() > 0 {
             tokio::task::yield_now().await;
         }
@@ -284,8 +284,8 @@ async fn another_app_takes_over_from_the_next_call_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_reloads_under_load_lose_no_call() {
-    let app = App::with_page("<Response><Say>app</Say></Response>");
-    let sidecar = Arc::new(with_page(&app, "one").await);
+    let app = FakeUpstream::with_document("<Response><Say>app</Say></Response>");
+    let sidecar = Arc::new(with_document(&app, "one").await);
     let (done, asked) = (
         Arc::new(AtomicBool::new(false)),
         Arc::new(AtomicUsize::new(0)),
@@ -297,7 +297,7 @@ async fn a_thousand_reloads_under_load_lose_no_call() {
             tokio::spawn(async move {
                 let mut client = sidecar.connect().await;
                 while !done.load(Relaxed) {
-                    let got = client.ask(Webhook::voice("/voice/x")).await;
+                    let got = client.request(Webhook::voice("/voice/x")).await;
                     assert_eq!((got.status, got.reason()), (200, None));
                     assert!(got.text().contains("app"));
                     asked.fetch_add(1, Relaxed);

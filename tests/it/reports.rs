@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use support::{App, Script, Sidecar, fixture, json_fixture, understudy};
+use support::{FakeUpstream, Script, Sidecar, fixture, json_fixture, understudy};
 
 /// A document of the reports, and what `lint` finds in it: the level and code of each finding, and words of the first.
 fn lint(name: &str, strict: bool) -> (Option<i32>, Vec<String>, String) {
@@ -91,14 +91,14 @@ async fn a_message_sent_within_a_call_asks_for_voice_twiml() {
 /// The one before an event is answered with an error status to reject the event.
 #[tokio::test]
 async fn a_rejected_event_of_a_conversation_stays_rejected() {
-    let app = App::start(|_| Script::page("403 Forbidden", "application/json", "{}"));
+    let app = FakeUpstream::start(|_| Script::response("403 Forbidden", "application/json", "{}"));
     let sidecar = Sidecar::before(&app).start().await;
     for form in [
         "EventType=onMessageAdd&ConversationSid=CH0&Body=hi&Author=a",
         "EventType=onMessageSend&ChannelSid=CH0&Body=hi&From=a",
         "EventType=onMessageUpdate&ConversationSid=CH0&MessageSid=IM0&Body=hi",
     ] {
-        let got = sidecar.ask(post("/auto/x", form)).await;
+        let got = sidecar.request(post("/auto/x", form)).await;
         assert_eq!((got.status, got.text().as_ref()), (403, "{}"), "{form}");
     }
 }
@@ -111,7 +111,7 @@ fn post(path: &str, form: &str) -> String {
 }
 
 /// A webhook of the reports, sent through a route of kind `auto` to an app that answers as it did there.
-async fn played(name: &str) -> (support::Answer, Value) {
+async fn played(name: &str) -> (support::Response, Value) {
     let report = json_fixture(&format!("reports/{name}.json"));
     let text = |part: &str, key: &str| report[part][key].as_str().unwrap_or_default().to_owned();
     let body = text("answer", "body");
@@ -123,10 +123,10 @@ async fn played(name: &str) -> (support::Answer, Value) {
         response += &format!("Content-Length: {}\r\n", body.len());
     }
     let response = format!("{response}\r\n{body}");
-    let app = App::start(move |_| Script::new().send(response.clone()));
+    let app = FakeUpstream::start(move |_| Script::new().send(response.clone()));
     let sidecar = Sidecar::before(&app).start().await;
     let path = format!("/auto{}", text("request", "path"));
-    let got = sidecar.ask(post(&path, &text("request", "body"))).await;
+    let got = sidecar.request(post(&path, &text("request", "body"))).await;
     (got, report)
 }
 

@@ -2,26 +2,26 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use support::{App, Script, Sidecar, Webhook};
+use support::{FakeUpstream, Script, Sidecar, Webhook};
 
 const GOOD: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 11\r\n\r\n<Response/>";
 
 /// An app whose first response is this; every further one is good.
-fn app_that_begins_with(first: &'static str) -> App {
+fn app_that_begins_with(first: &'static str) -> FakeUpstream {
     let has_begun = AtomicBool::new(false);
-    App::start(move |_| match has_begun.swap(true, Relaxed) {
+    FakeUpstream::start(move |_| match has_begun.swap(true, Relaxed) {
         false => Script::new().send(first),
         true => Script::new().send(GOOD),
     })
 }
 
 /// How many connections two requests need, of which the first one is this.
-async fn connections_for(app: &App, first: Webhook) -> usize {
+async fn connections_for(app: &FakeUpstream, first: Webhook) -> usize {
     let sidecar = Sidecar::before(app).workers(1).start().await;
     let mut client = sidecar.connect().await;
-    client.ask(first).await;
-    let got = client.ask(Webhook::voice("/voice/x")).await;
+    client.request(first).await;
+    let got = client.request(Webhook::voice("/voice/x")).await;
     assert_eq!(
         (got.status, got.reason(), got.text()),
         (200, None, "<Response/>".to_owned())
@@ -39,7 +39,7 @@ async fn not_after_a_head_whose_app_sends_a_body_all_the_same() {
     let head = "HEAD /voice/x HTTP/1.1\r\nHost: hooks.example.com\r\n\r\n";
     client.send(head).await;
     assert_eq!(client.head().await.status, 200);
-    let got = client.ask(Webhook::voice("/voice/x")).await;
+    let got = client.request(Webhook::voice("/voice/x")).await;
     assert_eq!((got.reason(), got.text()), (None, "<Response/>".to_owned()));
     assert_eq!(app.connections(), 2);
 }
@@ -62,7 +62,7 @@ async fn not_after_a_304_that_announces_a_body() {
     let app = app_that_begins_with("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n");
     let conditional = Webhook::voice("/voice/x")
         .get()
-        .field("If-None-Match", "\"1\"");
+        .header("If-None-Match", "\"1\"");
     assert_eq!(connections_for(&app, conditional).await, 2);
 }
 
@@ -98,20 +98,26 @@ async fn but_after_every_other_response() {
 
 #[tokio::test]
 async fn a_reload_renews_the_connections() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Sidecar::before(&app).workers(1).start().await;
     let mut client = sidecar.connect().await;
     for _ in 0..2 {
-        assert_eq!(client.ask(Webhook::voice("/voice/x")).await.reason(), None);
+        assert_eq!(
+            client.request(Webhook::voice("/voice/x")).await.reason(),
+            None
+        );
         assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
     }
-    assert_eq!(client.ask(Webhook::voice("/voice/x")).await.reason(), None);
+    assert_eq!(
+        client.request(Webhook::voice("/voice/x")).await.reason(),
+        None
+    );
     assert_eq!(app.connections(), 3);
 }
 
 #[tokio::test]
 async fn a_408_on_a_connection_that_was_used_before_is_tried_again_on_a_fresh_one() {
-    let app = App::start(|request| match request.number {
+    let app = FakeUpstream::start(|request| match request.number {
         1 => Script::new().send(GOOD),
         _ => Script::new()
             .send("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
@@ -120,7 +126,7 @@ async fn a_408_on_a_connection_that_was_used_before_is_tried_again_on_a_fresh_on
     let sidecar = Sidecar::before(&app).workers(1).start().await;
     let mut client = sidecar.connect().await;
     for _ in 0..2 {
-        let got = client.ask(Webhook::voice("/voice/x")).await;
+        let got = client.request(Webhook::voice("/voice/x")).await;
         assert_eq!((got.status, got.reason()), (200, None));
     }
     assert_eq!(app.connections(), 2);
@@ -128,9 +134,9 @@ async fn a_408_on_a_connection_that_was_used_before_is_tried_again_on_a_fresh_on
 
 #[tokio::test]
 async fn a_408_on_a_fresh_connection_is_the_apps_response() {
-    let app = App::start(|_| Script::page("408 Request Timeout", "text/plain", ""));
+    let app = FakeUpstream::start(|_| Script::response("408 Request Timeout", "text/plain", ""));
     let sidecar = Sidecar::before(&app).start().await;
-    let got = sidecar.ask(Webhook::voice("/voice/x")).await;
+    let got = sidecar.request(Webhook::voice("/voice/x")).await;
     assert_eq!(got.reason(), Some("status_4xx"));
     assert_eq!(app.requests().len(), 1);
 }

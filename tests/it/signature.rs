@@ -6,7 +6,7 @@ mod recorded;
 mod shared_key;
 mod tokens;
 
-use support::{App, Builder, Script, Sidecar, Webhook, sign, soon};
+use support::{Builder, FakeUpstream, Script, Sidecar, Webhook, sign, wait_for};
 
 /// How Twilio addresses the proxy of these tests.
 const PUBLIC_URL: &str = "https://hooks.example.com";
@@ -44,7 +44,7 @@ signature = "off"
 "#;
 
 /// A proxy that checks signatures like this, with these tokens.
-fn checking(app: &App, policy: &str, tokens: &str) -> Builder {
+fn checking(app: &FakeUpstream, policy: &str, tokens: &str) -> Builder {
     Sidecar::before(app)
         .server(&format!("public_url = \"{PUBLIC_URL}\""))
         .defaults(&format!("signature = \"{policy}\""))
@@ -53,7 +53,7 @@ fn checking(app: &App, policy: &str, tokens: &str) -> Builder {
 }
 
 /// The same with the one token of these tests.
-fn with_token(app: &App, policy: &str) -> Builder {
+fn with_token(app: &FakeUpstream, policy: &str) -> Builder {
     checking(app, policy, &format!("{ACCOUNT}={TOKEN}\n"))
 }
 
@@ -67,7 +67,7 @@ async fn checks(sidecar: &Sidecar, result: &str) -> f64 {
 
 #[tokio::test]
 async fn what_is_not_signed_gets_403_without_twiml_and_never_reaches_the_app() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "enforce").start().await;
     let good = Webhook::voice("/voice/x").signed(PUBLIC_URL, TOKEN);
     let mut refused = 0.0;
@@ -77,7 +77,7 @@ async fn what_is_not_signed_gets_403_without_twiml_and_never_reaches_the_app() {
         (good.clone().with("From", "+12025550148"), "invalid"),
         (
             good.clone()
-                .field("X-Twilio-Signature", "AAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+                .header("X-Twilio-Signature", "AAAAAAAAAAAAAAAAAAAAAAAAAAA="),
             "invalid",
         ),
         (
@@ -95,10 +95,10 @@ async fn what_is_not_signed_gets_403_without_twiml_and_never_reaches_the_app() {
         (Webhook::voice("/nowhere").unsigned(), "missing"),
     ] {
         let before = checks(&sidecar, result).await;
-        let got = sidecar.ask(&webhook).await;
+        let got = sidecar.request(&webhook).await;
         assert_eq!((got.status, got.reason()), (403, None), "{webhook:?}");
         assert_eq!(
-            got.field("content-type"),
+            got.header("content-type"),
             Some("text/plain; charset=utf-8"),
             "{got:?}"
         );
@@ -107,24 +107,24 @@ async fn what_is_not_signed_gets_403_without_twiml_and_never_reaches_the_app() {
         refused += 1.0;
         let rejected = [("outcome", "rejected")];
         sidecar
-            .counted("understudy_requests_total", &rejected, refused)
+            .wait_for_metric("understudy_requests_total", &rejected, refused)
             .await;
     }
     assert_eq!(app.requests().len(), 0);
     assert_eq!(checks(&sidecar, "valid").await, 0.0);
-    assert_eq!(sidecar.ask(&good).await.status, 200);
+    assert_eq!(sidecar.request(&good).await.status, 200);
     assert_eq!(checks(&sidecar, "valid").await, 1.0);
 }
 
 #[tokio::test]
 async fn a_route_that_asks_for_nothing_checks_nothing() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "enforce").start().await;
     for webhook in [
         Webhook::voice("/open/x"),
         Webhook::voice("/open/x").unsigned(),
     ] {
-        assert_eq!(sidecar.ask(&webhook).await.status, 200);
+        assert_eq!(sidecar.request(&webhook).await.status, 200);
     }
     assert_eq!(
         sidecar
@@ -136,7 +136,7 @@ async fn a_route_that_asks_for_nothing_checks_nothing() {
 
 #[tokio::test]
 async fn report_counts_and_says_what_it_found_and_forwards_all_the_same() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "report").start().await;
     for (webhook, result) in [
         (
@@ -146,7 +146,7 @@ async fn report_counts_and_says_what_it_found_and_forwards_all_the_same() {
         (Webhook::voice("/voice/x"), "invalid"),
         (Webhook::sms("/sms/x").unsigned(), "missing"),
     ] {
-        let got = sidecar.ask(&webhook).await;
+        let got = sidecar.request(&webhook).await;
         assert_eq!((got.status, got.reason()), (200, None), "{webhook:?}");
         assert_eq!(checks(&sidecar, result).await, 1.0, "{webhook:?}");
         let requests = app.requests();
@@ -157,7 +157,7 @@ async fn report_counts_and_says_what_it_found_and_forwards_all_the_same() {
         ("voice", "the request's X-Twilio-Signature is not Twilio's"),
         ("messaging", "the request has no X-Twilio-Signature"),
     ] {
-        let line = sidecar.logged(|line| line["error"] == error).await;
+        let line = sidecar.wait_for_log(|line| line["error"] == error).await;
         assert_eq!(
             (line["route"].as_str(), line["level"].as_str()),
             (Some(route), Some("INFO"))
@@ -171,13 +171,13 @@ async fn report_counts_and_says_what_it_found_and_forwards_all_the_same() {
     }
     let upstream = [("outcome", "upstream")];
     sidecar
-        .counted("understudy_requests_total", &upstream, 3.0)
+        .wait_for_metric("understudy_requests_total", &upstream, 3.0)
         .await;
 }
 
 #[tokio::test]
 async fn every_series_of_a_check_is_there_at_0_from_the_start() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Sidecar::before(&app).start().await;
     let text = sidecar.admin_get("/metrics").await.text();
     for route in ["voice", "auto", "unmatched"] {
@@ -192,28 +192,28 @@ async fn every_series_of_a_check_is_there_at_0_from_the_start() {
 
 #[tokio::test]
 async fn get_is_signed_by_its_url_and_with_or_without_the_port() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "enforce").start().await;
     for base in [PUBLIC_URL, "https://hooks.example.com:443"] {
         for webhook in [Webhook::voice("/voice/x"), Webhook::voice("/voice/x").get()] {
             let webhook = webhook.signed(base, TOKEN);
-            assert_eq!(sidecar.ask(&webhook).await.status, 200, "{webhook:?}");
+            assert_eq!(sidecar.request(&webhook).await.status, 200, "{webhook:?}");
         }
     }
     let path = Webhook::voice("/voice/a%2Fb//c?x=%41+b").signed(PUBLIC_URL, TOKEN);
-    assert_eq!(sidecar.ask(&path).await.status, 200);
+    assert_eq!(sidecar.request(&path).await.status, 200);
 }
 
 #[tokio::test]
 async fn a_target_without_a_path_is_checked_as_it_is_forwarded() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "enforce").start().await;
     let ask = async |target: &str, signed: &str| {
         let signature = sign(TOKEN, &format!("{PUBLIC_URL}{signed}"));
         let head = format!(
             "GET {target} HTTP/1.1\r\nHost: hooks.example.com\r\nX-Twilio-Signature: {signature}\r\n\r\n"
         );
-        sidecar.ask(head).await.status
+        sidecar.request(head).await.status
     };
     for (target, forwarded) in [
         ("http://hooks.example.com?x=1", "/?x=1"),
@@ -232,22 +232,22 @@ async fn a_target_without_a_path_is_checked_as_it_is_forwarded() {
 
 #[tokio::test]
 async fn an_app_that_fails_is_stood_in_for_only_before_twilio() {
-    let app = App::start(|_| Script::page("500 Oops", "text/html", "no"));
+    let app = FakeUpstream::start(|_| Script::response("500 Oops", "text/html", "no"));
     let sidecar = with_token(&app, "enforce").start().await;
     let webhook = Webhook::voice("/voice/x");
     let got = sidecar
-        .ask(&webhook.clone().signed(PUBLIC_URL, TOKEN))
+        .request(&webhook.clone().signed(PUBLIC_URL, TOKEN))
         .await;
     assert_eq!((got.status, got.reason()), (200, Some("status_5xx")));
-    let got = sidecar.ask(&webhook).await;
+    let got = sidecar.request(&webhook).await;
     assert_eq!((got.status, got.reason()), (403, None));
     assert_eq!(app.requests().len(), 1);
 }
 
 #[tokio::test]
 async fn a_stranger_does_not_take_the_trial_of_a_breaker_nor_open_it() {
-    let app = App::start(|request| match request.path() {
-        "/voice/bad" => Script::page("500 Oops", "text/html", "no"),
+    let app = FakeUpstream::start(|request| match request.path() {
+        "/voice/bad" => Script::response("500 Oops", "text/html", "no"),
         _ => Script::twiml("<Response/>"),
     });
     let sidecar = with_token(&app, "enforce")
@@ -255,10 +255,10 @@ async fn a_stranger_does_not_take_the_trial_of_a_breaker_nor_open_it() {
         .start()
         .await;
     let stranger = Webhook::voice("/voice/bad");
-    assert_eq!(sidecar.ask(&stranger).await.status, 403);
+    assert_eq!(sidecar.request(&stranger).await.status, 403);
     let bad = stranger.clone().signed(PUBLIC_URL, TOKEN);
-    assert_eq!(sidecar.ask(&bad).await.reason(), Some("status_5xx"));
-    soon("the breaker to let one call try", async {
+    assert_eq!(sidecar.request(&bad).await.reason(), Some("status_5xx"));
+    wait_for("the breaker to let one call try", async {
         while sidecar
             .metric("understudy_breaker_state", &[("route", "voice")])
             .await
@@ -271,10 +271,10 @@ async fn a_stranger_does_not_take_the_trial_of_a_breaker_nor_open_it() {
     let mut slow = sidecar.connect().await;
     let request = stranger.bytes();
     slow.send(&request[..request.len() - 5]).await;
-    assert_eq!(sidecar.ask(&stranger).await.status, 403);
+    assert_eq!(sidecar.request(&stranger).await.status, 403);
 
     let good = Webhook::voice("/voice/x").signed(PUBLIC_URL, TOKEN);
-    let got = sidecar.ask(&good).await;
+    let got = sidecar.request(&good).await;
     assert_eq!((got.status, got.reason()), (200, None));
     let closed = [("route", "voice")];
     assert_eq!(
@@ -284,5 +284,5 @@ async fn a_stranger_does_not_take_the_trial_of_a_breaker_nor_open_it() {
     slow.send_more(&request[request.len() - 5..])
         .await
         .expect("it is open");
-    assert_eq!(slow.answer().await.status, 403);
+    assert_eq!(slow.response().await.status, 403);
 }

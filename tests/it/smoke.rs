@@ -1,14 +1,14 @@
 //! The two things that all other tests rely on: a request goes through, and the proxy ends when it is asked to.
 
-use support::{App, Sidecar, Signal, Webhook, millis};
+use support::{FakeUpstream, Sidecar, Signal, Webhook, millis};
 
 #[tokio::test]
 async fn a_call_goes_through_and_is_counted() {
-    let app = App::with_page("<Response><Say>Hello</Say></Response>");
+    let app = FakeUpstream::with_document("<Response><Say>Hello</Say></Response>");
     let sidecar = Sidecar::before(&app).deadline(millis(5000)).start().await;
 
     let webhook = Webhook::voice("/voice/incoming");
-    let answer = sidecar.ask(&webhook).await;
+    let answer = sidecar.request(&webhook).await;
 
     assert_eq!(
         (answer.status, answer.text().as_str()),
@@ -17,7 +17,7 @@ async fn a_call_goes_through_and_is_counted() {
     assert!(answer.whole && answer.keeps_alive, "{answer:?}");
     let labels = [("route", "voice"), ("outcome", "upstream")];
     sidecar
-        .counted("understudy_requests_total", &labels, 1.0)
+        .wait_for_metric("understudy_requests_total", &labels, 1.0)
         .await;
     let request = &app.requests()[0];
     assert!(webhook.bytes().ends_with(&request.body) && !request.body.is_empty());
@@ -25,10 +25,12 @@ async fn a_call_goes_through_and_is_counted() {
 
 #[tokio::test]
 async fn it_ends_in_good_order_when_it_is_told() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let mut sidecar = Sidecar::before(&app).start().await;
     sidecar.signal(Signal::Terminate);
     assert_eq!(sidecar.wait().await.code(), Some(0));
-    let last = sidecar.logged(|line| line["message"] == "stopped").await;
+    let last = sidecar
+        .wait_for_log(|line| line["message"] == "stopped")
+        .await;
     assert_eq!(last["cut_off"], 0);
 }

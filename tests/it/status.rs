@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use support::{App, Script, Sidecar, Webhook};
+use support::{FakeUpstream, Script, Sidecar, Webhook};
 
 const PAGE: &str = "<Response><Say>hello</Say></Response>";
 
@@ -20,12 +20,12 @@ fn names(status: &Value) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_failure_has_its_line_without_what_a_caller_said() {
-    let app = App::with_page(
+    let app = FakeUpstream::with_document(
         "<?xml version=\"1.0\"?>\n<Response>\n  <Say voice=\"alice\">Dear Ann, call +15550199</Gather>\n</Response>",
     );
     let sidecar = Sidecar::before(&app).start().await;
     assert_eq!(
-        sidecar.ask(Webhook::voice("/voice/x")).await.reason(),
+        sidecar.request(Webhook::voice("/voice/x")).await.reason(),
         Some("malformed")
     );
     let status = status(&sidecar, "").await;
@@ -47,13 +47,14 @@ async fn a_failure_has_its_line_without_what_a_caller_said() {
 
 #[tokio::test]
 async fn an_observed_failure_has_its_line_too() {
-    let app =
-        App::start(|_| Script::page("200 OK", "text/html", "<!DOCTYPE html>\n<html lang=\"en\">"));
+    let app = FakeUpstream::start(|_| {
+        Script::response("200 OK", "text/html", "<!DOCTYPE html>\n<html lang=\"en\">")
+    });
     let sidecar = Sidecar::before(&app)
         .defaults("mode = \"observe\"")
         .start()
         .await;
-    sidecar.ask(Webhook::voice("/voice/x")).await;
+    sidecar.request(Webhook::voice("/voice/x")).await;
     let status = status(&sidecar, "").await;
     let failure = &status["failures"][0];
     assert_eq!(
@@ -66,7 +67,7 @@ async fn an_observed_failure_has_its_line_too() {
 
 #[tokio::test]
 async fn the_summary_is_of_all_routes_whichever_are_requested() {
-    let app = App::with_page("<Response>");
+    let app = FakeUpstream::with_document("<Response>");
     let sidecar = Sidecar::before(&app).start().await;
     let calm = status(&sidecar, "").await;
     assert_eq!(
@@ -89,7 +90,7 @@ async fn the_summary_is_of_all_routes_whichever_are_requested() {
         (&Value::Null, &Value::Null)
     );
 
-    sidecar.ask(Webhook::sms("/messaging/x")).await;
+    sidecar.request(Webhook::sms("/messaging/x")).await;
     let one = status(&sidecar, "?routes=1&history=yes").await;
     assert_eq!(
         (names(&one), &one["routes_matching"]),
@@ -127,7 +128,7 @@ async fn the_summary_is_of_all_routes_whichever_are_requested() {
 
 #[tokio::test]
 async fn while_the_breaker_is_open_the_reason_is_the_one_that_opened_it() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = Sidecar::before(&app)
         .defaults("breaker = { failures = 2, probe_every = \"30s\" }")
         .start()
@@ -135,12 +136,14 @@ async fn while_the_breaker_is_open_the_reason_is_the_one_that_opened_it() {
     app.refuse().await;
     for reason in ["connect", "connect", "breaker_open"] {
         assert_eq!(
-            sidecar.ask(Webhook::voice("/voice/x")).await.reason(),
+            sidecar.request(Webhook::voice("/voice/x")).await.reason(),
             Some(reason)
         );
     }
     for _ in 0..2 {
-        sidecar.ask(Webhook::status_callback("/callback/x")).await;
+        sidecar
+            .request(Webhook::status_callback("/callback/x"))
+            .await;
     }
     let status = status(&sidecar, "?routes=2").await;
     assert_eq!(names(&status), ["voice", "callback"]);
@@ -155,7 +158,7 @@ async fn while_the_breaker_is_open_the_reason_is_the_one_that_opened_it() {
 
 #[tokio::test]
 async fn an_unknown_parameter_is_refused_with_the_known_ones() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = Sidecar::before(&app).start().await;
     let got = sidecar.admin_get("/api/status?route=voice").await;
     let words = "unknown parameter \\\"route\\\"; use routes, match or history";

@@ -5,14 +5,14 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 use understudy::failure::Reason;
 
-use support::{Answer, App, Client, Sidecar};
+use support::{Client, FakeUpstream, Response, Sidecar};
 
 const PAGE: &str = "<Response><Say>hello</Say></Response>";
 
 /// The `Accept` of a browser that opens a page.
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
-async fn request(sidecar: &Sidecar, method: &str, path: &str, fields: &str) -> Answer {
+async fn request(sidecar: &Sidecar, method: &str, path: &str, fields: &str) -> Response {
     let text = format!(
         "{method} {path} HTTP/1.1\r\nHost: {}\r\n{fields}\r\n",
         sidecar.admin
@@ -22,10 +22,10 @@ async fn request(sidecar: &Sidecar, method: &str, path: &str, fields: &str) -> A
         client.send(text).await;
         return client.head().await;
     }
-    client.ask(text).await
+    client.request(text).await
 }
 
-async fn page(sidecar: &Sidecar) -> Answer {
+async fn page(sidecar: &Sidecar) -> Response {
     let got = request(sidecar, "GET", "/", &format!("Accept: {BROWSER}\r\n")).await;
     assert_eq!(got.status, 200, "{got:?}");
     got
@@ -39,7 +39,7 @@ fn between<'t>(text: &'t str, begin: &str, end: &str) -> &'t str {
 
 #[tokio::test]
 async fn a_browser_gets_the_page_and_a_program_the_list_of_paths() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = Sidecar::before(&app).start().await;
     let page = page(&sidecar).await;
     for (name, wanted) in [
@@ -50,24 +50,24 @@ async fn a_browser_gets_the_page_and_a_program_the_list_of_paths() {
         ("x-frame-options", "DENY"),
         ("referrer-policy", "no-referrer"),
     ] {
-        assert_eq!(page.field(name), Some(wanted));
+        assert_eq!(page.header(name), Some(wanted));
     }
     let head = request(&sidecar, "HEAD", "/", "Accept: text/html\r\n").await;
     assert_eq!(head.status, 200);
-    assert_eq!(head.field("content-length"), page.field("content-length"));
+    assert_eq!(head.header("content-length"), page.header("content-length"));
 
     for accept in ["", "Accept: */*\r\n", "Accept: application/json\r\n"] {
         let index = request(&sidecar, "GET", "/", accept).await;
         assert_eq!(
-            index.field("content-type"),
+            index.header("content-type"),
             Some("text/plain; charset=utf-8")
         );
-        assert_eq!(index.field("vary"), Some("accept"));
+        assert_eq!(index.header("vary"), Some("accept"));
         assert!(index.text().contains("GET  /api/status\n"), "{index:?}");
     }
     let nowhere = request(&sidecar, "GET", "/nowhere", "Accept: text/html\r\n").await;
     assert_eq!(
-        (nowhere.status, nowhere.field("content-type")),
+        (nowhere.status, nowhere.header("content-type")),
         (404, Some("text/plain; charset=utf-8"))
     );
     assert_eq!(
@@ -80,7 +80,7 @@ async fn a_browser_gets_the_page_and_a_program_the_list_of_paths() {
 
 #[tokio::test]
 async fn the_policy_allows_only_the_pages_own_script_and_style() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = Sidecar::before(&app).start().await;
     let page = page(&sidecar).await;
     let text = page.text();
@@ -91,7 +91,7 @@ async fn the_policy_allows_only_the_pages_own_script_and_style() {
         "default-src 'none'; script-src 'sha256-{script}'; style-src 'sha256-{style}'; connect-src 'self'; img-src data:; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     );
-    assert_eq!(page.field("content-security-policy"), Some(&*policy));
+    assert_eq!(page.header("content-security-policy"), Some(&*policy));
     for loads in [
         " src=",
         "srcset",
@@ -118,7 +118,7 @@ async fn the_policy_allows_only_the_pages_own_script_and_style() {
 
 #[tokio::test]
 async fn beyond_loopback_the_page_needs_no_token_and_its_data_does() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = Sidecar::before(&app)
         .server("admin = \"0.0.0.0:0\"")
         .server("admin_token_file = \"admin.token\"")
@@ -166,7 +166,7 @@ async fn beyond_loopback_the_page_needs_no_token_and_its_data_does() {
 
 #[tokio::test]
 async fn every_reason_has_a_text() {
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = Sidecar::before(&app).start().await;
     let text = page(&sidecar).await.text();
     let reasons = between(&text, "const REASONS = {", "\n};");

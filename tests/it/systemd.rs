@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UnixDatagram;
 use tokio::process::{Child, Command};
 
-use support::{App, Client, soon};
+use support::{Client, FakeUpstream, wait_for};
 
 /// A service manager that listens, and the proxy that talks to it.
 struct Service {
@@ -21,7 +21,7 @@ struct Service {
 }
 
 impl Service {
-    fn start(app: &App, environment: &[(&str, &str)]) -> Self {
+    fn start(app: &FakeUpstream, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let config = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n[upstream]\nurl = \"http://{}\"\n",
@@ -48,7 +48,7 @@ impl Service {
     /// Waits until it is told this.
     async fn hears(&self, wanted: &str) -> String {
         let mut message = vec![0; 4096];
-        soon(wanted, async {
+        wait_for(wanted, async {
             loop {
                 let length = self.socket.recv(&mut message).await.expect("a message");
                 let text = String::from_utf8_lossy(&message[..length]).into_owned();
@@ -71,7 +71,7 @@ impl Service {
 
 #[tokio::test]
 async fn it_is_told_of_readiness_reloads_and_the_end() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let mut service = Service::start(&app, &[]);
     let ready = service.hears("READY=1").await;
     assert!(
@@ -91,7 +91,7 @@ async fn it_is_told_of_readiness_reloads_and_the_end() {
 
     service.signal("TERM");
     service.hears("STOPPING=1").await;
-    let end = soon("the end", service.child.wait())
+    let end = wait_for("the end", service.child.wait())
         .await
         .expect("it ends");
     assert_eq!(end.code(), Some(0));
@@ -99,7 +99,7 @@ async fn it_is_told_of_readiness_reloads_and_the_end() {
 
 #[tokio::test]
 async fn the_watchdog_is_fed_while_every_accept_loop_goes_round() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let within = Duration::from_secs(4).as_micros().to_string();
     let service = Service::start(&app, &[("WATCHDOG_USEC", &within)]);
     service.hears("READY=1").await;
@@ -117,7 +117,7 @@ async fn a_watchdog_that_nobody_can_feed_is_said_and_exits_78() {
         .env("WATCHDOG_USEC", "10000000")
         .kill_on_drop(true)
         .output();
-    let output = soon("the end", output).await.expect("the binary runs");
+    let output = wait_for("the end", output).await.expect("the binary runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(78), "{said}");
     assert!(
@@ -188,7 +188,7 @@ async fn a_passed_admin_socket_off_loopback_without_a_token_is_refused() {
         for socket in sockets_off_loopback() {
             let address = socket.local_addr().expect("an address").to_string();
             let output = with_admin_socket(socket, arguments).output();
-            let output = soon("the end", output).await.expect("the binary runs");
+            let output = wait_for("the end", output).await.expect("the binary runs");
             let said = String::from_utf8_lossy(&output.stderr);
             assert_eq!(output.status.code(), Some(78), "{address}: {said}");
             for words in [
@@ -215,7 +215,7 @@ async fn a_passed_admin_socket_needs_its_token_for_as_long_as_it_is_off_loopback
         .expect("the binary runs");
     let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
     let mut said = async |wanted: &str| {
-        soon(wanted, async {
+        wait_for(wanted, async {
             loop {
                 let line = lines.next_line().await.expect("a pipe").expect("a line");
                 if line.contains(wanted) {
@@ -231,7 +231,7 @@ async fn a_passed_admin_socket_needs_its_token_for_as_long_as_it_is_off_loopback
             "GET /metrics HTTP/1.1\r\nHost: proxy.example\r\nAuthorization: Bearer {token}\r\n\r\n"
         );
         let admin = SocketAddr::from(([127, 0, 0, 1], port));
-        Client::connect(admin).await.ask(request).await.status
+        Client::connect(admin).await.request(request).await.status
     };
     assert_eq!(status("another-token-of-theirs").await, 401);
     assert_eq!(status(ADMIN_TOKEN).await, 200);
@@ -255,7 +255,10 @@ async fn a_passed_admin_socket_on_loopback_needs_no_token() {
         .expect("the binary runs");
     // The kernel keeps the connection until the proxy has started.
     let request = format!("GET /metrics HTTP/1.1\r\nHost: {admin}\r\n\r\n");
-    assert_eq!(Client::connect(admin).await.ask(request).await.status, 200);
+    assert_eq!(
+        Client::connect(admin).await.request(request).await.status,
+        200
+    );
 }
 
 #[test]

@@ -17,5 +17,5 @@ async fn left(sidecar: &support::Sidecar, many: f64) {
             tokio::task::yield_now().await;
         }
     };
-    support::soon("connections to end", reach).await;
+    support::wait_for("connections to end", reach).await;
 }

@@ -1,6 +1,6 @@
 //! WebSockets go through on any route, and nothing else that asks for an upgrade does.
 
-use support::{App, Script, Sidecar};
+use support::{FakeUpstream, Script, Sidecar};
 
 const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n";
 
@@ -12,7 +12,7 @@ fn handshake(path: &str, upgrade: &str) -> String {
 
 #[tokio::test]
 async fn a_websocket_is_tunnelled_on_any_route_and_counted_once() {
-    let app = App::start(|_| Script::new().send(format!("{SWITCH}hello")).echo());
+    let app = FakeUpstream::start(|_| Script::new().send(format!("{SWITCH}hello")).echo());
     let sidecar = Sidecar::before(&app).start().await;
     for path in ["/voice/media", "/pass/media", "/nowhere"] {
         let mut client = sidecar.connect().await;
@@ -22,8 +22,8 @@ async fn a_websocket_is_tunnelled_on_any_route_and_counted_once() {
             .await;
         let head = client.head().await;
         assert_eq!(head.status, 101);
-        assert_eq!(head.field("upgrade"), Some("websocket"));
-        assert_eq!(head.field("sec-websocket-accept"), Some("x"));
+        assert_eq!(head.header("upgrade"), Some("websocket"));
+        assert_eq!(head.header("sec-websocket-accept"), Some("x"));
         assert_eq!(client.bytes(10).await, b"helloearly");
         for size in [1, 1000, 100_000] {
             let frame = vec![b'z'; size];
@@ -34,17 +34,17 @@ async fn a_websocket_is_tunnelled_on_any_route_and_counted_once() {
         assert_eq!(client.closed().await, b"");
     }
     sidecar
-        .counted("understudy_requests_total", &[("outcome", "upstream")], 3.0)
+        .wait_for_metric("understudy_requests_total", &[("outcome", "upstream")], 3.0)
         .await;
     assert_eq!(sidecar.metric("understudy_requests_total", &[]).await, 3.0);
     let request = &app.requests()[0];
     assert_eq!(
-        request.field("sec-websocket-key"),
+        request.header("sec-websocket-key"),
         Some("dCUj2u9Z20txhAn0beBdDA==")
     );
     assert_eq!(
         request
-            .field("connection")
+            .header("connection")
             .map(str::to_lowercase)
             .as_deref(),
         Some("upgrade")
@@ -53,7 +53,7 @@ async fn a_websocket_is_tunnelled_on_any_route_and_counted_once() {
 
 #[tokio::test]
 async fn a_tunnel_outlives_the_deadline_and_an_idle_time() {
-    let app = App::start(|_| Script::new().send(SWITCH).echo());
+    let app = FakeUpstream::start(|_| Script::new().send(SWITCH).echo());
     let sidecar = Sidecar::before(&app)
         .server("keep_alive = \"100ms\"")
         .deadline(support::millis(100))
@@ -74,31 +74,33 @@ async fn a_tunnel_outlives_the_deadline_and_an_idle_time() {
 
 #[tokio::test]
 async fn an_app_that_declines_answers_as_always() {
-    let app = App::start(|_| Script::page("403 Forbidden", "text/plain", "no"));
+    let app = FakeUpstream::start(|_| Script::response("403 Forbidden", "text/plain", "no"));
     let sidecar = Sidecar::before(&app).start().await;
     let mut client = sidecar.connect().await;
-    let got = client.ask(handshake("/voice/media", "websocket")).await;
+    let got = client.request(handshake("/voice/media", "websocket")).await;
     assert_eq!((got.status, got.text().as_str()), (403, "no"));
 }
 
 #[tokio::test]
 async fn an_app_that_is_down_gives_502_to_a_websocket() {
-    let app = App::start(|_| Script::new().stall());
+    let app = FakeUpstream::start(|_| Script::new().stall());
     let sidecar = Sidecar::before(&app).start().await;
     app.refuse().await;
-    let got = sidecar.ask(handshake("/voice/media", "websocket")).await;
+    let got = sidecar
+        .request(handshake("/voice/media", "websocket"))
+        .await;
     assert_eq!((got.status, got.reason()), (502, None));
 }
 
 #[tokio::test]
 async fn another_upgrade_is_not_passed_on() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Sidecar::before(&app).start().await;
-    let got = sidecar.ask(handshake("/voice/x", "h2c")).await;
+    let got = sidecar.request(handshake("/voice/x", "h2c")).await;
     assert_eq!(got.status, 200);
     let request = &app.requests()[0];
     assert_eq!(
-        (request.field("upgrade"), request.field("connection")),
+        (request.header("upgrade"), request.header("connection")),
         (None, None)
     );
 }

@@ -8,7 +8,7 @@ use std::process::{Output, Stdio};
 
 use tokio::process::Command;
 
-use support::{App, Builder, Script, Sidecar, Step, Webhook, soon};
+use support::{Builder, FakeUpstream, Script, Sidecar, Step, Webhook, wait_for};
 
 /// How many connections an attack makes, all at once.
 const CONNECTIONS: &str = "200";
@@ -53,19 +53,19 @@ impl Tool {
     async fn run(self, arguments: &[&str]) -> io::Result<Output> {
         let mut command = Command::new(self.name);
         command.args(arguments).stdin(Stdio::null());
-        soon("the program's end", command.kill_on_drop(true).output()).await
+        wait_for("the program's end", command.kill_on_drop(true).output()).await
     }
 }
 
-fn attacked(app: &App) -> Builder {
+fn attacked(app: &FakeUpstream) -> Builder {
     Sidecar::before(app)
         .server("header_timeout = \"1s\"")
         .server("keep_alive = \"1s\"")
         .defaults("deadline = \"1s\"")
 }
 
-fn app() -> App {
-    App::start(|request| match request.path() {
+fn app() -> FakeUpstream {
+    FakeUpstream::start(|request| match request.path() {
         "/pass/big" => Script::new()
             .send(
                 "HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\nContent-Length: 900000000\r\n\r\n",
@@ -86,7 +86,7 @@ async fn attack(address: SocketAddr, path: &str, mode: &[&str]) -> String {
 
 /// A healthy caller gets the app's own answer, and so is answered within the deadline.
 async fn is_answered(sidecar: &Sidecar) {
-    let answer = sidecar.ask(Webhook::voice("/voice/healthy")).await;
+    let answer = sidecar.request(Webhook::voice("/voice/healthy")).await;
     assert_eq!((answer.status, answer.reason()), (200, None));
 }
 

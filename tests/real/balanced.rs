@@ -14,7 +14,7 @@ use crate::prometheus::Prometheus;
 pub(crate) use haproxy::own_address;
 use haproxy::{Haproxy, NAMES, address, certificate, installed};
 use load::{Call, Load, webhook};
-use support::{App, Client, Script, Sidecar, Signal, Webhook, millis, soon};
+use support::{Client, FakeUpstream, Script, Sidecar, Signal, Webhook, millis, wait_for};
 
 const PAGE: &str = "<Response><Say>the app's own</Say></Response>";
 
@@ -48,7 +48,7 @@ async fn three_instances_answer_and_are_counted_as_one() {
     if !installed() || !crate::prometheus::installed() {
         return;
     }
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let instances = three(&app, PORTS).await;
     let haproxy = Haproxy::start(PORTS, &certificate().0).await;
     let admins: Vec<_> = instances.iter().map(|instance| instance.admin).collect();
@@ -64,7 +64,7 @@ async fn three_instances_answer_and_are_counted_as_one() {
         assert!(own > 0.0 && own < 300.0, "{own} of {}", calls.len());
     }
     let sum = "sum(understudy_requests_total{outcome=\"upstream\"})";
-    soon("the sum of all calls", async {
+    wait_for("the sum of all calls", async {
         while prometheus.query(sum).await != [calls.len() as f64] {
             tokio::time::sleep(millis(100)).await;
         }
@@ -83,15 +83,15 @@ async fn the_app_learns_from_haproxy_who_asked_and_how() {
     if !installed() {
         return;
     }
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let _instance = instance(&app, 1, PORTS).await;
     let (both, cert) = certificate();
     let haproxy = Haproxy::start(PORTS, &both).await;
     let forged = Webhook::voice("/voice/x")
-        .field("X-Forwarded-For", "203.0.113.9")
-        .field("X-Forwarded-Proto", "https")
-        .field("X-Forwarded-Host", "attacker.example");
-    let plain = Client::connect(haproxy.address).await.ask(forged).await;
+        .header("X-Forwarded-For", "203.0.113.9")
+        .header("X-Forwarded-Proto", "https")
+        .header("X-Forwarded-Host", "attacker.example");
+    let plain = Client::connect(haproxy.address).await.request(forged).await;
     assert_eq!((plain.status, plain.reason()), (200, None));
 
     std::fs::write(haproxy.folder.path().join("cert.pem"), cert).expect("a file");
@@ -128,7 +128,7 @@ async fn the_app_learns_from_haproxy_who_asked_and_how() {
         (&requests[0], "http", "hooks.example.com"),
         (&requests[1], "https", host.as_str()),
     ] {
-        let said = |name: &str| request.fields(name).collect::<Vec<_>>().join(", ");
+        let said = |name: &str| request.headers(name).collect::<Vec<_>>().join(", ");
         let of = said("x-forwarded-for");
         assert!(
             of.starts_with("127.") && !of.contains("203.0.113.9"),
@@ -152,7 +152,7 @@ async fn an_instance_that_stops_loses_no_call() {
     if !installed() {
         return;
     }
-    let app = App::start(|_| Script::new().pause(millis(10)).send(page()));
+    let app = FakeUpstream::start(|_| Script::new().pause(millis(10)).send(page()));
     let mut instances = three(&app, PORTS).await;
     let haproxy = Haproxy::start(PORTS, &certificate().0).await;
     let load = Load::begin(haproxy.address, 8);
@@ -161,7 +161,7 @@ async fn an_instance_that_stops_loses_no_call() {
         stopped.signal(Signal::Terminate);
         haproxy.sees(name, "DOWN").await;
         assert_eq!(stopped.wait().await.code(), Some(0));
-        let line = stopped.logged(|line| line["message"] == "stopped");
+        let line = stopped.wait_for_log(|line| line["message"] == "stopped");
         assert_eq!(line.await["cut_off"], 0);
         *stopped = instance(&app, place, PORTS).await;
         haproxy.sees(name, "UP").await;
@@ -179,7 +179,7 @@ async fn an_instance_that_dies_loses_only_the_calls_that_it_held() {
     if !installed() {
         return;
     }
-    let app = App::start(|request| match request.path() {
+    let app = FakeUpstream::start(|request| match request.path() {
         "/voice/held" => Script::new().stall(),
         _ => Script::new().pause(millis(10)).send(page()),
     });
@@ -194,7 +194,7 @@ async fn an_instance_that_dies_loses_only_the_calls_that_it_held() {
         held.push(client);
         assert!(held.len() < 1000, "the second instance gets none");
         let all = held.len() as f64;
-        soon("the call to be held", async {
+        wait_for("the call to be held", async {
             while holding(&instances).await.iter().sum::<f64>() < all {}
         })
         .await;
@@ -213,7 +213,7 @@ async fn an_instance_that_dies_loses_only_the_calls_that_it_held() {
     app.hang_up().await;
     let mut lost_while_held = 0_usize;
     for mut client in held {
-        let answer = client.answer().await;
+        let answer = client.response().await;
         match answer.status {
             502 => lost_while_held += 1,
             _ => assert!(
@@ -246,7 +246,7 @@ async fn an_instance_that_dies_loses_only_the_calls_that_it_held() {
     assert_taken_once(&app);
 }
 
-async fn three(app: &App, ports: Ports) -> Vec<Sidecar> {
+async fn three(app: &FakeUpstream, ports: Ports) -> Vec<Sidecar> {
     let mut instances = Vec::new();
     for place in 1..=3 {
         instances.push(instance(app, place, ports).await);
@@ -255,7 +255,7 @@ async fn three(app: &App, ports: Ports) -> Vec<Sidecar> {
 }
 
 /// One of three, at the address that HAProxy knows.
-async fn instance(app: &App, place: u32, [_, calls, admin]: Ports) -> Sidecar {
+async fn instance(app: &FakeUpstream, place: u32, [_, calls, admin]: Ports) -> Sidecar {
     let route = |name: &str, path: &str| {
         format!("[[route]]\nname = \"{name}\"\npath = \"{path}\"\nkind = \"voice\"\n")
     };
@@ -281,7 +281,7 @@ async fn holding(instances: &[Sidecar]) -> Vec<f64> {
 
 /// Waits until HAProxy sends it calls.
 async fn takes_calls(instance: &Sidecar) {
-    soon("calls", async {
+    wait_for("calls", async {
         while instance.metric("understudy_requests_total", &[]).await == 0.0 {
             tokio::task::yield_now().await;
         }
@@ -290,11 +290,11 @@ async fn takes_calls(instance: &Sidecar) {
 }
 
 fn page() -> Bytes {
-    support::answer("200 OK", &[("Content-Type", "text/xml")], PAGE)
+    support::response("200 OK", &[("Content-Type", "text/xml")], PAGE)
 }
 
 #[track_caller]
-fn assert_taken_once(app: &App) {
+fn assert_taken_once(app: &FakeUpstream) {
     let mut taken = HashMap::<_, usize>::new();
     for request in app.requests() {
         let form = form_urlencoded::parse(&request.body).into_owned();

@@ -9,7 +9,7 @@ use std::io::Write;
 use serde_json::Value;
 
 use pod::{Pod, documents, only};
-use support::{App, Client, Script, Webhook, soon};
+use support::{Client, FakeUpstream, Script, Webhook, wait_for};
 
 /// Those that hold a pod, and how an understudy gets into it.
 const PODS: [(&str, &str); 2] = [
@@ -125,7 +125,7 @@ async fn what_is_mounted_is_good() {
     if !installed() {
         return;
     }
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     for (name, place) in PODS {
         let volumes = mount::Volumes::of(&Pod::read(name, place), app.address());
         let output = support::understudy(&["check", "--config", &volumes.config()]);
@@ -140,7 +140,7 @@ async fn probes_scrapes_and_renewed_pages_reach_an_understudy() {
         return;
     }
     for (name, place) in PODS {
-        let app = App::start(|_| Script::page("500 Oops", "text/plain", "oops"));
+        let app = FakeUpstream::start(|_| Script::response("500 Oops", "text/plain", "oops"));
         let pod = Pod::read(name, place);
         let volumes = mount::Volumes::of(&pod, app.address());
         let mut running = volumes.run(&pod).await;
@@ -153,7 +153,7 @@ async fn probes_scrapes_and_renewed_pages_reach_an_understudy() {
         let says = async || {
             let call = Client::connect(running.calls)
                 .await
-                .ask(Webhook::voice("/voice"))
+                .request(Webhook::voice("/voice"))
                 .await;
             assert!(call.status == 200 && call.reason().is_some(), "{call:?}");
             call.text()
@@ -163,13 +163,13 @@ async fn probes_scrapes_and_renewed_pages_reach_an_understudy() {
             "voice.en.xml",
             "<Response><Say>We are renewed</Say></Response>",
         );
-        soon("the renewed page", async {
+        wait_for("the renewed page", async {
             while !says().await.contains("We are renewed") {}
         })
         .await;
 
         running.terminate();
-        soon("it to be unready", async {
+        wait_for("it to be unready", async {
             while running.probe(&pod, "readinessProbe").await != 503 {}
         })
         .await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::proxy::{AUTO, NAMED, assert_same, before, behind, directly, lenient};
 use crate::real_app::{App, Kind};
 use crate::requests::{self, Purpose};
-use support::{Answer, Sidecar, Webhook};
+use support::{Response, Sidecar, Webhook};
 
 #[tokio::test]
 async fn a_killed_app_is_stood_in_for_until_it_runs_again() {
@@ -66,7 +66,7 @@ async fn an_error_page_never_reaches_the_caller() {
         let app = App::start(kind);
         let sidecar = before(&app).await;
         for (_, path, reason) in cases.iter().filter(|(of, ..)| *of == kind) {
-            assert_is_fallback(&sidecar.ask(Webhook::voice(path)).await, reason);
+            assert_is_fallback(&sidecar.request(Webhook::voice(path)).await, reason);
         }
     }
 }
@@ -94,7 +94,7 @@ async fn without_an_app_every_webhook_gets_what_it_is_sent_for() {
 }
 
 #[track_caller]
-fn assert_is_fallback(answer: &Answer, reason: &str) {
+fn assert_is_fallback(answer: &Response, reason: &str) {
     assert_eq!(
         (answer.status, answer.reason()),
         (200, Some(reason)),

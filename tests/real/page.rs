@@ -7,7 +7,7 @@ mod hostile;
 mod people;
 
 use browser::{Browser, installed};
-use support::{App, Builder, Request, Script, Sidecar, Webhook};
+use support::{Builder, FakeUpstream, Request, Script, Sidecar, Webhook};
 
 const PAGE: &str = "<Response><Say>hello</Say></Response>";
 
@@ -42,7 +42,7 @@ fn row(name: &str) -> String {
     format!("#routes button.start[aria-label=\"Start a drill on \u{2068}{name}\u{2069}\"]")
 }
 
-fn before(app: &App) -> Builder {
+fn before(app: &FakeUpstream) -> Builder {
     Sidecar::before(app).routes(ROUTES)
 }
 
@@ -60,7 +60,7 @@ async fn the_headline_tells_the_fallback_and_its_end_without_a_reload() {
     if !installed() {
         return;
     }
-    let app = App::start(half_broken);
+    let app = FakeUpstream::start(half_broken);
     let sidecar = before(&app).start().await;
     let browser = Browser::on(&sidecar).await;
     browser.reads("#headline", &[CALM]).await;
@@ -70,7 +70,7 @@ async fn the_headline_tells_the_fallback_and_its_end_without_a_reload() {
     let calm = browser.value("document.querySelector('#icon').href").await;
     browser.value("window.isSame = true").await;
 
-    sidecar.ask(Webhook::voice("/voice/broken")).await;
+    sidecar.request(Webhook::voice("/voice/broken")).await;
     browser
         .reads(
             "#headline",
@@ -107,7 +107,7 @@ async fn the_headline_tells_the_fallback_and_its_end_without_a_reload() {
         )
         .await;
 
-    sidecar.ask(Webhook::voice("/voice/x")).await;
+    sidecar.request(Webhook::voice("/voice/x")).await;
     browser.reads("#headline", &[CALM]).await;
     assert_eq!(browser.value("window.isSame").await, true);
     assert_eq!(browser.complaints().await, Vec::<String>::new());
@@ -118,12 +118,12 @@ async fn a_failure_shows_its_line_with_a_caret_and_nothing_that_was_said() {
     if !installed() {
         return;
     }
-    let app = App::start(half_broken);
+    let app = FakeUpstream::start(half_broken);
     let sidecar = before(&app).start().await;
     let browser = Browser::on(&sidecar).await;
     let webhook = Webhook::voice("/voice/broken");
     for _ in 0..3 {
-        sidecar.ask(&webhook).await;
+        sidecar.request(&webhook).await;
     }
     let row = browser
         .reads(
@@ -172,7 +172,7 @@ async fn an_error_of_the_configuration_is_shown_and_goes_when_it_is_mended() {
     if !installed() {
         return;
     }
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = before(&app).start().await;
     let browser = Browser::on(&sidecar).await;
     browser.reads("#headline", &[CALM]).await;
@@ -201,7 +201,7 @@ async fn it_says_that_understudy_is_gone_and_goes_on_when_it_is_back() {
     if !installed() {
         return;
     }
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = before(&app).start().await;
     let admin = sidecar.admin;
     let browser = Browser::on(&sidecar).await;

@@ -15,7 +15,9 @@ use files::{Case, alerts, dashboard};
 pub(crate) use files::{rules, targets};
 use server::{BREATH, promtool};
 pub(crate) use server::{Prometheus, installed};
-use support::{Answer, App, Client, PATIENCE, Request, Script, Sidecar, Webhook, millis, soon};
+use support::{
+    Client, FakeUpstream, Request, Response, Script, Sidecar, TIMEOUT, Webhook, millis, wait_for,
+};
 
 const PAGE: &str = "<Response><Say>hello</Say></Response>";
 
@@ -195,7 +197,7 @@ async fn every_query_of_grafanas_finds_what_it_asks_for() {
     if !installed() {
         return;
     }
-    let app = App::start(misbehaving);
+    let app = FakeUpstream::start(misbehaving);
     let proxy = Sidecar::before(&app)
         .deadline(millis(300))
         .server("public_url = \"https://hooks.example.com\"")
@@ -214,7 +216,7 @@ async fn every_query_of_grafanas_finds_what_it_asks_for() {
     queries.extend(alerts().queries());
     let asked = Instant::now();
     while !queries.is_empty() {
-        assert!(asked.elapsed() < PATIENCE, "no data for {queries:#?}");
+        assert!(asked.elapsed() < TIMEOUT, "no data for {queries:#?}");
         tokio::time::sleep(BREATH).await;
         let mut without = Vec::new();
         for query in queries {
@@ -241,7 +243,7 @@ async fn the_alerts_come_when_the_app_breaks_and_go_when_it_is_mended() {
     if !installed() {
         return;
     }
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let proxy = Sidecar::before(&app)
         .defaults("breaker = { failures = 3, probe_every = \"200ms\" }")
         .start()
@@ -292,7 +294,7 @@ async fn the_alert_of_a_refused_configuration_goes_with_a_good_one() {
     if !installed() {
         return;
     }
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let mut proxy = Sidecar::before(&app).start().await;
     let prometheus = Prometheus::start(&[proxy.admin], &rules().sixty_times_as_fast()).await;
     let good = proxy.config();
@@ -310,19 +312,19 @@ async fn the_alert_of_a_refused_configuration_goes_with_a_good_one() {
 /// An app with a fault for each path.
 fn misbehaving(request: &Request) -> Script {
     match request.path() {
-        "/voice/late" => Script::new().pause(millis(600)).send(support::answer(
+        "/voice/late" => Script::new().pause(millis(600)).send(support::response(
             "200 OK",
             &[("Content-Type", "text/xml")],
             PAGE,
         )),
         "/voice/odd" => Script::twiml("<Response><Sing/></Response>"),
-        "/tried/broken" => Script::page("500 Oops", "text/plain", "oops"),
+        "/tried/broken" => Script::response("500 Oops", "text/plain", "oops"),
         _ => Script::twiml(PAGE),
     }
 }
 
 /// A proxy that speaks TLS to its clients.
-async fn showing_a_certificate(app: &App) -> Sidecar {
+async fn showing_a_certificate(app: &FakeUpstream) -> Sidecar {
     let names = ["hooks.example.com".to_owned()];
     let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
     Sidecar::before(app)
@@ -334,39 +336,45 @@ async fn showing_a_certificate(app: &App) -> Sidecar {
 }
 
 /// Everything that the dashboard can show; at the end the app is gone, and a drill is on.
-async fn play_everything(app: &App, proxy: &Sidecar) {
+async fn play_everything(app: &FakeUpstream, proxy: &Sidecar) {
     let drill = r#"{"for":"5m","fault":"status_5xx"}"#;
     let drill = format!(
         "PUT /api/drills/messaging HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{drill}",
         drill.len()
     );
-    let begun = Client::connect(proxy.admin).await.ask(drill).await;
+    let begun = Client::connect(proxy.admin).await.request(drill).await;
     assert_eq!(begun.status, 201, "{begun:?}");
     assert_eq!(proxy.admin_post("/api/reload").await.status, 200);
 
-    assert_eq!(proxy.ask(Webhook::voice("/voice/odd")).await.reason(), None);
     assert_eq!(
-        proxy.ask(Webhook::voice("/voice/late")).await.reason(),
+        proxy.request(Webhook::voice("/voice/odd")).await.reason(),
+        None
+    );
+    assert_eq!(
+        proxy.request(Webhook::voice("/voice/late")).await.reason(),
         Some("deadline")
     );
-    let drilled = proxy.ask(Webhook::sms("/messaging/x")).await;
+    let drilled = proxy.request(Webhook::sms("/messaging/x")).await;
     assert_eq!(drilled.reason(), Some("drill"));
-    assert_eq!(proxy.ask(Webhook::voice("/tried/broken")).await.status, 500);
+    assert_eq!(
+        proxy.request(Webhook::voice("/tried/broken")).await.status,
+        500
+    );
     let late = [("route", "voice")];
     proxy
-        .counted("understudy_late_answers_total", &late, 1.0)
+        .wait_for_metric("understudy_late_answers_total", &late, 1.0)
         .await;
 
     app.refuse().await;
     for _ in 0..6 {
         assert!(call(proxy).await.reason().is_some());
     }
-    let failed = proxy.ask(Webhook::status_callback("/callback/x")).await;
+    let failed = proxy.request(Webhook::status_callback("/callback/x")).await;
     assert_eq!(failed.status, 502);
 }
 
-async fn call(proxy: &Sidecar) -> Answer {
-    proxy.ask(Webhook::voice("/voice/x")).await
+async fn call(proxy: &Sidecar) -> Response {
+    proxy.request(Webhook::voice("/voice/x")).await
 }
 
 /// Goes on calling until it is so.
@@ -377,5 +385,5 @@ async fn calls_until(proxy: &Sidecar, what: &str, is_so: impl AsyncFn() -> bool)
             tokio::time::sleep(BREATH).await;
         }
     };
-    soon(what, calls).await;
+    wait_for(what, calls).await;
 }

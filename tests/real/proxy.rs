@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::real_app::App;
 use crate::requests::{Purpose, Webhook};
-use support::{Answer, Client, Sidecar};
+use support::{Client, Response, Sidecar};
 
 /// What belongs to a connection and not to the answer (RFC 9110 §7.6.1), and how long its body is.
 const OF_THE_CONNECTION: [&str; 5] = [
@@ -71,21 +71,21 @@ pub(crate) async fn before(app: &App) -> Sidecar {
 }
 
 /// What the app answers if nothing stands before it.
-pub(crate) async fn directly(app: &App, webhook: &Webhook) -> Answer {
+pub(crate) async fn directly(app: &App, webhook: &Webhook) -> Response {
     Client::connect(app.address)
         .await
-        .ask(webhook.bytes.clone())
+        .request(webhook.bytes.clone())
         .await
 }
 
 /// What comes back from the proxy.
-pub(crate) async fn behind(sidecar: &Sidecar, webhook: &Webhook) -> Answer {
-    sidecar.ask(webhook.bytes.clone()).await
+pub(crate) async fn behind(sidecar: &Sidecar, webhook: &Webhook) -> Response {
+    sidecar.request(webhook.bytes.clone()).await
 }
 
 /// Expects that an answer came back as the app gave it.
 #[track_caller]
-pub(crate) fn assert_same(behind: &Answer, direct: &Answer, what: &str) {
+pub(crate) fn assert_same(behind: &Response, direct: &Response, what: &str) {
     assert!(
         behind.whole && direct.whole,
         "{what}: {behind:?} {direct:?}"
@@ -100,13 +100,13 @@ pub(crate) async fn assert_answered(sidecar: &Sidecar, route: &str, calls: usize
     let labels = [("route", route), ("outcome", "upstream")];
     let calls = u32::try_from(calls).expect("not so many calls");
     sidecar
-        .counted("understudy_requests_total", &labels, calls.into())
+        .wait_for_metric("understudy_requests_total", &labels, calls.into())
         .await;
 }
 
 /// The fields of an answer that the app means for its reader, in an order of their own; its clock is left out.
-fn fields(answer: &Answer) -> Vec<(String, &str)> {
-    let fields = answer.fields.iter();
+fn fields(answer: &Response) -> Vec<(String, &str)> {
+    let fields = answer.headers.iter();
     let mut fields: Vec<_> = fields
         .map(|(name, value)| (name.to_ascii_lowercase(), value.as_str()))
         .filter(|(name, _)| name != "date" && !OF_THE_CONNECTION.contains(&name.as_str()))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::proxy::{AUTO, NAMED, assert_answered, assert_same, before, behind, directly, lenient};
 use crate::real_app::{App, Kind};
 use crate::requests::{self, Purpose, Webhook};
-use support::{Answer, Sidecar};
+use support::{Response, Sidecar};
 
 /// Twilio signs its URL with the apostrophe as it is and sends it escaped; an app must try both, and not all do.
 const APOSTROPHE: &str = "sms-incoming-get.http";
@@ -66,7 +66,7 @@ async fn a_forged_call_gets_the_fallback_unless_403_may_pass() {
         );
         let labels = [("route", "voice"), ("reason", "status_4xx")];
         sidecar
-            .counted("understudy_fallback_activations_total", &labels, 1.0)
+            .wait_for_metric("understudy_fallback_activations_total", &labels, 1.0)
             .await;
         let direct = directly(&app, &forged).await;
         assert_eq!(direct.status, 403, "{kind}: {direct:?}");
@@ -88,7 +88,7 @@ async fn a_login_is_asked_for_and_given() {
 
         assert_eq!(challenge.status, 401, "{kind}: {challenge:?}");
         assert_eq!(
-            challenge.field("www-authenticate"),
+            challenge.header("www-authenticate"),
             Some("Basic realm=\"hooks\""),
             "{kind}"
         );
@@ -113,7 +113,7 @@ async fn a_conversation_keeps_its_cookies() {
         let answer = behind(&sidecar, &webhook).await;
 
         let cookies = answer
-            .fields
+            .headers
             .iter()
             .filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
         let cookies: Vec<_> = cookies
@@ -151,7 +151,7 @@ async fn an_answer_that_has_not_changed_is_not_sent_again() {
         let sidecar = before(&app).await;
         let webhook = requests::named("voice-incoming-get.http").behind_tls();
         let first = behind(&sidecar, &webhook).await;
-        let tag = first.field("etag").expect("Express sends ETags");
+        let tag = first.header("etag").expect("Express sends ETags");
 
         let webhook = webhook.with_line(&format!("If-None-Match: {tag}"));
         let answer = behind(&sidecar, &webhook).await;
@@ -187,7 +187,7 @@ async fn assert_gets_the_apps_own_answer(
     assert_is_what_is_asked_for(&direct, webhook, &what);
     let behind = behind(sidecar, webhook).await;
     assert_same(&behind, &direct, &what);
-    let length = behind.field("content-length").map(str::parse);
+    let length = behind.header("content-length").map(str::parse);
     let expected = (direct.status != 204).then_some(Ok(direct.body.len()));
     assert_eq!(
         length, expected,
@@ -196,7 +196,7 @@ async fn assert_gets_the_apps_own_answer(
 }
 
 #[track_caller]
-fn assert_is_what_is_asked_for(answer: &Answer, webhook: &Webhook, what: &str) {
+fn assert_is_what_is_asked_for(answer: &Response, webhook: &Webhook, what: &str) {
     match webhook.purpose {
         _ if webhook.name == APOSTROPHE => {}
         _ if !webhook.signed => assert_eq!(answer.status, 403, "{what}"),
@@ -207,7 +207,7 @@ fn assert_is_what_is_asked_for(answer: &Answer, webhook: &Webhook, what: &str) {
 }
 
 #[track_caller]
-fn assert_is_twiml(answer: &Answer, what: &str) {
+fn assert_is_twiml(answer: &Response, what: &str) {
     let is_twiml = answer.text().contains("<Response");
     assert!(answer.status == 200 && is_twiml, "{what}: {answer:?}");
 }

@@ -27,12 +27,12 @@ async fn an_apps_own_check_of_a_shared_key_passes_behind_us() {
                 let webhook = webhook
                     .clone()
                     .signature(&signature)
-                    .field("X-Forwarded-Proto", "https")
-                    .field(
+                    .header("X-Forwarded-Proto", "https")
+                    .header(
                         "X-Twilio-Webhooks-Signature-Settings",
                         "key=webhooks_sharedkey_01kabc,algorithm=HMAC_SHA256",
                     );
-                let got = sidecar.ask(&webhook).await;
+                let got = sidecar.request(&webhook).await;
                 assert_eq!(got.status, status, "{kind} {path}: {got:?}");
             }
         }

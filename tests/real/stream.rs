@@ -107,10 +107,10 @@ async fn open(app: &App, sidecar: &Sidecar, kind: Kind) -> Client {
     let opening = opening().behind_tls();
     let direct = directly(app, &opening).await;
     let mut stream = sidecar.connect().await;
-    let answer = stream.ask(opening.bytes).await;
+    let answer = stream.request(opening.bytes).await;
     assert_eq!(answer.status, 101, "{kind}: {answer:?}");
     for name in ["connection", "upgrade", "sec-websocket-accept"] {
-        assert_eq!(answer.field(name), direct.field(name), "{kind}: {name}");
+        assert_eq!(answer.header(name), direct.header(name), "{kind}: {name}");
     }
     stream
 }

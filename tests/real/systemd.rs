@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use support::{App, Client, Webhook, soon};
+use support::{Client, FakeUpstream, Webhook, wait_for};
 
 /// The least exposure that `systemd-analyze security` may find, times ten.
 const MOST_EXPOSED: &str = "15";
@@ -91,7 +91,7 @@ async fn a_socket_that_systemd_passes_is_listened_on() {
     if !has("systemd-socket-activate") {
         return;
     }
-    let app = App::with_page("<Response><Say>hello</Say></Response>");
+    let app = FakeUpstream::with_document("<Response><Say>hello</Say></Response>");
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("understudy.toml");
     let config = format!(
@@ -105,7 +105,7 @@ async fn a_socket_that_systemd_passes_is_listened_on() {
         std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let mut child = activated(port.expect("a port").port(), &path);
     let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-    let address = soon("the address", async {
+    let address = wait_for("the address", async {
         while let Ok(Some(line)) = lines.next_line().await {
             if let Some((_, rest)) = line.split_once("Listening on ") {
                 return rest
@@ -121,7 +121,7 @@ async fn a_socket_that_systemd_passes_is_listened_on() {
     for _ in 0..2 {
         let got = Client::connect(address)
             .await
-            .ask(Webhook::voice("/voice"))
+            .request(Webhook::voice("/voice"))
             .await;
         assert_eq!((got.status, got.reason()), (200, None));
     }

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-use support::{App, Sidecar, Webhook};
+use support::{FakeUpstream, Sidecar, Webhook};
 
 const PAGE: &str = "<Response><Say>Behind TLS</Say></Response>";
 
@@ -55,7 +55,7 @@ fn issued(folder: &Path, kind: &[&str]) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// A proxy that shows such a certificate, and the folder in which clients find it.
-async fn showing(app: &App, kind: &[&str]) -> (Sidecar, TempDir) {
+async fn showing(app: &FakeUpstream, kind: &[&str]) -> (Sidecar, TempDir) {
     let folder = TempDir::new().expect("a folder");
     let (cert, key) = issued(folder.path(), kind);
     let sidecar = Sidecar::before(app)
@@ -84,7 +84,7 @@ async fn run(program: &str, arguments: &[&str], folder: &TempDir, request: &[u8]
         let _ = tokio::io::AsyncWriteExt::write_all(&mut stdin, request).await;
         drop(stdin);
     };
-    let (output, ()) = support::soon(program, async {
+    let (output, ()) = support::wait_for(program, async {
         tokio::join!(child.wait_with_output(), give)
     })
     .await;
@@ -103,7 +103,7 @@ async fn openssl_speaks_twilios_old_suite_and_the_newest() {
     if !is_installed("openssl") {
         return;
     }
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     for (kind, client, suite) in [
         (
             RSA,
@@ -126,7 +126,7 @@ async fn openssl_speaks_twilios_old_suite_and_the_newest() {
         ];
         let rest = ["-servername", "localhost", "-connect", &address];
         let arguments = [&common[..], &rest, client].concat();
-        let webhook = Webhook::voice("/voice/x").field("Connection", "close");
+        let webhook = Webhook::voice("/voice/x").header("Connection", "close");
         let output = run("openssl", &arguments, &folder, &webhook.bytes()).await;
         let said = said(&output);
         assert!(said.contains(&format!("Cipher is {suite}")), "{said}");
@@ -142,7 +142,7 @@ async fn openssl_finds_nothing_older_than_tls_1_2() {
     if !is_installed("openssl") {
         return;
     }
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let (sidecar, folder) = showing(&app, &["rsa:2048"]).await;
     let address = sidecar.address.to_string();
     let arguments = [
@@ -162,7 +162,7 @@ async fn curl_speaks_http_2_and_http_1() {
     if !is_installed("openssl") || !is_installed("curl") {
         return;
     }
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let (sidecar, folder) = showing(&app, &["rsa:2048"]).await;
     let url = format!("https://localhost:{}/voice/x", sidecar.address.port());
     for (flag, version) in [("--http2", "2"), ("--http1.1", "1.1")] {
@@ -187,7 +187,7 @@ async fn h2load_loses_no_call() {
     if !is_installed("openssl") || !is_installed("h2load") {
         return;
     }
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let (sidecar, folder) = showing(&app, &["rsa:2048"]).await;
     let url = format!("https://{}/voice/x", sidecar.address);
     let arguments = ["-n", "4000", "-c", "8", "-m", "20", &url];
@@ -201,6 +201,6 @@ async fn h2load_loses_no_call() {
     assert!(said.contains("4000 2xx"), "{said}");
     let labels = [("route", "voice"), ("outcome", "upstream")];
     sidecar
-        .counted("understudy_requests_total", &labels, 4000.0)
+        .wait_for_metric("understudy_requests_total", &labels, 4000.0)
         .await;
 }

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use support::soon;
+use support::wait_for;
 
 /// How long an answer may take: longer than the proxy's own limits.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -29,7 +29,7 @@ pub(super) struct Answer {
 
 impl Client {
     pub(super) async fn connect(address: SocketAddr) -> Self {
-        let stream = soon("a connection", TcpStream::connect(address)).await;
+        let stream = wait_for("a connection", TcpStream::connect(address)).await;
         let stream = stream.expect("the proxy takes connections");
         stream.set_nodelay(true).expect("a TCP connection");
         Self {
@@ -44,7 +44,7 @@ impl Client {
     }
 
     /// The next answer that isn't an interim one; none if the connection ends before it, or stays silent.
-    pub(super) async fn answer(&mut self) -> Option<Answer> {
+    pub(super) async fn response(&mut self) -> Option<Answer> {
         timeout(ANSWER, self.read()).await.ok().flatten()
     }
 

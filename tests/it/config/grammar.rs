@@ -5,7 +5,7 @@ use std::path::Path;
 use understudy::twiml::{Kind, Strictness, lint};
 
 use super::{APP, loads, loads_text};
-use support::{App, Sidecar, Webhook};
+use support::{FakeUpstream, Sidecar, Webhook};
 
 const FIXTURE: &str = "tests/it/config/valid/grammar.toml";
 
@@ -70,7 +70,7 @@ fn what_adds_anything_is_not_needless() {
 
 #[tokio::test]
 async fn a_route_judges_by_it() {
-    let app = App::with_page("<Response><Teleport mood='good'/></Response>");
+    let app = FakeUpstream::with_document("<Response><Teleport mood='good'/></Response>");
     let routes = "[[route]]\nname = \"voice\"\npath = \"/*\"\nkind = \"voice\"\n";
     let added =
         "[[grammar.element]]\nkind = \"voice\"\nname = \"Teleport\"\nattributes = \"mood\"\n";
@@ -80,7 +80,7 @@ async fn a_route_judges_by_it() {
             .routes(&format!("{routes}{grammar}"))
             .start()
             .await;
-        let answer = sidecar.ask(Webhook::voice("/").bytes()).await;
+        let answer = sidecar.request(Webhook::voice("/").bytes()).await;
         assert_eq!(answer.reason(), reason);
     }
 }

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use super::{before, call, drills, with_routes};
-use support::{App, Sidecar, Webhook, understudy};
+use support::{FakeUpstream, Sidecar, Webhook, understudy};
 
 /// The exit status, and the output on its stream: stdout for 0, else stderr. The other stream is empty.
 fn drill(sidecar: &Sidecar, arguments: &[&str]) -> (i32, String) {
@@ -23,7 +23,7 @@ fn said(arguments: &[&str]) -> (i32, String) {
 
 #[tokio::test]
 async fn a_drill_is_started_listed_and_stopped() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = before(&app).await;
     assert_eq!(drill(&sidecar, &["list"]), (0, "no drill runs".into()));
     let start = ["start", "voice", "--for", "5m"];
@@ -65,7 +65,7 @@ async fn a_drill_is_started_listed_and_stopped() {
 
 #[tokio::test]
 async fn a_dry_drill_says_whether_the_fallback_is_valid() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = before(&app).await;
     let got = drill(&sidecar, &["start", "auto", "--dry"]);
     let words = "auto: the fallback is valid Voice and Messaging TwiML";
@@ -78,14 +78,14 @@ async fn a_dry_drill_says_whether_the_fallback_is_valid() {
 
 #[tokio::test]
 async fn any_name_of_a_route_can_be_given() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let name = "50% à l'étage / #2?";
     let route = format!("[[route]]\nname = \"{name}\"\npath = \"/v\"\nkind = \"voice\"\n");
     let sidecar = with_routes(&app, &route).await;
     let (code, words) = drill(&sidecar, &["start", name, "--for", "5m", "--fault", "root"]);
     assert_eq!(code, 0, "{words}");
     assert_eq!(
-        sidecar.ask(Webhook::voice("/v")).await.reason(),
+        sidecar.request(Webhook::voice("/v")).await.reason(),
         Some("drill")
     );
     assert_eq!(drill(&sidecar, &["stop", name]).0, 0);
@@ -93,7 +93,7 @@ async fn any_name_of_a_route_can_be_given() {
 
 #[tokio::test]
 async fn what_the_proxy_refuses_exits_1() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = before(&app).await;
     for (arguments, words) in [
         (
@@ -152,7 +152,7 @@ async fn a_proxy_that_can_not_be_reached_exits_2() {
 /// The app runs on this test's runtime, whose only thread the command would block.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_listener_that_is_not_an_admin_listener_is_an_error() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = before(&app).await;
     let public = sidecar.address.to_string();
     let (code, words) = said(&["list", "--admin", &public]);

@@ -1,18 +1,18 @@
 //! An invalid drill is refused with what is wrong and what is valid.
 
 use super::{admin, before, delete, drills, json, put, with_routes};
-use support::{Answer, App, Client, Webhook};
+use support::{Client, FakeUpstream, Response, Webhook};
 
 const GOOD: &str = r#"{"for":"5m"}"#;
 
-fn error(answer: &Answer) -> String {
+fn error(answer: &Response) -> String {
     let document = json(answer);
     document["error"].as_str().expect("words").to_owned()
 }
 
 #[tokio::test]
 async fn bad_values_and_unknown_keys_are_refused() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = before(&app).await;
     for (body, words) in [
         (r#"{}"#, r#"add "for":"5m""#),
@@ -43,7 +43,7 @@ async fn bad_values_and_unknown_keys_are_refused() {
 
 #[tokio::test]
 async fn an_unknown_route_is_refused_with_the_known_ones() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = before(&app).await;
     let known = r#"the routes are "voice", "messaging", "callback", "auto", "unmatched""#;
     for route in ["vioce", "", "voice/", "Voice", "%ff"] {
@@ -62,7 +62,7 @@ async fn an_unknown_route_is_refused_with_the_known_ones() {
 
 #[tokio::test]
 async fn a_drill_that_would_show_nothing_is_refused() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let routes = "[[route]]\nname = \"observed\"\npath = \"/o\"\nkind = \"voice\"\nmode = \"observe\"\n\
                   [[route]]\nname = \"unjudged\"\npath = \"/u\"\nkind = \"voice\"\nvalidate = \"off\"\n\
                   [[route]]\nname = \"callback\"\npath = \"/c\"\nkind = \"callback\"\n";
@@ -82,18 +82,18 @@ async fn a_drill_that_would_show_nothing_is_refused() {
     }
     assert_eq!(put(&sidecar, "observed", dry).await.status, 200);
     assert!(drills(&sidecar).await.is_empty());
-    assert_eq!(sidecar.ask(Webhook::voice("/o")).await.reason(), None);
+    assert_eq!(sidecar.request(Webhook::voice("/o")).await.reason(), None);
 }
 
 #[tokio::test]
 async fn requests_that_a_web_page_could_send_and_large_ones_are_refused() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = before(&app).await;
     for method in ["PUT", "DELETE"] {
         let request = format!(
             "{method} /api/drills/voice HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n\r\n{GOOD}"
         );
-        let got = Client::connect(sidecar.admin).await.ask(request).await;
+        let got = Client::connect(sidecar.admin).await.request(request).await;
         assert_eq!(
             (got.status, error(&got).as_str()),
             (415, "send Content-Type: application/json")
@@ -108,7 +108,7 @@ async fn requests_that_a_web_page_could_send_and_large_ones_are_refused() {
         ("PUT", "/api/drills", "GET, HEAD"),
     ] {
         let got = admin(&sidecar, method, path, GOOD).await;
-        assert_eq!((got.status, got.field("allow")), (405, Some(allow)));
+        assert_eq!((got.status, got.header("allow")), (405, Some(allow)));
     }
     assert!(drills(&sidecar).await.is_empty());
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::fault::{Behaviour, Expected, Fault, Kind};
-use support::{Answer, App, Client, Request, Script, Sidecar, Webhook, soon};
+use support::{Client, FakeUpstream, Request, Response, Script, Sidecar, Webhook, wait_for};
 
 const REQUESTS: &str = "understudy_requests_total";
 const FALLBACKS: &str = "understudy_fallback_activations_total";
@@ -27,7 +27,7 @@ type Counts = BTreeMap<String, f64>;
 pub(super) struct Case {
     fault: Rc<Fault>,
     kind: Kind,
-    upstream: App,
+    upstream: FakeUpstream,
     proxy: Sidecar,
     /// How many requests the proxy has had.
     requests: usize,
@@ -49,10 +49,11 @@ impl Drop for Trace {
 impl Case {
     pub(super) async fn start(fault: Rc<Fault>, kind: Kind) -> Self {
         let script = fault.script().cloned().unwrap_or_default();
-        let upstream = App::start(move |request| match request.path().ends_with("/healthy") {
-            true => healthy(request),
-            false => script.clone(),
-        });
+        let upstream =
+            FakeUpstream::start(move |request| match request.path().ends_with("/healthy") {
+                true => healthy(request),
+                false => script.clone(),
+            });
         // Where it is not what is tested, a busy machine must not bring it about.
         let connect_timeout = match fault.behaviour {
             Behaviour::Overflows => "500ms",
@@ -101,7 +102,7 @@ impl Case {
             client = self.proxy.connect().await;
             // The proxy is to notice that the client has left before the upstream leaves.
             let all = self.requests as f64;
-            self.proxy.counted(REQUESTS, &[], all).await;
+            self.proxy.wait_for_metric(REQUESTS, &[], all).await;
         }
         self.upstream.recover().await;
         self.request_healthy(&mut client, &mut expected).await;
@@ -122,11 +123,11 @@ impl Case {
     }
 
     /// What the upstream answers without the proxy, where that is what the client should get.
-    async fn own_response(&self) -> Option<Answer> {
+    async fn own_response(&self) -> Option<Response> {
         match self.expected() {
             Expected::Upstream { .. } => {
                 let mut client = Client::connect(self.upstream.address()).await;
-                Some(client.ask(self.webhook("fault")).await)
+                Some(client.request(self.webhook("fault")).await)
             }
             Expected::Fallback(_)
             | Expected::Error(_)
@@ -143,7 +144,7 @@ impl Case {
         }
     }
 
-    async fn request_fault(&mut self, client: &mut Client, own: Option<&Answer>) {
+    async fn request_fault(&mut self, client: &mut Client, own: Option<&Response>) {
         self.requests += 1;
         let expected = self.expected();
         client.send(self.webhook("fault")).await;
@@ -153,12 +154,12 @@ impl Case {
             client.bytes(1).await;
             return;
         }
-        let answer = client.answer().await;
+        let answer = client.response().await;
         self.check_response(&answer, own);
         self.check_time(&answer);
     }
 
-    fn check_response(&self, answer: &Answer, own: Option<&Answer>) {
+    fn check_response(&self, answer: &Response, own: Option<&Response>) {
         match self.expected() {
             Expected::Upstream { document, .. } => {
                 let own = own.expect("it was asked directly");
@@ -173,9 +174,9 @@ impl Case {
                 assert_eq!(answer.status, 200, "{answer:?}");
                 assert_eq!(answer.reason(), Some(reason), "{answer:?}");
                 assert_eq!(answer.text(), self.kind.fallback());
-                let content_type = answer.field("content-type");
+                let content_type = answer.header("content-type");
                 assert_eq!(content_type, Some("text/xml; charset=utf-8"));
-                assert!(answer.field("content-length").is_some(), "{answer:?}");
+                assert!(answer.header("content-length").is_some(), "{answer:?}");
                 assert!(answer.whole && answer.keeps_alive, "{answer:?}");
             }
             Expected::Error(status) => {
@@ -193,7 +194,7 @@ impl Case {
     }
 
     /// What the deadline ends isn't ended before it.
-    fn check_time(&self, answer: &Answer) {
+    fn check_time(&self, answer: &Response) {
         if self.expected().is_by_deadline() {
             assert!(answer.took >= self.fault.deadline, "{answer:?}");
         }
@@ -211,7 +212,7 @@ impl Case {
     async fn request_healthy(&mut self, client: &mut Client, expected: &mut Counts) {
         self.requests += 1;
         let path = format!("healthy?n={}", self.requests);
-        let answer = client.ask(self.webhook(&path)).await;
+        let answer = client.request(self.webhook(&path)).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         let target = format!("/{}/{path}", self.kind.label());
         assert_eq!(
@@ -258,7 +259,7 @@ impl Case {
                 }
             }
         };
-        let counts = soon("every request to be counted", counted).await;
+        let counts = wait_for("every request to be counted", counted).await;
         let mut grown = counts.clone();
         for (series, value) in std::mem::replace(&mut self.counts, counts) {
             *grown.entry(series).or_default() -= value;
@@ -295,11 +296,11 @@ fn document_for(target: &str) -> String {
 }
 
 /// Fields about the message cross unchanged, and none is added but those that a server adds.
-fn check_fields(answer: &Answer, own: &Answer) {
+fn check_fields(answer: &Response, own: &Response) {
     const OF_ONE_CONNECTION: [&str; 4] = ["connection", "keep-alive", "transfer-encoding", "date"];
-    let about_message = |answer: &Answer| {
+    let about_message = |answer: &Response| {
         let mut fields: Vec<_> = answer
-            .fields
+            .headers
             .iter()
             .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
             .filter(|(name, _)| !OF_ONE_CONNECTION.contains(&name.as_str()))

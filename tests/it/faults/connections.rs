@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::fault::{Behaviour, Expected, Fault, UNCHANGED};
-use support::{Script, answer, millis};
+use support::{Script, millis, response};
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 100\r\n\r\n";
 const CHUNKED: &str =
@@ -73,7 +73,7 @@ fn part_of_chunk() -> Script {
 /// A good response: its head, its body.
 fn document() -> (Bytes, Bytes) {
     let fields = [("Content-Type", "text/xml")];
-    let mut head = answer("200 OK", &fields, "<Response><!--ab--></Response>");
+    let mut head = response("200 OK", &fields, "<Response><!--ab--></Response>");
     let body = head.split_off(head.len() - 30);
     (head, body)
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use flate2::{Compression, write::GzEncoder};
 
 use super::fault::{Expected, Fault, UNCHANGED};
-use support::{Script, answer};
+use support::{Script, response};
 
 const DOCUMENT: &str = "<Response><!--ab--></Response>";
 const ERROR_PAGE: &str =
@@ -31,7 +31,7 @@ faults! {
     status_500: status("500 Internal Server Error", "status_5xx"),
     status_599: status("599 Whatever", "status_5xx"),
     status_503_with_twiml: {
-        fault(Script::page("503 Service Unavailable", "text/xml", DOCUMENT), "status_5xx")
+        fault(Script::response("503 Service Unavailable", "text/xml", DOCUMENT), "status_5xx")
     },
     status_308: fault(with_fields("308 Permanent Redirect", &LOCATION, ""), "redirect"),
     status_300: fault(with_fields("300 Multiple Choices", &LOCATION, ""), "redirect"),
@@ -58,7 +58,7 @@ faults! {
         ];
         Fault::harmless(with_fields("200 OK", &fields, DOCUMENT))
     },
-    status_201_with_twiml: Fault::harmless(Script::page("201 Created", "text/xml", DOCUMENT)),
+    status_201_with_twiml: Fault::harmless(Script::response("201 Created", "text/xml", DOCUMENT)),
 
     // No document.
     status_204: {
@@ -139,7 +139,7 @@ fn fault(script: Script, reason: &'static str) -> Fault {
 }
 
 fn status(status: &str, reason: &'static str) -> Fault {
-    fault(Script::page(status, "text/html", ERROR_PAGE), reason)
+    fault(Script::response(status, "text/html", ERROR_PAGE), reason)
 }
 
 fn empty(script: Script) -> Fault {
@@ -151,11 +151,11 @@ fn twiml(document: &'static str, reason: &'static str) -> Fault {
 }
 
 fn typed(content_type: &str, body: impl AsRef<[u8]>) -> Script {
-    Script::page("200 OK", content_type, body)
+    Script::response("200 OK", content_type, body)
 }
 
 fn with_fields(status: &str, fields: &[(&str, &str)], body: impl AsRef<[u8]>) -> Script {
-    Script::new().send(answer(status, fields, body))
+    Script::new().send(response(status, fields, body))
 }
 
 fn coded(coding: &str, body: &[u8]) -> Script {

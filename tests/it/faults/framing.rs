@@ -2,7 +2,7 @@
 //! right.
 
 use super::fault::{Expected, Fault, UNCHANGED};
-use support::{Script, answer, millis};
+use support::{Script, millis, response};
 
 /// 30 bytes.
 const DOCUMENT: &str = "<Response><!--ab--></Response>";
@@ -160,7 +160,7 @@ fn twiml_of(bytes: usize) -> Script {
 
 /// A good response.
 fn document() -> bytes::Bytes {
-    answer("200 OK", &[("Content-Type", "text/xml")], DOCUMENT)
+    response("200 OK", &[("Content-Type", "text/xml")], DOCUMENT)
 }
 
 /// A good response, and this behind it.

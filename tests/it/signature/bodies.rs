@@ -1,7 +1,7 @@
 //! A body that is read for its check is bounded, and reaches the app whole.
 
 use super::{PUBLIC_URL, TOKEN, checks, with_token};
-use support::{App, Client, Script, Webhook, millis, sign};
+use support::{Client, FakeUpstream, Script, Webhook, millis, sign};
 
 /// Sends a request's head with `Transfer-Encoding: chunked` and its body in pieces of this size.
 async fn in_pieces(client: &mut Client, webhook: &Webhook, size: usize) {
@@ -26,7 +26,7 @@ async fn in_pieces(client: &mut Client, webhook: &Webhook, size: usize) {
 
 #[tokio::test]
 async fn a_long_form_arrives_at_the_app_byte_for_byte_however_it_came() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "enforce").start().await;
     for (length, size) in [(10, 1), (60_000, 777), (70_000, 16_000), (200_000, 50_000)] {
         for path in ["/sms/x", "/callback/x", "/auto/x"] {
@@ -39,11 +39,11 @@ async fn a_long_form_arrives_at_the_app_byte_for_byte_however_it_came() {
             if request.len() > 256 << 10 {
                 continue;
             }
-            let whole = sidecar.ask(&webhook).await;
+            let whole = sidecar.request(&webhook).await;
             assert_eq!(whole.status, 200, "{path} {length}: {whole:?}");
             let mut client = sidecar.connect().await;
             in_pieces(&mut client, &webhook, size).await;
-            let pieces = client.answer().await;
+            let pieces = client.response().await;
             assert_eq!(pieces.status, 200, "{path} {length}: {pieces:?}");
             let requests = app.requests();
             for came in &requests[requests.len() - 2..] {
@@ -61,7 +61,7 @@ async fn a_long_form_arrives_at_the_app_byte_for_byte_however_it_came() {
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_on_every_route_that_checks() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "report")
         .defaults("max_request_body = \"1KiB\"")
         .start()
@@ -70,10 +70,10 @@ async fn a_body_over_the_limit_is_refused_on_every_route_that_checks() {
         let webhook = Webhook::sms(path)
             .with("Body", &"x".repeat(2000))
             .signed(PUBLIC_URL, TOKEN);
-        assert_eq!(sidecar.ask(&webhook).await.status, 413, "{path}");
+        assert_eq!(sidecar.request(&webhook).await.status, 413, "{path}");
         let mut client = sidecar.connect().await;
         in_pieces(&mut client, &webhook, 500).await;
-        assert_eq!(client.answer().await.status, 413, "{path}");
+        assert_eq!(client.response().await.status, 413, "{path}");
     }
     assert_eq!(app.requests().len(), 0);
     assert_eq!(
@@ -86,7 +86,7 @@ async fn a_body_over_the_limit_is_refused_on_every_route_that_checks() {
 
 #[tokio::test]
 async fn a_body_that_drips_is_timed_out_on_every_route_that_checks() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "enforce")
         .deadline(millis(300))
         .start()
@@ -103,7 +103,7 @@ async fn a_body_that_drips_is_timed_out_on_every_route_that_checks() {
             // It may have been answered by now.
             let _ = client.send_more("x").await;
         }
-        let got = client.answer().await;
+        let got = client.response().await;
         assert_eq!((got.status, got.reason()), (408, None), "{path}");
     }
     assert_eq!(app.requests().len(), 0);
@@ -111,7 +111,7 @@ async fn a_body_that_drips_is_timed_out_on_every_route_that_checks() {
 
 #[tokio::test]
 async fn json_is_signed_by_its_hash() {
-    let app = App::start(|_| Script::page("200 OK", "application/json", "{}"));
+    let app = FakeUpstream::start(|_| Script::response("200 OK", "application/json", "{}"));
     let sidecar = with_token(&app, "enforce").start().await;
     let body = "{\"property\": \"value\", \"boolean\": true}";
     let hash = "0a1ff7634d9ab3b95db5c9a2dfe9416e41502b283a80c7cf19632632f96e6620";
@@ -123,18 +123,26 @@ async fn json_is_signed_by_its_hash() {
             body.len()
         )
     };
-    let got = sidecar.ask(post(&url, body, &signature)).await;
+    let got = sidecar.request(post(&url, body, &signature)).await;
     assert_eq!(got.status, 200);
     assert_eq!(app.requests()[0].payload(), body.as_bytes());
 
     let altered = body.replace("true", "null");
     assert_eq!(
-        sidecar.ask(post(&url, &altered, &signature)).await.status,
+        sidecar
+            .request(post(&url, &altered, &signature))
+            .await
+            .status,
         403
     );
-    assert_eq!(sidecar.ask(post(&url, "", &signature)).await.status, 403);
+    assert_eq!(
+        sidecar.request(post(&url, "", &signature)).await.status,
+        403
+    );
     let plain = sign(TOKEN, &format!("{PUBLIC_URL}/callback/events"));
-    let got = sidecar.ask(post("/callback/events", body, &plain)).await;
+    let got = sidecar
+        .request(post("/callback/events", body, &plain))
+        .await;
     assert_eq!(got.status, 403, "the body isn't signed");
     assert_eq!(app.requests().len(), 1);
 }

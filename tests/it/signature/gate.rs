@@ -3,7 +3,7 @@
 
 use super::{ACCOUNT, PUBLIC_URL, ROUTES, TOKEN, checking, checks, with_token};
 use crate::drill;
-use support::{Answer, App, Builder, Client, Script, Sidecar, Webhook};
+use support::{Builder, Client, FakeUpstream, Response, Script, Sidecar, Webhook};
 
 /// Valid base64 of 20 bytes, which no token makes.
 const FORGED: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAA=";
@@ -24,21 +24,21 @@ fn strangers() -> [Webhook; 3] {
 
 async fn all_are_refused(sidecar: &Sidecar) {
     for stranger in strangers() {
-        let got = sidecar.ask(&stranger).await;
+        let got = sidecar.request(&stranger).await;
         assert_eq!((got.status, got.reason()), (403, None), "{got:?}");
         assert!(!got.text().contains('<'), "{got:?}");
     }
 }
 
-async fn gets_fallback(sidecar: &Sidecar, reason: &str) -> Answer {
-    let got = sidecar.ask(signed()).await;
+async fn gets_fallback(sidecar: &Sidecar, reason: &str) -> Response {
+    let got = sidecar.request(signed()).await;
     assert_eq!((got.status, got.reason()), (200, Some(reason)), "{got:?}");
     got
 }
 
 #[tokio::test]
 async fn a_drill_is_not_for_strangers_and_not_proved_by_them() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "enforce").start().await;
     drill::begin(&sidecar, "voice", "status_5xx").await;
     all_are_refused(&sidecar).await;
@@ -51,7 +51,7 @@ async fn a_drill_is_not_for_strangers_and_not_proved_by_them() {
 
 #[tokio::test]
 async fn an_open_breaker_answers_only_whom_twilio_sent() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     app.refuse().await;
     let sidecar = with_token(&app, "enforce")
         .defaults("breaker = { failures = 1, probe_every = \"1h\" }")
@@ -63,18 +63,18 @@ async fn an_open_breaker_answers_only_whom_twilio_sent() {
 }
 
 /// A route for one request at a time, and a request that takes its place until the app is let go.
-async fn full(app: &App, builder: Builder) -> (Sidecar, Client) {
+async fn full(app: &FakeUpstream, builder: Builder) -> (Sidecar, Client) {
     let sidecar = builder.defaults("max_in_flight = 1").start().await;
     let mut client = sidecar.connect().await;
     client
         .send(&Webhook::voice("/voice/hangs").signed(PUBLIC_URL, TOKEN))
         .await;
-    app.received(1).await;
+    app.wait_for_requests(1).await;
     (sidecar, client)
 }
 
-fn hangs() -> App {
-    App::start(|request| match request.path() {
+fn hangs() -> FakeUpstream {
+    FakeUpstream::start(|request| match request.path() {
         "/voice/hangs" => Script::new().stall(),
         _ => Script::twiml("<Response/>"),
     })
@@ -90,8 +90,8 @@ async fn a_full_route_answers_only_whom_twilio_sent() {
 
 #[tokio::test]
 async fn a_fallback_url_gets_only_requests_that_twilio_signed_and_their_signature() {
-    let app = App::start(|_| Script::page("500 Oops", "text/html", "no"));
-    let standby = App::with_page("<Response><Say>standby</Say></Response>");
+    let app = FakeUpstream::start(|_| Script::response("500 Oops", "text/html", "no"));
+    let standby = FakeUpstream::with_document("<Response><Say>standby</Say></Response>");
     let url = format!(
         "fallback = {{ url = \"http://{}/backup\" }}",
         standby.address()
@@ -110,19 +110,19 @@ async fn a_fallback_url_gets_only_requests_that_twilio_signed_and_their_signatur
     let got = gets_fallback(&sidecar, "drill").await;
     assert!(got.text().contains("standby"), "{got:?}");
     let asked = &standby.requests()[0];
-    assert!(asked.field("x-twilio-signature").is_some(), "{asked:?}");
+    assert!(asked.header("x-twilio-signature").is_some(), "{asked:?}");
 }
 
 #[tokio::test]
 async fn where_signatures_are_only_reported_everything_is_as_without_them() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "report").start().await;
     for stranger in strangers() {
-        assert_eq!(sidecar.ask(&stranger).await.status, 200);
+        assert_eq!(sidecar.request(&stranger).await.status, 200);
     }
     drill::begin(&sidecar, "voice", "status_5xx").await;
     for stranger in strangers() {
-        assert_eq!(sidecar.ask(&stranger).await.reason(), Some("drill"));
+        assert_eq!(sidecar.request(&stranger).await.reason(), Some("drill"));
     }
     assert_eq!(checks(&sidecar, "missing").await, 4.0);
     assert_eq!(checks(&sidecar, "invalid").await, 2.0);
@@ -139,19 +139,19 @@ fn unfinished(path: &str, signature: Option<&str>, body: &str, length: usize) ->
 
 #[tokio::test]
 async fn a_request_without_a_signature_is_refused_at_its_head() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "enforce").start().await;
     for path in ["/voice/x", "/sms/x", "/callback/x", "/auto/x", "/nowhere"] {
         for signature in [None, Some("AAAA"), Some("?")] {
             let mut client = sidecar.connect().await;
             client.send(unfinished(path, signature, "", 1000)).await;
             // Nothing more is sent: only the head can have decided.
-            assert_eq!(client.answer().await.status, 403, "{path} {signature:?}");
+            assert_eq!(client.response().await.status, 403, "{path} {signature:?}");
         }
     }
     let rejected = [("outcome", "rejected")];
     sidecar
-        .counted("understudy_requests_total", &rejected, 15.0)
+        .wait_for_metric("understudy_requests_total", &rejected, 15.0)
         .await;
     assert_eq!(checks(&sidecar, "missing").await, 5.0);
     assert_eq!(checks(&sidecar, "invalid").await, 10.0);
@@ -159,7 +159,7 @@ async fn a_request_without_a_signature_is_refused_at_its_head() {
 
 #[tokio::test]
 async fn unfinished_uploads_take_no_place_of_the_route_or_of_the_app() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "enforce")
         .defaults("max_in_flight = 2")
         .upstream("max_in_flight = 2")
@@ -174,7 +174,7 @@ async fn unfinished_uploads_take_no_place_of_the_route_or_of_the_app() {
         strangers.push(client);
     }
     for _ in 0..5 {
-        let got = sidecar.ask(signed()).await;
+        let got = sidecar.request(signed()).await;
         assert_eq!((got.status, got.reason()), (200, None), "{got:?}");
     }
     let in_flight = sidecar.metric("understudy_in_flight_requests", &[]).await;
@@ -183,7 +183,7 @@ async fn unfinished_uploads_take_no_place_of_the_route_or_of_the_app() {
 
 #[tokio::test]
 async fn the_body_of_a_request_that_is_not_verified_has_the_time_of_a_head() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "enforce")
         .server("header_timeout = \"300ms\"")
         .defaults("deadline = \"14s\"")
@@ -194,7 +194,7 @@ async fn the_body_of_a_request_that_is_not_verified_has_the_time_of_a_head() {
         client
             .send(unfinished(path, Some(FORGED), "a=b", 1000))
             .await;
-        let got = client.answer().await;
+        let got = client.response().await;
         assert_eq!(got.status, 408, "{path}: {got:?}");
     }
 }
@@ -202,7 +202,7 @@ async fn the_body_of_a_request_that_is_not_verified_has_the_time_of_a_head() {
 #[tokio::test]
 async fn bodies_that_are_not_verified_have_a_budget_of_memory_which_whole_requests_do_not_need() {
     const BODY: usize = 250_000;
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "enforce").start().await;
     let before = sidecar.peak_memory();
     let part = "x".repeat(BODY - 1);
@@ -220,7 +220,7 @@ async fn bodies_that_are_not_verified_have_a_budget_of_memory_which_whole_reques
     }
     let rejected = [("route", "voice"), ("outcome", "rejected")];
     for _ in 0..5 {
-        let got = sidecar.ask(signed()).await;
+        let got = sidecar.request(signed()).await;
         assert_eq!((got.status, got.reason()), (200, None), "{got:?}");
     }
     refused += sidecar.metric("understudy_requests_total", &rejected).await as usize;
@@ -230,7 +230,7 @@ async fn bodies_that_are_not_verified_have_a_budget_of_memory_which_whole_reques
     let mut over = 0;
     for mut client in strangers {
         client.end().await;
-        if let Some(got) = client.answer_or_end().await {
+        if let Some(got) = client.response_or_end().await {
             assert!(matches!(got.status, 400 | 408 | 503), "{got:?}");
             over += usize::from(got.status == 503);
         }
@@ -251,7 +251,7 @@ async fn bodies_that_are_not_verified_have_a_budget_of_memory_which_whole_reques
         .send_more(big[50_000..].to_owned())
         .await
         .expect("it is open");
-    assert_eq!(client.answer().await.status, 403);
+    assert_eq!(client.response().await.status, 403);
 }
 
 /// With `/media/*` open to everybody, and everything else for Twilio alone.
@@ -275,14 +275,14 @@ signature = "off"
 
 #[tokio::test]
 async fn a_path_that_a_server_may_read_as_another_is_held_to_the_stricter_policy() {
-    let app = App::start(|_| Script::page("200 OK", "text/plain", "media"));
+    let app = FakeUpstream::start(|_| Script::response("200 OK", "text/plain", "media"));
     let sidecar = checking(&app, "enforce", &format!("{ACCOUNT}={TOKEN}\n"))
         .routes(MEDIA)
         .start()
         .await;
     let ask = async |path: &str| {
         let request = format!("GET {path} HTTP/1.1\r\nHost: hooks.example.com\r\n\r\n");
-        sidecar.ask(request).await.status
+        sidecar.request(request).await.status
     };
     for path in [
         "/media/../voice/ok",
@@ -327,12 +327,12 @@ async fn a_path_that_a_server_may_read_as_another_is_held_to_the_stricter_policy
         "{targets:?}"
     );
     let signed = Webhook::voice("/voice/%6fk;a/../x").signed(PUBLIC_URL, TOKEN);
-    assert_eq!(sidecar.ask(&signed).await.status, 200);
+    assert_eq!(sidecar.request(&signed).await.status, 200);
 }
 
 #[tokio::test]
 async fn an_encoded_spelling_of_an_enforced_path_is_enforced_where_others_are_not() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let routes = MEDIA.replace(
         "kind = \"voice\"",
         "kind = \"voice\"\nsignature = \"enforce\"",
@@ -351,14 +351,14 @@ async fn an_encoded_spelling_of_an_enforced_path_is_enforced_where_others_are_no
         ("/%6fther", 200),
     ] {
         let request = format!("GET {path} HTTP/1.1\r\nHost: hooks.example.com\r\n\r\n");
-        assert_eq!(sidecar.ask(request).await.status, status, "{path}");
+        assert_eq!(sidecar.request(request).await.status, status, "{path}");
     }
 }
 
 #[tokio::test]
 async fn a_request_that_names_two_accounts_is_of_neither() {
     let other = "ACffffffffffffffffffffffffffffffff";
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let tokens = format!("{ACCOUNT}={TOKEN}\n{other}={TOKEN}other\n*={TOKEN}any\n");
     let sidecar = checking(&app, "enforce", &tokens).start().await;
     let in_query = |account: &str| Webhook::voice(&format!("/voice/x?AccountSid={account}"));
@@ -374,7 +374,11 @@ async fn a_request_that_names_two_accounts_is_of_neither() {
     ] {
         for token in [TOKEN.to_owned(), format!("{TOKEN}any")] {
             let webhook = webhook.clone().signed(PUBLIC_URL, &token);
-            assert_eq!(sidecar.ask(&webhook).await.status, status, "{webhook:?}");
+            assert_eq!(
+                sidecar.request(&webhook).await.status,
+                status,
+                "{webhook:?}"
+            );
         }
     }
 }
@@ -383,7 +387,7 @@ async fn a_request_that_names_two_accounts_is_of_neither() {
 async fn a_json_body_of_another_account_is_not_signed_by_this_ones_token() {
     use sha2::{Digest, Sha256};
     let other = "ACffffffffffffffffffffffffffffffff";
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "enforce").start().await;
     for (json, query, status) in [
         (
@@ -423,6 +427,10 @@ async fn a_json_body_of_another_account_is_not_signed_by_this_ones_token() {
             "POST {target} HTTP/1.1\r\nHost: hooks.example.com\r\nContent-Type: application/json\r\nX-Twilio-Signature: {signature}\r\nContent-Length: {}\r\n\r\n{json}",
             json.len()
         );
-        assert_eq!(sidecar.ask(request).await.status, status, "{target} {json}");
+        assert_eq!(
+            sidecar.request(request).await.status,
+            status,
+            "{target} {json}"
+        );
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use understudy::signature::{Error, Tokens, Verifier};
 
 use super::{PUBLIC_URL, checks};
-use support::{App, Script, Sidecar, fixture, json_fixture, sign};
+use support::{FakeUpstream, Script, Sidecar, fixture, json_fixture, sign};
 
 /// What comes of a vector: the request is made as the proxy would get it, its user's name as a field.
 fn verified(vector: &Value) -> Result<(), Error> {
@@ -105,8 +105,8 @@ async fn every_recorded_request_passes_but_the_forged_one() {
     let manifest = json_fixture("requests/manifest.json");
     let text = |key: &str| manifest[key].as_str().expect("text").to_owned();
     assert_eq!(text("public_base"), PUBLIC_URL);
-    let app = App::start(|request| {
-        match request.field("upgrade") {
+    let app = FakeUpstream::start(|request| {
+        match request.header("upgrade") {
         Some(_) => Script::new()
             .send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
             .echo(),
@@ -137,7 +137,7 @@ async fn every_recorded_request_passes_but_the_forged_one() {
         let got = if request["kind"] == "websocket" {
             client.head().await
         } else {
-            client.answer().await
+            client.response().await
         };
         let expected = match (is_valid, request["kind"] == "websocket") {
             (false, _) => 403,
@@ -163,7 +163,7 @@ async fn every_recorded_request_passes_but_the_forged_one() {
 
 #[tokio::test]
 async fn a_stream_is_signed_with_a_slash_at_its_end_or_without() {
-    let app = App::start(|_| {
+    let app = FakeUpstream::start(|_| {
         Script::new()
             .send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello")
             .echo()

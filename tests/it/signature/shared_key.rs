@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use understudy::signature::{Error, Tokens, Verifier};
 
 use super::{ACCOUNT, PUBLIC_URL, TOKEN, checking, checks};
-use support::{App, Script, Sidecar, Webhook, json_fixture};
+use support::{FakeUpstream, Script, Sidecar, Webhook, json_fixture};
 
 const SETTINGS: &str = "X-Twilio-Webhooks-Signature-Settings";
 const KEY: &str = "webhooks_sharedkey_01kabc";
@@ -34,14 +34,14 @@ fn voice(key: &str, secret: &str) -> Webhook {
     let message = webhook.message(PUBLIC_URL);
     webhook
         .signature(&sign(secret, &message))
-        .field(SETTINGS, &settings(key))
+        .header(SETTINGS, &settings(key))
 }
 
 fn tokens_file() -> String {
     format!("{ACCOUNT}={TOKEN}\n{KEY}={SECRET}\n")
 }
 
-async fn enforcing(app: &App) -> Sidecar {
+async fn enforcing(app: &FakeUpstream) -> Sidecar {
     checking(app, "enforce", &tokens_file()).start().await
 }
 
@@ -119,10 +119,10 @@ fn verify(vector: &Value, tokens: Tokens, settings: &str, signature: &str) -> Re
 
 #[tokio::test]
 async fn requests_signed_with_a_shared_key_or_a_token_pass_side_by_side_and_others_do_not() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = enforcing(&app).await;
     let other = "webhooks_sharedkey_other";
-    let twice = voice(KEY, SECRET).field(SETTINGS, &settings(KEY));
+    let twice = voice(KEY, SECRET).header(SETTINGS, &settings(KEY));
     for (webhook, status) in [
         (voice(KEY, SECRET), 200),
         (Webhook::voice("/voice/x").signed(PUBLIC_URL, TOKEN), 200),
@@ -134,18 +134,22 @@ async fn requests_signed_with_a_shared_key_or_a_token_pass_side_by_side_and_othe
         (
             Webhook::voice("/voice/x")
                 .signed(PUBLIC_URL, TOKEN)
-                .field(SETTINGS, &settings(KEY)),
+                .header(SETTINGS, &settings(KEY)),
             403,
         ),
     ] {
-        assert_eq!(sidecar.ask(&webhook).await.status, status, "{webhook:?}");
+        assert_eq!(
+            sidecar.request(&webhook).await.status,
+            status,
+            "{webhook:?}"
+        );
     }
     assert_eq!(checks(&sidecar, "valid").await, 2.0);
     assert_eq!(checks(&sidecar, "invalid").await, 6.0);
     let came = app.requests();
     assert_eq!(came.len(), 2);
     assert_eq!(
-        came[0].field(SETTINGS),
+        came[0].header(SETTINGS),
         Some(&*settings(KEY)),
         "the app can check for itself"
     );
@@ -153,8 +157,8 @@ async fn requests_signed_with_a_shared_key_or_a_token_pass_side_by_side_and_othe
 
 #[tokio::test]
 async fn a_get_a_json_body_and_a_media_stream_are_checked_with_it() {
-    let app = App::start(|request| {
-        match request.field("upgrade") {
+    let app = FakeUpstream::start(|request| {
+        match request.header("upgrade") {
         Some(_) => Script::new()
             .send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
             .echo(),
@@ -185,9 +189,9 @@ async fn a_get_a_json_body_and_a_media_stream_are_checked_with_it() {
         (json_head, &json_target, json),
     ] {
         let good = request(&head, &format!("{PUBLIC_URL}{target}"), body);
-        assert_eq!(sidecar.ask(good).await.status, 200, "{target}");
+        assert_eq!(sidecar.request(good).await.status, 200, "{target}");
         let bad = request(&head, &format!("{PUBLIC_URL}{target}0"), body);
-        assert_eq!(sidecar.ask(bad).await.status, 403, "{target}");
+        assert_eq!(sidecar.request(bad).await.status, 403, "{target}");
     }
     let upgrade = "GET /voice/media HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dCUj2u9Z20txhAn0beBdDA==";
@@ -203,7 +207,7 @@ async fn a_get_a_json_body_and_a_media_stream_are_checked_with_it() {
 
 #[tokio::test]
 async fn a_secret_is_rotated_by_a_reload_with_both_valid_meanwhile() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = checking(&app, "enforce", &format!("{KEY}=old\n"))
         .start()
         .await;
@@ -211,20 +215,22 @@ async fn a_secret_is_rotated_by_a_reload_with_both_valid_meanwhile() {
         (format!("{KEY}=old\n{KEY}=new\n"), 200, 200),
         (format!("{KEY}=new\n"), 403, 200),
     ];
-    assert_eq!(sidecar.ask(&voice(KEY, "new")).await.status, 403);
+    assert_eq!(sidecar.request(&voice(KEY, "new")).await.status, 403);
     for ((file, old, new), reloads) in steps.into_iter().zip(1_u32..) {
         sidecar.rewrite("tokens", file);
         let success = [("result", "success")];
         let series = "understudy_config_reloads_total";
-        sidecar.counted(series, &success, reloads.into()).await;
-        assert_eq!(sidecar.ask(&voice(KEY, "old")).await.status, old);
-        assert_eq!(sidecar.ask(&voice(KEY, "new")).await.status, new);
+        sidecar
+            .wait_for_metric(series, &success, reloads.into())
+            .await;
+        assert_eq!(sidecar.request(&voice(KEY, "old")).await.status, old);
+        assert_eq!(sidecar.request(&voice(KEY, "new")).await.status, new);
     }
 }
 
 #[tokio::test]
 async fn the_secret_that_matched_last_is_named_and_never_shown() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = enforcing(&app).await;
     let names = async || {
         let status = sidecar.admin_get("/api/status").await;
@@ -241,14 +247,14 @@ async fn the_secret_that_matched_last_is_named_and_never_shown() {
     };
     let token = || "auth token of line 1".to_owned();
     assert_eq!(names().await, [(token(), false), (KEY.to_owned(), false)]);
-    assert_eq!(sidecar.ask(&voice(KEY, SECRET)).await.status, 200);
+    assert_eq!(sidecar.request(&voice(KEY, SECRET)).await.status, 200);
     assert_eq!(names().await, [(KEY.to_owned(), true), (token(), false)]);
-    let line = sidecar.logged(|line| line["secret"] == KEY).await;
+    let line = sidecar.wait_for_log(|line| line["secret"] == KEY).await;
     assert_eq!(line["level"], "INFO");
     sidecar
-        .ask(&Webhook::voice("/voice/x").signed(PUBLIC_URL, TOKEN))
+        .request(&Webhook::voice("/voice/x").signed(PUBLIC_URL, TOKEN))
         .await;
-    sidecar.logged(|line| line["secret"] == token()).await;
+    sidecar.wait_for_log(|line| line["secret"] == token()).await;
     let shown = format!(
         "{}{}",
         sidecar.log_lines().concat(),
@@ -282,16 +288,16 @@ fn a_malformed_line_is_an_error_with_its_number() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn call_signs_with_a_shared_key() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let url = format!("http://{}/voice/x", app.address());
     let key = format!("{KEY}={SECRET}");
     let output = support::understudy(&["call", "--url", &url, "--shared-key", &key]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let came = &app.requests()[0];
-    assert_eq!(came.field(SETTINGS), Some(&*settings(KEY)));
+    assert_eq!(came.header(SETTINGS), Some(&*settings(KEY)));
     let mut head = Request::post(came.target());
     for name in ["host", "content-type", "x-twilio-signature", SETTINGS] {
-        head = head.header(name, came.field(name).expect("a field"));
+        head = head.header(name, came.header(name).expect("a field"));
     }
     let (head, ()) = head.body(()).expect("a request").into_parts();
     let tokens = Tokens::parse(key.as_bytes()).expect("a good line");

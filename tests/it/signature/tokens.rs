@@ -9,18 +9,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use understudy::config::Config;
 
 use super::{ACCOUNT, PUBLIC_URL, TOKEN, checking, checks, with_token};
-use support::{App, Sidecar, Webhook, run, soon, understudy};
+use support::{FakeUpstream, Sidecar, Webhook, run, understudy, wait_for};
 
 async fn reloads(sidecar: &Sidecar, result: &str, many: f64) {
     let labels = [("result", result)];
     sidecar
-        .counted("understudy_config_reloads_total", &labels, many)
+        .wait_for_metric("understudy_config_reloads_total", &labels, many)
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_are_rotated_under_load_and_no_call_is_lost() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Arc::new(
         checking(&app, "enforce", &format!("{ACCOUNT}=old\n"))
             .start()
@@ -44,7 +44,7 @@ async fn tokens_are_rotated_under_load_and_no_call_is_lost() {
                         moved.fetch_add(1, Relaxed);
                     }
                     let webhook = Webhook::voice("/voice/x").signed(PUBLIC_URL, token);
-                    assert_eq!(client.ask(&webhook).await.status, 200, "{token}");
+                    assert_eq!(client.request(&webhook).await.status, 200, "{token}");
                 }
             })
         })
@@ -53,7 +53,7 @@ async fn tokens_are_rotated_under_load_and_no_call_is_lost() {
     sidecar.rewrite("tokens", format!("{ACCOUNT}=old\n{ACCOUNT}=new\n"));
     reloads(&sidecar, "success", 1.0).await;
     promoted.store(true, Relaxed);
-    soon("every caller to sign with the new token", async {
+    wait_for("every caller to sign with the new token", async {
         while moved.load(Relaxed) < callers.len() {
             tokio::task::yield_now().await;
         }
@@ -67,13 +67,13 @@ async fn tokens_are_rotated_under_load_and_no_call_is_lost() {
     }
     assert_eq!(checks(&sidecar, "invalid").await, 0.0);
     let late = Webhook::voice("/voice/x").signed(PUBLIC_URL, "old");
-    assert_eq!(sidecar.ask(&late).await.status, 403);
+    assert_eq!(sidecar.request(&late).await.status, 403);
 }
 
 #[tokio::test]
 async fn an_account_is_checked_with_its_own_tokens_and_those_of_any() {
     let other = "ACffffffffffffffffffffffffffffffff";
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let tokens = format!("# ours\n{ACCOUNT}=one\n{ACCOUNT}=two\n\n{other}=three\n*=four\n");
     let sidecar = checking(&app, "enforce", &tokens).start().await;
     for (account, token, status) in [
@@ -91,7 +91,7 @@ async fn an_account_is_checked_with_its_own_tokens_and_those_of_any() {
                 .with("AccountSid", account)
                 .signed(PUBLIC_URL, token);
             assert_eq!(
-                sidecar.ask(&webhook).await.status,
+                sidecar.request(&webhook).await.status,
                 status,
                 "{account} {token}"
             );
@@ -101,7 +101,7 @@ async fn an_account_is_checked_with_its_own_tokens_and_those_of_any() {
 
 #[tokio::test]
 async fn wrong_tokens_leave_the_old_in_place_and_are_not_repeated() {
-    let app = App::with_page("<Response/>");
+    let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "enforce").start().await;
     let good = Webhook::voice("/voice/x").signed(PUBLIC_URL, TOKEN);
     for (at, (tokens, complaint)) in [
@@ -117,26 +117,26 @@ async fn wrong_tokens_leave_the_old_in_place_and_are_not_repeated() {
         reloads(&sidecar, "failure", (at + 1) as f64).await;
         let is_it = |problem: &str| problem.contains("tokens_file") && problem.contains(complaint);
         sidecar
-            .logged(|line| line["error"].as_str().is_some_and(is_it))
+            .wait_for_log(|line| line["error"].as_str().is_some_and(is_it))
             .await;
-        assert_eq!(sidecar.ask(&good).await.status, 200, "{complaint}");
+        assert_eq!(sidecar.request(&good).await.status, 200, "{complaint}");
     }
     nothing_shows_the_token(&sidecar).await;
 }
 
 #[tokio::test]
 async fn tokens_and_data_are_never_shown() {
-    let app = App::with_page("<Response><Say>half");
+    let app = FakeUpstream::with_document("<Response><Say>half");
     for policy in ["enforce", "report"] {
         let sidecar = with_token(&app, policy).start().await;
         let webhook = Webhook::voice("/voice/x");
         sidecar
-            .ask(&webhook.clone().signed(PUBLIC_URL, TOKEN))
+            .request(&webhook.clone().signed(PUBLIC_URL, TOKEN))
             .await;
-        sidecar.ask(&webhook).await;
-        sidecar.ask(&webhook.unsigned()).await;
+        sidecar.request(&webhook).await;
+        sidecar.request(&webhook.unsigned()).await;
         let error = "the request has no X-Twilio-Signature";
-        sidecar.logged(|line| line["error"] == error).await;
+        sidecar.wait_for_log(|line| line["error"] == error).await;
         nothing_shows_the_token(&sidecar).await;
         let log = sidecar.log_lines().join("\n");
         assert!(!log.contains("20255501"), "{log}");

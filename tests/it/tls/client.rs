@@ -10,7 +10,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::pki::{Authority, provider};
-use support::soon;
+use support::wait_for;
 
 pub(crate) static BOTH: &[&SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
 
@@ -38,10 +38,10 @@ pub(crate) async fn connect(
     address: SocketAddr,
     name: &str,
 ) -> std::io::Result<TlsStream<TcpStream>> {
-    let socket = soon("a connection", TcpStream::connect(address)).await?;
+    let socket = wait_for("a connection", TcpStream::connect(address)).await?;
     let name = name.to_owned().try_into().expect("a name");
     let handshake = TlsConnector::from(Arc::clone(config)).connect(name, socket);
-    soon("a handshake", handshake).await
+    wait_for("a handshake", handshake).await
 }
 
 /// What comes for this request until the connection's end; the request should ask for that.
@@ -52,5 +52,5 @@ pub(crate) async fn ask(stream: &mut TlsStream<TcpStream>, request: impl Into<Ve
         stream.read_to_end(&mut answer).await.expect("it ends well");
         String::from_utf8(answer).expect("text")
     };
-    soon("an answer", asked).await
+    wait_for("an answer", asked).await
 }

@@ -6,7 +6,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::client;
 use super::pki::Authority;
-use support::{Sidecar, soon};
+use support::{Sidecar, wait_for};
 
 /// What a client sends first.
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -99,12 +99,12 @@ impl Connection {
 
     /// Sends these bytes; the server may have closed the connection meanwhile.
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
-        let _ = soon("the bytes to be taken", self.0.write_all(bytes)).await;
+        let _ = wait_for("the bytes to be taken", self.0.write_all(bytes)).await;
     }
 
     /// Waits for what becomes of a stream.
     pub(crate) async fn end_of(&mut self, stream: u32) -> End {
-        soon("the stream's end", self.read_end(stream)).await
+        wait_for("the stream's end", self.read_end(stream)).await
     }
 
     async fn read_end(&mut self, stream: u32) -> End {

@@ -13,7 +13,7 @@ use super::client;
 use super::frames::{self, PREFACE, frame};
 use super::left;
 use super::pki::Authority;
-use support::{App, Script, Sidecar, Signal, millis, soon};
+use support::{FakeUpstream, Script, Sidecar, Signal, millis, wait_for};
 
 pub(super) const NAME: &str = "hooks.example.com";
 pub(super) const PAGE: &str = "<Response><Say>By HTTP/2</Say></Response>";
@@ -23,7 +23,7 @@ struct Connection {
     driver: JoinHandle<hyper::Result<()>>,
 }
 
-pub(super) async fn showing(authority: &Authority, app: &App, line: &str) -> Sidecar {
+pub(super) async fn showing(authority: &Authority, app: &FakeUpstream, line: &str) -> Sidecar {
     let issued = authority.issue(&[NAME]);
     Sidecar::before(app)
         .server("tls = { cert = \"cert.pem\", key = \"key.pem\" }")
@@ -39,7 +39,7 @@ async fn connect(authority: &Authority, sidecar: &Sidecar) -> Connection {
     let stream = client::connect(&config, sidecar.address, NAME).await;
     let stream = stream.expect("TLS");
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-    let connected = soon(
+    let connected = wait_for(
         "an HTTP/2 connection",
         handshake(TokioExecutor::new(), TokioIo::new(stream)),
     );
@@ -56,23 +56,25 @@ fn webhook(path: &str) -> http::request::Builder {
 const FORM: &str = "CallSid=CA00000000000000000000000000000002&From=%2B12025550147";
 
 impl Connection {
-    async fn ask(&mut self, request: http::request::Builder) -> (u16, String, Response<()>) {
+    async fn request(&mut self, request: http::request::Builder) -> (u16, String, Response<()>) {
         let request = request.body(FORM.into()).expect("a request");
-        let answer = soon("an answer", self.sender.send_request(request)).await;
+        let answer = wait_for("an answer", self.sender.send_request(request)).await;
         whole(answer.expect("an answer")).await
     }
 }
 
 async fn whole(answer: Response<Incoming>) -> (u16, String, Response<()>) {
     let (head, body) = answer.into_parts();
-    let body = soon("a body", body.collect()).await.expect("a whole body");
+    let body = wait_for("a body", body.collect())
+        .await
+        .expect("a whole body");
     let text = String::from_utf8(body.to_bytes().to_vec()).expect("text");
     (head.status.as_u16(), text, Response::from_parts(head, ()))
 }
 
 #[tokio::test]
 async fn the_app_reads_what_it_would_have_read() {
-    let (authority, app) = (Authority::new(), App::with_page(PAGE));
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
     let sidecar = showing(&authority, &app, "trusted_proxies = []").await;
     let mut connection = connect(&authority, &sidecar).await;
     let request = webhook("/voice/x?a=%41")
@@ -81,7 +83,7 @@ async fn the_app_reads_what_it_would_have_read() {
         .header("te", "trailers")
         .header("x-twilio-signature", "tGOUDdNFlaO7Buu8ZVluTp6TC5k=");
 
-    let (status, text, answer) = connection.ask(request).await;
+    let (status, text, answer) = connection.request(request).await;
 
     assert_eq!((status, text.as_str()), (200, PAGE));
     assert_eq!(answer.version(), http::Version::HTTP_2);
@@ -98,15 +100,15 @@ async fn the_app_reads_what_it_would_have_read() {
         ("x-twilio-signature", Some("tGOUDdNFlaO7Buu8ZVluTp6TC5k=")),
         ("content-length", Some(FORM.len().to_string().as_str())),
     ] {
-        assert_eq!(asked.field(name), value, "{name}");
+        assert_eq!(asked.header(name), value, "{name}");
     }
 }
 
 #[tokio::test]
 async fn many_calls_at_once_each_have_their_own_answer() {
     let authority = Authority::new();
-    let app = App::start(|request| match request.target().rsplit('/').next() {
-        Some("bad") => Script::page("500 Oops", "text/html", "no"),
+    let app = FakeUpstream::start(|request| match request.target().rsplit('/').next() {
+        Some("bad") => Script::response("500 Oops", "text/html", "no"),
         Some("none") => Script::new().stall(),
         other => Script::twiml(format!(
             "<Response><Say>{}</Say></Response>",
@@ -138,28 +140,28 @@ async fn many_calls_at_once_each_have_their_own_answer() {
             }
         });
     }
-    soon("all calls", calls.join_all()).await;
+    wait_for("all calls", calls.join_all()).await;
     let requests = "understudy_requests_total";
     for (outcome, many) in [("fallback", 30.0), ("upstream", 270.0)] {
         let labels = [("route", "voice"), ("outcome", outcome)];
-        sidecar.counted(requests, &labels, many).await;
+        sidecar.wait_for_metric(requests, &labels, many).await;
     }
 }
 
 #[tokio::test]
 async fn a_client_that_leaves_is_counted_once() {
     let authority = Authority::new();
-    let app = App::start(|_| Script::new().stall());
+    let app = FakeUpstream::start(|_| Script::new().stall());
     let sidecar = showing(&authority, &app, "workers = 1").await;
     let mut connection = connect(&authority, &sidecar).await;
     let request = webhook("/voice/x").body(FORM.into()).expect("a request");
     let call = connection.sender.send_request(request);
-    soon("the request at the app", app.received(1)).await;
+    wait_for("the request at the app", app.wait_for_requests(1)).await;
     drop(call);
     connection.driver.abort();
     let labels = [("route", "voice"), ("outcome", "abandoned")];
     sidecar
-        .counted("understudy_requests_total", &labels, 1.0)
+        .wait_for_metric("understudy_requests_total", &labels, 1.0)
         .await;
     left(&sidecar, 0.0).await;
 }
@@ -171,33 +173,35 @@ async fn a_drain_says_so_and_lets_the_calls_under_way_finish() {
     let late = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: {length}\r\n\r\n{PAGE}"
     );
-    let app = App::start(move |_| Script::new().pause(millis(400)).send(late.clone()));
+    let app = FakeUpstream::start(move |_| Script::new().pause(millis(400)).send(late.clone()));
     let mut sidecar = showing(&authority, &app, "drain = \"10s\"").await;
     let mut connection = connect(&authority, &sidecar).await;
     let idle = connect(&authority, &sidecar).await;
     let request = webhook("/voice/x").body(FORM.into()).expect("a request");
     let call = connection.sender.send_request(request);
     let call = tokio::spawn(async move { whole(call.await.expect("an answer")).await });
-    soon("the request at the app", app.received(1)).await;
+    wait_for("the request at the app", app.wait_for_requests(1)).await;
     sidecar.signal(Signal::Terminate);
-    let ended = soon("the idle connection's end", idle.driver).await;
+    let ended = wait_for("the idle connection's end", idle.driver).await;
     ended.expect("no panic").expect("it is told before");
-    let (status, text, _) = soon("the call", call).await.expect("no panic");
+    let (status, text, _) = wait_for("the call", call).await.expect("no panic");
     assert_eq!((status, text.as_str()), (200, PAGE));
-    let ended = soon("the connection's end", connection.driver).await;
+    let ended = wait_for("the connection's end", connection.driver).await;
     ended.expect("no panic").expect("it is told before");
     assert!(sidecar.wait().await.success());
-    let last = sidecar.logged(|line| line["message"] == "stopped").await;
+    let last = sidecar
+        .wait_for_log(|line| line["message"] == "stopped")
+        .await;
     assert_eq!(last["cut_off"], 0);
 }
 
 #[tokio::test]
 async fn an_idle_connection_and_one_that_takes_no_answer_end_in_time() {
-    let (authority, app) = (Authority::new(), App::with_page(PAGE));
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
     let sidecar = showing(&authority, &app, "keep_alive = \"300ms\"").await;
     let mut idle = connect(&authority, &sidecar).await;
-    idle.ask(webhook("/voice/x")).await;
-    let ended = soon("the idle connection's end", idle.driver).await;
+    idle.request(webhook("/voice/x")).await;
+    let ended = wait_for("the idle connection's end", idle.driver).await;
     ended.expect("no panic").expect("it is told before");
 
     // One that promises to take no byte of any answer (SETTINGS_INITIAL_WINDOW_SIZE 0).
@@ -208,7 +212,7 @@ async fn an_idle_connection_and_one_that_takes_no_answer_end_in_time() {
         &[PREFACE, &settings, &request(1)].concat(),
     )
     .await;
-    let end = soon(
+    let end = wait_for(
         "the stuck connection's end",
         stuck.read_to_end(&mut Vec::new()),
     )
@@ -219,7 +223,7 @@ async fn an_idle_connection_and_one_that_takes_no_answer_end_in_time() {
 
 #[tokio::test]
 async fn floods_end_the_connection_and_nobody_elses_call() {
-    let (authority, app) = (Authority::new(), App::with_page(PAGE));
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
     let sidecar = showing(&authority, &app, "workers = 1").await;
     let mut healthy = connect(&authority, &sidecar).await;
     let settings = frame(4, 0, 0, &[]);
@@ -246,11 +250,11 @@ async fn floods_end_the_connection_and_nobody_elses_call() {
         let read = async {
             let _ = reader.read_to_end(&mut got).await;
         };
-        soon("the flooded connection's end", async {
+        wait_for("the flooded connection's end", async {
             tokio::join!(write, read)
         })
         .await;
-        let (status, text, _) = healthy.ask(webhook("/voice/x")).await;
+        let (status, text, _) = healthy.request(webhook("/voice/x")).await;
         assert_eq!((status, text.as_str()), (200, PAGE));
     }
     left(&sidecar, 1.0).await;
@@ -259,7 +263,7 @@ async fn floods_end_the_connection_and_nobody_elses_call() {
 #[tokio::test]
 async fn control_frames_without_end_end_the_connection_also_behind_an_answer() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 99\r\n\r\nbegun";
-    let app = App::start(move |request| match request.path() {
+    let app = FakeUpstream::start(move |request| match request.path() {
         "/voice/x" => Script::twiml(PAGE),
         _ => Script::new().send(head).stall(),
     });
@@ -289,12 +293,12 @@ async fn control_frames_without_end_end_the_connection_also_behind_an_answer() {
             .send(&frame(frames::HEADERS, flags, 1, &fields))
             .await;
         assert_eq!(flooded.end_of(1).await, frames::End::Status(200));
-        soon(
+        wait_for(
             "the flooded connection's end",
             flooded.flood(&control.repeat(1000)),
         )
         .await;
-        let (status, text, _) = healthy.ask(webhook("/voice/x")).await;
+        let (status, text, _) = healthy.request(webhook("/voice/x")).await;
         assert_eq!((status, text.as_str()), (200, PAGE));
     }
     left(&sidecar, 1.0).await;
@@ -306,7 +310,7 @@ async fn a_client_that_opens_its_window_byte_by_byte_gets_all_of_a_long_answer()
     let authority = Authority::new();
     let chunks = "1\r\nx\r\n".repeat(PIECES) + "0\r\n\r\n";
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let app = App::start(move |_| Script::new().send(head.to_owned() + &chunks));
+    let app = FakeUpstream::start(move |_| Script::new().send(head.to_owned() + &chunks));
     let sidecar = showing(&authority, &app, "workers = 1").await;
     let fields: [(&str, &[u8]); 4] = [
         (":method", b"GET"),
@@ -320,13 +324,13 @@ async fn a_client_that_opens_its_window_byte_by_byte_gets_all_of_a_long_answer()
     let flags = frames::END_HEADERS | frames::END_STREAM;
     let request = frame(frames::HEADERS, flags, 1, &frames::block(&fields));
     connection.send(&[settings, request].concat()).await;
-    let taken = soon("the whole answer", connection.take_all(1)).await;
+    let taken = wait_for("the whole answer", connection.take_all(1)).await;
     assert_eq!(taken, PIECES);
 }
 
 #[tokio::test]
 async fn http_1_is_spoken_where_it_is_all_that_is_offered() {
-    let (authority, app) = (Authority::new(), App::with_page(PAGE));
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
     let sidecar = showing(&authority, &app, "workers = 1").await;
     let config = client::config(&authority, client::BOTH, &["http/1.1"]);
     let stream = client::connect(&config, sidecar.address, NAME)
@@ -355,7 +359,7 @@ async fn raw(
     let config = client::config(authority, client::BOTH, &["h2"]);
     let stream = client::connect(&config, sidecar.address, NAME).await;
     let mut stream = stream.expect("TLS");
-    let sent = soon("the bytes to be taken", stream.write_all(bytes)).await;
+    let sent = wait_for("the bytes to be taken", stream.write_all(bytes)).await;
     sent.expect("the connection is open");
     stream
 }

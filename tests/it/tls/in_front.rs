@@ -8,14 +8,14 @@ use super::client::{self, BOTH};
 use super::left;
 use super::pki::{Authority, When};
 use super::terminator::Terminator;
-use support::{App, Script, Sidecar, Signal, Webhook, millis, soon, understudy};
+use support::{FakeUpstream, Script, Sidecar, Signal, Webhook, millis, understudy, wait_for};
 
 const NAME: &str = "hooks.example.com";
 const PAGE: &str = "<Response><Say>Behind TLS</Say></Response>";
 const KEYS: &str = "tls = { cert = \"cert.pem\", key = \"key.pem\" }";
 
 /// A proxy that shows a certificate of this authority for [`NAME`].
-async fn showing(authority: &Authority, app: &App, line: &str) -> Sidecar {
+async fn showing(authority: &Authority, app: &FakeUpstream, line: &str) -> Sidecar {
     let issued = authority.issue(&[NAME]);
     Sidecar::before(app)
         .server(KEYS)
@@ -27,12 +27,12 @@ async fn showing(authority: &Authority, app: &App, line: &str) -> Sidecar {
 }
 
 fn last_call(path: &str) -> Webhook {
-    Webhook::voice(path).field("Connection", "close")
+    Webhook::voice(path).header("Connection", "close")
 }
 
 #[tokio::test]
 async fn both_versions_are_spoken_and_the_app_is_told_of_https() {
-    let (authority, app) = (Authority::new(), App::with_page(PAGE));
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
     let sidecar = showing(&authority, &app, "trusted_proxies = []").await;
     for version in [&version::TLS12, &version::TLS13] {
         let config = client::config(&authority, &[version], &[]);
@@ -47,11 +47,11 @@ async fn both_versions_are_spoken_and_the_app_is_told_of_https() {
         );
     }
     for request in app.requests() {
-        assert_eq!(request.field("x-forwarded-proto"), Some("https"));
+        assert_eq!(request.header("x-forwarded-proto"), Some("https"));
     }
     let labels = [("route", "voice"), ("outcome", "upstream")];
     sidecar
-        .counted("understudy_requests_total", &labels, 2.0)
+        .wait_for_metric("understudy_requests_total", &labels, 2.0)
         .await;
 }
 
@@ -64,7 +64,7 @@ async fn twilios_suite_is_among_those_of_tls_1_2() {
 
 #[tokio::test]
 async fn a_session_is_resumed_by_either_version_also_over_a_reload() {
-    let (authority, app) = (Authority::new(), App::with_page(PAGE));
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
     let sidecar = showing(&authority, &app, "workers = 2").await;
     for version in [&version::TLS12, &version::TLS13] {
         let config = client::config(&authority, &[version], &[]);
@@ -90,7 +90,7 @@ async fn a_session_is_resumed_by_either_version_also_over_a_reload() {
 
 #[tokio::test]
 async fn each_name_has_its_certificate_and_the_first_is_for_all_others() {
-    let (authority, app) = (Authority::new(), App::with_page(PAGE));
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
     let (one, other) = (
         authority.issue(&["a.example"]),
         authority.issue(&["b.example", "*.c.example"]),
@@ -134,7 +134,7 @@ async fn each_name_has_its_certificate_and_the_first_is_for_all_others() {
 
 #[tokio::test]
 async fn strangers_get_nothing_and_are_neither_logged_nor_counted() {
-    let (authority, app) = (Authority::new(), App::with_page(PAGE));
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
     let sidecar = showing(&authority, &app, "header_timeout = \"300ms\"").await;
 
     let mut plain = sidecar.connect().await;
@@ -146,9 +146,9 @@ async fn strangers_get_nothing_and_are_neither_logged_nor_counted() {
     let mut slow = TcpStream::connect(sidecar.address)
         .await
         .expect("a connection");
-    let begin = soon("the bytes to be taken", slow.write_all(&[0x16, 3, 1])).await;
+    let begin = wait_for("the bytes to be taken", slow.write_all(&[0x16, 3, 1])).await;
     begin.expect("the connection is open");
-    let end = soon("the end", slow.read_u8()).await;
+    let end = wait_for("the end", slow.read_u8()).await;
     assert!(end.is_err());
 
     let config = client::config(&authority, BOTH, &[]);
@@ -156,14 +156,16 @@ async fn strangers_get_nothing_and_are_neither_logged_nor_counted() {
         .await
         .expect("TLS");
     client::ask(&mut stream, last_call("/voice/x")).await;
-    sidecar.counted("understudy_requests_total", &[], 1.0).await;
+    sidecar
+        .wait_for_metric("understudy_requests_total", &[], 1.0)
+        .await;
     left(&sidecar, 0.0).await;
     assert_eq!(sidecar.log_lines().len(), 1, "{:?}", sidecar.log_lines());
 }
 
 #[tokio::test]
 async fn an_answer_to_an_unread_request_arrives_whole() {
-    let (authority, app) = (Authority::new(), App::with_page(PAGE));
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
     let sidecar = showing(&authority, &app, "workers = 1").await;
     let config = client::config(&authority, BOTH, &[]);
     let mut stream = client::connect(&config, sidecar.address, NAME)
@@ -180,7 +182,7 @@ async fn an_answer_to_an_unread_request_arrives_whole() {
 #[tokio::test]
 async fn a_drain_lets_the_call_under_way_finish() {
     let authority = Authority::new();
-    let app = App::start(|_| Script::new().pause(millis(300)).send(answer()));
+    let app = FakeUpstream::start(|_| Script::new().pause(millis(300)).send(answer()));
     let mut sidecar = showing(&authority, &app, "drain = \"10s\"").await;
     let config = client::config(&authority, BOTH, &[]);
     let mut stream = client::connect(&config, sidecar.address, NAME)
@@ -190,9 +192,9 @@ async fn a_drain_lets_the_call_under_way_finish() {
         .await
         .expect("TLS");
     let request = Webhook::voice("/voice/x").bytes();
-    let sent = soon("the request to be taken", stream.write_all(&request)).await;
+    let sent = wait_for("the request to be taken", stream.write_all(&request)).await;
     sent.expect("the connection is open");
-    soon("the request at the app", app.received(1)).await;
+    wait_for("the request at the app", app.wait_for_requests(1)).await;
     sidecar.signal(Signal::Terminate);
     let got = client::ask(&mut stream, []).await;
     assert!(
@@ -201,7 +203,9 @@ async fn a_drain_lets_the_call_under_way_finish() {
     );
     assert_eq!(client::ask(&mut idle, []).await, "");
     assert!(sidecar.wait().await.success());
-    let last = sidecar.logged(|line| line["message"] == "stopped").await;
+    let last = sidecar
+        .wait_for_log(|line| line["message"] == "stopped")
+        .await;
     assert_eq!(last["cut_off"], 0);
 }
 
@@ -214,7 +218,7 @@ fn answer() -> String {
 async fn a_websocket_crosses_tls_on_both_sides() {
     let authority = Authority::new();
     let switch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello";
-    let app = App::start(move |_| Script::new().send(switch).echo());
+    let app = FakeUpstream::start(move |_| Script::new().send(switch).echo());
     let terminator = Terminator::before(&app, &authority.issue(&["127.0.0.1"])).await;
     let issued = authority.issue(&[NAME]);
     let sidecar = Sidecar::before(&app)
@@ -234,7 +238,7 @@ async fn a_websocket_crosses_tls_on_both_sides() {
     let opening = format!(
         "GET /voice/media HTTP/1.1\r\nHost: {NAME}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly"
     );
-    let sent = soon(
+    let sent = wait_for(
         "the opening to be taken",
         stream.write_all(opening.as_bytes()),
     )
@@ -242,7 +246,7 @@ async fn a_websocket_crosses_tls_on_both_sides() {
     sent.expect("the connection is open");
     let mut got = Vec::new();
     while !got.ends_with(b"helloearly") {
-        soon("the tunnel", stream.read_buf(&mut got))
+        wait_for("the tunnel", stream.read_buf(&mut got))
             .await
             .expect("it is open");
     }
@@ -250,16 +254,16 @@ async fn a_websocket_crosses_tls_on_both_sides() {
     let frame = vec![b'z'; 200_000];
     let (mut reader, mut writer) = tokio::io::split(stream);
     let mut echo = vec![0; frame.len()];
-    let (wrote, read) = soon("an echo", async {
+    let (wrote, read) = wait_for("an echo", async {
         tokio::join!(writer.write_all(&frame), reader.read_exact(&mut echo))
     })
     .await;
     wrote.and(read).expect("both ways are open");
     assert!(echo == frame);
-    let ended = soon("the end to be taken", writer.shutdown()).await;
+    let ended = wait_for("the end to be taken", writer.shutdown()).await;
     ended.expect("the connection is open");
     let mut rest = Vec::new();
-    soon("the end", reader.read_to_end(&mut rest))
+    wait_for("the end", reader.read_to_end(&mut rest))
         .await
         .expect("it ends well");
     assert_eq!(rest, b"");

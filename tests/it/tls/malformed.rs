@@ -3,7 +3,7 @@
 use super::frames::{Connection, DATA, END_HEADERS, END_STREAM, End, HEADERS, block, frame};
 use super::http2::{NAME, PAGE, showing};
 use super::pki::Authority;
-use support::{App, Sidecar};
+use support::{FakeUpstream, Sidecar};
 
 type Fields<'f> = Vec<(&'f str, &'f [u8])>;
 
@@ -45,13 +45,13 @@ fn post_with_trailers(trailers: &[(&str, &[u8])]) -> Vec<u8> {
 
 struct Bench {
     authority: Authority,
-    app: App,
+    app: FakeUpstream,
     sidecar: Sidecar,
 }
 
 impl Bench {
     async fn new() -> Self {
-        let (authority, app) = (Authority::new(), App::with_page(PAGE));
+        let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
         let sidecar = showing(&authority, &app, "workers = 1").await;
         Self {
             authority,
@@ -61,7 +61,7 @@ impl Bench {
     }
 
     /// What becomes of a request on a connection of its own.
-    async fn ask(&self, request: &[u8]) -> End {
+    async fn request(&self, request: &[u8]) -> End {
         let mut connection = Connection::open(&self.authority, &self.sidecar, NAME).await;
         connection.send(request).await;
         connection.end_of(1).await
@@ -71,12 +71,12 @@ impl Bench {
     async fn refuses(&self, requests: Vec<Vec<u8>>) {
         for request in requests {
             let before = self.app.requests().len();
-            let end = self.ask(&request).await;
+            let end = self.request(&request).await;
             assert!(end.is_refusal(), "{end:?}: {}", request.escape_ascii());
             for seen in self.app.requests().drain(..).skip(before) {
                 // The head may have gone on before its body turned out to be wrong; then the body never ends.
                 let announced = seen
-                    .field("content-length")
+                    .header("content-length")
                     .is_some_and(|length| length != "0");
                 assert!(announced && seen.body.is_empty(), "{seen:?}");
             }
@@ -85,7 +85,7 @@ impl Bench {
 
     /// The request is answered by the app: as the app saw it.
     async fn passes(&self, request: &[u8]) -> support::Request {
-        let end = self.ask(request).await;
+        let end = self.request(request).await;
         assert_eq!(end, End::Status(200), "{}", request.escape_ascii());
         self.app.requests().pop().expect("it came")
     }
@@ -98,7 +98,7 @@ async fn a_length_is_said_once_or_the_same_and_the_body_has_it() {
     for lengths in [&["5", "5"][..], &["5", "05", "5"], &["005"], &["5"]] {
         let lengths: Vec<_> = lengths.iter().map(|value| length(value)).collect();
         let seen = bench.passes(&post(&lengths, b"hello")).await;
-        assert_eq!(seen.fields("content-length").collect::<Vec<_>>(), ["5"]);
+        assert_eq!(seen.headers("content-length").collect::<Vec<_>>(), ["5"]);
         assert_eq!(seen.payload(), b"hello");
     }
     let mut wrong: Vec<_> = [
@@ -132,7 +132,7 @@ async fn a_length_is_said_once_or_the_same_and_the_body_has_it() {
     wrong.push(get(&[length("5"), length("5")]));
     bench.refuses(wrong).await;
     let none = bench.passes(&get(&[length("0"), length("0")])).await;
-    assert!(none.fields("content-length").count() <= 1);
+    assert!(none.headers("content-length").count() <= 1);
 }
 
 #[tokio::test]
@@ -157,7 +157,7 @@ async fn a_value_has_no_blank_at_its_ends_and_what_we_refuse_is_counted_once() {
     let rejected = [("route", "voice"), ("outcome", "rejected")];
     bench
         .sidecar
-        .counted("understudy_requests_total", &rejected, seen_by_us as f64)
+        .wait_for_metric("understudy_requests_total", &rejected, seen_by_us as f64)
         .await;
     let all = bench.sidecar.metric("understudy_requests_total", &[]).await;
     assert_eq!(all, seen_by_us as f64);
@@ -165,7 +165,7 @@ async fn a_value_has_no_blank_at_its_ends_and_what_we_refuse_is_counted_once() {
         .passes(&get(&[("x-a", b"a b\tc"), ("x-b", b"")]))
         .await;
     assert_eq!(
-        (seen.field("x-a"), seen.field("x-b")),
+        (seen.header("x-a"), seen.header("x-b")),
         (Some("a b\tc"), Some(""))
     );
 }
@@ -229,7 +229,7 @@ async fn a_fragment_in_a_path_is_refused_or_never_leaves() {
         "/voice/x#/../pass",
     ] {
         let before = bench.app.requests().len();
-        let end = bench.ask(&whole(&head("GET", path.as_bytes()))).await;
+        let end = bench.request(&whole(&head("GET", path.as_bytes()))).await;
         match &bench.app.requests()[before..] {
             [] => assert!(end.is_refusal(), "{path}: {end:?}"),
             [seen] => {
@@ -311,7 +311,7 @@ async fn trailers_are_refused_or_never_leave() {
         &[("X-Upper", b"b")],
     ] {
         let before = bench.app.requests().len();
-        let end = bench.ask(&post_with_trailers(trailers)).await;
+        let end = bench.request(&post_with_trailers(trailers)).await;
         match &bench.app.requests()[before..] {
             [] => assert!(end.is_refusal(), "{trailers:?}: {end:?}"),
             [seen] => {
@@ -319,13 +319,13 @@ async fn trailers_are_refused_or_never_leave() {
                 for (name, _) in trailers {
                     let name = name.trim_start_matches(':');
                     assert!(
-                        seen.field(name)
+                        seen.header(name)
                             .is_none_or(|value| ["chunked", "3"].contains(&value)),
                         "{seen:?}"
                     );
                 }
                 let has_end =
-                    seen.body.ends_with(b"0\r\n\r\n") || seen.field("content-length") == Some("3");
+                    seen.body.ends_with(b"0\r\n\r\n") || seen.header("content-length") == Some("3");
                 let whole = seen.payload() == b"a=1" && has_end;
                 assert!(whole || end.is_refusal(), "{end:?}: {seen:?}");
             }

@@ -7,13 +7,13 @@ use rustls::pki_types::CertificateDer;
 
 use super::client::{self, BOTH};
 use super::pki::{Authority, When};
-use support::{App, Sidecar, Webhook, soon};
+use support::{FakeUpstream, Sidecar, Webhook, wait_for};
 
 const NAME: &str = "hooks.example.com";
 const PAGE: &str = "<Response><Say>Renewed</Say></Response>";
 const ENDS: &str = "understudy_tls_certificate_not_after_timestamp_seconds";
 
-async fn showing(app: &App, cert: &str, key: &str) -> Sidecar {
+async fn showing(app: &FakeUpstream, cert: &str, key: &str) -> Sidecar {
     Sidecar::before(app)
         .server("tls = { cert = \"cert.pem\", key = \"key.pem\" }")
         .file("cert.pem", cert)
@@ -34,7 +34,7 @@ async fn shown(sidecar: &Sidecar, authority: &Authority) -> CertificateDer<'stat
 async fn a_hundred_renewals_under_load_fail_no_handshake_and_no_call() {
     const RENEWALS: usize = 100;
     let authority = Arc::new(Authority::new());
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let both = [authority.issue(&[NAME]), authority.issue(&[NAME])];
     let sidecar = showing(&app, &both[0].cert, &both[0].key).await;
     let (done, calls) = (
@@ -50,7 +50,7 @@ async fn a_hundred_renewals_under_load_fail_no_handshake_and_no_call() {
                 let config = client::config(&authority, BOTH, &[]);
                 let stream = client::connect(&config, address, NAME).await;
                 let mut stream = stream.expect("every handshake succeeds");
-                let webhook = Webhook::voice("/voice/x").field("Connection", "close");
+                let webhook = Webhook::voice("/voice/x").header("Connection", "close");
                 let answer = client::ask(&mut stream, webhook).await;
                 assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
                 calls.fetch_add(1, Ordering::Relaxed);
@@ -72,7 +72,7 @@ async fn a_hundred_renewals_under_load_fail_no_handshake_and_no_call() {
         if renewal % 10 != 0 {
             sidecar.admin_post("/api/reload").await;
         }
-        soon("the certificate to change", swapped).await;
+        wait_for("the certificate to change", swapped).await;
     }
 
     done.store(true, Ordering::Relaxed);
@@ -84,12 +84,12 @@ async fn a_hundred_renewals_under_load_fail_no_handshake_and_no_call() {
 
 #[tokio::test]
 async fn while_the_one_does_not_fit_the_other_the_old_ones_stay() {
-    let (authority, app) = (Authority::new(), App::with_page(PAGE));
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
     let (old, new) = (authority.issue(&[NAME]), authority.issue(&[NAME]));
     let sidecar = showing(&app, &old.cert, &old.key).await;
 
     sidecar.rewrite("cert.pem", &new.cert);
-    let line = sidecar.logged(|line| line["level"] == "ERROR").await;
+    let line = sidecar.wait_for_log(|line| line["level"] == "ERROR").await;
     let problem = line["error"].as_str().expect("a problem");
     assert!(problem.contains("key of another certificate"), "{problem}");
     assert_eq!(shown(&sidecar, &authority).await, old.chain()[0]);
@@ -97,13 +97,13 @@ async fn while_the_one_does_not_fit_the_other_the_old_ones_stay() {
     assert_eq!(sidecar.metric(ok, &[]).await, 0.0);
 
     sidecar.rewrite("key.pem", &new.key);
-    sidecar.counted(ok, &[], 1.0).await;
+    sidecar.wait_for_metric(ok, &[], 1.0).await;
     assert_eq!(shown(&sidecar, &authority).await, new.chain()[0]);
 }
 
 #[tokio::test]
 async fn a_file_that_is_no_certificate_changes_nothing() {
-    let (authority, app) = (Authority::new(), App::with_page(PAGE));
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
     let issued = authority.issue(&[NAME]);
     let sidecar = showing(&app, &issued.cert, &issued.key).await;
     for bad in [
@@ -119,7 +119,7 @@ async fn a_file_that_is_no_certificate_changes_nothing() {
 
 #[tokio::test]
 async fn one_that_has_expired_is_warned_of_and_its_end_is_shown() {
-    let (authority, app) = (Authority::new(), App::with_page(PAGE));
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
     let (now, past) = (
         authority.issue(&[NAME]),
         authority.issue_for(&[NAME], When::Past),
@@ -130,7 +130,7 @@ async fn one_that_has_expired_is_warned_of_and_its_end_is_shown() {
 
     sidecar.rewrite("cert.pem", &past.cert);
     sidecar.rewrite("key.pem", &past.key);
-    let line = sidecar.logged(|line| line["level"] == "WARN").await;
+    let line = sidecar.wait_for_log(|line| line["level"] == "WARN").await;
     let note = line["note"].as_str().expect("a note");
     assert!(
         note.contains("cert.pem: the certificate has expired"),
@@ -141,5 +141,5 @@ async fn one_that_has_expired_is_warned_of_and_its_end_is_shown() {
             tokio::task::yield_now().await;
         }
     };
-    soon("the metric to change", ended).await;
+    wait_for("the metric to change", ended).await;
 }

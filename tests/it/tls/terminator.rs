@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::pki::{Authority, Issued, provider};
-use support::App;
+use support::FakeUpstream;
 
 /// A listener that takes TLS and passes what is in it to the app. It ends with its runtime.
 pub(crate) struct Terminator {
@@ -22,7 +22,7 @@ pub(crate) struct Terminator {
 
 impl Terminator {
     /// One that shows this certificate.
-    pub(crate) async fn before(app: &App, issued: &Issued) -> Self {
+    pub(crate) async fn before(app: &FakeUpstream, issued: &Issued) -> Self {
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("versions")
@@ -32,7 +32,7 @@ impl Terminator {
     }
 
     /// One that wants a certificate of this authority.
-    pub(crate) async fn asking(app: &App, issued: &Issued, authority: &Authority) -> Self {
+    pub(crate) async fn asking(app: &FakeUpstream, issued: &Issued, authority: &Authority) -> Self {
         let verifier =
             WebPkiClientVerifier::builder_with_provider(authority.roots(), provider()).build();
         let config = ServerConfig::builder_with_provider(provider())
@@ -43,7 +43,7 @@ impl Terminator {
         Self::with(app, config.expect("a certificate")).await
     }
 
-    async fn with(app: &App, config: ServerConfig) -> Self {
+    async fn with(app: &FakeUpstream, config: ServerConfig) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let acceptor = TlsAcceptor::from(Arc::new(config));

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::pki::{Authority, Issued, When};
 use super::terminator::Terminator;
-use support::{App, Script, Sidecar, Webhook, millis, soon};
+use support::{FakeUpstream, Script, Sidecar, Webhook, millis, wait_for};
 
 const LOOPBACK: &str = "127.0.0.1";
 const PAGE: &str = "<Response><Say>Within TLS</Say></Response>";
@@ -26,17 +26,17 @@ async fn before(port: u16, ca: &str, keys: &str) -> Sidecar {
 #[tokio::test]
 async fn a_call_goes_through_tls_and_the_connection_is_kept() {
     let authority = Authority::new();
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let front = Terminator::before(&app, &authority.issue(&[LOOPBACK])).await;
     let sidecar = before(front.address.port(), &authority.pem, "").await;
     let mut client = sidecar.connect().await;
     for _ in 0..3 {
-        let answer = client.ask(Webhook::voice("/voice/x")).await;
+        let answer = client.request(Webhook::voice("/voice/x")).await;
         assert_eq!((answer.reason(), answer.text().as_str()), (None, PAGE));
     }
     assert_eq!(app.connections(), 1);
     let opened = "understudy_upstream_connections_opened_total";
-    sidecar.counted(opened, &[], 1.0).await;
+    sidecar.wait_for_metric(opened, &[], 1.0).await;
     let status = sidecar.admin_get("/api/status").await.text();
     let url = format!("\"url\":\"https://{}\"", front.address);
     assert!(status.contains(&url), "{url} is not in {status}");
@@ -49,11 +49,11 @@ async fn a_second_connection_resumes_the_first_ones_session() {
     let last = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{PAGE}"
     );
-    let app = App::start(move |_| Script::new().send(last.clone()));
+    let app = FakeUpstream::start(move |_| Script::new().send(last.clone()));
     let front = Terminator::before(&app, &authority.issue(&[LOOPBACK])).await;
     let sidecar = before(front.address.port(), &authority.pem, "").await;
     for _ in 0..3 {
-        let answer = sidecar.ask(Webhook::voice("/voice/x")).await;
+        let answer = sidecar.request(Webhook::voice("/voice/x")).await;
         assert_eq!(answer.reason(), None);
     }
     assert_eq!(front.resumed.load(Ordering::Relaxed), 2);
@@ -69,18 +69,18 @@ async fn each_fault_of_a_certificate_has_its_code() {
         (theirs.issue(&[LOOPBACK]), 11237),
     ];
     for (issued, code) in cases {
-        let app = App::with_page(PAGE);
+        let app = FakeUpstream::with_document(PAGE);
         let front = Terminator::before(&app, &issued).await;
         let sidecar = before(front.address.port(), &ours.pem, "").await;
 
-        let answer = sidecar.ask(Webhook::voice("/voice/x")).await;
+        let answer = sidecar.request(Webhook::voice("/voice/x")).await;
 
         assert_eq!(
             (answer.status, answer.reason()),
             (200, Some("tls")),
             "{code}"
         );
-        let line = sidecar.logged(|line| line["reason"] == "tls").await;
+        let line = sidecar.wait_for_log(|line| line["reason"] == "tls").await;
         assert_eq!(line["twilio_code"], code, "{line}");
         assert!(app.requests().is_empty());
     }
@@ -89,18 +89,18 @@ async fn each_fault_of_a_certificate_has_its_code() {
 #[tokio::test]
 async fn the_name_that_is_expected_can_be_another() {
     let authority = Authority::new();
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let front = Terminator::before(&app, &authority.issue(&["app.example.com"])).await;
     let keys = ", server_name = \"app.example.com\"";
     let sidecar = before(front.address.port(), &authority.pem, keys).await;
-    let answer = sidecar.ask(Webhook::voice("/voice/x")).await;
+    let answer = sidecar.request(Webhook::voice("/voice/x")).await;
     assert_eq!(answer.reason(), None);
 }
 
 #[tokio::test]
 async fn an_app_that_wants_a_certificate_gets_ours() {
     let authority = Authority::new();
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let front = Terminator::asking(&app, &authority.issue(&[LOOPBACK]), &authority).await;
     let ours = authority.issue(&["understudy.example.com"]);
     let port = front.address.port();
@@ -113,11 +113,11 @@ async fn an_app_that_wants_a_certificate_gets_ours() {
         .file("own.key", &ours.key)
         .start()
         .await;
-    let answer = sidecar.ask(Webhook::voice("/voice/x")).await;
+    let answer = sidecar.request(Webhook::voice("/voice/x")).await;
     assert_eq!(answer.reason(), None);
 
     let without = before(port, &authority.pem, "").await;
-    let answer = without.ask(Webhook::voice("/voice/x")).await;
+    let answer = without.request(Webhook::voice("/voice/x")).await;
     assert_eq!(answer.reason(), Some("tls"));
     assert_eq!(app.requests().len(), 1);
 }
@@ -130,12 +130,12 @@ async fn an_app_without_tls_and_one_that_is_silent_are_faults_of_tls() {
     let sidecar = before(port, &authority.pem, "").await;
     let mut client = sidecar.connect().await;
     client.send(Webhook::voice("/voice/x")).await;
-    let accepted = soon("a connection", plain.accept()).await;
+    let accepted = wait_for("a connection", plain.accept()).await;
     let (mut socket, _) = accepted.expect("it comes");
     let refusal = b"HTTP/1.1 400 Bad Request\r\n\r\n";
-    let sent = soon("the refusal to be taken", socket.write_all(refusal)).await;
+    let sent = wait_for("the refusal to be taken", socket.write_all(refusal)).await;
     sent.expect("the connection is open");
-    assert_eq!(client.answer().await.reason(), Some("tls"));
+    assert_eq!(client.response().await.reason(), Some("tls"));
 
     let silent = TcpListener::bind((LOOPBACK, 0)).await.expect("a port");
     let port = silent.local_addr().expect("an address").port();
@@ -147,20 +147,20 @@ async fn an_app_without_tls_and_one_that_is_silent_are_faults_of_tls() {
         .deadline(millis(10_000))
         .start()
         .await;
-    let answer = sidecar.ask(Webhook::voice("/voice/x")).await;
+    let answer = sidecar.request(Webhook::voice("/voice/x")).await;
     assert_eq!(answer.reason(), Some("tls"));
-    let line = sidecar.logged(|line| line["reason"] == "tls").await;
+    let line = sidecar.wait_for_log(|line| line["reason"] == "tls").await;
     assert_eq!(line["twilio_code"], 11220, "{line}");
-    let accepted = soon("a connection", silent.accept()).await;
+    let accepted = wait_for("a connection", silent.accept()).await;
     let (mut socket, _) = accepted.expect("it has come");
-    let first = soon("a byte", socket.read_u8()).await;
+    let first = wait_for("a byte", socket.read_u8()).await;
     assert_eq!(first.expect("a byte"), 0x16, "a handshake");
 }
 
 #[tokio::test]
 async fn a_bad_certificate_opens_the_breaker_and_a_good_one_closes_it() {
     let (ours, theirs) = (Authority::new(), Authority::new());
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let front = Terminator::before(&app, &theirs.issue(&[LOOPBACK])).await;
     let port = front.address.port();
     let sidecar = Sidecar::before_address(front.address)
@@ -172,16 +172,16 @@ async fn a_bad_certificate_opens_the_breaker_and_a_good_one_closes_it() {
         .start()
         .await;
     for _ in 0..2 {
-        let answer = sidecar.ask(Webhook::voice("/voice/x")).await;
+        let answer = sidecar.request(Webhook::voice("/voice/x")).await;
         assert_eq!(answer.reason(), Some("tls"));
     }
-    let answer = sidecar.ask(Webhook::voice("/voice/x")).await;
+    let answer = sidecar.request(Webhook::voice("/voice/x")).await;
     assert_eq!(answer.reason(), Some("breaker_open"));
 
     sidecar.rewrite("ca.pem", &theirs.pem);
     let through = async {
         while sidecar
-            .ask(Webhook::voice("/voice/x"))
+            .request(Webhook::voice("/voice/x"))
             .await
             .reason()
             .is_some()
@@ -189,14 +189,14 @@ async fn a_bad_certificate_opens_the_breaker_and_a_good_one_closes_it() {
             tokio::time::sleep(millis(20)).await;
         }
     };
-    soon("the breaker to close", through).await;
+    wait_for("the breaker to close", through).await;
 }
 
 #[tokio::test]
 async fn a_fallback_url_may_be_behind_tls() {
     let authority = Authority::new();
-    let app = App::start(|_| Script::page("500 Oops", "text/html", "no"));
-    let other = App::with_page(PAGE);
+    let app = FakeUpstream::start(|_| Script::response("500 Oops", "text/html", "no"));
+    let other = FakeUpstream::with_document(PAGE);
     let front = Terminator::before(&other, &authority.issue(&[LOOPBACK])).await;
     let address = front.address;
     let route = format!(
@@ -208,7 +208,7 @@ async fn a_fallback_url_may_be_behind_tls() {
         .file("ca.pem", &authority.pem)
         .start()
         .await;
-    let answer = sidecar.ask(Webhook::voice("/voice/x")).await;
+    let answer = sidecar.request(Webhook::voice("/voice/x")).await;
     assert_eq!(
         (answer.reason(), answer.text().as_str()),
         (Some("status_5xx"), PAGE)

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use support::soon;
+use support::wait_for;
 
 /// How long a poll that found nothing new waits for the next.
 const BREATH: Duration = Duration::from_millis(20);
@@ -193,7 +193,7 @@ fn moved_here(folder: &Path, [own, calls, admin]: [u16; 3]) -> String {
 }
 
 async fn eventually(what: &str, is_so: impl Fn() -> bool) {
-    soon(what, async {
+    wait_for(what, async {
         while !is_so() {
             tokio::time::sleep(BREATH).await;
         }

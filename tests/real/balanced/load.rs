@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio::task::JoinHandle;
 
 use super::PAGE;
-use support::{Answer, Client, Webhook, millis, soon};
+use support::{Client, Response, Webhook, millis, wait_for};
 
 /// Callers who call all the time.
 pub(super) struct Load {
@@ -34,9 +34,9 @@ pub(super) struct Call {
 }
 
 impl Call {
-    fn of(answer: Option<&Answer>, began: Instant) -> Self {
+    fn of(answer: Option<&Response>, began: Instant) -> Self {
         let is_page =
-            |answer: &Answer| answer.whole && answer.reason().is_none() && answer.text() == PAGE;
+            |answer: &Response| answer.whole && answer.reason().is_none() && answer.text() == PAGE;
         Self {
             began,
             status: answer.map(|answer| answer.status),
@@ -60,7 +60,7 @@ impl Load {
     /// Waits until so many more calls have been answered.
     pub(super) async fn answered(&self, more: usize) {
         let until = self.common.answered.load(Relaxed) + more;
-        soon("calls to be answered", async {
+        wait_for("calls to be answered", async {
             while self.common.answered.load(Relaxed) < until {
                 tokio::time::sleep(millis(5)).await;
             }
@@ -88,7 +88,7 @@ impl Common {
             let began = Instant::now();
             let number = self.begun.fetch_add(1, Relaxed);
             client.send(webhook("/voice/x", number)).await;
-            let answer = client.answer_or_end().await;
+            let answer = client.response_or_end().await;
             calls.push(Call::of(answer.as_ref(), began));
             self.answered.fetch_add(1, Relaxed);
             if !answer.is_some_and(|answer| answer.keeps_alive) {

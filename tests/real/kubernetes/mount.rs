@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::pod::{Pod, documents, only};
-use support::{Answer, Client, soon};
+use support::{Client, Response, wait_for};
 
 /// What the ConfigMap holds.
 pub(super) fn config_map() -> Value {
@@ -132,7 +132,7 @@ impl Volumes {
             .spawn()
             .expect("the binary runs");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let line = soon("a line", lines.next_line()).await.expect("a pipe");
+        let line = wait_for("a line", lines.next_line()).await.expect("a pipe");
         let line = line.unwrap_or_default();
         assert!(line.contains("listening"), "{line}");
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
@@ -167,10 +167,10 @@ pub(super) struct Running {
 
 impl Running {
     /// What a port has at this path.
-    pub(super) async fn get(&self, port: u16, path: &str, fields: &str) -> Answer {
+    pub(super) async fn get(&self, port: u16, path: &str, fields: &str) -> Response {
         let address = SocketAddr::new(self.calls.ip(), port);
         let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{fields}\r\n");
-        Client::connect(address).await.ask(request).await
+        Client::connect(address).await.request(request).await
     }
 
     /// The status that a probe gets.
@@ -191,7 +191,9 @@ impl Running {
 
     /// Waits for its end.
     pub(super) async fn ended(&mut self) {
-        let status = soon("its end", self.child.wait()).await.expect("a child");
+        let status = wait_for("its end", self.child.wait())
+            .await
+            .expect("a child");
         assert!(status.success(), "{status}");
     }
 }

@@ -10,7 +10,7 @@ use nix::sched::{CloneFlags, setns};
 use tokio::time::timeout;
 
 use super::needs::{base, package};
-use support::soon;
+use support::wait_for;
 
 /// How long a command on the machine may take: two cores may have much else to do.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -41,7 +41,7 @@ pub(super) fn on_a_machine(play: impl AsyncFnOnce(&Machine) + Send) {
             .enable_all()
             .build_local(Default::default())
             .expect("a runtime");
-        runtime.block_on(soon("the machine to boot", machine.booted()));
+        runtime.block_on(wait_for("the machine to boot", machine.booted()));
         machine.enter_network();
         runtime.block_on(play(&machine));
     };

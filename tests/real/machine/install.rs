@@ -2,7 +2,7 @@
 
 use super::boot::on_a_machine;
 use super::service::{PAGE, PUBLIC, at, call};
-use support::App;
+use support::FakeUpstream;
 
 #[test]
 fn a_fresh_installation_runs_and_has_a_fallback_on_stage_until_there_is_an_app() {
@@ -26,7 +26,7 @@ fn a_fresh_installation_runs_and_has_a_fallback_on_stage_until_there_is_an_app()
             .becomes("StatusText", "serving from fallback: webhooks")
             .await;
 
-        let app = App::with_page(PAGE);
+        let app = FakeUpstream::with_document(PAGE);
         machine.point_to(&app);
         machine.run("systemctl reload understudy").await;
         machine.answers(PAGE).await;
@@ -38,7 +38,7 @@ fn the_journal_knows_what_is_grave() {
     on_a_machine(async |machine| {
         machine.install().await;
         assert_eq!(call(PUBLIC).await.reason(), Some("connect"));
-        machine.logged(&["\"reason\":\"connect\""]).await;
+        machine.wait_for_log(&["\"reason\":\"connect\""]).await;
         let warnings = machine
             .run("journalctl --no-pager --output=cat --priority=warning -u understudy.service")
             .await;

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::service::{PAGE, PUBLIC};
-use support::{App, Script, Webhook, answer, millis, soon};
+use support::{FakeUpstream, Script, Webhook, millis, response, wait_for};
 
 /// How many callers there are of each habit.
 const CALLERS: usize = 4;
@@ -91,7 +91,7 @@ impl Load {
     /// Waits until so many more calls were answered.
     pub(super) async fn answers(&self, more: usize) {
         let enough = self.shared.answered.get() + more;
-        soon("answers", async {
+        wait_for("answers", async {
             while self.shared.answered.get() < enough {
                 tokio::task::yield_now().await;
             }
@@ -103,7 +103,7 @@ impl Load {
     pub(super) async fn end(self) -> RequestRecord {
         self.shared.ends.set(true);
         for caller in self.callers {
-            soon("the last answer", caller).await.expect("no panic");
+            wait_for("the last answer", caller).await.expect("no panic");
         }
         RequestRecord {
             answered: self.shared.answered.get(),
@@ -198,9 +198,9 @@ async fn ask(
 }
 
 /// An app that takes its time for one call in ten, so that there is always one under way.
-pub(super) fn app() -> App {
-    let page = answer("200 OK", &[("Content-Type", "text/xml")], PAGE);
-    App::start(move |request| {
+pub(super) fn app() -> FakeUpstream {
+    let page = response("200 OK", &[("Content-Type", "text/xml")], PAGE);
+    FakeUpstream::start(move |request| {
         let takes = if request.number % 10 == 0 { 300 } else { 0 };
         Script::new().pause(millis(takes)).send(page.clone())
     })
@@ -222,7 +222,7 @@ impl RequestRecord {
 
 /// Expects that no call came to the app twice.
 #[track_caller]
-pub(super) fn seen_once(app: &App) {
+pub(super) fn seen_once(app: &FakeUpstream) {
     let mut seen = BTreeMap::<_, usize>::new();
     for request in app.requests() {
         let body = String::from_utf8_lossy(&request.body).into_owned();

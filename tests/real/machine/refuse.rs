@@ -23,7 +23,9 @@ fn a_wrong_configuration_is_not_tried_again() {
         machine.install().await;
         machine.write(CONFIG, "[upstream]\nurl = 3000\n");
         is_refused(machine).await;
-        machine.logged(&[CONFIG, ":2:7: upstream.url: "]).await;
+        machine
+            .wait_for_log(&[CONFIG, ":2:7: upstream.url: "])
+            .await;
 
         machine.write(CONFIG, "[upstream]\nurl = \"http://127.0.0.1:3000\"\n");
         machine.run("systemctl start understudy").await;
@@ -62,7 +64,7 @@ fn a_configuration_that_may_not_be_read_is_said() {
         machine.run(&format!("chmod 600 {CONFIG}")).await;
         is_refused(machine).await;
         machine
-            .logged(&[
+            .wait_for_log(&[
                 CONFIG,
                 "permission denied",
                 "let the user that understudy runs as read it",
@@ -83,7 +85,7 @@ fn a_watchdog_that_can_not_be_told_is_said() {
             .await;
         is_refused(machine).await;
         machine
-            .logged(&["NOTIFY_SOCKET isn't set", "WatchdogSec="])
+            .wait_for_log(&["NOTIFY_SOCKET isn't set", "WatchdogSec="])
             .await;
     });
 }
@@ -102,7 +104,7 @@ fn a_socket_of_another_type_is_said() {
             machine.run("systemctl restart understudy.socket").await;
             is_refused(machine).await;
             machine
-                .logged(&["\"http\"", "is not for TCP", "ListenStream="])
+                .wait_for_log(&["\"http\"", "is not for TCP", "ListenStream="])
                 .await;
             machine
                 .run("systemctl stop understudy.socket; journalctl --rotate --vacuum-time=1s")

@@ -2,19 +2,19 @@
 
 use super::boot::on_a_machine;
 use super::service::{CONFIG, PAGE, PUBLIC, call};
-use support::{App, soon};
+use support::{FakeUpstream, wait_for};
 
 #[test]
 fn a_reload_takes_up_a_good_configuration() {
     on_a_machine(async |machine| {
-        let app = App::with_page(PAGE);
+        let app = FakeUpstream::with_document(PAGE);
         machine.install_before(&app).await;
         let pid = machine.property("MainPID").await;
         let config = machine.read(CONFIG);
         machine.write(CONFIG, &config.replace("\"webhooks\"", "\"all-there-is\""));
         machine.run("systemctl reload understudy").await;
         app.refuse().await;
-        soon("the change to be in force", async {
+        wait_for("the change to be in force", async {
             while call(PUBLIC).await.reason().is_none() {}
         })
         .await;
@@ -32,7 +32,7 @@ fn a_reload_takes_up_a_good_configuration() {
 #[test]
 fn a_reload_of_a_bad_configuration_fails_says_every_mistake_and_changes_nothing() {
     on_a_machine(async |machine| {
-        let app = App::with_page(PAGE);
+        let app = FakeUpstream::with_document(PAGE);
         machine.install_before(&app).await;
         let pid = machine.property("MainPID").await;
         machine.write(
@@ -45,7 +45,7 @@ fn a_reload_of_a_bad_configuration_fails_says_every_mistake_and_changes_nothing(
             ":4:12: defaults.deadline: ",
             ":5:1: defaults: unknown key `dedline`",
         ] {
-            machine.logged(&[CONFIG, place]).await;
+            machine.wait_for_log(&[CONFIG, place]).await;
         }
         machine.is_active().await;
         assert_eq!(
@@ -63,7 +63,7 @@ fn what_only_root_may_read_fails_a_reload_as_it_would_fail_the_service() {
         machine.install().await;
         machine.run(&format!("chmod 600 {CONFIG}")).await;
         machine.fails("systemctl reload understudy").await;
-        machine.logged(&[CONFIG, "permission denied"]).await;
+        machine.wait_for_log(&[CONFIG, "permission denied"]).await;
         machine.is_active().await;
     });
 }

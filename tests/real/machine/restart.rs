@@ -3,7 +3,7 @@
 use super::boot::{BREATH, Machine, on_a_machine};
 use super::load::{self, Load, seen_once};
 use super::service::{CONFIG, PAGE, PUBLIC, call};
-use support::{App, Client, Webhook, soon};
+use support::{Client, FakeUpstream, Webhook, wait_for};
 
 #[test]
 fn restarts_lose_no_call() {
@@ -59,7 +59,7 @@ fn an_upgrade_loses_no_call_and_keeps_what_was_edited() {
 #[test]
 fn an_upgrade_to_a_version_that_refuses_the_configuration_leaves_the_old_one_running() {
     on_a_machine(async |machine| {
-        let app = App::with_page(PAGE);
+        let app = FakeUpstream::with_document(PAGE);
         machine.install_before(&app).await;
         newer(machine).await;
         let before = machine.property("MainPID").await;
@@ -108,7 +108,7 @@ async fn newer(machine: &Machine) {
 #[test]
 fn after_a_kill_it_is_back_by_itself_and_answers_whoever_waited() {
     on_a_machine(async |machine| {
-        let app = App::with_page(PAGE);
+        let app = FakeUpstream::with_document(PAGE);
         machine.install_before(&app).await;
         // Long enough for somebody to wait.
         machine
@@ -118,7 +118,7 @@ fn after_a_kill_it_is_back_by_itself_and_answers_whoever_waited() {
         load.answers(100).await;
         let before = machine.property("MainPID").await;
         machine.run(&format!("kill -KILL {before}")).await;
-        soon("its end", async {
+        wait_for("its end", async {
             while machine.path(&format!("/proc/{before}")).exists() {
                 tokio::time::sleep(BREATH).await;
             }
@@ -132,7 +132,7 @@ fn after_a_kill_it_is_back_by_itself_and_answers_whoever_waited() {
             waiting.push(caller);
         }
         for caller in &mut waiting {
-            assert_eq!(caller.answer().await.text(), PAGE);
+            assert_eq!(caller.response().await.text(), PAGE);
         }
         load.answers(100).await;
         let tally = load.end().await;

@@ -2,14 +2,14 @@
 
 use super::boot::on_a_machine;
 use super::service::{CONFIG, PAGE, PUBLIC};
-use support::{App, Client, Webhook};
+use support::{Client, FakeUpstream, Webhook};
 
 const TOKEN: &str = "12345678901234567890123456789012";
 
 #[test]
 fn tokens_come_as_a_credential_and_a_reload_reads_them_too() {
     on_a_machine(async |machine| {
-        let app = App::with_page(PAGE);
+        let app = FakeUpstream::with_document(PAGE);
         machine.install().await;
         machine.write("/etc/understudy/tokens", &format!("*={TOKEN}\n"));
         machine.run("chmod 600 /etc/understudy/tokens").await;
@@ -30,11 +30,11 @@ fn tokens_come_as_a_credential_and_a_reload_reads_them_too() {
 
         let signed = Webhook::voice("/voice").signed("https://hooks.example.com", TOKEN);
         for _ in 0..2 {
-            let answer = Client::connect(PUBLIC).await.ask(&signed).await;
+            let answer = Client::connect(PUBLIC).await.request(&signed).await;
             assert_eq!((answer.status, answer.text().as_str()), (200, PAGE));
             let answer = Client::connect(PUBLIC)
                 .await
-                .ask(Webhook::voice("/voice"))
+                .request(Webhook::voice("/voice"))
                 .await;
             assert_eq!(answer.status, 403);
             machine.run("systemctl reload understudy").await;

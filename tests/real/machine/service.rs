@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::boot::{BREATH, Machine};
-use support::{Answer, App, Client, Webhook, soon};
+use support::{Client, FakeUpstream, Response, Webhook, wait_for};
 
 /// Where the socket unit listens.
 pub(super) const PUBLIC: SocketAddr = at(8080);
@@ -28,7 +28,7 @@ impl Machine {
     }
 
     /// Installs it and tells it where the app is.
-    pub(super) async fn install_before(&self, app: &App) {
+    pub(super) async fn install_before(&self, app: &FakeUpstream) {
         self.install().await;
         self.point_to(app);
         self.run("systemctl reload understudy").await;
@@ -36,7 +36,7 @@ impl Machine {
     }
 
     /// Edits the configuration as an operator does.
-    pub(super) fn point_to(&self, app: &App) {
+    pub(super) fn point_to(&self, app: &FakeUpstream) {
         let url = format!("http://{}", app.address());
         let config = self.read(CONFIG);
         assert!(config.contains("http://127.0.0.1:3000"), "{config}");
@@ -65,7 +65,7 @@ impl Machine {
 
     /// Waits until systemd says so of the service.
     pub(super) async fn becomes(&self, name: &str, wanted: &str) {
-        soon(&format!("{name} to be {wanted}"), async {
+        wait_for(&format!("{name} to be {wanted}"), async {
             while self.property(name).await != wanted {
                 tokio::time::sleep(BREATH).await;
             }
@@ -80,8 +80,8 @@ impl Machine {
     }
 
     /// Waits for a line in the journal that holds all of this.
-    pub(super) async fn logged(&self, words: &[&str]) -> String {
-        soon(&format!("{words:?} in the journal"), async {
+    pub(super) async fn wait_for_log(&self, words: &[&str]) -> String {
+        wait_for(&format!("{words:?} in the journal"), async {
             loop {
                 let journal = self.journal().await;
                 let mut lines = journal.lines();
@@ -97,7 +97,7 @@ impl Machine {
 
     /// Waits until a call is answered with this page.
     pub(super) async fn answers(&self, page: &str) {
-        soon("the page", async {
+        wait_for("the page", async {
             while call(PUBLIC).await.text() != page {
                 tokio::time::sleep(BREATH).await;
             }
@@ -107,9 +107,9 @@ impl Machine {
 }
 
 /// What a call on a new connection gets.
-pub(super) async fn call(address: SocketAddr) -> Answer {
+pub(super) async fn call(address: SocketAddr) -> Response {
     Client::connect(address)
         .await
-        .ask(Webhook::voice("/voice"))
+        .request(Webhook::voice("/voice"))
         .await
 }

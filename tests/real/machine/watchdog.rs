@@ -9,12 +9,12 @@ use nix::unistd::Pid;
 
 use super::boot::{Machine, on_a_machine};
 use super::service::PAGE;
-use support::App;
+use support::FakeUpstream;
 
 /// A patience that a test can wait for; twice as long as the pause between two signs of life, with some to spare.
 const SOON: &str = "[Service]\nWatchdogSec=5s\n";
 
-async fn with_a_short_patience(machine: &Machine, app: &App) -> String {
+async fn with_a_short_patience(machine: &Machine, app: &FakeUpstream) -> String {
     machine.install_before(app).await;
     machine.edit("understudy.service", SOON).await;
     machine.run("systemctl restart understudy").await;
@@ -26,14 +26,14 @@ async fn is_started_anew(machine: &Machine, before: &str) {
     machine.becomes("NRestarts", "1").await;
     machine.becomes("ActiveState", "active").await;
     assert_ne!(machine.property("MainPID").await, before);
-    machine.logged(&["Watchdog timeout"]).await;
+    machine.wait_for_log(&["Watchdog timeout"]).await;
     machine.answers(PAGE).await;
 }
 
 #[test]
 fn a_process_that_is_stopped_is_started_anew() {
     on_a_machine(async |machine| {
-        let app = App::with_page(PAGE);
+        let app = FakeUpstream::with_document(PAGE);
         let before = with_a_short_patience(machine, &app).await;
         machine.run(&format!("kill -STOP {before}")).await;
         is_started_anew(machine, &before).await;
@@ -43,7 +43,7 @@ fn a_process_that_is_stopped_is_started_anew() {
 #[test]
 fn one_worker_that_stands_still_is_enough() {
     on_a_machine(async |machine| {
-        let app = App::with_page(PAGE);
+        let app = FakeUpstream::with_document(PAGE);
         let before = with_a_short_patience(machine, &app).await;
         let worker = worker_of(machine.outside(&before));
         let (held, holds) = mpsc::channel();
@@ -56,7 +56,7 @@ fn one_worker_that_stands_still_is_enough() {
             waitpid(worker, Some(WaitPidFlag::__WALL)).expect("it ends")
         });
         holds.recv().expect("it stands still");
-        machine.logged(&["a worker does not respond"]).await;
+        machine.wait_for_log(&["a worker does not respond"]).await;
         is_started_anew(machine, &before).await;
         holder.join().expect("no panic");
     });

@@ -16,7 +16,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use support::{self, Sidecar, soon};
+use support::{self, Sidecar, wait_for};
 
 /// How long a look that saw nothing new waits for the next.
 const BREATH: Duration = Duration::from_millis(50);
@@ -135,7 +135,7 @@ impl Browser {
                 tokio::time::sleep(BREATH).await;
             }
         };
-        if tokio::time::timeout(support::PATIENCE, reading)
+        if tokio::time::timeout(support::TIMEOUT, reading)
             .await
             .is_err()
         {
@@ -151,7 +151,7 @@ impl Browser {
                 tokio::time::sleep(BREATH).await;
             }
         };
-        soon(expression, look).await;
+        wait_for(expression, look).await;
     }
 
     /// Waits until the page has asked for the status so many times more.
@@ -252,7 +252,7 @@ impl Browser {
         );
         let answer = support::Client::connect(self.address)
             .await
-            .ask(request)
+            .request(request)
             .await;
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
         let answer: Value = serde_json::from_slice(&answer.body).expect("JSON");
@@ -284,7 +284,7 @@ impl Drop for Browser {
             self.session, self.address
         );
         if let Ok(mut stream) = TcpStream::connect(self.address) {
-            let _ = stream.set_read_timeout(Some(support::PATIENCE));
+            let _ = stream.set_read_timeout(Some(support::TIMEOUT));
             let _ = stream.write_all(end.as_bytes());
             // It answers once the browser has gone, and keeps the connection.
             let _ = stream.read(&mut [0; 1024]);

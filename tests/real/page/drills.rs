@@ -4,14 +4,14 @@ use fantoccini::key::Key;
 
 use super::browser::{Browser, installed};
 use super::{CALM, PAGE, before, row};
-use support::App;
+use support::FakeUpstream;
 
 #[tokio::test]
 async fn a_drill_is_started_and_stopped_by_the_keyboard_alone() {
     if !installed() {
         return;
     }
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = before(&app).start().await;
     let browser = Browser::on(&sidecar).await;
     browser.reads("#headline", &[CALM]).await;
@@ -46,7 +46,9 @@ async fn a_drill_is_started_and_stopped_by_the_keyboard_alone() {
         )
         .await;
     let on = [("route", "incoming-message")];
-    sidecar.counted("understudy_drill_active", &on, 1.0).await;
+    sidecar
+        .wait_for_metric("understudy_drill_active", &on, 1.0)
+        .await;
 
     browser.press(&[Key::Shift.into(), Key::Tab.into()]).await;
     assert!(browser.has_focus("#routes tr.drill button.stop").await);
@@ -62,7 +64,7 @@ async fn what_is_wrong_with_a_drill_is_shown_and_validation_touches_no_request()
     if !installed() {
         return;
     }
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = before(&app).start().await;
     let browser = Browser::on(&sidecar).await;
     browser.reads("#headline", &[CALM]).await;

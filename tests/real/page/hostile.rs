@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::browser::{Browser, installed};
 use super::{BROKEN, CALM, PAGE, before, row};
-use support::{App, Webhook};
+use support::{FakeUpstream, Webhook};
 
 #[tokio::test]
 async fn hostile_names_do_no_harm() {
@@ -24,10 +24,10 @@ async fn hostile_names_do_no_harm() {
         format!("[[route]]\nname = \"{name}\"\npath = \"/{at}/*\"\nkind = \"voice\"\n")
     };
     let routes: String = names.iter().enumerate().map(route).collect();
-    let app = App::with_page(BROKEN);
+    let app = FakeUpstream::with_document(BROKEN);
     let sidecar = before(&app).routes(&routes).start().await;
     for at in 0..names.len() {
-        sidecar.ask(Webhook::voice(&format!("/{at}/x"))).await;
+        sidecar.request(Webhook::voice(&format!("/{at}/x"))).await;
     }
     let browser = Browser::on(&sidecar).await;
     browser
@@ -54,7 +54,9 @@ async fn hostile_names_do_no_harm() {
     browser.value("[...document.querySelectorAll('#routes tr')].find((row) => row.textContent.includes('a/b?c')).querySelector('.start').click()").await;
     browser.click("#drill button[type=submit]").await;
     browser.sees("!document.querySelector('#drill').open").await;
-    sidecar.counted("understudy_drill_active", &[], 1.0).await;
+    sidecar
+        .wait_for_metric("understudy_drill_active", &[], 1.0)
+        .await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
     browser.expect_accessible("hostile names").await;
 }
@@ -64,7 +66,7 @@ async fn beyond_loopback_it_asks_for_the_token_and_keeps_it_to_itself() {
     if !installed() {
         return;
     }
-    let app = App::with_page(PAGE);
+    let app = FakeUpstream::with_document(PAGE);
     let sidecar = before(&app)
         .server("admin = \"0.0.0.0:0\"")
         .server("admin_token_file = \"admin.token\"")
@@ -109,9 +111,9 @@ async fn of_ten_thousand_routes_it_shows_those_in_trouble_and_finds_any() {
     let route =
         |at| format!("[[route]]\nname = \"route-{at}\"\npath = \"/{at}/*\"\nkind = \"voice\"\n");
     let routes: String = (0..10_000).map(route).collect();
-    let app = App::with_page(BROKEN);
+    let app = FakeUpstream::with_document(BROKEN);
     let sidecar = before(&app).routes(&routes).start().await;
-    sidecar.ask(Webhook::voice("/9876/x")).await;
+    sidecar.request(Webhook::voice("/9876/x")).await;
     let browser = Browser::on(&sidecar).await;
     browser
         .reads("#headline", &["Serving from fallback on route-9876 since "])

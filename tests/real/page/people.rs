@@ -5,14 +5,14 @@ use serde_json::json;
 
 use super::browser::{Browser, installed};
 use super::{CALM, before, half_broken, row};
-use support::{App, Webhook, millis};
+use support::{FakeUpstream, Webhook, millis};
 
 #[tokio::test]
 async fn everybody_can_read_it_in_the_light_in_the_dark_and_on_a_phone() {
     if !installed() {
         return;
     }
-    let app = App::start(half_broken);
+    let app = FakeUpstream::start(half_broken);
     let sidecar = before(&app).deadline(millis(300)).start().await;
     let browser = Browser::on(&sidecar).await;
     browser.reads("#headline", &[CALM]).await;
@@ -23,8 +23,8 @@ async fn everybody_can_read_it_in_the_light_in_the_dark_and_on_a_phone() {
             .await;
     }
     for _ in 0..2 {
-        sidecar.ask(Webhook::voice("/voice/broken")).await;
-        sidecar.ask(Webhook::sms("/sms/x")).await;
+        sidecar.request(Webhook::voice("/voice/broken")).await;
+        sidecar.request(Webhook::sms("/sms/x")).await;
     }
     browser.click(&row("incoming-message")).await;
     browser.click("#drill button[type=submit]").await;
@@ -68,9 +68,9 @@ async fn while_nothing_changes_nothing_is_touched() {
     if !installed() {
         return;
     }
-    let app = App::start(half_broken);
+    let app = FakeUpstream::start(half_broken);
     let sidecar = before(&app).start().await;
-    sidecar.ask(Webhook::voice("/voice/broken")).await;
+    sidecar.request(Webhook::voice("/voice/broken")).await;
     let browser = Browser::on(&sidecar).await;
     browser
         .reads("#failures tr", &["not well-formed XML"])
@@ -105,7 +105,7 @@ async fn while_nothing_changes_nothing_is_touched() {
     assert!(browser.has_focus("#failures pre").await);
 
     browser.tab_to("#filter").await;
-    sidecar.ask(Webhook::sms("/sms/x")).await;
+    sidecar.request(Webhook::sms("/sms/x")).await;
     browser
         .value(&format!(
             "document.querySelector({}).focus()",
@@ -113,8 +113,8 @@ async fn while_nothing_changes_nothing_is_touched() {
         ))
         .await;
     app.refuse().await;
-    sidecar.ask(Webhook::sms("/sms/x")).await;
-    sidecar.ask(Webhook::voice("/survey/x")).await;
+    sidecar.request(Webhook::sms("/sms/x")).await;
+    sidecar.request(Webhook::voice("/survey/x")).await;
     browser
         .reads("#headline", &["incoming-call and incoming-message"])
         .await;

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::files::{self, Target};
-use support::{Client, PATIENCE, soon};
+use support::{Client, TIMEOUT, wait_for};
 
 /// How long a poll that found nothing new waits for the next.
 pub(super) const BREATH: Duration = Duration::from_millis(100);
@@ -165,7 +165,7 @@ impl Prometheus {
     /// Every alert that fires.
     async fn alerts(&self) -> Vec<Value> {
         let found = self
-            .ask(b"GET /api/v1/alerts HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec())
+            .request(b"GET /api/v1/alerts HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec())
             .await;
         let alerts = found["data"]["alerts"].as_array().expect("alerts");
         let firing = alerts.iter().filter(|alert| alert["state"] == "firing");
@@ -177,12 +177,12 @@ impl Prometheus {
             .extend_pairs(parameters)
             .finish();
         let length = form.len();
-        self.ask(format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\r\n{form}").into_bytes()).await
+        self.request(format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\r\n{form}").into_bytes()).await
     }
 
-    async fn ask(&self, request: Vec<u8>) -> Value {
+    async fn request(&self, request: Vec<u8>) -> Value {
         let asked = String::from_utf8_lossy(&request).into_owned();
-        let answer = Client::connect(self.address).await.ask(request).await;
+        let answer = Client::connect(self.address).await.request(request).await;
         assert_eq!(answer.status, 200, "{asked}\n{answer:?}");
         serde_json::from_slice(&answer.body).expect("JSON")
     }
@@ -193,7 +193,7 @@ impl Prometheus {
                 tokio::time::sleep(BREATH).await;
             }
         };
-        soon(what, so).await;
+        wait_for(what, so).await;
     }
 }
 
@@ -244,7 +244,7 @@ fn announced_address(process: &mut Child, log: &Arc<Mutex<String>>) -> SocketAdd
             log.lock().expect("no poison").push_str(&(line + "\n"));
         }
     });
-    let ready = address.recv_timeout(PATIENCE).ok().flatten();
+    let ready = address.recv_timeout(TIMEOUT).ok().flatten();
     ready.unwrap_or_else(|| {
         let log = kept.lock().expect("no poison");
         panic!("Prometheus isn't ready:\n{log}")

@@ -10,44 +10,44 @@ use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::time::soon;
+use crate::time::wait_for;
 
 /// One connection. When a test fails, it prints what crossed it.
 pub struct Client {
     stream: TcpStream,
-    /// What has come and belongs to no answer yet.
+    /// What has come and belongs to no response yet.
     unread: BytesMut,
     sent: Vec<u8>,
     received: Vec<u8>,
     /// The method of the request that was sent last.
     method: Vec<u8>,
     /// When the last request began to be sent.
-    asked: Instant,
+    sent_at: Instant,
 }
 
-/// An answer, or as much of it as came.
+/// A response, or as much of it as came.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct Response {
     /// The 1xx statuses that came before it.
     pub interim: Vec<u16>,
-    /// The status of the final answer.
+    /// The status of the final response.
     pub status: u16,
-    /// The header fields as they came, values without blanks around them.
-    pub fields: Vec<(String, String)>,
+    /// The header headers as they came, values without blanks around them.
+    pub headers: Vec<(String, String)>,
     /// The body without its framing.
     pub body: Vec<u8>,
     /// The body came to its end; if not, the connection broke off within it.
     pub whole: bool,
-    /// By all that the answer says, the connection can be used again.
+    /// By all that the response says, the connection can be used again.
     pub keeps_alive: bool,
-    /// From the request's first byte to the answer's last.
+    /// From the request's first byte to the response's last.
     pub took: Duration,
 }
 
 impl Client {
     /// A new connection.
     pub async fn connect(address: SocketAddr) -> Self {
-        let stream = soon("a connection", TcpStream::connect(address)).await;
+        let stream = wait_for("a connection", TcpStream::connect(address)).await;
         let stream = stream.expect("the proxy takes connections");
         stream.set_nodelay(true).expect("a TCP connection");
         Self {
@@ -56,14 +56,14 @@ impl Client {
             sent: Vec::new(),
             received: Vec::new(),
             method: Vec::new(),
-            asked: Instant::now(),
+            sent_at: Instant::now(),
         }
     }
 
-    /// Sends a request and waits for its answer.
-    pub async fn ask(&mut self, request: impl Into<Vec<u8>>) -> Answer {
+    /// Sends a request and waits for its response.
+    pub async fn request(&mut self, request: impl Into<Vec<u8>>) -> Response {
         self.send(request).await;
-        self.answer().await
+        self.response().await
     }
 
     /// Sends a request, or its beginning.
@@ -71,7 +71,7 @@ impl Client {
         let request = request.into();
         let method = request.split(|byte| *byte == b' ').next();
         self.method = method.unwrap_or_default().to_vec();
-        self.asked = Instant::now();
+        self.sent_at = Instant::now();
         self.send_more(request)
             .await
             .expect("the connection takes a request");
@@ -81,7 +81,7 @@ impl Client {
     pub async fn send_more(&mut self, bytes: impl Into<Vec<u8>>) -> io::Result<()> {
         let bytes = bytes.into();
         self.sent.extend_from_slice(&bytes);
-        soon("the peer to read", self.stream.write_all(&bytes)).await
+        wait_for("the peer to read", self.stream.write_all(&bytes)).await
     }
 
     /// Says that nothing more will be sent.
@@ -99,74 +99,74 @@ impl Client {
             .expect("a TCP connection");
     }
 
-    /// The next answer, its body as far as it comes.
-    pub async fn answer(&mut self) -> Answer {
-        let answer = self.answer_or_end().await;
-        answer.expect("an answer comes before the connection ends")
+    /// The next response, its body as far as it comes.
+    pub async fn response(&mut self) -> Response {
+        let response = self.response_or_end().await;
+        response.expect("a response comes before the connection ends")
     }
 
-    /// The next answer, if the connection doesn't end before it.
-    pub async fn answer_or_end(&mut self) -> Option<Answer> {
-        let mut answer = self.head_or_end().await?;
-        answer.whole = soon("an answer's body", self.body(&mut answer)).await;
-        answer.keeps_alive &= answer.whole;
-        answer.took = self.asked.elapsed();
-        Some(answer)
+    /// The next response, if the connection doesn't end before it.
+    pub async fn response_or_end(&mut self) -> Option<Response> {
+        let mut response = self.head_or_end().await?;
+        response.whole = wait_for("a response's body", self.body(&mut response)).await;
+        response.keeps_alive &= response.whole;
+        response.took = self.sent_at.elapsed();
+        Some(response)
     }
 
-    /// The next answer's head; its body isn't read.
-    pub async fn head(&mut self) -> Answer {
+    /// The next response's head; its body isn't read.
+    pub async fn head(&mut self) -> Response {
         let head = self.head_or_end().await;
-        head.expect("an answer comes before the connection ends")
+        head.expect("a response comes before the connection ends")
     }
 
-    async fn head_or_end(&mut self) -> Option<Answer> {
+    async fn head_or_end(&mut self) -> Option<Response> {
         let mut interim = Vec::new();
         loop {
-            let head = soon("an answer's head", self.until(&[b"\r\n\r\n", b"\n\n"])).await?;
-            let mut answer = Answer::of_head(&head);
-            answer.took = self.asked.elapsed();
-            if answer.status >= 200 || answer.status == 101 {
-                answer.interim = interim;
-                return Some(answer);
+            let head = wait_for("a response's head", self.until(&[b"\r\n\r\n", b"\n\n"])).await?;
+            let mut response = Response::of_head(&head);
+            response.took = self.sent_at.elapsed();
+            if response.status >= 200 || response.status == 101 {
+                response.interim = interim;
+                return Some(response);
             }
-            interim.push(answer.status);
+            interim.push(response.status);
         }
     }
 
     /// So many bytes, whatever they mean.
     pub async fn bytes(&mut self, many: usize) -> Vec<u8> {
-        let bytes = soon("bytes", self.exactly(many)).await;
+        let bytes = wait_for("bytes", self.exactly(many)).await;
         bytes.expect("the bytes come before the connection ends")
     }
 
     /// Waits for the connection's end: what came before it.
     pub async fn closed(&mut self) -> Vec<u8> {
-        soon("the connection's end", self.rest()).await
+        wait_for("the connection's end", self.rest()).await
     }
 
     /// Whether the body came to its end.
-    async fn body(&mut self, answer: &mut Answer) -> bool {
-        if self.method == b"HEAD" || matches!(answer.status, 101 | 204 | 304) {
+    async fn body(&mut self, response: &mut Response) -> bool {
+        if self.method == b"HEAD" || matches!(response.status, 101 | 204 | 304) {
             return true;
         }
-        if answer.field("transfer-encoding").is_some() {
-            return self.chunks(&mut answer.body).await.is_some();
+        if response.header("transfer-encoding").is_some() {
+            return self.chunks(&mut response.body).await.is_some();
         }
-        let length = answer.field("content-length").map(str::parse::<usize>);
+        let length = response.header("content-length").map(str::parse::<usize>);
         let Some(length) = length else {
-            answer.keeps_alive = false;
-            answer.body = self.rest().await;
+            response.keeps_alive = false;
+            response.body = self.rest().await;
             return true;
         };
         let length = length.expect("a length is a number");
         match self.exactly(length).await {
             Some(body) => {
-                answer.body = body;
+                response.body = body;
                 true
             }
             None => {
-                answer.body = self.take(self.unread.len());
+                response.body = self.take(self.unread.len());
                 false
             }
         }
@@ -235,7 +235,7 @@ impl Drop for Client {
     }
 }
 
-impl Answer {
+impl Response {
     fn of_head(head: &[u8]) -> Self {
         let text = String::from_utf8_lossy(head);
         let mut lines = text.trim_end().lines();
@@ -244,11 +244,11 @@ impl Answer {
             .split(' ')
             .nth(1)
             .and_then(|code| code.parse().ok());
-        let fields = lines.filter_map(|line| line.split_once(':'));
-        let mut answer = Self {
+        let headers = lines.filter_map(|line| line.split_once(':'));
+        let mut response = Self {
             interim: Vec::new(),
             status: status.unwrap_or_else(|| panic!("no status line: {status_line:?}")),
-            fields: fields
+            headers: headers
                 .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
                 .collect(),
             body: Vec::new(),
@@ -257,15 +257,15 @@ impl Answer {
             took: Duration::ZERO,
         };
         let closes = |value: &str| value.eq_ignore_ascii_case("close");
-        answer.keeps_alive =
-            status_line.starts_with("HTTP/1.1 ") && !answer.field("connection").is_some_and(closes);
-        answer
+        response.keeps_alive = status_line.starts_with("HTTP/1.1 ")
+            && !response.header("connection").is_some_and(closes);
+        response
     }
 
-    /// The first value of a field.
-    pub fn field(&self, name: &str) -> Option<&str> {
+    /// The first value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
         let named = |(own, _): &&(String, String)| own.eq_ignore_ascii_case(name);
-        self.fields
+        self.headers
             .iter()
             .find(named)
             .map(|(_, value)| value.as_str())
@@ -273,7 +273,7 @@ impl Answer {
 
     /// Why it is a fallback, if it is one.
     pub fn reason(&self) -> Option<&str> {
-        self.field("understudy-fallback")
+        self.header("understudy-fallback")
     }
 
     /// The body as text.
@@ -282,11 +282,11 @@ impl Answer {
     }
 }
 
-impl fmt::Debug for Answer {
+impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer")
+        f.debug_struct("Response")
             .field("status", &self.status)
-            .field("fields", &self.fields)
+            .field("headers", &self.headers)
             .field("body", &shown(&self.body))
             .field("whole", &self.whole)
             .field("keeps_alive", &self.keeps_alive)

@@ -1,7 +1,7 @@
 //! What the tests have in common: a fake upstream that misbehaves, the real binary in front of it, Twilio's requests, a client
 //! that sees bytes.
 //!
-//! Nothing here sleeps to let something happen: it waits for the thing, within [`PATIENCE`]. When a test fails, each part prints
+//! Nothing here sleeps to let something happen: it waits for the thing, within [`TIMEOUT`]. When a test fails, each part prints
 //! what it saw.
 
 mod client;
@@ -14,11 +14,11 @@ mod time;
 mod twilio;
 mod upstream;
 
-pub use client::{Answer, Client};
+pub use client::{Client, Response};
 pub use fixtures::{corpus, fixture, json_fixture};
 pub use metrics::{Metrics, Series};
 pub use process::{Bound, bound, run, understudy};
 pub use sidecar::{Builder, Sidecar, Signal};
-pub use time::{PATIENCE, eventually, millis, soon};
+pub use time::{TIMEOUT, millis, wait_for, wait_until};
 pub use twilio::{CALL, MESSAGE, Webhook, sign};
-pub use upstream::{App, Request, Script, Step, answer};
+pub use upstream::{FakeUpstream, Request, Script, Step, response};

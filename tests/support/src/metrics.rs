@@ -1,8 +1,8 @@
-//! A `/metrics` page, read.
+//! The text of `/metrics`, parsed.
 
 use std::collections::BTreeMap;
 
-/// Everything of a `/metrics` page.
+/// Every series of `/metrics`.
 #[derive(Clone, Debug)]
 pub struct Metrics(Vec<Series>);
 
@@ -18,8 +18,8 @@ pub struct Series {
 }
 
 impl Metrics {
-    pub(crate) fn parse(page: &str) -> Self {
-        let lines = page
+    pub(crate) fn parse(text: &str) -> Self {
+        let lines = text
             .lines()
             .filter(|line| !line.starts_with('#') && !line.is_empty());
         Self(lines.map(Series::parse).collect())

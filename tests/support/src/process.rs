@@ -5,7 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 
-use crate::time::PATIENCE;
+use crate::time::TIMEOUT;
 
 /// The binary under test, run with these arguments to its end.
 pub fn understudy(arguments: &[&str]) -> Output {
@@ -21,13 +21,13 @@ pub fn run(command: &mut Command) -> Output {
     child.wait_with_output().expect("a child")
 }
 
-/// Kills a process that is still there after [`PATIENCE`], so that every wait for it ends.
+/// Kills a process that is still there after [`TIMEOUT`], so that every wait for it ends.
 #[must_use]
 pub fn bound(child: &Child) -> Bound {
     let pid = child.id();
     let (dropped, until) = channel();
     thread::spawn(move || {
-        if until.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+        if until.recv_timeout(TIMEOUT) == Err(RecvTimeoutError::Timeout) {
             kill("-KILL", pid);
         }
     });

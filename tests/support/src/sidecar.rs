@@ -11,13 +11,13 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::client::{Answer, Client};
+use crate::client::{Client, Response};
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::process::{binary, kill};
-use crate::time::{POLL_INTERVAL, soon};
+use crate::time::{POLL_INTERVAL, wait_for};
 use crate::twilio::Webhook;
-use crate::upstream::App;
+use crate::upstream::FakeUpstream;
 
 /// A route of each kind, named after it, below a path of that name.
 const ROUTES: &str = r#"
@@ -78,7 +78,7 @@ pub struct Builder {
 
 impl Sidecar {
     /// A proxy before this app, with two workers and a route of each kind.
-    pub fn before(app: &App) -> Builder {
+    pub fn before(app: &FakeUpstream) -> Builder {
         Self::before_address(app.address())
     }
 
@@ -103,9 +103,9 @@ impl Sidecar {
         Client::connect(self.address).await
     }
 
-    /// What it answers to this request, on a connection of its own.
-    pub async fn ask(&self, request: impl Into<Vec<u8>>) -> Answer {
-        self.connect().await.ask(request).await
+    /// Its response to this request, on a connection of its own.
+    pub async fn request(&self, request: impl Into<Vec<u8>>) -> Response {
+        self.connect().await.request(request).await
     }
 
     /// Why each of so many calls at once got its fallback, if it did.
@@ -114,32 +114,32 @@ impl Sidecar {
         for _ in 0..many {
             let (address, webhook) = (self.address, webhook.bytes());
             calls.spawn(async move {
-                let answer = Client::connect(address).await.ask(webhook).await;
-                answer.reason().map(str::to_owned)
+                let response = Client::connect(address).await.request(webhook).await;
+                response.reason().map(str::to_owned)
             });
         }
         calls.join_all().await
     }
 
     /// What the admin listener has at this path.
-    pub async fn admin_get(&self, path: &str) -> Answer {
+    pub async fn admin_get(&self, path: &str) -> Response {
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        Client::connect(self.admin).await.ask(request).await
+        Client::connect(self.admin).await.request(request).await
     }
 
-    /// What the admin listener says to a change that is asked for in JSON.
-    pub async fn admin_post(&self, path: &str) -> Answer {
+    /// The admin listener's response to a POST without a body.
+    pub async fn admin_post(&self, path: &str) -> Response {
         let request = format!(
             "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n"
         );
-        Client::connect(self.admin).await.ask(request).await
+        Client::connect(self.admin).await.request(request).await
     }
 
     /// Every series as it is now.
     pub async fn metrics(&self) -> Metrics {
-        let answer = self.admin_get("/metrics").await;
-        assert_eq!(answer.status, 200);
-        Metrics::parse(&answer.text())
+        let response = self.admin_get("/metrics").await;
+        assert_eq!(response.status, 200);
+        Metrics::parse(&response.text())
     }
 
     /// The sum of a metric's series that have all these labels, as it is now.
@@ -152,7 +152,7 @@ impl Sidecar {
     /// # Panics
     ///
     /// If it is more, or never gets there.
-    pub async fn counted(&self, name: &str, labels: &[(&str, &str)], value: f64) {
+    pub async fn wait_for_metric(&self, name: &str, labels: &[(&str, &str)], value: f64) {
         let reach = async {
             loop {
                 let now = self.metric(name, labels).await;
@@ -163,7 +163,7 @@ impl Sidecar {
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
-        soon(&format!("{name} {labels:?} to be {value}"), reach).await;
+        wait_for(&format!("{name} {labels:?} to be {value}"), reach).await;
     }
 
     /// What it has logged so far, line by line.
@@ -177,8 +177,8 @@ impl Sidecar {
     }
 
     /// Waits for a line of its log that is so.
-    pub async fn logged(&self, is_so: impl Fn(&Value) -> bool) -> Value {
-        soon("a line in the log", self.log.line(is_so))
+    pub async fn wait_for_log(&self, is_so: impl Fn(&Value) -> bool) -> Value {
+        wait_for("a line in the log", self.log.line(is_so))
             .await
             .expect("it is logged before the end")
     }
@@ -219,7 +219,7 @@ impl Sidecar {
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
-        soon("the proxy's end", end).await
+        wait_for("the proxy's end", end).await
     }
 
     /// The configuration as it stands in its file.
@@ -337,7 +337,7 @@ impl Builder {
         let mut child = spawn(&config, self.rust_log.as_deref());
         let log = Log::of(&mut child);
         let ready = log.line(|line| line["message"] == "listening");
-        let ready = soon("the proxy to take calls", ready).await;
+        let ready = wait_for("the proxy to take calls", ready).await;
         let Some(ready) = ready else {
             let said = log.lines().join("\n");
             panic!("the proxy did not start:\n{}\n{said}", self.text());

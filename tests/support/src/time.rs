@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// How long a test waits for what must happen: long enough for a machine that is busy with something else.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long a poll that found nothing new waits for the next.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(5);
@@ -12,11 +12,11 @@ pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(5);
 ///
 /// # Panics
 ///
-/// If it takes longer than [`PATIENCE`].
-pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, future).await {
+/// If it takes longer than [`TIMEOUT`].
+pub async fn wait_for<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(TIMEOUT, future).await {
         Ok(value) => value,
-        Err(_) => panic!("waited {PATIENCE:?} in vain for {what}"),
+        Err(_) => panic!("waited {TIMEOUT:?} in vain for {what}"),
     }
 }
 
@@ -24,14 +24,14 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 ///
 /// # Panics
 ///
-/// If it isn't within [`PATIENCE`].
-pub async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
+/// If it isn't within [`TIMEOUT`].
+pub async fn wait_until(what: &str, is_so: impl AsyncFn() -> bool) {
     let poll = async {
         while !is_so().await {
             tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
-    soon(what, poll).await;
+    wait_for(what, poll).await;
 }
 
 /// So many milliseconds.

@@ -18,7 +18,7 @@ pub struct Webhook {
     method: &'static str,
     target: String,
     host: String,
-    fields: Vec<(String, String)>,
+    headers: Vec<(String, String)>,
     parameters: Vec<(String, String)>,
     signature: Option<String>,
 }
@@ -56,7 +56,7 @@ impl Webhook {
             method: "POST",
             target: target.to_owned(),
             host: "hooks.example.com".to_owned(),
-            fields: Vec::new(),
+            headers: Vec::new(),
             parameters: Vec::new(),
             signature: Some("tGOUDdNFlaO7Buu8ZVluTp6TC5k=".to_owned()),
         };
@@ -85,10 +85,10 @@ impl Webhook {
         self
     }
 
-    /// With one more header field.
+    /// With one more header header.
     #[must_use]
-    pub fn field(mut self, name: &str, value: &str) -> Self {
-        self.fields.push((name.to_owned(), value.to_owned()));
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -162,27 +162,27 @@ impl Webhook {
         let target = self.target();
         let body = (self.method != "GET").then(|| self.form());
         let mut head = format!("{} {target} HTTP/1.1\r\n", self.method);
-        let mut field = |name: &str, value: &str| head.push_str(&format!("{name}: {value}\r\n"));
-        field("Host", &self.host);
-        field("User-Agent", "TwilioProxy/1.1");
+        let mut header = |name: &str, value: &str| head.push_str(&format!("{name}: {value}\r\n"));
+        header("Host", &self.host);
+        header("User-Agent", "TwilioProxy/1.1");
         if let Some(form) = &body {
-            field("Content-Length", &form.len().to_string());
-            field(
+            header("Content-Length", &form.len().to_string());
+            header(
                 "Content-Type",
                 "application/x-www-form-urlencoded; charset=UTF-8",
             );
         }
-        field("Accept", "*/*");
-        field(
+        header("Accept", "*/*");
+        header(
             "I-Twilio-Idempotency-Token",
             "c9dff553-af3a-a281-9217-fa5085ac1ffc",
         );
-        field("X-Home-Region", "us1");
+        header("X-Home-Region", "us1");
         if let Some(signature) = &self.signature {
-            field("X-Twilio-Signature", signature);
+            header("X-Twilio-Signature", signature);
         }
-        for (name, value) in &self.fields {
-            field(name, value);
+        for (name, value) in &self.headers {
+            header(name, value);
         }
         head.push_str("\r\n");
         [head.into_bytes(), body.unwrap_or_default().into_bytes()].concat()

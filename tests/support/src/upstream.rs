@@ -18,14 +18,14 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use request::Request;
-pub use script::{Script, Step, answer};
+pub use script::{Script, Step, response};
 
-use crate::soon;
+use crate::wait_for;
 use address::{Address, FullListener};
 use state::State;
 
 /// A running upstream. It ends when it is dropped.
-pub struct App {
+pub struct FakeUpstream {
     address: Address,
     state: Arc<State>,
     listening: Mutex<Listening>,
@@ -44,7 +44,7 @@ enum Listening {
     },
 }
 
-impl App {
+impl FakeUpstream {
     /// An upstream on an address of its own. `choose` gives the script for a request of which only the head is known yet; the
     /// script reads the body. To be called within a tokio runtime.
     pub fn start(choose: impl Fn(&Request) -> Script + Send + Sync + 'static) -> Self {
@@ -59,7 +59,7 @@ impl App {
     }
 
     /// An upstream that answers every request with this TwiML document.
-    pub fn with_page(document: &'static str) -> Self {
+    pub fn with_document(document: &'static str) -> Self {
         Self::start(move |_| Script::twiml(document))
     }
 
@@ -74,10 +74,10 @@ impl App {
     }
 
     /// Waits until so many requests have come whole, those included that came before.
-    pub async fn received(&self, count: usize) {
+    pub async fn wait_for_requests(&self, count: usize) {
         let mut complete = self.state.complete.subscribe();
         let enough = complete.wait_for(|complete| *complete >= count);
-        drop(soon("requests to reach the upstream", enough).await);
+        drop(wait_for("requests to reach the upstream", enough).await);
     }
 
     /// How many bytes were ever sent; those of a write that has not ended are not counted.
@@ -100,7 +100,7 @@ impl App {
         self.state.hang_up.send_replace(());
         let mut open = self.state.open.subscribe();
         let closed = open.wait_for(|open| *open == 0);
-        drop(soon("the upstream's connections to close", closed).await);
+        drop(wait_for("the upstream's connections to close", closed).await);
     }
 
     /// As if the app had crashed: every connection is closed, new ones are refused.
@@ -133,7 +133,7 @@ impl App {
     }
 }
 
-impl Drop for App {
+impl Drop for FakeUpstream {
     fn drop(&mut self) {
         self.listening().close();
         self.state.hang_up.send_replace(());

@@ -36,18 +36,18 @@ impl Request {
         self.target().split('?').next().unwrap_or_default()
     }
 
-    /// The values of a field, in their order; names are compared without regard to case.
-    pub fn fields<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    /// The values of a header, in their order; names are compared without regard to case.
+    pub fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let lines = self.head_text().split("\r\n").skip(1);
-        let fields = lines.filter_map(|line| line.split_once(':'));
-        fields
+        let headers = lines.filter_map(|line| line.split_once(':'));
+        headers
             .filter(move |(own, _)| own.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.trim())
     }
 
-    /// The first value of a field.
-    pub fn field<'a>(&'a self, name: &'a str) -> Option<&'a str> {
-        self.fields(name).next()
+    /// The first value of a header.
+    pub fn header<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        self.headers(name).next()
     }
 
     /// All of it, as it came.
@@ -65,10 +65,10 @@ impl Request {
 
     pub(super) fn framing(&self) -> Framing {
         let chunked = |coding: &str| coding.eq_ignore_ascii_case("chunked");
-        if self.field("transfer-encoding").is_some_and(chunked) {
+        if self.header("transfer-encoding").is_some_and(chunked) {
             return Framing::Chunked;
         }
-        let length = self.field("content-length");
+        let length = self.header("content-length");
         Framing::Length(
             length
                 .and_then(|length| length.parse().ok())
@@ -181,8 +181,8 @@ mod tests {
             (request.method(), request.target(), request.path()),
             ("POST", "/voice?a=1", "/voice")
         );
-        assert_eq!(request.fields("X-a").collect::<Vec<_>>(), ["1", "2"]);
-        assert_eq!(request.field("b"), None);
+        assert_eq!(request.headers("X-a").collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(request.header("b"), None);
         assert_eq!(request.framing(), Framing::Length(0));
     }
 

@@ -44,14 +44,14 @@ impl Script {
         Self::default()
     }
 
-    /// Reads the request, then sends an answer with this status, content type and body.
-    pub fn page(status: &str, content_type: &str, body: impl AsRef<[u8]>) -> Self {
-        Self::new().send(answer(status, &[("Content-Type", content_type)], body))
+    /// Reads the request, then sends a response with this status, content type and body.
+    pub fn response(status: &str, content_type: &str, body: impl AsRef<[u8]>) -> Self {
+        Self::new().send(response(status, &[("Content-Type", content_type)], body))
     }
 
-    /// Reads the request, then sends this page as an app should.
-    pub fn twiml(page: impl AsRef<[u8]>) -> Self {
-        Self::page("200 OK", "text/xml", page)
+    /// Reads the request, then sends this document as an app should.
+    pub fn twiml(document: impl AsRef<[u8]>) -> Self {
+        Self::response("200 OK", "text/xml", document)
     }
 
     /// One more step.
@@ -110,13 +110,13 @@ impl Script {
     }
 }
 
-/// An answer's bytes, with its length.
-pub fn answer(status: &str, fields: &[(&str, &str)], body: impl AsRef<[u8]>) -> Bytes {
+/// A response's bytes, with its length.
+pub fn response(status: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Bytes {
     let body = body.as_ref();
-    let mut answer = format!("HTTP/1.1 {status}\r\n");
-    for (name, value) in fields {
-        answer.push_str(&format!("{name}: {value}\r\n"));
+    let mut response = format!("HTTP/1.1 {status}\r\n");
+    for (name, value) in headers {
+        response.push_str(&format!("{name}: {value}\r\n"));
     }
-    answer.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
-    [answer.as_bytes(), body].concat().into()
+    response.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+    [response.as_bytes(), body].concat().into()
 }
