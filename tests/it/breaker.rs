@@ -1,9 +1,9 @@
-//! A caller never waits for an app that is known to be down, and the app isn't stormed when it returns.
+//! Requests don't wait for an app that is known to be down, and the app isn't flooded when it is back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
-use support::{FakeUpstream, Response, Script, Sidecar, Webhook, millis, response, wait_for};
+use support::{Response, FakeUpstream, Script, Sidecar, Webhook, response, millis, wait_for};
 
 const PAGE: &str = "<Response><Say>hello</Say></Response>";
 
@@ -17,11 +17,11 @@ async fn before(app: &FakeUpstream, more: &str) -> Sidecar {
         .await
 }
 
-async fn call(sidecar: &Sidecar) -> Response {
+async fn ask(sidecar: &Sidecar) -> Response {
     sidecar.request(Webhook::voice("/voice/x")).await
 }
 
-async fn state(sidecar: &Sidecar, state: f64) {
+async fn wait_for_state(sidecar: &Sidecar, state: f64) {
     wait_for("the breaker's state", async {
         while sidecar
             .metric("understudy_breaker_state", &[("route", "voice")])
@@ -38,18 +38,18 @@ async fn state(sidecar: &Sidecar, state: f64) {
 async fn it_opens_after_failures_in_a_row_and_closes_when_the_app_is_back() {
     let app = FakeUpstream::with_document(PAGE);
     let sidecar = before(&app, "").await;
-    assert_eq!(call(&sidecar).await.reason(), None);
+    assert_eq!(ask(&sidecar).await.reason(), None);
     app.refuse().await;
     for _ in 0..3 {
-        assert_eq!(call(&sidecar).await.reason(), Some("connect"));
+        assert_eq!(ask(&sidecar).await.reason(), Some("connect"));
     }
-    let got = call(&sidecar).await;
+    let got = ask(&sidecar).await;
     assert_eq!((got.status, got.reason()), (200, Some("breaker_open")));
-    state(&sidecar, 2.0).await;
+    wait_for_state(&sidecar, 2.0).await;
     app.recover().await;
-    state(&sidecar, 1.0).await;
-    assert_eq!(call(&sidecar).await.reason(), None);
-    state(&sidecar, 0.0).await;
+    wait_for_state(&sidecar, 1.0).await;
+    assert_eq!(ask(&sidecar).await.reason(), None);
+    wait_for_state(&sidecar, 0.0).await;
     sidecar
         .wait_for_log(|line| {
             line["message"]
@@ -60,7 +60,7 @@ async fn it_opens_after_failures_in_a_row_and_closes_when_the_app_is_back() {
 }
 
 #[tokio::test]
-async fn each_kind_of_failure_opens_it_but_a_bad_page_does_not() {
+async fn each_kind_of_failure_opens_it_but_a_document_that_is_not_valid_does_not() {
     let fault = Arc::new(std::sync::Mutex::new(""));
     let now = Arc::clone(&fault);
     let app = FakeUpstream::start(move |_| match *now.lock().expect("no poison") {
@@ -81,15 +81,15 @@ async fn each_kind_of_failure_opens_it_but_a_bad_page_does_not() {
         *fault.lock().expect("no poison") = reason;
         let sidecar = before(&app, "").await;
         for _ in 0..3 {
-            assert_eq!(call(&sidecar).await.reason(), Some(reason));
+            assert_eq!(ask(&sidecar).await.reason(), Some(reason));
         }
         let fourth = if opens { "breaker_open" } else { reason };
-        assert_eq!(call(&sidecar).await.reason(), Some(fourth), "{reason}");
+        assert_eq!(ask(&sidecar).await.reason(), Some(fourth), "{reason}");
     }
 }
 
 #[tokio::test]
-async fn half_open_one_call_waits_for_the_app_and_the_others_do_not() {
+async fn half_open_one_request_waits_for_the_app_and_the_others_do_not() {
     let silent = Arc::new(AtomicBool::new(true));
     let now = Arc::clone(&silent);
     let app = FakeUpstream::start(move |_| match now.load(Relaxed) {
@@ -98,10 +98,10 @@ async fn half_open_one_call_waits_for_the_app_and_the_others_do_not() {
     });
     let sidecar = before(&app, "").await;
     for _ in 0..3 {
-        call(&sidecar).await;
+        ask(&sidecar).await;
     }
-    // The app takes connections, so the probe is content.
-    state(&sidecar, 1.0).await;
+    // The app accepts connections, which is enough for the probe.
+    wait_for_state(&sidecar, 1.0).await;
     let tried = app.requests().len();
     let reasons = sidecar.reasons(&Webhook::voice("/voice/x"), 20).await;
     let waited = reasons
@@ -114,13 +114,13 @@ async fn half_open_one_call_waits_for_the_app_and_the_others_do_not() {
         "{reasons:?}"
     );
     silent.store(false, Relaxed);
-    state(&sidecar, 1.0).await;
-    assert_eq!(call(&sidecar).await.reason(), None);
-    state(&sidecar, 0.0).await;
+    wait_for_state(&sidecar, 1.0).await;
+    assert_eq!(ask(&sidecar).await.reason(), None);
+    wait_for_state(&sidecar, 0.0).await;
 }
 
 #[tokio::test]
-async fn a_health_path_decides_where_there_is_one() {
+async fn with_a_health_path_a_probe_succeeds_only_if_its_response_does() {
     let well = Arc::new(AtomicBool::new(false));
     let now = Arc::clone(&well);
     let app = FakeUpstream::start(move |request| match (request.path(), now.load(Relaxed)) {
@@ -131,7 +131,7 @@ async fn a_health_path_decides_where_there_is_one() {
     });
     let sidecar = before(&app, ", health_path = \"/health?deep=1\"").await;
     for _ in 0..3 {
-        call(&sidecar).await;
+        ask(&sidecar).await;
     }
     wait_for("two probes", async {
         while app
@@ -145,10 +145,10 @@ async fn a_health_path_decides_where_there_is_one() {
         }
     })
     .await;
-    assert_eq!(call(&sidecar).await.reason(), Some("breaker_open"));
+    assert_eq!(ask(&sidecar).await.reason(), Some("breaker_open"));
     well.store(true, Relaxed);
-    state(&sidecar, 1.0).await;
-    assert_eq!(call(&sidecar).await.reason(), None);
+    wait_for_state(&sidecar, 1.0).await;
+    assert_eq!(ask(&sidecar).await.reason(), None);
 }
 
 #[tokio::test]
@@ -157,16 +157,16 @@ async fn its_state_survives_a_reload() {
     let sidecar = before(&app, "").await;
     app.refuse().await;
     for _ in 0..3 {
-        call(&sidecar).await;
+        ask(&sidecar).await;
     }
     assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
-    assert_eq!(call(&sidecar).await.reason(), Some("breaker_open"));
+    assert_eq!(ask(&sidecar).await.reason(), Some("breaker_open"));
     app.recover().await;
-    state(&sidecar, 1.0).await;
+    wait_for_state(&sidecar, 1.0).await;
 }
 
 #[tokio::test]
-async fn a_route_of_its_own_has_a_breaker_of_its_own_and_a_callback_gets_502() {
+async fn each_route_has_its_own_breaker_and_a_callback_gets_502() {
     let app = FakeUpstream::with_document(PAGE);
     let sidecar = before(&app, "").await;
     app.refuse().await;
@@ -179,16 +179,14 @@ async fn a_route_of_its_own_has_a_breaker_of_its_own_and_a_callback_gets_502() {
             502
         );
     }
-    let got = sidecar
-        .request(Webhook::status_callback("/callback/x"))
-        .await;
+    let got = sidecar.request(Webhook::status_callback("/callback/x")).await;
     assert_eq!((got.status, got.reason()), (502, None));
     assert!(got.text().contains("known to be down"), "{got:?}");
-    assert_eq!(call(&sidecar).await.reason(), Some("connect"));
+    assert_eq!(ask(&sidecar).await.reason(), Some("connect"));
 }
 
 #[tokio::test]
-async fn since_when_the_fallback_is_on_stage_can_be_seen() {
+async fn the_time_since_which_a_route_serves_from_fallback_is_published() {
     let app = FakeUpstream::with_document(PAGE);
     let sidecar = before(&app, "").await;
     let since = async || {
@@ -199,11 +197,11 @@ async fn since_when_the_fallback_is_on_stage_can_be_seen() {
             )
             .await
     };
-    assert_eq!((call(&sidecar).await.reason(), since().await), (None, 0.0));
+    assert_eq!((ask(&sidecar).await.reason(), since().await), (None, 0.0));
     app.refuse().await;
-    call(&sidecar).await;
+    ask(&sidecar).await;
     let first = since().await;
-    call(&sidecar).await;
+    ask(&sidecar).await;
     assert!(first > 0.0 && since().await == first);
     let status = sidecar.admin_get("/api/status").await.text();
     assert!(
@@ -211,13 +209,13 @@ async fn since_when_the_fallback_is_on_stage_can_be_seen() {
         "{status}"
     );
     app.recover().await;
-    call(&sidecar).await;
+    ask(&sidecar).await;
     assert_eq!(since().await, 0.0);
 }
 
-/// An outage: the app dies under load, is away for a while, and comes back.
+/// An outage: under load the app goes down for a while, and comes back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_caller_gets_twiml_through_an_outage_and_few_wait() {
+async fn every_request_in_an_outage_gets_twiml_and_few_wait() {
     let app = FakeUpstream::start(|_| {
         let page = response("200 OK", &[("Content-Type", "text/xml")], PAGE);
         Script::new().pause(millis(2)).send(page)
@@ -235,7 +233,7 @@ async fn every_caller_gets_twiml_through_an_outage_and_few_wait() {
             tokio::spawn(async move {
                 let mut outage = Vec::new();
                 while !done.load(Relaxed) {
-                    let got = call(&sidecar).await;
+                    let got = ask(&sidecar).await;
                     assert_eq!(got.status, 200);
                     assert!(got.text().contains("<Response>"), "{got:?}");
                     if got.reason().is_some() {
@@ -252,7 +250,7 @@ async fn every_caller_gets_twiml_through_an_outage_and_few_wait() {
         .collect();
     let reach = async |counter: &AtomicUsize, more: usize| {
         let wanted = counter.load(Relaxed) + more;
-        wait_for("calls", async {
+        wait_for("requests", async {
             while counter.load(Relaxed) < wanted {
                 tokio::time::sleep(millis(1)).await;
             }
@@ -267,13 +265,13 @@ async fn every_caller_gets_twiml_through_an_outage_and_few_wait() {
     reach(&good, 100).await;
     assert!(
         app.connections() - connections <= 20,
-        "the app was stormed: {}",
+        "the app was flooded: {}",
         app.connections() - connections
     );
     done.store(true, Relaxed);
     let mut waits = Vec::new();
     for caller in callers {
-        waits.extend(caller.await.expect("no call was lost"));
+        waits.extend(caller.await.expect("no request was lost"));
     }
     waits.sort_unstable();
     let tried = sidecar
@@ -290,7 +288,7 @@ async fn every_caller_gets_twiml_through_an_outage_and_few_wait() {
         .await;
     assert!(
         open > 10.0 * tried,
-        "{open} calls were spared, {tried} were not"
+        "{open} requests did not wait, {tried} did"
     );
     eprintln!("median wait in the outage: {:?}", waits[waits.len() / 2]);
 }

@@ -1,4 +1,4 @@
-//! Every call is counted once, whatever happened to it, and every series is there from the start.
+//! Each request is counted once, however it ends, and every series exists from the start.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use understudy::failure::{Outcome, Reason};
 use support::{FakeUpstream, Script, Sidecar, Webhook, millis};
 
 #[tokio::test]
-async fn every_series_of_a_route_is_there_at_0_from_the_start() {
+async fn every_series_of_a_route_exists_at_0_from_the_start() {
     let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Sidecar::before(&app).start().await;
     let text = sidecar.admin_get("/metrics").await.text();
@@ -44,9 +44,9 @@ async fn every_series_of_a_route_is_there_at_0_from_the_start() {
         }
     }
     for series in [
-        "understudy_upstream_connections{state=\"idle\"} 0",
-        "understudy_upstream_connections{state=\"busy\"} 0",
-        "understudy_upstream_connections_opened_total 0",
+        "understudy_upstream_connections{state=\"idle\",upstream=\"default\"} 0",
+        "understudy_upstream_connections{state=\"busy\",upstream=\"default\"} 0",
+        "understudy_upstream_connections_opened_total{upstream=\"default\"} 0",
         "understudy_client_connections 0",
         "understudy_config_last_reload_successful 1",
         "understudy_config_last_reload_success_timestamp_seconds 1",
@@ -62,7 +62,7 @@ async fn every_series_of_a_route_is_there_at_0_from_the_start() {
 }
 
 #[tokio::test]
-async fn a_call_whose_client_leaves_is_counted_as_abandoned_and_its_place_is_free_again() {
+async fn a_request_whose_client_leaves_is_counted_as_abandoned_and_is_no_longer_in_flight() {
     let app = FakeUpstream::start(|_| Script::new().stall());
     let sidecar = Sidecar::before(&app).start().await;
     for (many, path) in [(1.0, "/voice/x"), (2.0, "/pass/x")] {
@@ -90,7 +90,7 @@ async fn a_call_whose_client_leaves_is_counted_as_abandoned_and_its_place_is_fre
 }
 
 #[tokio::test]
-async fn a_streamed_answer_whose_client_leaves_is_abandoned_once() {
+async fn a_streamed_response_whose_client_leaves_is_counted_as_abandoned_once() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\n\r\n";
     let app = FakeUpstream::start(move |_| Script::new().send(head).endless(vec![7; 10_000]));
     let sidecar = Sidecar::before(&app).start().await;
@@ -110,7 +110,7 @@ async fn a_streamed_answer_whose_client_leaves_is_abandoned_once() {
 }
 
 #[tokio::test]
-async fn one_call_over_the_limit_gets_the_fallback_at_once() {
+async fn a_request_over_the_limit_gets_the_fallback_at_once() {
     let app = FakeUpstream::start(|_| Script::new().stall());
     let sidecar = Sidecar::before(&app)
         .defaults("max_in_flight = 2")
@@ -127,12 +127,12 @@ async fn one_call_over_the_limit_gets_the_fallback_at_once() {
     assert_eq!((got.status, got.reason()), (200, Some("overload")));
     let mut other = sidecar.connect().await;
     other.send(Webhook::sms("/callback/x")).await;
-    // Another route has places of its own.
+    // Another route has its own limit.
     app.wait_for_requests(3).await;
 }
 
 #[tokio::test]
-async fn the_app_as_a_whole_has_a_limit_too() {
+async fn the_app_has_a_limit_over_all_routes() {
     let app = FakeUpstream::start(|_| Script::new().stall());
     let sidecar = Sidecar::before(&app)
         .upstream("max_in_flight = 2")
@@ -161,7 +161,7 @@ async fn the_app_as_a_whole_has_a_limit_too() {
 }
 
 #[tokio::test]
-async fn an_answer_after_the_deadline_is_counted_late_and_its_connection_serves_the_next_call() {
+async fn a_response_after_the_deadline_is_counted_late_and_its_connection_is_used_again() {
     let app = FakeUpstream::start(|request| match request.path() {
         "/voice/slow" => {
             Script::new()
@@ -185,7 +185,7 @@ async fn an_answer_after_the_deadline_is_counted_late_and_its_connection_serves_
 }
 
 #[tokio::test]
-async fn after_the_deadline_a_route_that_cancels_closes_the_apps_connection() {
+async fn after_the_deadline_a_route_that_cancels_closes_the_connection_to_the_app() {
     let app = FakeUpstream::start(|_| Script::new().stall());
     let sidecar = Sidecar::before(&app)
         .deadline(millis(200))
@@ -203,7 +203,7 @@ async fn after_the_deadline_a_route_that_cancels_closes_the_apps_connection() {
 }
 
 #[tokio::test]
-async fn a_fallback_is_one_log_line_and_no_number_or_body_is_in_it() {
+async fn a_fallback_is_one_log_line_without_phone_numbers_and_bodies() {
     let app = FakeUpstream::start(|_| {
         Script::response(
             "200 OK",
@@ -216,9 +216,7 @@ async fn a_fallback_is_one_log_line_and_no_number_or_body_is_in_it() {
         .with("From", "+15550188")
         .with("SpeechResult", "secret words");
     assert_eq!(sidecar.request(&webhook).await.reason(), Some("malformed"));
-    let line = sidecar
-        .wait_for_log(|line| line["reason"] == "malformed")
-        .await;
+    let line = sidecar.wait_for_log(|line| line["reason"] == "malformed").await;
     assert_eq!(line["route"], "voice");
     assert_eq!(line["twilio_code"], 12100);
     assert_eq!(line["sid"], "CA00000000000000000000000000000002");

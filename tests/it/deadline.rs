@@ -1,11 +1,11 @@
-//! One strict deadline, over every stage of a call.
+//! One strict deadline over every step of a request.
 
-use support::{FakeUpstream, Script, Sidecar, Webhook, millis, response};
+use support::{FakeUpstream, Script, Sidecar, Webhook, response, millis};
 
 const PAGE: &str = "<Response><Say>hello</Say></Response>";
 
 #[tokio::test]
-async fn neither_a_trickle_nor_a_stop_half_way_stretches_it() {
+async fn a_response_that_trickles_in_or_stops_half_way_does_not_extend_it() {
     let whole = response("200 OK", &[("Content-Type", "text/xml")], PAGE);
     let slow_head = whole.clone();
     let body_at = whole.len() - PAGE.len();
@@ -52,7 +52,7 @@ async fn neither_a_trickle_nor_a_stop_half_way_stretches_it() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_neither_taken_nor_refused_ends_by_its_own_timeout() {
+async fn a_connection_that_is_neither_accepted_nor_refused_has_its_own_timeout() {
     let app = FakeUpstream::with_document(PAGE);
     let sidecar = Sidecar::before(&app)
         .upstream("connect_timeout = \"100ms\"")
@@ -64,7 +64,7 @@ async fn a_connection_that_is_neither_taken_nor_refused_ends_by_its_own_timeout(
 }
 
 #[tokio::test]
-async fn the_deadline_comes_before_a_connect_timeout_that_is_longer() {
+async fn the_deadline_ends_a_longer_connect_timeout() {
     let app = FakeUpstream::with_document(PAGE);
     let sidecar = Sidecar::before(&app).deadline(millis(200)).start().await;
     app.overflow().await;
@@ -86,7 +86,7 @@ async fn a_callback_or_other_request_gets_504() {
 }
 
 #[tokio::test]
-async fn a_long_upload_to_a_route_without_limits_counts_from_its_last_bytes() {
+async fn for_a_long_request_to_a_route_without_limits_it_counts_from_the_last_bytes() {
     let app = FakeUpstream::start(|_| Script::response("200 OK", "text/plain", "got it"));
     let sidecar = Sidecar::before(&app).deadline(millis(2000)).start().await;
     let mut client = sidecar.connect().await;
@@ -94,7 +94,7 @@ async fn a_long_upload_to_a_route_without_limits_counts_from_its_last_bytes() {
         .send("POST /pass/x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
         .await;
     for _ in 0..5 {
-        // A slow network is what is tested here: all of it takes longer than the deadline, no part of it nearly as long.
+        // A slow network: the request takes longer than the deadline, but no pause in it does.
         tokio::time::sleep(millis(500)).await;
         client.send_more("x").await.expect("it is open");
     }
@@ -104,8 +104,7 @@ async fn a_long_upload_to_a_route_without_limits_counts_from_its_last_bytes() {
 #[tokio::test]
 async fn a_body_that_streams_is_not_cut_by_the_deadline() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\nContent-Length: 8\r\n\r\n";
-    let app =
-        FakeUpstream::start(move |_| Script::new().send(head).trickle("12345678", millis(60)));
+    let app = FakeUpstream::start(move |_| Script::new().send(head).trickle("12345678", millis(60)));
     let sidecar = Sidecar::before(&app).deadline(millis(200)).start().await;
     for path in ["/voice/x", "/pass/x", "/callback/x"] {
         let got = sidecar.request(Webhook::voice(path)).await;
@@ -118,7 +117,7 @@ async fn a_body_that_streams_is_not_cut_by_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_thousand_calls_to_a_silent_app_are_all_answered_by_their_deadline() {
+async fn a_thousand_requests_to_a_silent_app_all_get_the_fallback_at_their_deadline() {
     let app = FakeUpstream::start(|_| Script::new().stall());
     let sidecar = Sidecar::before(&app).deadline(millis(1500)).start().await;
     let answered = sidecar.reasons(&Webhook::voice("/voice/x"), 1000).await;

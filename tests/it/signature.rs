@@ -1,4 +1,4 @@
-//! Only what Twilio has signed goes on, where a route asks for that; and what it is signed with is never seen.
+//! Where a route enforces signatures, only requests that Twilio has signed are forwarded, and no secret is ever shown.
 
 mod bodies;
 mod gate;
@@ -6,15 +6,15 @@ mod recorded;
 mod shared_key;
 mod tokens;
 
-use support::{Builder, FakeUpstream, Script, Sidecar, Webhook, sign, wait_for};
+use support::{FakeUpstream, Builder, Script, Sidecar, Webhook, sign, wait_for};
 
-/// How Twilio addresses the proxy of these tests.
+/// The public URL of the proxy in these tests.
 const PUBLIC_URL: &str = "https://hooks.example.com";
 
 /// The account of [`Webhook`].
 const ACCOUNT: &str = "AC00000000000000000000000000000001";
 
-/// The account's token in these tests, which nothing may ever show.
+/// The account's token in these tests, which must never be shown.
 const TOKEN: &str = "hunter2hunter2hunter2hunter2marked";
 
 const ROUTES: &str = r#"
@@ -43,8 +43,8 @@ kind = "voice"
 signature = "off"
 "#;
 
-/// A proxy that checks signatures like this, with these tokens.
-fn checking(app: &FakeUpstream, policy: &str, tokens: &str) -> Builder {
+/// A proxy with this signature policy and these tokens.
+fn with_tokens(app: &FakeUpstream, policy: &str, tokens: &str) -> Builder {
     Sidecar::before(app)
         .server(&format!("public_url = \"{PUBLIC_URL}\""))
         .defaults(&format!("signature = \"{policy}\""))
@@ -52,9 +52,9 @@ fn checking(app: &FakeUpstream, policy: &str, tokens: &str) -> Builder {
         .file("tokens", tokens)
 }
 
-/// The same with the one token of these tests.
+/// A proxy with this signature policy and the token of these tests.
 fn with_token(app: &FakeUpstream, policy: &str) -> Builder {
-    checking(app, policy, &format!("{ACCOUNT}={TOKEN}\n"))
+    with_tokens(app, policy, &format!("{ACCOUNT}={TOKEN}\n"))
 }
 
 /// How many checks on any route had this result.
@@ -66,7 +66,7 @@ async fn checks(sidecar: &Sidecar, result: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn what_is_not_signed_gets_403_without_twiml_and_never_reaches_the_app() {
+async fn an_unsigned_request_gets_403_without_twiml_and_never_reaches_the_app() {
     let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "enforce").start().await;
     let good = Webhook::voice("/voice/x").signed(PUBLIC_URL, TOKEN);
@@ -117,7 +117,7 @@ async fn what_is_not_signed_gets_403_without_twiml_and_never_reaches_the_app() {
 }
 
 #[tokio::test]
-async fn a_route_that_asks_for_nothing_checks_nothing() {
+async fn a_route_without_signatures_checks_nothing() {
     let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "enforce").start().await;
     for webhook in [
@@ -135,7 +135,7 @@ async fn a_route_that_asks_for_nothing_checks_nothing() {
 }
 
 #[tokio::test]
-async fn report_counts_and_says_what_it_found_and_forwards_all_the_same() {
+async fn report_counts_and_logs_the_result_and_forwards_every_request() {
     let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "report").start().await;
     for (webhook, result) in [
@@ -176,7 +176,7 @@ async fn report_counts_and_says_what_it_found_and_forwards_all_the_same() {
 }
 
 #[tokio::test]
-async fn every_series_of_a_check_is_there_at_0_from_the_start() {
+async fn every_series_of_a_check_exists_at_0_from_the_start() {
     let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Sidecar::before(&app).start().await;
     let text = sidecar.admin_get("/metrics").await.text();
@@ -231,7 +231,7 @@ async fn a_target_without_a_path_is_checked_as_it_is_forwarded() {
 }
 
 #[tokio::test]
-async fn an_app_that_fails_is_stood_in_for_only_before_twilio() {
+async fn only_a_signed_request_gets_the_fallback_of_an_app_that_fails() {
     let app = FakeUpstream::start(|_| Script::response("500 Oops", "text/html", "no"));
     let sidecar = with_token(&app, "enforce").start().await;
     let webhook = Webhook::voice("/voice/x");
@@ -245,7 +245,7 @@ async fn an_app_that_fails_is_stood_in_for_only_before_twilio() {
 }
 
 #[tokio::test]
-async fn a_stranger_does_not_take_the_trial_of_a_breaker_nor_open_it() {
+async fn an_unsigned_request_neither_takes_the_trial_of_a_breaker_nor_opens_it() {
     let app = FakeUpstream::start(|request| match request.path() {
         "/voice/bad" => Script::response("500 Oops", "text/html", "no"),
         _ => Script::twiml("<Response/>"),
@@ -254,11 +254,11 @@ async fn a_stranger_does_not_take_the_trial_of_a_breaker_nor_open_it() {
         .defaults("breaker = { failures = 1, probe_every = \"10ms\" }")
         .start()
         .await;
-    let stranger = Webhook::voice("/voice/bad");
-    assert_eq!(sidecar.request(&stranger).await.status, 403);
-    let bad = stranger.clone().signed(PUBLIC_URL, TOKEN);
+    let unsigned = Webhook::voice("/voice/bad");
+    assert_eq!(sidecar.request(&unsigned).await.status, 403);
+    let bad = unsigned.clone().signed(PUBLIC_URL, TOKEN);
     assert_eq!(sidecar.request(&bad).await.reason(), Some("status_5xx"));
-    wait_for("the breaker to let one call try", async {
+    wait_for("the breaker to be half-open", async {
         while sidecar
             .metric("understudy_breaker_state", &[("route", "voice")])
             .await
@@ -267,11 +267,11 @@ async fn a_stranger_does_not_take_the_trial_of_a_breaker_nor_open_it() {
     })
     .await;
 
-    // One that has begun to send, and one that is done.
+    // One request that is incomplete, and one that is complete.
     let mut slow = sidecar.connect().await;
-    let request = stranger.bytes();
+    let request = unsigned.bytes();
     slow.send(&request[..request.len() - 5]).await;
-    assert_eq!(sidecar.request(&stranger).await.status, 403);
+    assert_eq!(sidecar.request(&unsigned).await.status, 403);
 
     let good = Webhook::voice("/voice/x").signed(PUBLIC_URL, TOKEN);
     let got = sidecar.request(&good).await;

@@ -1,10 +1,10 @@
-//! A body that is read for its check is bounded, and reaches the app whole.
+//! A body that is read for the check of its signature is bounded, and reaches the app whole.
 
 use super::{PUBLIC_URL, TOKEN, checks, with_token};
-use support::{Client, FakeUpstream, Script, Webhook, millis, sign};
+use support::{FakeUpstream, Client, Script, Webhook, millis, sign};
 
-/// Sends a request's head with `Transfer-Encoding: chunked` and its body in pieces of this size.
-async fn in_pieces(client: &mut Client, webhook: &Webhook, size: usize) {
+/// Sends a request's head with `Transfer-Encoding: chunked` and its body in chunks of this size.
+async fn send_chunked(client: &mut Client, webhook: &Webhook, size: usize) {
     let request = webhook.bytes();
     let end = request.windows(4).position(|part| part == b"\r\n\r\n");
     let (head, body) = request.split_at(end.expect("a head") + 4);
@@ -25,7 +25,7 @@ async fn in_pieces(client: &mut Client, webhook: &Webhook, size: usize) {
 }
 
 #[tokio::test]
-async fn a_long_form_arrives_at_the_app_byte_for_byte_however_it_came() {
+async fn a_long_form_reaches_the_app_byte_for_byte_whether_chunked_or_not() {
     let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "enforce").start().await;
     for (length, size) in [(10, 1), (60_000, 777), (70_000, 16_000), (200_000, 50_000)] {
@@ -42,7 +42,7 @@ async fn a_long_form_arrives_at_the_app_byte_for_byte_however_it_came() {
             let whole = sidecar.request(&webhook).await;
             assert_eq!(whole.status, 200, "{path} {length}: {whole:?}");
             let mut client = sidecar.connect().await;
-            in_pieces(&mut client, &webhook, size).await;
+            send_chunked(&mut client, &webhook, size).await;
             let pieces = client.response().await;
             assert_eq!(pieces.status, 200, "{path} {length}: {pieces:?}");
             let requests = app.requests();
@@ -72,7 +72,7 @@ async fn a_body_over_the_limit_is_refused_on_every_route_that_checks() {
             .signed(PUBLIC_URL, TOKEN);
         assert_eq!(sidecar.request(&webhook).await.status, 413, "{path}");
         let mut client = sidecar.connect().await;
-        in_pieces(&mut client, &webhook, 500).await;
+        send_chunked(&mut client, &webhook, 500).await;
         assert_eq!(client.response().await.status, 413, "{path}");
     }
     assert_eq!(app.requests().len(), 0);
@@ -85,7 +85,7 @@ async fn a_body_over_the_limit_is_refused_on_every_route_that_checks() {
 }
 
 #[tokio::test]
-async fn a_body_that_drips_is_timed_out_on_every_route_that_checks() {
+async fn a_body_that_trickles_in_is_timed_out_on_every_route_that_checks() {
     let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "enforce")
         .deadline(millis(300))
@@ -100,7 +100,7 @@ async fn a_body_that_drips_is_timed_out_on_every_route_that_checks() {
             .await;
         for _ in 0..10 {
             tokio::time::sleep(millis(50)).await;
-            // It may have been answered by now.
+            // The response may have come by now.
             let _ = client.send_more("x").await;
         }
         let got = client.response().await;
@@ -129,20 +129,12 @@ async fn json_is_signed_by_its_hash() {
 
     let altered = body.replace("true", "null");
     assert_eq!(
-        sidecar
-            .request(post(&url, &altered, &signature))
-            .await
-            .status,
+        sidecar.request(post(&url, &altered, &signature)).await.status,
         403
     );
-    assert_eq!(
-        sidecar.request(post(&url, "", &signature)).await.status,
-        403
-    );
+    assert_eq!(sidecar.request(post(&url, "", &signature)).await.status, 403);
     let plain = sign(TOKEN, &format!("{PUBLIC_URL}/callback/events"));
-    let got = sidecar
-        .request(post("/callback/events", body, &plain))
-        .await;
+    let got = sidecar.request(post("/callback/events", body, &plain)).await;
     assert_eq!(got.status, 403, "the body isn't signed");
     assert_eq!(app.requests().len(), 1);
 }

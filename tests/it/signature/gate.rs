@@ -1,9 +1,9 @@
-//! The check stands before everything: what Twilio has not signed gets no TwiML, takes no place, and reaches no app, in whatever
-//! state the route is.
+//! Signatures are checked before anything else: in every state of its route, an unsigned request gets no TwiML, counts against no
+//! limit, and never reaches the app.
 
-use super::{ACCOUNT, PUBLIC_URL, ROUTES, TOKEN, checking, checks, with_token};
+use super::{ACCOUNT, PUBLIC_URL, ROUTES, TOKEN, checks, with_token, with_tokens};
 use crate::drill;
-use support::{Builder, Client, FakeUpstream, Response, Script, Sidecar, Webhook};
+use support::{Response, FakeUpstream, Builder, Client, Script, Sidecar, Webhook};
 
 /// Valid base64 of 20 bytes, which no token makes.
 const FORGED: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAA=";
@@ -12,8 +12,8 @@ fn signed() -> Webhook {
     Webhook::voice("/voice/x").signed(PUBLIC_URL, TOKEN)
 }
 
-/// What a stranger may try.
-fn strangers() -> [Webhook; 3] {
+/// Requests that anyone could send.
+fn unsigned_requests() -> [Webhook; 3] {
     let webhook = Webhook::voice("/voice/x");
     [
         webhook.clone().unsigned(),
@@ -23,8 +23,8 @@ fn strangers() -> [Webhook; 3] {
 }
 
 async fn all_are_refused(sidecar: &Sidecar) {
-    for stranger in strangers() {
-        let got = sidecar.request(&stranger).await;
+    for request in unsigned_requests() {
+        let got = sidecar.request(&request).await;
         assert_eq!((got.status, got.reason()), (403, None), "{got:?}");
         assert!(!got.text().contains('<'), "{got:?}");
     }
@@ -37,20 +37,20 @@ async fn gets_fallback(sidecar: &Sidecar, reason: &str) -> Response {
 }
 
 #[tokio::test]
-async fn a_drill_is_not_for_strangers_and_not_proved_by_them() {
+async fn an_unsigned_request_gets_no_fallback_in_a_drill_and_does_not_count_as_its_success() {
     let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "enforce").start().await;
     drill::begin(&sidecar, "voice", "status_5xx").await;
     all_are_refused(&sidecar).await;
-    let proved = "understudy_drill_last_success_timestamp_seconds";
+    let last_success = "understudy_drill_last_success_timestamp_seconds";
     let route = [("route", "voice")];
-    assert_eq!(sidecar.metric(proved, &route).await, 0.0);
+    assert_eq!(sidecar.metric(last_success, &route).await, 0.0);
     gets_fallback(&sidecar, "drill").await;
-    assert!(sidecar.metric(proved, &route).await > 0.0);
+    assert!(sidecar.metric(last_success, &route).await > 0.0);
 }
 
 #[tokio::test]
-async fn an_open_breaker_answers_only_whom_twilio_sent() {
+async fn with_an_open_breaker_only_a_signed_request_gets_the_fallback() {
     let app = FakeUpstream::with_document("<Response/>");
     app.refuse().await;
     let sidecar = with_token(&app, "enforce")
@@ -62,7 +62,7 @@ async fn an_open_breaker_answers_only_whom_twilio_sent() {
     all_are_refused(&sidecar).await;
 }
 
-/// A route for one request at a time, and a request that takes its place until the app is let go.
+/// A route with a limit of one request, and a request that the app never answers.
 async fn full(app: &FakeUpstream, builder: Builder) -> (Sidecar, Client) {
     let sidecar = builder.defaults("max_in_flight = 1").start().await;
     let mut client = sidecar.connect().await;
@@ -81,7 +81,7 @@ fn hangs() -> FakeUpstream {
 }
 
 #[tokio::test]
-async fn a_full_route_answers_only_whom_twilio_sent() {
+async fn at_the_limit_of_its_route_only_a_signed_request_gets_the_fallback() {
     let app = hangs();
     let (sidecar, _client) = full(&app, with_token(&app, "enforce")).await;
     all_are_refused(&sidecar).await;
@@ -89,7 +89,7 @@ async fn a_full_route_answers_only_whom_twilio_sent() {
 }
 
 #[tokio::test]
-async fn a_fallback_url_gets_only_requests_that_twilio_signed_and_their_signature() {
+async fn a_fallback_url_gets_only_signed_requests_and_their_signature() {
     let app = FakeUpstream::start(|_| Script::response("500 Oops", "text/html", "no"));
     let standby = FakeUpstream::with_document("<Response><Say>standby</Say></Response>");
     let url = format!(
@@ -100,7 +100,7 @@ async fn a_fallback_url_gets_only_requests_that_twilio_signed_and_their_signatur
         "path = \"/voice/*\"",
         &format!("path = \"/voice/*\"\n{url}"),
     );
-    let sidecar = checking(&app, "enforce", &format!("{ACCOUNT}={TOKEN}\n"))
+    let sidecar = with_tokens(&app, "enforce", &format!("{ACCOUNT}={TOKEN}\n"))
         .routes(&routes)
         .start()
         .await;
@@ -114,21 +114,21 @@ async fn a_fallback_url_gets_only_requests_that_twilio_signed_and_their_signatur
 }
 
 #[tokio::test]
-async fn where_signatures_are_only_reported_everything_is_as_without_them() {
+async fn where_signatures_are_only_reported_unsigned_requests_are_handled_like_others() {
     let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "report").start().await;
-    for stranger in strangers() {
-        assert_eq!(sidecar.request(&stranger).await.status, 200);
+    for request in unsigned_requests() {
+        assert_eq!(sidecar.request(&request).await.status, 200);
     }
     drill::begin(&sidecar, "voice", "status_5xx").await;
-    for stranger in strangers() {
-        assert_eq!(sidecar.request(&stranger).await.reason(), Some("drill"));
+    for request in unsigned_requests() {
+        assert_eq!(sidecar.request(&request).await.reason(), Some("drill"));
     }
     assert_eq!(checks(&sidecar, "missing").await, 4.0);
     assert_eq!(checks(&sidecar, "invalid").await, 2.0);
 }
 
-/// A request whose body doesn't come.
+/// A request with only this part of its body.
 fn unfinished(path: &str, signature: Option<&str>, body: &str, length: usize) -> String {
     let signature = signature.map(|value| format!("X-Twilio-Signature: {value}\r\n"));
     format!(
@@ -145,7 +145,7 @@ async fn a_request_without_a_signature_is_refused_at_its_head() {
         for signature in [None, Some("AAAA"), Some("?")] {
             let mut client = sidecar.connect().await;
             client.send(unfinished(path, signature, "", 1000)).await;
-            // Nothing more is sent: only the head can have decided.
+            // Nothing more is sent, so the head alone was refused.
             assert_eq!(client.response().await.status, 403, "{path} {signature:?}");
         }
     }
@@ -158,20 +158,20 @@ async fn a_request_without_a_signature_is_refused_at_its_head() {
 }
 
 #[tokio::test]
-async fn unfinished_uploads_take_no_place_of_the_route_or_of_the_app() {
+async fn incomplete_requests_do_not_count_against_the_limits_of_the_route_or_the_app() {
     let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "enforce")
         .defaults("max_in_flight = 2")
         .upstream("max_in_flight = 2")
         .start()
         .await;
-    let mut strangers = Vec::new();
+    let mut clients = Vec::new();
     for _ in 0..20 {
         let mut client = sidecar.connect().await;
         client
             .send(unfinished("/voice/x", Some(FORGED), "a=b", 1000))
             .await;
-        strangers.push(client);
+        clients.push(client);
     }
     for _ in 0..5 {
         let got = sidecar.request(signed()).await;
@@ -182,7 +182,7 @@ async fn unfinished_uploads_take_no_place_of_the_route_or_of_the_app() {
 }
 
 #[tokio::test]
-async fn the_body_of_a_request_that_is_not_verified_has_the_time_of_a_head() {
+async fn the_body_of_an_unverified_request_must_arrive_as_fast_as_a_head() {
     let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "enforce")
         .server("header_timeout = \"300ms\"")
@@ -200,13 +200,14 @@ async fn the_body_of_a_request_that_is_not_verified_has_the_time_of_a_head() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_not_verified_have_a_budget_of_memory_which_whole_requests_do_not_need() {
+async fn unverified_bodies_that_are_arriving_have_a_memory_budget_which_complete_requests_do_not_need()
+ {
     const BODY: usize = 250_000;
     let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "enforce").start().await;
     let before = sidecar.peak_memory();
     let part = "x".repeat(BODY - 1);
-    let mut strangers = Vec::new();
+    let mut clients = Vec::new();
     let mut refused = 0;
     // 16 MiB are enough for some 60 of them.
     for _ in 0..150 {
@@ -214,9 +215,9 @@ async fn bodies_that_are_not_verified_have_a_budget_of_memory_which_whole_reques
         client
             .send(unfinished("/voice/x", Some(FORGED), "", BODY))
             .await;
-        // Whoever is refused may be so before all is sent.
+        // A request may be refused before all of it is sent.
         let _ = client.send_more(part.clone()).await;
-        strangers.push(client);
+        clients.push(client);
     }
     let rejected = [("route", "voice"), ("outcome", "rejected")];
     for _ in 0..5 {
@@ -228,15 +229,15 @@ async fn bodies_that_are_not_verified_have_a_budget_of_memory_which_whole_reques
     let grown = (sidecar.peak_memory() - before) / 1024 / 1024;
     assert!(grown < 60, "it has grown by {grown} MiB");
     let mut over = 0;
-    for mut client in strangers {
+    for mut client in clients {
         client.end().await;
         if let Some(got) = client.response_or_end().await {
             assert!(matches!(got.status, 400 | 408 | 503), "{got:?}");
             over += usize::from(got.status == 503);
         }
     }
-    assert!(over >= 50, "{over} were told that there is no room");
-    // What they had taken is given back.
+    assert!(over >= 50, "{over} were refused for lack of memory");
+    // What they had reserved is released.
     let big = format!("Body={}", "x".repeat(60_000));
     let mut client = sidecar.connect().await;
     client
@@ -254,7 +255,7 @@ async fn bodies_that_are_not_verified_have_a_budget_of_memory_which_whole_reques
     assert_eq!(client.response().await.status, 403);
 }
 
-/// With `/media/*` open to everybody, and everything else for Twilio alone.
+/// Signatures are enforced everywhere but on `/media/*`.
 const MEDIA: &str = r#"
 [signature]
 tokens_file = "tokens"
@@ -274,9 +275,9 @@ signature = "off"
 "#;
 
 #[tokio::test]
-async fn a_path_that_a_server_may_read_as_another_is_held_to_the_stricter_policy() {
+async fn a_path_that_a_server_may_normalize_to_another_gets_the_stricter_policy() {
     let app = FakeUpstream::start(|_| Script::response("200 OK", "text/plain", "media"));
-    let sidecar = checking(&app, "enforce", &format!("{ACCOUNT}={TOKEN}\n"))
+    let sidecar = with_tokens(&app, "enforce", &format!("{ACCOUNT}={TOKEN}\n"))
         .routes(MEDIA)
         .start()
         .await;
@@ -331,13 +332,13 @@ async fn a_path_that_a_server_may_read_as_another_is_held_to_the_stricter_policy
 }
 
 #[tokio::test]
-async fn an_encoded_spelling_of_an_enforced_path_is_enforced_where_others_are_not() {
+async fn an_encoded_form_of_an_enforced_path_is_enforced_where_others_are_not() {
     let app = FakeUpstream::with_document("<Response/>");
     let routes = MEDIA.replace(
         "kind = \"voice\"",
         "kind = \"voice\"\nsignature = \"enforce\"",
     );
-    let sidecar = checking(&app, "off", &format!("{ACCOUNT}={TOKEN}\n"))
+    let sidecar = with_tokens(&app, "off", &format!("{ACCOUNT}={TOKEN}\n"))
         .routes(&routes)
         .start()
         .await;
@@ -356,11 +357,11 @@ async fn an_encoded_spelling_of_an_enforced_path_is_enforced_where_others_are_no
 }
 
 #[tokio::test]
-async fn a_request_that_names_two_accounts_is_of_neither() {
+async fn a_request_that_names_two_accounts_is_refused() {
     let other = "ACffffffffffffffffffffffffffffffff";
     let app = FakeUpstream::with_document("<Response/>");
     let tokens = format!("{ACCOUNT}={TOKEN}\n{other}={TOKEN}other\n*={TOKEN}any\n");
-    let sidecar = checking(&app, "enforce", &tokens).start().await;
+    let sidecar = with_tokens(&app, "enforce", &tokens).start().await;
     let in_query = |account: &str| Webhook::voice(&format!("/voice/x?AccountSid={account}"));
     for (webhook, status) in [
         (in_query(ACCOUNT), 200),
@@ -374,17 +375,13 @@ async fn a_request_that_names_two_accounts_is_of_neither() {
     ] {
         for token in [TOKEN.to_owned(), format!("{TOKEN}any")] {
             let webhook = webhook.clone().signed(PUBLIC_URL, &token);
-            assert_eq!(
-                sidecar.request(&webhook).await.status,
-                status,
-                "{webhook:?}"
-            );
+            assert_eq!(sidecar.request(&webhook).await.status, status, "{webhook:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_json_body_of_another_account_is_not_signed_by_this_ones_token() {
+async fn a_json_body_that_names_another_account_is_not_valid_with_this_ones_token() {
     use sha2::{Digest, Sha256};
     let other = "ACffffffffffffffffffffffffffffffff";
     let app = FakeUpstream::with_document("<Response/>");
@@ -427,10 +424,6 @@ async fn a_json_body_of_another_account_is_not_signed_by_this_ones_token() {
             "POST {target} HTTP/1.1\r\nHost: hooks.example.com\r\nContent-Type: application/json\r\nX-Twilio-Signature: {signature}\r\nContent-Length: {}\r\n\r\n{json}",
             json.len()
         );
-        assert_eq!(
-            sidecar.request(request).await.status,
-            status,
-            "{target} {json}"
-        );
+        assert_eq!(sidecar.request(request).await.status, status, "{target} {json}");
     }
 }

@@ -12,8 +12,8 @@ use understudy::signature::{Error, Tokens, Verifier};
 use super::{PUBLIC_URL, checks};
 use support::{FakeUpstream, Script, Sidecar, fixture, json_fixture, sign};
 
-/// What comes of a vector: the request is made as the proxy would get it, its user's name as a field.
-fn verified(vector: &Value) -> Result<(), Error> {
+/// Verifies a vector: its request is made as the proxy would get it, with the user name of the URL in a header.
+fn verify(vector: &Value) -> Result<(), Error> {
     let url = vector["url"].as_str().expect("a URL");
     let (scheme, rest) = url.split_once("://").expect("a scheme");
     let (authority, target) = rest.split_at(rest.find('/').expect("a path"));
@@ -27,7 +27,7 @@ fn verified(vector: &Value) -> Result<(), Error> {
 
     let (kind, body) = match vector["body"].as_str() {
         Some(body) => ("application/json", body.to_owned()),
-        None => ("application/x-www-form-urlencoded", form_of(vector)),
+        None => ("application/x-www-form-urlencoded", form(vector)),
     };
     let signature = match vector["signature"].as_str() {
         Some(signature) => signature.to_owned(),
@@ -44,7 +44,7 @@ fn verified(vector: &Value) -> Result<(), Error> {
     verifier.verify(&head, body.as_bytes())
 }
 
-fn form_of(vector: &Value) -> String {
+fn form(vector: &Value) -> String {
     let mut form = Serializer::new(String::new());
     for pair in vector["params"].as_array().expect("parameters") {
         let part = |at: usize| pair[at].as_str().expect("text");
@@ -54,20 +54,20 @@ fn form_of(vector: &Value) -> String {
 }
 
 #[test]
-fn every_vector_of_twilios_own_libraries_is_judged_as_they_judge_it() {
+fn every_vector_of_twilios_own_libraries_has_the_result_that_they_give() {
     let vectors = json_fixture("signature-vectors.json");
     let vectors = vectors["vectors"].as_array().expect("a list");
     assert!(vectors.len() >= 15);
     for vector in vectors {
-        // The body's hash as a parameter of a form was a scheme of 2017 that nobody sends.
+        // The hash of the body as a parameter of a form is a scheme of 2017, which Twilio no longer uses.
         let valid = vector["valid"] == true && vector["legacy"].is_null();
         let expected = if valid { Ok(()) } else { Err(Error::Invalid) };
-        assert_eq!(verified(vector), expected, "{}", vector["name"]);
+        assert_eq!(verify(vector), expected, "{}", vector["name"]);
     }
 }
 
 #[test]
-fn no_vector_holds_with_another_token_or_another_path() {
+fn no_vector_is_valid_with_another_token_or_another_path() {
     let vectors = json_fixture("signature-vectors.json");
     for vector in vectors["vectors"].as_array().expect("a list") {
         if vector["signature"].is_null() {
@@ -75,14 +75,14 @@ fn no_vector_holds_with_another_token_or_another_path() {
         }
         let mut other = vector.clone();
         other["auth_token"] = "12346".into();
-        assert_eq!(verified(&other), Err(Error::Invalid), "{}", vector["name"]);
+        assert_eq!(verify(&other), Err(Error::Invalid), "{}", vector["name"]);
         let mut other = vector.clone();
         other["url"] = vector["url"]
             .as_str()
             .expect("a URL")
             .replace("/myapp", "/Myapp")
             .into();
-        assert_eq!(verified(&other), Err(Error::Invalid), "{}", vector["name"]);
+        assert_eq!(verify(&other), Err(Error::Invalid), "{}", vector["name"]);
     }
 }
 
@@ -101,7 +101,7 @@ kind = "auto"
 "#;
 
 #[tokio::test]
-async fn every_recorded_request_passes_but_the_forged_one() {
+async fn every_recorded_request_but_the_forged_one_is_valid() {
     let manifest = json_fixture("requests/manifest.json");
     let text = |key: &str| manifest[key].as_str().expect("text").to_owned();
     assert_eq!(text("public_base"), PUBLIC_URL);

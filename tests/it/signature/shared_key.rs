@@ -1,4 +1,4 @@
-//! Webhooks that Twilio signs with a SharedKey instead of an auth token, and both at once.
+//! Requests that Twilio signs with a SharedKey instead of an auth token, and both at the same time.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use understudy::signature::{Error, Tokens, Verifier};
 
-use super::{ACCOUNT, PUBLIC_URL, TOKEN, checking, checks};
+use super::{ACCOUNT, PUBLIC_URL, TOKEN, checks, with_tokens};
 use support::{FakeUpstream, Script, Sidecar, Webhook, json_fixture};
 
 const SETTINGS: &str = "X-Twilio-Webhooks-Signature-Settings";
@@ -28,7 +28,7 @@ fn settings(key: &str) -> String {
     format!("key={key},algorithm=HMAC_SHA256")
 }
 
-/// A call's webhook, signed with this secret of this key.
+/// A voice webhook, signed with this secret of this key.
 fn voice(key: &str, secret: &str) -> Webhook {
     let webhook = Webhook::voice("/voice/x");
     let message = webhook.message(PUBLIC_URL);
@@ -42,7 +42,7 @@ fn tokens_file() -> String {
 }
 
 async fn enforcing(app: &FakeUpstream) -> Sidecar {
-    checking(app, "enforce", &tokens_file()).start().await
+    with_tokens(app, "enforce", &tokens_file()).start().await
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn every_vector_of_twilios_own_library_is_valid_by_its_secret_alone() {
             let checked = check(&file, &header, signature);
             assert_eq!(checked, Err(Error::Invalid), "{name} {header}");
         }
-        // The same account's token is good at the same time.
+        // The token of the same account is valid at the same time.
         if let (Some(token), Some(signature)) =
             (vector["sha1_of_token"]["token"].as_str(), of_token)
         {
@@ -93,7 +93,7 @@ fn every_vector_of_twilios_own_library_is_valid_by_its_secret_alone() {
     }
 }
 
-/// What comes of a vector with these tokens and this value of the settings field, which is left out if empty.
+/// Verifies a vector with these tokens and this value of the settings header, which is left out if empty.
 fn verify(vector: &Value, tokens: Tokens, settings: &str, signature: &str) -> Result<(), Error> {
     let url = vector["url"].as_str().expect("a URL");
     let target = url.strip_prefix(PUBLIC_URL).expect("ours");
@@ -118,7 +118,7 @@ fn verify(vector: &Value, tokens: Tokens, settings: &str, signature: &str) -> Re
 }
 
 #[tokio::test]
-async fn requests_signed_with_a_shared_key_or_a_token_pass_side_by_side_and_others_do_not() {
+async fn requests_signed_with_a_shared_key_and_with_a_token_are_valid_at_the_same_time() {
     let app = FakeUpstream::with_document("<Response/>");
     let sidecar = enforcing(&app).await;
     let other = "webhooks_sharedkey_other";
@@ -138,11 +138,7 @@ async fn requests_signed_with_a_shared_key_or_a_token_pass_side_by_side_and_othe
             403,
         ),
     ] {
-        assert_eq!(
-            sidecar.request(&webhook).await.status,
-            status,
-            "{webhook:?}"
-        );
+        assert_eq!(sidecar.request(&webhook).await.status, status, "{webhook:?}");
     }
     assert_eq!(checks(&sidecar, "valid").await, 2.0);
     assert_eq!(checks(&sidecar, "invalid").await, 6.0);
@@ -206,9 +202,9 @@ async fn a_get_a_json_body_and_a_media_stream_are_checked_with_it() {
 }
 
 #[tokio::test]
-async fn a_secret_is_rotated_by_a_reload_with_both_valid_meanwhile() {
+async fn a_secret_is_rotated_by_reloads_between_which_both_are_valid() {
     let app = FakeUpstream::with_document("<Response/>");
-    let sidecar = checking(&app, "enforce", &format!("{KEY}=old\n"))
+    let sidecar = with_tokens(&app, "enforce", &format!("{KEY}=old\n"))
         .start()
         .await;
     let steps = [
@@ -220,9 +216,7 @@ async fn a_secret_is_rotated_by_a_reload_with_both_valid_meanwhile() {
         sidecar.rewrite("tokens", file);
         let success = [("result", "success")];
         let series = "understudy_config_reloads_total";
-        sidecar
-            .wait_for_metric(series, &success, reloads.into())
-            .await;
+        sidecar.wait_for_metric(series, &success, reloads.into()).await;
         assert_eq!(sidecar.request(&voice(KEY, "old")).await.status, old);
         assert_eq!(sidecar.request(&voice(KEY, "new")).await.status, new);
     }

@@ -1,4 +1,4 @@
-//! Tokens: rotated under load, never shown, and wrong ones refused.
+//! Tokens files: tokens are rotated under load and never shown, and a file that is not valid is refused.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use understudy::config::Config;
 
-use super::{ACCOUNT, PUBLIC_URL, TOKEN, checking, checks, with_token};
-use support::{FakeUpstream, Sidecar, Webhook, run, understudy, wait_for};
+use super::{ACCOUNT, PUBLIC_URL, TOKEN, checks, with_token, with_tokens};
+use support::{FakeUpstream, Sidecar, Webhook, run, wait_for, understudy};
 
 async fn reloads(sidecar: &Sidecar, result: &str, many: f64) {
     let labels = [("result", result)];
@@ -19,10 +19,10 @@ async fn reloads(sidecar: &Sidecar, result: &str, many: f64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tokens_are_rotated_under_load_and_no_call_is_lost() {
+async fn tokens_are_rotated_under_load_and_no_request_is_lost() {
     let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Arc::new(
-        checking(&app, "enforce", &format!("{ACCOUNT}=old\n"))
+        with_tokens(&app, "enforce", &format!("{ACCOUNT}=old\n"))
             .start()
             .await,
     );
@@ -49,7 +49,7 @@ async fn tokens_are_rotated_under_load_and_no_call_is_lost() {
             })
         })
         .collect();
-    // Both are good while Twilio changes from one to the other.
+    // Both are valid while Twilio changes from one to the other.
     sidecar.rewrite("tokens", format!("{ACCOUNT}=old\n{ACCOUNT}=new\n"));
     reloads(&sidecar, "success", 1.0).await;
     promoted.store(true, Relaxed);
@@ -71,11 +71,11 @@ async fn tokens_are_rotated_under_load_and_no_call_is_lost() {
 }
 
 #[tokio::test]
-async fn an_account_is_checked_with_its_own_tokens_and_those_of_any() {
+async fn an_account_is_checked_with_its_own_tokens_and_those_of_any_account() {
     let other = "ACffffffffffffffffffffffffffffffff";
     let app = FakeUpstream::with_document("<Response/>");
     let tokens = format!("# ours\n{ACCOUNT}=one\n{ACCOUNT}=two\n\n{other}=three\n*=four\n");
-    let sidecar = checking(&app, "enforce", &tokens).start().await;
+    let sidecar = with_tokens(&app, "enforce", &tokens).start().await;
     for (account, token, status) in [
         (ACCOUNT, "one", 200),
         (ACCOUNT, "two", 200),
@@ -100,7 +100,7 @@ async fn an_account_is_checked_with_its_own_tokens_and_those_of_any() {
 }
 
 #[tokio::test]
-async fn wrong_tokens_leave_the_old_in_place_and_are_not_repeated() {
+async fn tokens_that_are_not_valid_leave_the_old_ones_in_force_and_are_not_repeated() {
     let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "enforce").start().await;
     let good = Webhook::voice("/voice/x").signed(PUBLIC_URL, TOKEN);
@@ -121,7 +121,7 @@ async fn wrong_tokens_leave_the_old_in_place_and_are_not_repeated() {
             .await;
         assert_eq!(sidecar.request(&good).await.status, 200, "{complaint}");
     }
-    nothing_shows_the_token(&sidecar).await;
+    assert_token_is_hidden(&sidecar).await;
 }
 
 #[tokio::test]
@@ -137,13 +137,13 @@ async fn tokens_and_data_are_never_shown() {
         sidecar.request(&webhook.unsigned()).await;
         let error = "the request has no X-Twilio-Signature";
         sidecar.wait_for_log(|line| line["error"] == error).await;
-        nothing_shows_the_token(&sidecar).await;
+        assert_token_is_hidden(&sidecar).await;
         let log = sidecar.log_lines().join("\n");
         assert!(!log.contains("20255501"), "{log}");
     }
 }
 
-async fn nothing_shows_the_token(sidecar: &Sidecar) {
+async fn assert_token_is_hidden(sidecar: &Sidecar) {
     let mut shown = sidecar.log_lines();
     for path in ["/metrics", "/", "/api/status"] {
         shown.push(sidecar.admin_get(path).await.text());
