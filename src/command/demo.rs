@@ -3,7 +3,6 @@
 //!
 //! The proxy is the real one, on its own threads. It logs nothing here: the table says everything.
 
-pub mod app;
 mod scenario;
 mod table;
 mod upstream;
