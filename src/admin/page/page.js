@@ -157,11 +157,9 @@ function updateConfig() {
 }
 
 function updateProcess() {
-  const { idle, busy, opened } = status.upstream.connections;
   const facts = [
     ["Configuration", `loaded ${formatTime(status.config.loaded_at_seconds)} (${formatDuration(now() - status.config.loaded_at_seconds)} ago)`],
-    ["App", status.upstream.url],
-    ["Connections to the app", `${formatNumber(busy)} busy, ${formatNumber(idle)} idle, ${formatNumber(opened)} opened so far`],
+    ...describeUpstreams(),
     ["Connections of clients", formatNumber(status.client_connections)],
     ...describeSignatures(),
     ["Up", `${formatDuration(status.now_seconds - status.started_at_seconds)}, since ${formatTime(status.started_at_seconds)}`],
@@ -169,6 +167,17 @@ function updateProcess() {
   ];
   const create = ([term]) => el("div", {}, el("dt", {}, term), el("dd"));
   updateList(byId("process"), facts, ([term]) => term, create, (node, [, fact]) => setText(node.lastChild, fact));
+}
+
+// The address and the connections of each app. Only if there are several they are named.
+function describeUpstreams() {
+  return status.upstreams.flatMap(({ name, url, connections: { idle, busy, opened } }) => {
+    const suffix = status.upstreams.length > 1 ? ` ${name}` : "";
+    return [
+      [`App${suffix}`, url],
+      [`Connections to the app${suffix}`, `${formatNumber(busy)} busy, ${formatNumber(idle)} idle, ${formatNumber(opened)} opened so far`],
+    ];
+  });
 }
 
 // Which secret signed the last valid request; nothing if no route checks signatures.
