@@ -1,10 +1,10 @@
-//! The configuration: what it says wrong input is, and that the files people copy are right.
+//! The configuration: which errors it reports, what its values mean, and that the examples are valid.
 
 mod check;
+mod documents;
 mod examples;
 mod grammar;
 mod notes;
-mod pages;
 
 use std::fmt::Debug;
 use std::fs;
@@ -76,7 +76,7 @@ fn each_valid_file_loads() {
 }
 
 #[test]
-fn the_defaults_are_those_of_the_contract() {
+fn the_defaults_are_as_specified() {
     let Config {
         server,
         site,
@@ -137,23 +137,23 @@ fn the_defaults_are_those_of_the_contract() {
     );
     assert!(!unmatched.access_log);
     assert_eq!(
-        page(&unmatched.fallback, twiml::Kind::Voice, ""),
+        document(&unmatched.fallback, twiml::Kind::Voice, ""),
         BUILT_IN_VOICE
     );
     assert_eq!(
-        page(&unmatched.fallback, twiml::Kind::Messaging, ""),
+        document(&unmatched.fallback, twiml::Kind::Messaging, ""),
         BUILT_IN_MESSAGING
     );
 }
 
 #[test]
-fn a_route_inherits_what_it_does_not_say_again() {
+fn a_route_inherits_the_defaults_that_it_does_not_override() {
     let config = loads(Path::new("tests/it/config/valid/inherited.toml"));
     let [inherits, own, on_address] = config.site.routes.as_slice() else {
         panic!("three routes")
     };
 
-    same_but_for_the_page(
+    assert_same_except_fallback(
         inherits,
         &RouteSettings {
             name: "inherits".into(),
@@ -186,7 +186,7 @@ fn a_route_inherits_what_it_does_not_say_again() {
     assert_eq!(on_address.pattern.host.as_deref(), Some("[::1]"));
     assert_eq!(on_address.pattern.methods.len(), 2);
 
-    let upstream = &config.site.upstreams[0];
+    let upstream = config.site.upstreams[0].clone();
     assert_eq!(
         upstream.address,
         Address::Tcp(Host::Name("app_1.example".into()), 65535)
@@ -198,7 +198,7 @@ fn a_route_inherits_what_it_does_not_say_again() {
 }
 
 #[test]
-fn a_route_may_say_again_whether_it_is_checked() {
+fn a_route_may_override_the_signature_policy() {
     let site = loads(Path::new("tests/it/config/valid/signature.toml")).site;
     let [inherits, reports, open] = site.routes.as_slice() else {
         panic!("three routes")
@@ -214,7 +214,7 @@ fn a_route_may_say_again_whether_it_is_checked() {
 }
 
 #[test]
-fn the_server_listens_as_it_is_told() {
+fn the_server_section_sets_addresses_and_limits() {
     let Config { server, site, .. } = loads(Path::new("tests/it/config/valid/server.toml"));
     let listen: Vec<_> = server.listen.iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -242,12 +242,12 @@ fn the_server_listens_as_it_is_told() {
 }
 
 #[test]
-fn a_page_stands_in_a_file_or_in_place() {
-    let config = loads(Path::new("tests/it/config/valid/pages.toml"));
+fn a_fallback_document_is_a_file_or_inline() {
+    let config = loads(Path::new("tests/it/config/valid/documents.toml"));
     let said = |word: &str| format!("<Response><Say>{word}</Say></Response>");
     let texted = "<Response><Message>file</Message></Response>\n";
     let file = said("file") + "\n";
-    let pages = [
+    let documents = [
         (file.as_str(), BUILT_IN_MESSAGING),
         (BUILT_IN_VOICE, texted),
         (&said("inline"), BUILT_IN_MESSAGING),
@@ -255,16 +255,16 @@ fn a_page_stands_in_a_file_or_in_place() {
         (&said("inline"), texted),
         (BUILT_IN_VOICE, BUILT_IN_MESSAGING),
     ];
-    assert_eq!(config.site.routes.len(), pages.len());
-    for (route, (voice, messaging)) in config.site.routes.iter().zip(pages) {
+    assert_eq!(config.site.routes.len(), documents.len());
+    for (route, (voice, messaging)) in config.site.routes.iter().zip(documents) {
         assert_eq!(
-            page(&route.fallback, twiml::Kind::Voice, ""),
+            document(&route.fallback, twiml::Kind::Voice, ""),
             voice,
             "{}",
             route.name
         );
         assert_eq!(
-            page(&route.fallback, twiml::Kind::Messaging, ""),
+            document(&route.fallback, twiml::Kind::Messaging, ""),
             messaging,
             "{}",
             route.name
@@ -281,15 +281,15 @@ fn a_page_stands_in_a_file_or_in_place() {
         .collect();
     assert_eq!(
         read,
-        ["pages.toml", "pages/voice.xml", "pages/messaging.xml"].map(Path::new),
+        ["documents.toml", "twiml/voice.xml", "twiml/messaging.xml"].map(Path::new),
         "each once"
     );
 }
 
 #[test]
-fn a_failed_load_knows_what_to_watch() {
+fn a_failed_load_lists_the_files_to_watch() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (path, page) = (
+    let (path, document) = (
         folder.path().join("u.toml"),
         folder.path().join("voice.xml"),
     );
@@ -317,17 +317,17 @@ fn a_failed_load_knows_what_to_watch() {
     let errors = fails(&path);
     assert_eq!(
         paths(errors.files()),
-        [path.clone(), page.clone()],
-        "also the page that isn't there"
+        [path.clone(), document.clone()],
+        "also the document that isn't there"
     );
 
-    fs::write(&page, "<Response/>").expect("written");
+    fs::write(&document, "<Response/>").expect("written");
     assert!(errors.files()[1].has_changed());
     assert!(loads(&path).files.iter().all(|file| !file.has_changed()));
 }
 
 #[test]
-fn what_is_no_text_file_says_so() {
+fn a_directory_or_device_is_reported() {
     assert_eq!(
         fails(Path::new("config")).to_string(),
         "config: is a directory; name a file in it"
@@ -345,7 +345,7 @@ fn what_is_no_text_file_says_so() {
 }
 
 #[test]
-fn an_upstream_alone_is_a_configuration() {
+fn an_upstream_url_alone_is_a_configuration() {
     let config = Config::for_upstream("http://127.0.0.1:3000", None, None).expect("a good URL");
     let written = loads(Path::new("config/minimal.toml"));
     assert_eq!(config.server, written.server);
@@ -354,7 +354,7 @@ fn an_upstream_alone_is_a_configuration() {
     let [route] = config.site.routes.as_slice() else {
         panic!("one route")
     };
-    same_but_for_the_page(
+    assert_same_except_fallback(
         route,
         &RouteSettings {
             name: "default".into(),
@@ -366,7 +366,7 @@ fn an_upstream_alone_is_a_configuration() {
         (Kind::Auto, route::Path::Prefix("/".into()))
     );
     assert_eq!(
-        page(&route.fallback, twiml::Kind::Voice, ""),
+        document(&route.fallback, twiml::Kind::Voice, ""),
         BUILT_IN_VOICE
     );
 
@@ -380,7 +380,7 @@ fn an_upstream_alone_is_a_configuration() {
 }
 
 #[test]
-fn wrong_arguments_are_named_all_at_once() {
+fn all_invalid_arguments_are_reported_at_once() {
     let errors =
         Config::for_upstream("localhost:3000", Some(":80"), Some("x")).expect_err("all wrong");
     assert_eq!(
@@ -402,7 +402,7 @@ fn wrong_arguments_are_named_all_at_once() {
 }
 
 #[test]
-fn a_page_of_ten_thousand_routes_is_read_once() {
+fn a_document_of_ten_thousand_routes_is_read_once() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("v.xml"), "<Response/>").expect("written");
     let path = folder.path().join("u.toml");
@@ -419,26 +419,26 @@ fn a_page_of_ten_thousand_routes_is_read_once() {
 }
 
 #[test]
-fn a_page_that_is_too_long_for_twilio_is_refused() {
+fn a_document_that_is_too_long_for_twilio_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (path, page) = (folder.path().join("u.toml"), folder.path().join("v.xml"));
+    let (path, document) = (folder.path().join("u.toml"), folder.path().join("v.xml"));
     let route = "[[route]]\nname = \"x\"\npath = \"/x\"\nkind = \"voice\"\nfallback = \"v.xml\"\n";
     fs::write(&path, format!("{APP}{route}")).expect("written");
     let of_length = |bytes: usize| {
         let text = format!("<Response>{}</Response>", " ".repeat(bytes - 21));
-        fs::write(&page, text).expect("written");
+        fs::write(&document, text).expect("written");
     };
     of_length(65_536);
     loads(&path);
     of_length(65_537);
     let said = "the document has 65537 bytes and Twilio takes at most 65536; make it shorter";
-    let (path, page) = (path.display(), page.display());
-    let expected = format!("{path}:7:12: route[0].fallback: {page}: {said}");
+    let (path, document) = (path.display(), document.display());
+    let expected = format!("{path}:7:12: route[0].fallback: {document}: {said}");
     assert_eq!(fails(Path::new(&path.to_string())).to_string(), expected);
 }
 
 #[test]
-fn no_text_makes_it_panic() {
+fn no_text_causes_a_panic() {
     let whole = fs::read_to_string("config/understudy.toml").expect("it is there");
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("u.toml");
@@ -491,7 +491,7 @@ fn fails(path: &Path) -> Errors {
     }
 }
 
-/// What is noted, permissions of files aside: in a checkout they are what its umask makes of them.
+/// The notes except those on permissions of files, which in a checkout depend on its umask.
 fn notes_of(config: &Config) -> Vec<String> {
     let notes = config.notes.iter().map(ToString::to_string);
     notes
@@ -503,19 +503,19 @@ fn lines_of(errors: &Errors) -> Vec<String> {
     errors.to_string().lines().map(str::to_owned).collect()
 }
 
-/// The page for a caller who sends this form.
-fn page(fallback: &Fallback, kind: twiml::Kind, form: &str) -> Bytes {
+/// The fallback document for a request with this form.
+fn document(fallback: &Fallback, kind: twiml::Kind, form: &str) -> Bytes {
     fallback.document(kind, &Parameters::new(b"", form.as_bytes()))
 }
 
-fn same_but_for_the_page(one: &RouteSettings, other: &RouteSettings) {
+fn assert_same_except_fallback(one: &RouteSettings, other: &RouteSettings) {
     let same =
         |one: &dyn Debug, other: &dyn Debug| assert_eq!(format!("{one:?}"), format!("{other:?}"));
-    let page = &one.fallback;
+    let document = &one.fallback;
     same(
         one,
         &RouteSettings {
-            fallback: page.clone(),
+            fallback: document.clone(),
             ..other.clone()
         },
     );

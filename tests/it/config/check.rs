@@ -1,4 +1,4 @@
-//! `understudy check`: what is good is summed up, what is wrong is said whole.
+//! `understudy check`: the summary of a valid configuration, and the errors of an invalid one.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use understudy::command::check;
 use super::fails;
 
 #[test]
-fn check_sums_up_what_is_good() {
+fn check_summarizes_a_valid_configuration() {
     let (status, out, err) = checked("config/understudy.toml");
     assert_eq!((status.as_str(), err.as_str()), (exit(0).as_str(), ""));
     assert_eq!(
@@ -31,7 +31,7 @@ fn check_sums_up_what_is_good() {
 }
 
 #[test]
-fn check_says_everything_that_is_wrong() {
+fn check_prints_every_error() {
     let path = "tests/it/config/invalid/names.toml";
     let (status, out, err) = checked(path);
     assert_eq!((status.as_str(), out.as_str()), (exit(78).as_str(), ""));
@@ -46,7 +46,7 @@ fn checked(path: &str) -> (String, String, String) {
     (format!("{status:?}"), text(out), text(err))
 }
 
-/// How an exit status shows itself: it can't be compared.
+/// The debug text of an exit status, which can't be compared itself.
 fn exit(status: u8) -> String {
     format!("{:?}", ExitCode::from(status))
 }

@@ -1,4 +1,4 @@
-//! The files that people copy: they are good, whole, and say what is true.
+//! The files in `config/` that people copy: they are valid, complete, and document the true defaults.
 
 use std::fs;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::path::Path;
 use understudy::proxy::RouteSettings;
 use understudy::twiml::{self, Rules, Strictness};
 
-use super::{APP, fails, files_in, lines_of, loads, loads_text, same_but_for_the_page};
+use super::{APP, assert_same_except_fallback, fails, files_in, lines_of, loads, loads_text};
 
 #[test]
-fn every_file_that_people_copy_is_good() {
+fn every_example_is_valid() {
     let configs = files_in("config", "toml");
     assert_eq!(configs.len(), 2, "{configs:?}");
     let mut read: Vec<_> = (configs.iter())
@@ -18,22 +18,26 @@ fn every_file_that_people_copy_is_good() {
         .collect();
     read.sort();
 
-    let pages = files_in("config/fallback", "xml");
-    assert_eq!(pages.len(), 4, "{pages:?}");
+    let documents = files_in("config/fallback", "xml");
+    assert_eq!(documents.len(), 4, "{documents:?}");
     assert_eq!(
         read,
-        [pages, configs].concat(),
+        [documents, configs].concat(),
         "each is loaded, or named by one that is"
     );
 }
 
 #[test]
-fn what_a_package_installs_is_good_and_takes_everything_that_twilio_sends() {
+fn the_packaged_configuration_is_valid_and_matches_every_request() {
     let folder = tempfile::tempdir().expect("a folder");
-    let pages = folder.path().join("fallback");
-    fs::create_dir(&pages).expect("a folder");
-    for page in files_in("config/fallback", "xml") {
-        fs::copy(&page, pages.join(page.file_name().expect("a name"))).expect("a copy");
+    let documents = folder.path().join("fallback");
+    fs::create_dir(&documents).expect("a folder");
+    for document in files_in("config/fallback", "xml") {
+        fs::copy(
+            &document,
+            documents.join(document.file_name().expect("a name")),
+        )
+        .expect("a copy");
     }
     let config = folder.path().join("understudy.toml");
     fs::copy("config/packaging/understudy.toml", &config).expect("a copy");
@@ -44,13 +48,13 @@ fn what_a_package_installs_is_good_and_takes_everything_that_twilio_sends() {
     assert_eq!(installed.site.upstreams, built_in.site.upstreams);
     let routes: Vec<_> = installed.site.routes.iter().collect();
     assert_eq!(routes.len(), 1);
-    assert_eq!(installed.files.len(), 3, "itself and two pages");
+    assert_eq!(installed.files.len(), 3, "itself and two documents");
 }
 
 #[test]
-fn the_pages_that_people_copy_hold_for_their_kind_alone() {
-    for page in files_in("config/fallback", "xml") {
-        let name = page
+fn each_example_document_is_valid_for_its_kind() {
+    for document in files_in("config/fallback", "xml") {
+        let name = document
             .file_name()
             .and_then(|name| name.to_str())
             .expect("a name");
@@ -59,7 +63,7 @@ fn the_pages_that_people_copy_hold_for_their_kind_alone() {
         } else {
             twiml::Kind::Messaging
         };
-        let text = fs::read_to_string(&page).expect("a page");
+        let text = fs::read_to_string(&document).expect("a document");
         let verb = if kind == twiml::Kind::Voice {
             "<Say "
         } else {
@@ -81,7 +85,7 @@ fn the_documented_values_are_the_defaults() {
         documented.site.trusted_proxies,
         built_in.site.trusted_proxies
     );
-    same_but_for_the_page(&documented.site.unmatched, &built_in.site.unmatched);
+    assert_same_except_fallback(&documented.site.unmatched, &built_in.site.unmatched);
     for route in &documented.site.routes {
         let pattern = route.pattern.clone();
         let (name, kind) = (route.name.clone(), route.kind);
@@ -91,7 +95,7 @@ fn the_documented_values_are_the_defaults() {
             pattern,
             ..built_in.site.unmatched.clone()
         };
-        same_but_for_the_page(route, &expected);
+        assert_same_except_fallback(route, &expected);
     }
 }
 
@@ -125,7 +129,7 @@ fn every_key_is_documented() {
     }
 }
 
-/// What the complaint about an unknown key says may stand in a section.
+/// The keys that may stand in a section, as the error about an unknown key lists them.
 fn keys_of(section: &str) -> Vec<String> {
     let file = tempfile::NamedTempFile::new().expect("a file");
     fs::write(file.path(), format!("{section}\n\"?\" = 1\n")).expect("written");

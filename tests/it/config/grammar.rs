@@ -1,4 +1,4 @@
-//! What a configuration adds to Twilio's grammar, and whom that reaches.
+//! What a configuration adds to Twilio's grammar, and which documents that concerns.
 
 use std::path::Path;
 
@@ -10,9 +10,9 @@ use support::{FakeUpstream, Sidecar, Webhook};
 const FIXTURE: &str = "tests/it/config/valid/grammar.toml";
 
 #[test]
-fn each_kind_of_page_gets_its_own_additions() {
+fn each_kind_of_document_has_its_own_extensions() {
     let grammar = loads(Path::new(FIXTURE)).site.grammar;
-    for (kind, page, is_good) in [
+    for (kind, document, is_good) in [
         (
             Kind::Voice,
             "<Teleport to='' amazon:speed='1'><Say mood='x'>y</Say></Teleport>",
@@ -30,19 +30,19 @@ fn each_kind_of_page_gets_its_own_additions() {
         (Kind::Messaging, "<Message>x<Sticker/></Message>", true),
         (Kind::Messaging, "<Teleport/>", false),
     ] {
-        let page = format!("<Response>{page}</Response>");
+        let document = format!("<Response>{document}</Response>");
         let rules = grammar.rules(kind, Strictness::Strict);
-        let report = lint(page.as_bytes(), None, &rules);
+        let report = lint(document.as_bytes(), None, &rules);
         assert_eq!(
             report.is_valid(Strictness::Strict),
             is_good,
-            "{page} {report:?}"
+            "{document} {report:?}"
         );
     }
 }
 
 #[test]
-fn what_adds_anything_is_not_needless() {
+fn only_an_entry_that_adds_nothing_is_noted() {
     let element = |more: &str| {
         let text = format!("{APP}[[grammar.element]]\nkind = \"voice\"\n{more}");
         loads_text(&text).notes.len()
@@ -69,7 +69,7 @@ fn what_adds_anything_is_not_needless() {
 }
 
 #[tokio::test]
-async fn a_route_judges_by_it() {
+async fn a_route_validates_by_the_extended_grammar() {
     let app = FakeUpstream::with_document("<Response><Teleport mood='good'/></Response>");
     let routes = "[[route]]\nname = \"voice\"\npath = \"/*\"\nkind = \"voice\"\n";
     let added =

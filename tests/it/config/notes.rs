@@ -1,4 +1,4 @@
-//! Notes: what is not an error, and yet may not be meant.
+//! Notes: what is not an error, but may not be meant.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -51,7 +51,7 @@ fn routes_that_enforce_while_unmatched_requests_are_not_checked_are_noted() {
 }
 
 #[test]
-fn only_what_a_caller_chooses_is_noted_and_only_where_it_acts() {
+fn only_values_that_callers_choose_are_noted_and_only_where_they_act() {
     for (document, is_noted) in [
         ("<Dial>{{Digits}}</Dial>", true),
         ("<Dial><Number>+1555{{BodyText}}</Number></Dial>", true),

@@ -1,14 +1,14 @@
-//! Fallback pages in the configuration: templates, and variants for some callers.
+//! Fallback documents in the configuration: templates, and variants for some requests.
 
 use std::fs;
 use std::path::Path;
 
 use understudy::twiml::Kind;
 
-use super::{APP, fails, loads, page};
+use super::{APP, document, fails, loads};
 
 #[test]
-fn a_page_is_chosen_and_filled_by_what_a_caller_sends() {
+fn the_parameters_of_a_request_choose_and_fill_the_document() {
     let config = loads(Path::new("tests/it/config/valid/variants.toml"));
     let [voice, auto] = config.site.routes.as_slice() else {
         panic!("two routes")
@@ -41,7 +41,7 @@ fn a_page_is_chosen_and_filled_by_what_a_caller_sends() {
     ] {
         let form = format!("{form}&Body=%3C3");
         assert_eq!(
-            page(&route.fallback, kind, &form),
+            document(&route.fallback, kind, &form),
             expected,
             "{} {form}",
             route.name
@@ -61,7 +61,7 @@ fn a_page_is_chosen_and_filled_by_what_a_caller_sends() {
 }
 
 #[test]
-fn a_template_may_be_as_long_as_a_page() {
+fn a_template_may_be_as_long_as_a_document() {
     let folder = tempfile::tempdir().expect("a folder");
     let (path, file) = (folder.path().join("u.toml"), folder.path().join("v.xml"));
     let route = "[[route]]\nname = \"x\"\npath = \"/x\"\nkind = \"voice\"\nfallback = \"v.xml\"\n";
@@ -76,7 +76,7 @@ fn a_template_may_be_as_long_as_a_page() {
     };
     of_length(65_536);
     let config = loads(&path);
-    let filled = |form| page(&config.site.routes[0].fallback, Kind::Voice, form).len();
+    let filled = |form| document(&config.site.routes[0].fallback, Kind::Voice, form).len();
     assert_eq!(filled("a=12345"), 65_536);
     assert_eq!(filled("a=123456"), 65_531, "the value is left out");
     of_length(65_537);
