@@ -1,7 +1,7 @@
 //! The configuration: a TOML file, and the files that it names, become the settings of every module.
 //!
-//! The table is walked by hand ([`reader`]), not by serde, so that every error is reported at once, each with its file, line, column
-//! and key, and what would be right. Only files are opened here. No other module that handles requests imports this one.
+//! The table is walked by hand ([`reader`]), not by serde, so that every error is reported at once: each with its file, line, column
+//! and key, and what would be right. Only files are opened here. No module that handles requests imports this one.
 
 mod diagnostic;
 mod fallback;
@@ -84,8 +84,8 @@ impl Config {
         finish(config, report, files.into_list())
     }
 
-    /// The configuration of `run --upstream URL`: one route named `default` of kind `auto` takes every request to that app, with the
-    /// built-in fallback documents. Whatever isn't given has its default.
+    /// The configuration of `run --upstream URL`: one route named `default` of kind `auto` takes every request to that app,
+    /// with the built-in fallback documents. Whatever isn't given has its default.
     ///
     /// # Errors
     ///

@@ -141,8 +141,8 @@ impl Files {
     }
 }
 
-/// The note on a file of secrets that others than its owner can read. Root's files may be readable by a group: that of the service, or
-/// that of a pod, where root owns every file. systemd sets the permissions of credentials itself.
+/// The note on a file of secrets that others than its owner can read. Root's files may be readable by a group: that of the service,
+/// or that of a pod, where root owns every file. systemd sets the permissions of credentials itself.
 pub(super) fn permissions_note(file: &Path) -> Option<Diagnostic> {
     let is_credential = env::var_os("CREDENTIALS_DIRECTORY")
         .is_some_and(|folder| !folder.is_empty() && file.starts_with(folder));

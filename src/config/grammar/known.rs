@@ -1,4 +1,4 @@
-//! Which elements Twilio's grammar or an addition has. The grammar can't be listed from here, so documents are validated against it.
+//! Which elements Twilio's grammar or an addition has. The grammar can't be listed, so documents are validated against it.
 
 use toml::de::DeValue;
 
@@ -18,8 +18,8 @@ pub(super) struct Known {
 const ROOT: &str = "Response";
 
 impl Known {
-    /// Twilio's elements and those that are added. One whose kind is not valid may be of either kind. `is_incomplete` says that syntax
-    /// errors may hide some.
+    /// Twilio's elements and those that are added. One whose kind is not valid may be of either kind. `is_incomplete` says that
+    /// syntax errors may hide some.
     pub(super) fn new(
         added: impl Iterator<Item = (Option<Kind>, String)>,
         is_incomplete: bool,
