@@ -169,18 +169,20 @@ impl RequestContext {
     /// [`Failure::SlowClient`] if the deadline passed while the client was still sending, else [`Failure::Deadline`].
     pub(super) async fn bound<T>(
         &self,
-        mut deadline: Deadline,
+        deadline: Deadline,
         future: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
         let extends = !self.may_be_twiml() && !self.policy.is_checked();
         let mut future = std::pin::pin!(future);
+        let mut extended = deadline;
         loop {
-            if let Ok(result) = deadline.bound(future.as_mut()).await {
+            if let Ok(result) = extended.bound(future.as_mut()).await {
                 return result;
             }
             let last = self.body.last_received().filter(|_| extends);
             match last.and_then(|last| deadline.restart_from(last)) {
-                Some(later) => deadline = later,
+                // Counted from the original, or each extension would be longer than the one before.
+                Some(later) => extended = later,
                 None if self.body.is_waiting_for_client() => return Err(Failure::SlowClient),
                 None => return Err(Failure::Deadline),
             }

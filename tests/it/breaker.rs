@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
-use support::{Response, FakeUpstream, Script, Sidecar, Webhook, response, millis, wait_for};
+use support::{FakeUpstream, Response, Script, Sidecar, Webhook, millis, response, wait_for};
 
 const PAGE: &str = "<Response><Say>hello</Say></Response>";
 
@@ -179,7 +179,9 @@ async fn each_route_has_its_own_breaker_and_a_callback_gets_502() {
             502
         );
     }
-    let got = sidecar.request(Webhook::status_callback("/callback/x")).await;
+    let got = sidecar
+        .request(Webhook::status_callback("/callback/x"))
+        .await;
     assert_eq!((got.status, got.reason()), (502, None));
     assert!(got.text().contains("known to be down"), "{got:?}");
     assert_eq!(ask(&sidecar).await.reason(), Some("connect"));

@@ -216,7 +216,9 @@ async fn a_fallback_is_one_log_line_without_phone_numbers_and_bodies() {
         .with("From", "+15550188")
         .with("SpeechResult", "secret words");
     assert_eq!(sidecar.request(&webhook).await.reason(), Some("malformed"));
-    let line = sidecar.wait_for_log(|line| line["reason"] == "malformed").await;
+    let line = sidecar
+        .wait_for_log(|line| line["reason"] == "malformed")
+        .await;
     assert_eq!(line["route"], "voice");
     assert_eq!(line["twilio_code"], 12100);
     assert_eq!(line["sid"], "CA00000000000000000000000000000002");

@@ -1,6 +1,6 @@
 //! One strict deadline over every step of a request.
 
-use support::{FakeUpstream, Script, Sidecar, Webhook, response, millis};
+use support::{FakeUpstream, Script, Sidecar, Webhook, millis, response};
 
 const PAGE: &str = "<Response><Say>hello</Say></Response>";
 
@@ -104,7 +104,8 @@ async fn for_a_long_request_to_a_route_without_limits_it_counts_from_the_last_by
 #[tokio::test]
 async fn a_body_that_streams_is_not_cut_by_the_deadline() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\nContent-Length: 8\r\n\r\n";
-    let app = FakeUpstream::start(move |_| Script::new().send(head).trickle("12345678", millis(60)));
+    let app =
+        FakeUpstream::start(move |_| Script::new().send(head).trickle("12345678", millis(60)));
     let sidecar = Sidecar::before(&app).deadline(millis(200)).start().await;
     for path in ["/voice/x", "/pass/x", "/callback/x"] {
         let got = sidecar.request(Webhook::voice(path)).await;

@@ -103,6 +103,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "reload",
             "secret",
             "server",
+            "upstream",
         ],
     ),
 ];

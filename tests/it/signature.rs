@@ -6,7 +6,7 @@ mod recorded;
 mod shared_key;
 mod tokens;
 
-use support::{FakeUpstream, Builder, Script, Sidecar, Webhook, sign, wait_for};
+use support::{Builder, FakeUpstream, Script, Sidecar, Webhook, sign, wait_for};
 
 /// The public URL of the proxy in these tests.
 const PUBLIC_URL: &str = "https://hooks.example.com";

@@ -1,7 +1,7 @@
 //! A body that is read for the check of its signature is bounded, and reaches the app whole.
 
 use super::{PUBLIC_URL, TOKEN, checks, with_token};
-use support::{FakeUpstream, Client, Script, Webhook, millis, sign};
+use support::{Client, FakeUpstream, Script, Webhook, millis, sign};
 
 /// Sends a request's head with `Transfer-Encoding: chunked` and its body in chunks of this size.
 async fn send_chunked(client: &mut Client, webhook: &Webhook, size: usize) {
@@ -129,12 +129,20 @@ async fn json_is_signed_by_its_hash() {
 
     let altered = body.replace("true", "null");
     assert_eq!(
-        sidecar.request(post(&url, &altered, &signature)).await.status,
+        sidecar
+            .request(post(&url, &altered, &signature))
+            .await
+            .status,
         403
     );
-    assert_eq!(sidecar.request(post(&url, "", &signature)).await.status, 403);
+    assert_eq!(
+        sidecar.request(post(&url, "", &signature)).await.status,
+        403
+    );
     let plain = sign(TOKEN, &format!("{PUBLIC_URL}/callback/events"));
-    let got = sidecar.request(post("/callback/events", body, &plain)).await;
+    let got = sidecar
+        .request(post("/callback/events", body, &plain))
+        .await;
     assert_eq!(got.status, 403, "the body isn't signed");
     assert_eq!(app.requests().len(), 1);
 }

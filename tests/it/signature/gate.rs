@@ -3,7 +3,7 @@
 
 use super::{ACCOUNT, PUBLIC_URL, ROUTES, TOKEN, checks, with_token, with_tokens};
 use crate::drill;
-use support::{Response, FakeUpstream, Builder, Client, Script, Sidecar, Webhook};
+use support::{Builder, Client, FakeUpstream, Response, Script, Sidecar, Webhook};
 
 /// Valid base64 of 20 bytes, which no token makes.
 const FORGED: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAA=";
@@ -375,7 +375,11 @@ async fn a_request_that_names_two_accounts_is_refused() {
     ] {
         for token in [TOKEN.to_owned(), format!("{TOKEN}any")] {
             let webhook = webhook.clone().signed(PUBLIC_URL, &token);
-            assert_eq!(sidecar.request(&webhook).await.status, status, "{webhook:?}");
+            assert_eq!(
+                sidecar.request(&webhook).await.status,
+                status,
+                "{webhook:?}"
+            );
         }
     }
 }
@@ -424,6 +428,10 @@ async fn a_json_body_that_names_another_account_is_not_valid_with_this_ones_toke
             "POST {target} HTTP/1.1\r\nHost: hooks.example.com\r\nContent-Type: application/json\r\nX-Twilio-Signature: {signature}\r\nContent-Length: {}\r\n\r\n{json}",
             json.len()
         );
-        assert_eq!(sidecar.request(request).await.status, status, "{target} {json}");
+        assert_eq!(
+            sidecar.request(request).await.status,
+            status,
+            "{target} {json}"
+        );
     }
 }

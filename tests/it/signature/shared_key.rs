@@ -138,7 +138,11 @@ async fn requests_signed_with_a_shared_key_and_with_a_token_are_valid_at_the_sam
             403,
         ),
     ] {
-        assert_eq!(sidecar.request(&webhook).await.status, status, "{webhook:?}");
+        assert_eq!(
+            sidecar.request(&webhook).await.status,
+            status,
+            "{webhook:?}"
+        );
     }
     assert_eq!(checks(&sidecar, "valid").await, 2.0);
     assert_eq!(checks(&sidecar, "invalid").await, 6.0);
@@ -216,7 +220,9 @@ async fn a_secret_is_rotated_by_reloads_between_which_both_are_valid() {
         sidecar.rewrite("tokens", file);
         let success = [("result", "success")];
         let series = "understudy_config_reloads_total";
-        sidecar.wait_for_metric(series, &success, reloads.into()).await;
+        sidecar
+            .wait_for_metric(series, &success, reloads.into())
+            .await;
         assert_eq!(sidecar.request(&voice(KEY, "old")).await.status, old);
         assert_eq!(sidecar.request(&voice(KEY, "new")).await.status, new);
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use understudy::config::Config;
 
 use super::{ACCOUNT, PUBLIC_URL, TOKEN, checks, with_token, with_tokens};
-use support::{FakeUpstream, Sidecar, Webhook, run, wait_for, understudy};
+use support::{FakeUpstream, Sidecar, Webhook, run, understudy, wait_for};
 
 async fn reloads(sidecar: &Sidecar, result: &str, many: f64) {
     let labels = [("result", result)];
