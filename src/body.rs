@@ -129,17 +129,21 @@ impl RequestBody {
 
     /// Receives and keeps what has arrived already, without waiting for the client. Must be called before anything else is received.
     pub async fn receive_available(&self) {
-        // The client's connection is read only after the request's future has been polled.
-        tokio::task::yield_now().await;
         let mut frames = Vec::new();
-        poll_fn(|cx| {
-            let mut state = self.0.borrow_mut();
-            while let Poll::Ready(Some(Ok(bytes))) = state.poll_receive(cx) {
-                frames.push(bytes);
+        for is_asked in [false, true] {
+            if is_asked {
+                // The client's connection delivers a body only after it was asked for, when the request's future waits.
+                tokio::task::yield_now().await;
             }
-            Poll::Ready(())
-        })
-        .await;
+            poll_fn(|cx| {
+                let mut state = self.0.borrow_mut();
+                while let Poll::Ready(Some(Ok(bytes))) = state.poll_receive(cx) {
+                    frames.push(bytes);
+                }
+                Poll::Ready(())
+            })
+            .await;
+        }
         let mut state = self.0.borrow_mut();
         if state.is_discarded {
             state.keep_whole(concat(&frames));

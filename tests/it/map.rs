@@ -27,7 +27,10 @@ const MODULES: &[(&str, &[&str])] = &[
     ("webhook", &["form", "twiml"]),
     ("response", &["twiml"]),
     ("upstream", &["body", "log", "signature", "tls", "twilio"]),
-    ("fallback", &["twilio", "twiml", "upstream", "webhook"]),
+    (
+        "fallback",
+        &["breaker", "twilio", "twiml", "upstream", "webhook"],
+    ),
     (
         "failure",
         &[
@@ -112,7 +115,7 @@ const MODULES: &[(&str, &[&str])] = &[
 const TOP: &[&str] = &["command", "lib", "main"];
 
 /// Modules whose files still stand on one another in a circle. It only ever gets shorter.
-const CIRCULAR: &[&str] = &["admin", "command"];
+const CIRCULAR: &[&str] = &[];
 
 #[test]
 fn modules_import_only_what_stands_below_them() {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use support::{FakeUpstream, Script, Sidecar, Webhook};
+use support::{FakeUpstream, Script, Sidecar, Webhook, millis, wait_for};
 
 const GOOD: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 11\r\n\r\n<Response/>";
@@ -139,4 +139,47 @@ async fn a_408_on_a_fresh_connection_is_the_apps_response() {
     let got = sidecar.request(Webhook::voice("/voice/x")).await;
     assert_eq!(got.reason(), Some("status_4xx"));
     assert_eq!(app.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn with_an_idle_timeout_of_zero_each_connection_serves_one_request() {
+    let app = FakeUpstream::with_document("<Response/>");
+    let sidecar = Sidecar::before(&app)
+        .workers(1)
+        .upstream("idle_timeout = \"0s\"")
+        .start()
+        .await;
+    let mut client = sidecar.connect().await;
+    for _ in 0..3 {
+        assert_eq!(
+            client.request(Webhook::voice("/voice/x")).await.reason(),
+            None
+        );
+    }
+    assert_eq!(app.connections(), 3);
+    wait_for("the last connection to end", async {
+        while app.open_connections() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_connection_beyond_its_age_is_replaced() {
+    let app = FakeUpstream::with_document("<Response/>");
+    let sidecar = Sidecar::before(&app)
+        .workers(1)
+        .upstream("max_connection_age = \"1ms\"")
+        .start()
+        .await;
+    let mut client = sidecar.connect().await;
+    for _ in 0..3 {
+        assert_eq!(
+            client.request(Webhook::voice("/voice/x")).await.reason(),
+            None
+        );
+        tokio::time::sleep(millis(2)).await;
+    }
+    assert_eq!(app.connections(), 3);
 }

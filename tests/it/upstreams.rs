@@ -1,0 +1,186 @@
+//! Several apps, wherever they live.
+
+use std::path::PathBuf;
+
+use support::{FakeUpstream, Script, Sidecar, Webhook};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixListener;
+
+const RESPONSE: &str =
+    "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 11\r\n\r\n<Response/>";
+
+fn routes(upstream: &str) -> String {
+    format!(
+        "[[route]]\nname = \"voice\"\npath = \"/voice/*\"\nkind = \"voice\"\n\
+         [[route]]\nname = \"texts\"\npath = \"/sms\"\nkind = \"messaging\"\nupstream = \"texts\"\n\
+         [upstreams.texts]\n{upstream}\n"
+    )
+}
+
+/// An app on a Unix socket, which sends the heads of its requests.
+fn unix_app(path: PathBuf) -> tokio::sync::mpsc::UnboundedReceiver<String> {
+    let listener = UnixListener::bind(path).expect("the path is free");
+    let (sender, requests) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                let mut buffer = vec![0; 64 * 1024];
+                while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+                    let request = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                    let _ = sender.send(request);
+                    stream
+                        .write_all(RESPONSE.as_bytes())
+                        .await
+                        .expect("written");
+                }
+            });
+        }
+    });
+    requests
+}
+
+#[tokio::test]
+async fn each_route_reaches_its_own_upstream() {
+    let (app, texts) = (
+        FakeUpstream::with_document("<Response/>"),
+        FakeUpstream::with_document("<Response/>"),
+    );
+    let sidecar = Sidecar::before(&app)
+        .routes(&routes(&format!("url = \"http://{}\"", texts.address())))
+        .start()
+        .await;
+    assert_eq!(
+        sidecar.request(Webhook::voice("/voice/x")).await.reason(),
+        None
+    );
+    assert_eq!(sidecar.request(Webhook::sms("/sms")).await.reason(), None);
+    assert_eq!((app.requests().len(), texts.requests().len()), (1, 1));
+    for upstream in ["default", "texts"] {
+        let labels = [("upstream", upstream)];
+        sidecar
+            .wait_for_metric("understudy_upstream_connections_opened_total", &labels, 1.0)
+            .await;
+    }
+    let labels = [("route", "texts"), ("upstream", "texts")];
+    assert_eq!(sidecar.metric("understudy_route_info", &labels).await, 1.0);
+}
+
+#[tokio::test]
+async fn an_app_on_a_unix_socket_is_reached_and_found_again_after_it_was_away() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("app.sock");
+    let app = FakeUpstream::with_document("<Response/>");
+    let sidecar = Sidecar::before(&app)
+        .routes(&routes(&format!("url = \"unix:{}\"", socket.display())))
+        .start()
+        .await;
+    let mut client = sidecar.connect().await;
+    client.send(Webhook::sms("/sms")).await;
+    let mut requests = unix_app(socket);
+    let got = client.response().await;
+    assert_eq!((got.status, got.reason()), (200, None));
+    let request = requests.recv().await.expect("a request");
+    assert!(
+        request.contains("\r\nHost: hooks.example.com\r\n"),
+        "{request}"
+    );
+}
+
+#[tokio::test]
+async fn an_upstream_gets_the_host_that_its_settings_name() {
+    let app = FakeUpstream::with_document("<Response/>");
+    let sidecar = Sidecar::before(&app)
+        .upstream("host = \"app.internal\"")
+        .start()
+        .await;
+    assert_eq!(
+        sidecar.request(Webhook::voice("/voice/x")).await.reason(),
+        None
+    );
+    let request = &app.requests()[0];
+    assert_eq!(request.header("host"), Some("app.internal"));
+    assert_eq!(
+        request.header("x-forwarded-host"),
+        Some("hooks.example.com")
+    );
+}
+
+#[tokio::test]
+async fn a_reload_moves_a_route_to_another_upstream() {
+    let (app, other) = (
+        FakeUpstream::with_document("<Response/>"),
+        FakeUpstream::with_document("<Response/>"),
+    );
+    let sidecar = Sidecar::before(&app)
+        .routes(&routes(&format!("url = \"http://{}\"", app.address())))
+        .start()
+        .await;
+    assert_eq!(sidecar.request(Webhook::sms("/sms")).await.reason(), None);
+    let moved = sidecar.config().replace(
+        &routes(&format!("url = \"http://{}\"", app.address())),
+        &routes(&format!("url = \"http://{}\"", other.address())),
+    );
+    sidecar.rewrite_config(&moved);
+    assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
+    assert_eq!(sidecar.request(Webhook::sms("/sms")).await.reason(), None);
+    assert_eq!((app.requests().len(), other.requests().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_request_that_comes_back_to_us_is_answered_at_once_and_that_is_said() {
+    let app = FakeUpstream::with_document("<Response/>");
+    let sidecar = Sidecar::before(&app).start().await;
+    let to_us = sidecar
+        .config()
+        .replace(&app.address().to_string(), &sidecar.address.to_string());
+    sidecar.rewrite_config(&to_us);
+    assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
+    let got = sidecar.request(Webhook::voice("/voice/x")).await;
+    assert_eq!(got.reason(), Some("status_5xx"));
+    let line = sidecar
+        .wait_for_log(|line| line["message"] == "request refused")
+        .await;
+    let error = line["error"].as_str().unwrap_or_default();
+    assert!(error.contains("came from understudy itself"), "{line}");
+    assert_eq!(app.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_chunked_body_that_is_here_whole_goes_on_with_its_length() {
+    let app = FakeUpstream::start(|_| Script::new().send(RESPONSE));
+    let sidecar = Sidecar::before(&app).workers(1).start().await;
+    let mut client = sidecar.connect().await;
+    let request = "POST /voice/x HTTP/1.1\r\nHost: hooks.example.com\r\n\
+                   Content-Type: application/x-www-form-urlencoded\r\n\
+                   Transfer-Encoding: chunked\r\n\r\n3\r\na=1\r\n0\r\n\r\n";
+    for _ in 0..2 {
+        assert_eq!(client.request(request).await.reason(), None);
+    }
+    for request in app.requests() {
+        assert_eq!(request.header("content-length"), Some("3"), "{request:?}");
+        assert_eq!(request.header("transfer-encoding"), None, "{request:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_fallback_url_that_is_down_costs_its_budget_only_until_its_breaker_opens() {
+    let (app, standby) = (
+        FakeUpstream::start(|_| Script::response("500 Oops", "text/plain", "no")),
+        FakeUpstream::start(|_| Script::new().stall()),
+    );
+    let routes = format!(
+        "[[route]]\nname = \"voice\"\npath = \"/voice/*\"\nkind = \"voice\"\n\
+         fallback = {{ url = \"http://{}/voice\", budget = \"100ms\", inline = \"<Response/>\" }}\n\
+         breaker = {{ failures = 3, probe_every = \"60s\" }}\n",
+        standby.address()
+    );
+    let sidecar = Sidecar::before(&app).routes(&routes).start().await;
+    for _ in 0..6 {
+        assert_eq!(
+            sidecar.request(Webhook::voice("/voice/x")).await.text(),
+            "<Response/>"
+        );
+    }
+    assert_eq!(standby.requests().len(), 3);
+}
