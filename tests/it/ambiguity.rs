@@ -284,11 +284,10 @@ fn matches(request: &Request, wanted: &Wanted) -> Result<(), String> {
     }
     // A body that was here whole goes on with its own length.
     let own_length = request.body.len().to_string();
-    let is_own = |name: &str, value: &[u8]| {
-        name == "content-length" && value == own_length.as_bytes()
-    };
-    let crossed = |name: &&_| request.values(name).any(|value| !is_own(name, value));
-    match wanted.lacks.iter().find(crossed) {
+    let is_own =
+        |name: &str, value: &[u8]| name == "content-length" && value == own_length.as_bytes();
+    let crossed = |name: &str| request.values(name).any(|value| !is_own(name, value));
+    match wanted.lacks.iter().find(|name| crossed(name)) {
         Some(name) => Err(format!("{name} has crossed")),
         None => Ok(()),
     }

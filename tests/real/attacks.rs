@@ -133,7 +133,9 @@ async fn slow_readers_are_left() {
     }
     let app = app();
     // On a busy machine two hundred heads at once take their time; it is the bodies that are slow here.
-    let unhurried = attacked(&app).defaults("deadline = \"10s\"");
+    let unhurried = attacked(&app)
+        .defaults("deadline = \"10s\"")
+        .server("keep_alive = \"4s\"");
     let sidecar = unhurried.start().await;
     let mode = [
         "-X", "-w", "10", "-y", "20", "-n", "1", "-z", "32", "-k", "3",
