@@ -74,6 +74,9 @@ fn every_configuration_is_good() {
         let from = top().join("config/fallback").join(document);
         fs::copy(from, folder.path().join(document)).expect("a document");
     }
+    let certified = rcgen::generate_simple_self_signed(["app.internal".to_owned()]);
+    let certificate = certified.expect("a certificate").cert.pem();
+    fs::write(folder.path().join("app.pem"), certificate).expect("a file");
     for entry in fs::read_dir(top().join("docs")).expect("a folder") {
         let path = entry.expect("it can be read").path();
         let text = fs::read_to_string(&path).expect("a page");
