@@ -37,12 +37,15 @@ enum Command {
     Run(RunArguments),
     /// Reads the configuration and every fallback document as `run` would, and prints every error at once.
     #[command(
-        after_help = "Example:\n  understudy check --config /etc/understudy/understudy.toml\n\nExit status: 0 if `run` would start, 78 if not."
+        after_help = "Examples:\n  understudy check --config /etc/understudy/understudy.toml\n  understudy check --probe --config /etc/understudy/understudy.toml\n\nExit status: 0 if `run` would start, 78 if not; 1 if an upstream does not respond to its probe."
     )]
     Check {
         /// The configuration.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+        /// Asks every upstream once, as its breaker would.
+        #[arg(long)]
+        probe: bool,
     },
     /// Validates TwiML documents as Twilio would: `Valid Voice TwiML`, or what is wrong, where, and how to correct it.
     #[command(
@@ -114,7 +117,9 @@ impl Arguments {
                 listen.as_deref(),
                 admin.as_deref(),
             ),
-            Command::Check { config } => check::run(&config, &mut io::stdout(), &mut io::stderr()),
+            Command::Check { config, probe } => {
+                check::run(&config, probe, &mut io::stdout(), &mut io::stderr())
+            }
             Command::Lint(arguments) => lint::run(
                 &arguments,
                 &mut io::stdin(),

@@ -8,16 +8,20 @@ use humantime::format_duration;
 
 use super::exit_status;
 use crate::config::Config;
-use crate::proxy::RouteSettings;
+use crate::log::describe_error;
+use crate::proxy::{RouteSettings, Settings, SharedState, Snapshot};
 
-/// Checks a configuration: prints a summary on `out`, and errors and notes on `err`, one a line. If nobody reads them, the exit
-/// status still counts.
-pub fn run(path: &Path, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
+/// Checks a configuration: prints a summary on `out`, and errors and notes on `err`, one a line. With `probe` it asks every
+/// upstream once. If nobody reads them, the exit status still counts.
+pub fn run(path: &Path, probe: bool, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
     match Config::load(path) {
         Ok(config) => {
             let _ = print_summary(path, &config, out);
             for note in &config.notes {
                 let _ = writeln!(err, "{note}");
+            }
+            if probe && !probe_upstreams(config.site, out, err) {
+                return ExitCode::FAILURE;
             }
             ExitCode::SUCCESS
         }
@@ -26,6 +30,42 @@ pub fn run(path: &Path, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
             ExitCode::from(exit_status::EX_CONFIG)
         }
     }
+}
+
+/// Asks every upstream once, as the breaker of its first route does. Returns whether all are there.
+fn probe_upstreams(settings: Settings, out: &mut dyn Write, err: &mut dyn Write) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(Default::default());
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = writeln!(err, "no upstream can be asked from here: {error}");
+            return false;
+        }
+    };
+    let snapshot = Snapshot::new(settings, &SharedState::new(), None);
+    let mut are_all_there = true;
+    for upstream in &snapshot.upstreams {
+        let mut routes = snapshot.all_routes();
+        let route = routes.find(|route| route.settings.upstream == upstream.settings.name);
+        let probed = runtime.block_on(async {
+            match route {
+                Some(route) => snapshot.probe(route).await,
+                None => upstream.probe(None, None).await,
+            }
+        });
+        let (name, url) = (&upstream.settings.name, upstream.settings.url());
+        let _ = match probed {
+            Ok(()) => writeln!(out, "  upstream {name} at {url}: ok"),
+            Err(error) => {
+                are_all_there = false;
+                let error = describe_error(&error);
+                writeln!(err, "upstream {name} at {url}: {error}")
+            }
+        };
+    }
+    are_all_there
 }
 
 fn print_summary(path: &Path, config: &Config, out: &mut dyn Write) -> io::Result<()> {

@@ -184,3 +184,37 @@ async fn a_fallback_url_that_is_down_costs_its_budget_only_until_its_breaker_ope
     }
     assert_eq!(standby.requests().len(), 3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_asks_every_upstream_once_if_it_is_told_to() {
+    let app = FakeUpstream::start(|request| match request.path() {
+        "/health" => Script::response("200 OK", "text/plain", "well"),
+        _ => Script::response("503 Busy", "text/plain", "unwell"),
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("understudy.toml");
+    let config = |path: &str| {
+        let url = app.address();
+        format!(
+            "[upstream]\nurl = \"http://{url}\"\n[defaults.breaker]\nhealth_path = \"{path}\"\n\
+             [upstreams.away]\nurl = \"unix:/there/is/no.sock\"\n"
+        )
+    };
+    std::fs::write(&file, config("/health")).expect("written");
+    let file = file.to_str().expect("UTF-8");
+    let check =
+        |arguments: &[&str]| support::understudy(&[arguments, &["--config", file]].concat());
+    assert_eq!(check(&["check"]).status.code(), Some(0));
+    let output = check(&["check", "--probe"]);
+    assert_eq!(output.status.code(), Some(1));
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(out.contains("upstream default at http://"), "{out}{err}");
+    assert!(
+        err.contains("upstream away at unix:/there/is/no.sock: the app can't be reached"),
+        "{err}"
+    );
+    assert_eq!(app.requests().len(), 1);
+}

@@ -41,7 +41,7 @@ fn check_prints_every_error() {
 /// Exit status, standard output, standard error.
 fn checked(path: &str) -> (String, String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let status = check::run(Path::new(path), &mut out, &mut err);
+    let status = check::run(Path::new(path), false, &mut out, &mut err);
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     (format!("{status:?}"), text(out), text(err))
 }

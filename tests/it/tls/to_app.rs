@@ -214,3 +214,25 @@ async fn a_fallback_url_may_be_behind_tls() {
         (Some("status_5xx"), PAGE)
     );
 }
+
+#[tokio::test]
+async fn a_pinned_certificate_is_accepted_whatever_else_it_says_and_no_other_is() {
+    let authority = Authority::new();
+    // Expired, for another name, and not from an authority that is known.
+    let pinned = authority.issue_for(&["other.example.com"], When::Past);
+    let other = authority.issue(&[LOOPBACK]);
+    for (shown, reason) in [(&pinned, None), (&other, Some("tls"))] {
+        let app = FakeUpstream::with_document(PAGE);
+        let front = Terminator::before(&app, shown).await;
+        let port = front.address.port();
+        let sidecar = Sidecar::before_address(([127, 0, 0, 1], port).into())
+            .upstream(&format!("url = \"https://{LOOPBACK}:{port}\""))
+            .upstream("connect_timeout = \"5s\"")
+            .upstream("tls = { pin = \"app.pem\" }")
+            .file("app.pem", &pinned.cert)
+            .start()
+            .await;
+        let answer = sidecar.request(Webhook::voice("/voice/x")).await;
+        assert_eq!(answer.reason(), reason);
+    }
+}
