@@ -150,3 +150,86 @@ async fn first_of(
         None => Some(ended.await),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use socket2::{Domain, Socket as RawSocket, Type};
+    use tokio::net::TcpListener;
+    use tokio::task::LocalSet;
+
+    use super::*;
+
+    /// The address that a connection is made to, within a time.
+    async fn connected_to(addresses: &[SocketAddr], limit: Duration) -> Option<SocketAddr> {
+        let local = LocalSet::new();
+        let connected = open_any(addresses, Instant::now() + limit);
+        match local.run_until(connected).await {
+            Ok(Either::Left(stream)) => stream.peer_addr().ok(),
+            Ok(Either::Right(_)) | Err(_) => None,
+        }
+    }
+
+    async fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        (listener, address)
+    }
+
+    /// A listener that takes no connection, and those that fill its backlog.
+    fn silent() -> (Vec<RawSocket>, SocketAddr) {
+        let socket = || RawSocket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        let listener = socket();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        listener.bind(&any.into()).expect("a port");
+        listener.listen(0).expect("it listens");
+        let address = listener.local_addr().expect("an address");
+        let address = address.as_socket().expect("an IP address");
+        let mut sockets = vec![listener];
+        for _ in 0..4 {
+            let client = socket();
+            client.set_nonblocking(true).expect("a socket");
+            // The first ones wait in the backlog, the others for ever.
+            let _ = client.connect(&address.into());
+            sockets.push(client);
+        }
+        (sockets, address)
+    }
+
+    #[tokio::test]
+    async fn after_an_address_that_refuses_the_next_one_is_tried_at_once() {
+        let (gone, refused) = listener().await;
+        drop(gone);
+        let (_listener, good) = listener().await;
+        let minute = Duration::from_secs(60);
+        assert_eq!(connected_to(&[refused, good], minute).await, Some(good));
+        assert_eq!(connected_to(&[refused, refused], minute).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_silent_address_does_not_cost_the_next_one_its_chance() {
+        let (_sockets, silent) = silent();
+        let (_listener, good) = listener().await;
+        let limit = Duration::from_secs(2);
+        assert_eq!(connected_to(&[silent, good], limit).await, Some(good));
+        let limit = Duration::from_millis(50);
+        assert_eq!(connected_to(&[silent], limit).await, None);
+    }
+
+    #[test]
+    fn resources_that_ran_out_here_say_nothing_of_the_upstream() {
+        for code in [
+            libc::EMFILE,
+            libc::ENFILE,
+            libc::ENOBUFS,
+            libc::EADDRNOTAVAIL,
+        ] {
+            let error = Error::of_connect(io::Error::from_raw_os_error(code));
+            assert!(matches!(error, Error::Resources(_)), "{error}");
+            assert!(!error.is_refused() && !error.is_transient());
+        }
+        for code in [libc::ECONNREFUSED, libc::ENOENT, libc::EAGAIN] {
+            let error = Error::of_connect(io::Error::from_raw_os_error(code));
+            assert!(error.is_refused(), "{error}");
+        }
+    }
+}
