@@ -21,6 +21,7 @@ mod snapshot;
 mod validate;
 mod verify;
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -69,7 +70,9 @@ impl Proxy {
 
     /// Handles one request. Whatever goes wrong becomes a response, so this can't fail.
     pub async fn handle(&self, request: Request<Incoming>, peer: &Peer) -> Reply {
-        let handled = catch_panic(async { Ok::<_, Failure>(self.route(request, peer).await) });
+        // Pinned where it is made, like every large future here: moving one costs as much as a header map.
+        let routed = pin!(self.route(request, peer));
+        let handled = catch_panic(async { Ok::<_, Failure>(routed.await) });
         handled.await.unwrap_or_else(|_| respond::internal_error())
     }
 
@@ -86,7 +89,7 @@ impl Proxy {
         let context = RequestContext::new(snapshot, route, &mut head, body, peer, record.started());
         let record = Record::new(&context, record);
         let result = match normalized {
-            Ok(()) => catch_panic(self.try_handle(&context, head, deadline)).await,
+            Ok(()) => catch_panic(pin!(self.try_handle(&context, head, deadline))).await,
             Err(error) => Err(Failure::from(error).into()),
         };
         match result {
@@ -121,8 +124,10 @@ impl Proxy {
         let route = &context.route;
         let permit = route.admit()?;
         let mut exchange = UpstreamRequest::new(&route.upstream, &self.pool, route.drains());
-        let received = context.receive(request, &mut exchange, deadline);
-        let received = context.bound(deadline, received).await;
+        let received = {
+            let receiving = pin!(context.receive(request, &mut exchange, deadline));
+            context.bound(deadline, receiving).await
+        };
         context.count_retry(&exchange);
         let upstream_status = exchange.status();
         let accepted = match received {

@@ -12,7 +12,7 @@ pub(super) async fn catch_panic<T, E: From<Failure>>(
     future: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
     let mut future = pin!(future);
-    poll_fn(move |cx| {
+    poll_fn(|cx| {
         let poll = AssertUnwindSafe(|| future.as_mut().poll(cx));
         catch_unwind(poll).unwrap_or_else(|_| Poll::Ready(Err(Failure::Panic.into())))
     })

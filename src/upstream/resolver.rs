@@ -134,3 +134,44 @@ fn keep(state: &mut State, name: &str, found: &Lookup) {
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// A resolver of a name whose label is too long for DNS, so that it fails without asking anyone.
+    fn failing() -> Resolver {
+        Resolver::new(&"a".repeat(64), 80)
+    }
+
+    #[tokio::test]
+    async fn while_the_resolver_fails_the_last_known_addresses_are_used() {
+        let resolver = failing();
+        let known = vec![SocketAddr::from(([192, 0, 2, 1], 80))];
+        resolver.lock().last_known.clone_from(&known);
+        for _ in 0..3 {
+            assert_eq!(resolver.resolve(MINUTE).await.ok(), Some(known.clone()));
+            assert!(resolver.lock().is_failing);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_never_had_an_address_is_an_error() {
+        assert!(failing().resolve(MINUTE).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_found_is_remembered_and_ends_the_failure() {
+        let resolver = Resolver::new("localhost", 80);
+        resolver.lock().is_failing = true;
+        let found = resolver
+            .resolve(MINUTE)
+            .await
+            .expect("every machine has it");
+        assert!(found.iter().all(|address| address.ip().is_loopback()));
+        let state = resolver.lock();
+        assert_eq!((&state.last_known, state.is_failing), (&found, false));
+    }
+}

@@ -33,14 +33,15 @@ pub(super) fn keep_alive(
 
 /// Whether an upstream may send a body that HTTP does not allow here (RFC 9112 §6.3): it would be taken for the next response.
 fn may_have_unread_body(method: &Method, head: &response::Parts) -> bool {
-    let has_no_body = matches!(
-        head.status,
-        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
-    );
-    let length = head.headers.get(CONTENT_LENGTH);
-    let announces_body =
-        length.is_some_and(|length| length != "0") || head.headers.contains_key(TRANSFER_ENCODING);
-    *method == Method::HEAD || has_no_body && announces_body
+    match head.status {
+        _ if *method == Method::HEAD => true,
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => {
+            let length = head.headers.get(CONTENT_LENGTH);
+            length.is_some_and(|length| length != "0")
+                || head.headers.contains_key(TRANSFER_ENCODING)
+        }
+        _ => false,
+    }
 }
 
 /// The upstream's own keep-alive, if it announces one: `Keep-Alive: timeout=N`, in seconds.
