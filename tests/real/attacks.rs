@@ -144,25 +144,24 @@ async fn slow_readers_are_left() {
     let left = async {
         let abandoned = [("outcome", "abandoned")];
         let many = CONNECTIONS.parse().expect("a number");
-        while sidecar
-            .metric("understudy_requests_total", &abandoned)
-            .await
-            < many
-        {
+        let requests = "understudy_requests_total";
+        while sidecar.metric(requests, &abandoned).await < many {
             is_answered(&sidecar).await;
         }
-        sidecar.metric("understudy_in_flight_requests", &[]).await
+        // The attacker may have opened others meanwhile, which are left as well.
+        while sidecar.metric("understudy_in_flight_requests", &[]).await >= 2.0 {
+            is_answered(&sidecar).await;
+        }
     };
     let mut left = pin!(left);
-    let in_flight = tokio::select! {
+    tokio::select! {
         said = attack => {
             // On a busy machine it may notice first, and has nothing left to do.
             assert!(said.contains("No open connections left"), "{said}");
-            left.await
+            wait_for("the slow readers to be left", left).await;
         }
-        in_flight = &mut left => in_flight,
-    };
-    assert!(in_flight < 2.0, "{in_flight} in flight");
+        () = &mut left => {}
+    }
 }
 
 #[tokio::test]
