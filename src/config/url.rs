@@ -110,12 +110,18 @@ fn parse_socket(text: &str, path: &str) -> Result<Origin, Diagnostic> {
 /// The URL of a fallback document, with path and query.
 pub(super) fn parse_url(value: &DeValue<'_>) -> Result<(Origin, PathAndQuery), Diagnostic> {
     let text = text_or(value, "a URL in quotes: \"http://127.0.0.1:4000/voice\"")?;
-    let path = match text.strip_prefix("unix:") {
-        // As nginx writes it: the socket's path, a colon, then the path of the request.
-        Some(socket) => socket.split_once(':').map_or("", |(_, path)| path),
-        None => split_url(text).2,
+    // As nginx writes it: a socket's path, a colon, then the path of the request.
+    let socket = text
+        .strip_prefix("unix:")
+        .and_then(|rest| rest.split_once(':'));
+    let (origin, path) = match socket {
+        Some((socket, path)) => (parse_socket(text, socket)?, path),
+        None if text.starts_with("unix:") => (parse_origin_text(text)?, ""),
+        None => {
+            let (_, _, path) = split_url(text);
+            (parse_origin_text(&text[..text.len() - path.len()])?, path)
+        }
     };
-    let origin = parse_origin_text(text[..text.len() - path.len()].trim_end_matches(':'))?;
     let slash = if path.starts_with('/') { "" } else { "/" };
     let target = PathAndQuery::try_from(format!("{slash}{path}")).ok();
     match target.filter(|_| !path.contains('#')) {
@@ -232,6 +238,26 @@ mod tests {
             "http://[::1",
         ] {
             assert!(read(text).contains("has no valid"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_fallback_url_has_a_path_also_on_a_socket() {
+        let read = |text: &'static str| {
+            parse_url(&DeValue::String(text.into()))
+                .map(|(origin, target)| format!("{:?} {target}", origin.address))
+                .map_err(|error| error.to_string())
+        };
+        for (text, expected) in [
+            ("http://a:1/x?y=1", "Tcp(Name(\"a\"), 1) /x?y=1"),
+            ("http://a", "Tcp(Name(\"a\"), 80) /"),
+            ("unix:/run/a.sock:/x?y=1", "Unix(\"/run/a.sock\") /x?y=1"),
+            ("unix:/run/a.sock", "Unix(\"/run/a.sock\") /"),
+        ] {
+            assert_eq!(read(text).as_deref(), Ok(expected), "{text}");
+        }
+        for text in ["http://a:", "unix:a.sock:/x", "unix:/run/a.sock:/x#y"] {
+            assert!(read(text).is_err(), "{text}");
         }
     }
 

@@ -48,11 +48,12 @@ impl<'r> Prober<'r> {
         }
     }
 
-    /// Whether the upstream is there.
+    /// Whether the upstream is there. A route that a reload removed is not probed any more.
     pub(super) async fn probe(&self, snapshot: &Snapshot) -> bool {
         // A reload may have moved the route to another upstream.
-        let route = snapshot.named(&self.route.settings.name);
-        let route = route.map_or(self.route, |route| route);
+        let Some(route) = snapshot.named(&self.route.settings.name) else {
+            return true;
+        };
         let Err(error) = snapshot.probe(route).await else {
             return true;
         };

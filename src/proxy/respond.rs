@@ -100,7 +100,7 @@ impl RequestContext {
             failure,
             upstream_status,
         } = rejected;
-        // Whoever sends a bad request is told at once, however much is still to come.
+        // A bad request is answered at once, however much of it is still to come.
         if !failure.is_refusal() {
             self.read_rest(deadline).await;
         }

@@ -196,7 +196,8 @@ async fn check_asks_every_upstream_once_if_it_is_told_to() {
     let config = |path: &str| {
         let url = app.address();
         format!(
-            "[upstream]\nurl = \"http://{url}\"\n[defaults.breaker]\nhealth_path = \"{path}\"\n\
+            "[server]\npublic_url = \"https://hooks.example.com\"\n\
+             [upstream]\nurl = \"http://{url}\"\n[defaults.breaker]\nhealth_path = \"{path}\"\n\
              [upstreams.away]\nurl = \"unix:/there/is/no.sock\"\n"
         )
     };
@@ -216,5 +217,9 @@ async fn check_asks_every_upstream_once_if_it_is_told_to() {
         err.contains("upstream away at unix:/there/is/no.sock: the app can't be reached"),
         "{err}"
     );
-    assert_eq!(app.requests().len(), 1);
+    // A probe has the `Host` of requests: a virtual host may not respond to another.
+    let hosts: Vec<_> = (app.requests().iter())
+        .map(|request| request.header("host").map(str::to_owned))
+        .collect();
+    assert_eq!(hosts, [Some("hooks.example.com".to_owned())]);
 }

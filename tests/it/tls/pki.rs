@@ -65,6 +65,18 @@ impl Authority {
         }
     }
 
+    /// A self-signed certificate that calls itself an authority, as `openssl req -x509` makes them.
+    pub(crate) fn self_signed(names: &[&str]) -> Issued {
+        let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(names).expect("names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        Issued {
+            cert: params.self_signed(&key).expect("a certificate").pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
     /// Who trusts it and nobody else.
     pub(crate) fn roots(&self) -> Arc<rustls::RootCertStore> {
         let mut roots = rustls::RootCertStore::empty();

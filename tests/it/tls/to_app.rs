@@ -236,3 +236,25 @@ async fn a_pinned_certificate_is_accepted_whatever_else_it_says_and_no_other_is(
         assert_eq!(answer.reason(), reason);
     }
 }
+
+#[tokio::test]
+async fn a_self_signed_authority_is_refused_with_the_remedy_and_works_if_it_is_pinned() {
+    let shown = Authority::self_signed(&[LOOPBACK]);
+    let app = FakeUpstream::with_document(PAGE);
+    let front = Terminator::before(&app, &shown).await;
+    let port = front.address.port();
+    let sidecar = before(port, &shown.cert, "").await;
+    assert_eq!(
+        sidecar.request(Webhook::voice("/voice/x")).await.reason(),
+        Some("tls")
+    );
+    let line = sidecar.wait_for_log(|line| line["reason"] == "tls").await;
+    let error = line["error"].as_str().unwrap_or_default();
+    assert!(error.contains("name this one as pin"), "{line}");
+
+    let pins = sidecar.config().replace("ca = ", "pin = ");
+    sidecar.rewrite_config(&pins);
+    assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
+    let answer = sidecar.request(Webhook::voice("/voice/x")).await;
+    assert_eq!(answer.reason(), None);
+}
