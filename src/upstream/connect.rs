@@ -20,6 +20,9 @@ use super::stream::{Socket, Stream};
 use crate::log::describe_error;
 use crate::tls;
 
+/// The pause between tries of a Unix socket whose backlog is full.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
+
 /// Makes connections to one upstream, for all workers.
 #[derive(Debug)]
 pub(super) struct Connector {
@@ -85,11 +88,21 @@ impl Connector {
     }
 }
 
+/// A connection to this path. While the app's backlog is full, the kernel says so at once instead of waiting as it does for TCP.
 async fn open_unix(path: &Path, deadline: Instant) -> Result<Socket, Error> {
-    match timeout_at(deadline, UnixStream::connect(path)).await {
-        Ok(connected) => connected.map(Either::Right).map_err(Error::of_connect),
-        Err(_) => Err(Error::ConnectTimeout),
-    }
+    let connected = async {
+        loop {
+            match UnixStream::connect(path).await {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    sleep(BACKLOG_PAUSE).await;
+                }
+                connected => return connected,
+            }
+        }
+    };
+    let connected = timeout_at(deadline, connected).await;
+    let socket = connected.map_err(|_| Error::ConnectTimeout)?;
+    socket.map(Either::Right).map_err(Error::of_connect)
 }
 
 /// A connection to the first of these addresses that takes one until the deadline.
@@ -227,7 +240,7 @@ mod tests {
             assert!(matches!(error, Error::Resources(_)), "{error}");
             assert!(!error.is_refused() && !error.is_transient());
         }
-        for code in [libc::ECONNREFUSED, libc::ENOENT, libc::EAGAIN] {
+        for code in [libc::ECONNREFUSED, libc::ENOENT] {
             let error = Error::of_connect(io::Error::from_raw_os_error(code));
             assert!(error.is_refused(), "{error}");
         }

@@ -91,8 +91,6 @@ impl Error {
             io::ErrorKind::ConnectionRefused
                 | io::ErrorKind::ConnectionReset
                 | io::ErrorKind::NotFound
-                // A Unix socket whose backlog is full.
-                | io::ErrorKind::WouldBlock
         )
     }
 

@@ -1,7 +1,8 @@
 //! Whatever the upstream does wrong, the client gets what the contract says, in time, counted once; and the next request on the
 //! same connection gets its own response.
 //!
-//! Each fault is a test, which plays it over a fresh and over a reused connection to the upstream, on a route of each kind.
+//! Each fault is a test, which plays it over a fresh and over a reused connection to the upstream, over TCP and over a
+//! Unix socket, on a route of each kind.
 
 /// Declares faults: each becomes a test of its name, and all of them a list for others.
 macro_rules! faults {
@@ -31,7 +32,7 @@ use std::rc::Rc;
 use tokio::task::{JoinSet, LocalSet};
 
 use case::Case;
-use fault::{Fault, Kind};
+use fault::{Fault, Kind, Transport};
 use support::Script;
 
 /// What an upstream plays in each fault.
@@ -41,15 +42,20 @@ pub(crate) fn scripts() -> Vec<Script> {
     scripts.flatten().collect()
 }
 
-/// Plays a fault on a route of each kind, each behind a proxy of its own.
+fn cases(fault: &Fault) -> impl Iterator<Item = (Kind, Transport)> {
+    let transports = fault.transports().iter();
+    transports.flat_map(|transport| Kind::ALL.map(|kind| (kind, *transport)))
+}
+
+/// Plays a fault on a route of each kind, over TCP and over a Unix socket, each behind a proxy of its own.
 async fn play_everywhere(fault: Fault) {
     let fault = Rc::new(fault);
     let mut playing = JoinSet::new();
     let local = LocalSet::new();
-    for kind in Kind::ALL {
+    for (kind, transport) in cases(&fault) {
         let fault = Rc::clone(&fault);
         playing.spawn_local_on(
-            async move { Case::start(fault, kind).await.play().await },
+            async move { Case::start(fault, kind, transport).await.play().await },
             &local,
         );
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::fault::{Behaviour, Expected, Fault, Kind};
+use super::fault::{Behaviour, Expected, Fault, Kind, Transport};
 use support::{Client, FakeUpstream, Request, Response, Script, Sidecar, Webhook, wait_for};
 
 const REQUESTS: &str = "understudy_requests_total";
@@ -27,6 +27,7 @@ type Counts = BTreeMap<String, f64>;
 pub(super) struct Case {
     fault: Rc<Fault>,
     kind: Kind,
+    transport: Transport,
     upstream: FakeUpstream,
     proxy: Sidecar,
     /// How many requests the proxy has had.
@@ -47,13 +48,16 @@ impl Drop for Trace {
 }
 
 impl Case {
-    pub(super) async fn start(fault: Rc<Fault>, kind: Kind) -> Self {
+    pub(super) async fn start(fault: Rc<Fault>, kind: Kind, transport: Transport) -> Self {
         let script = fault.script().cloned().unwrap_or_default();
-        let upstream =
-            FakeUpstream::start(move |request| match request.path().ends_with("/healthy") {
-                true => healthy(request),
-                false => script.clone(),
-            });
+        let choose = move |request: &Request| match request.path().ends_with("/healthy") {
+            true => healthy(request),
+            false => script.clone(),
+        };
+        let upstream = match transport {
+            Transport::Tcp => FakeUpstream::start(choose),
+            Transport::UnixSocket => FakeUpstream::start_on_unix_socket(choose),
+        };
         // Where it is not what is tested, a busy machine must not bring it about.
         let connect_timeout = match fault.behaviour {
             Behaviour::Overflows => "500ms",
@@ -67,6 +71,7 @@ impl Case {
         Self {
             fault,
             kind,
+            transport,
             upstream,
             proxy,
             requests: 0,
@@ -77,7 +82,10 @@ impl Case {
     /// Plays the fault over a fresh and over a reused connection to the upstream.
     pub(super) async fn play(mut self) {
         for reused in [false, true] {
-            let _trace = Trace(format!("{:?}, reused: {reused}", self.kind));
+            let _trace = Trace(format!(
+                "{:?}, {:?}, reused: {reused}",
+                self.kind, self.transport
+            ));
             self.play_over(reused).await;
         }
         let all = self.proxy.metric(REQUESTS, &[]).await;
@@ -126,7 +134,7 @@ impl Case {
     async fn own_response(&self) -> Option<Response> {
         match self.expected() {
             Expected::Upstream { .. } => {
-                let mut client = Client::connect(self.upstream.address()).await;
+                let mut client = self.upstream.connect().await;
                 Some(client.request(self.webhook("fault")).await)
             }
             Expected::Fallback(_)

@@ -14,6 +14,13 @@ pub(super) enum Kind {
     Pass,
 }
 
+/// How the proxy reaches the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transport {
+    Tcp,
+    UnixSocket,
+}
+
 /// One way to go wrong.
 #[derive(Clone)]
 pub(super) struct Fault {
@@ -135,6 +142,14 @@ impl Fault {
             Kind::Voice => self.voice,
             Kind::Messaging => self.messaging,
             Kind::Callback | Kind::Pass => self.streamed,
+        }
+    }
+
+    /// The ways to an upstream that can go wrong like this. A Unix socket has no resets.
+    pub(super) fn transports(&self) -> &'static [Transport] {
+        match self.script() {
+            Some(script) if script.resets() => &[Transport::Tcp],
+            _ => &[Transport::Tcp, Transport::UnixSocket],
         }
     }
 

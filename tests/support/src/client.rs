@@ -6,15 +6,16 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
-use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_util::either::Either;
 
+use crate::stream::{Stream, socket};
 use crate::time::wait_for;
 
 /// One connection. When a test fails, it prints what crossed it.
 pub struct Client {
-    stream: TcpStream,
+    stream: Stream,
     /// What has come and belongs to no response yet.
     unread: BytesMut,
     sent: Vec<u8>,
@@ -50,6 +51,11 @@ impl Client {
         let stream = wait_for("a connection", TcpStream::connect(address)).await;
         let stream = stream.expect("the proxy takes connections");
         stream.set_nodelay(true).expect("a TCP connection");
+        Self::on(Either::Left(stream))
+    }
+
+    /// A client on this connection.
+    pub(crate) fn on(stream: Stream) -> Self {
         Self {
             stream,
             unread: BytesMut::new(),
@@ -94,7 +100,7 @@ impl Client {
 
     /// Leaves with a reset.
     pub fn reset(self) {
-        SockRef::from(&self.stream)
+        socket(&self.stream)
             .set_linger(Some(Duration::ZERO))
             .expect("a TCP connection");
     }

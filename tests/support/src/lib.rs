@@ -10,6 +10,7 @@ mod log;
 mod metrics;
 mod process;
 mod sidecar;
+mod stream;
 mod time;
 mod twilio;
 mod upstream;

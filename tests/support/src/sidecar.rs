@@ -79,14 +79,19 @@ pub struct Builder {
 impl Sidecar {
     /// A proxy before this app, with two workers and a route of each kind.
     pub fn before(app: &FakeUpstream) -> Builder {
-        Self::before_address(app.address())
+        Self::before_url(&app.url())
     }
 
     /// The same before whatever is at this address.
     pub fn before_address(address: SocketAddr) -> Builder {
+        Self::before_url(&format!("http://{address}"))
+    }
+
+    /// The same before whatever is at this URL.
+    pub fn before_url(url: &str) -> Builder {
         Builder {
             server: Vec::new(),
-            upstream: vec![format!("url = \"http://{address}\"")],
+            upstream: vec![format!("url = \"{url}\"")],
             defaults: Vec::new(),
             routes: ROUTES.to_owned(),
             files: Vec::new(),

@@ -9,19 +9,17 @@ mod request;
 mod script;
 mod state;
 
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use socket2::SockRef;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use request::Request;
 pub use script::{Script, Step, response};
 
-use crate::wait_for;
-use address::{Address, FullListener};
+use crate::{Client, wait_for};
+use address::{Address, FullListener, Listener};
 use state::State;
 
 /// A running upstream. It ends when it is dropped.
@@ -34,7 +32,7 @@ pub struct FakeUpstream {
 /// What happens to new connections.
 enum Listening {
     Accepting {
-        listener: Arc<TcpListener>,
+        listener: Arc<Listener>,
         task: JoinHandle<()>,
     },
     Refusing,
@@ -48,7 +46,20 @@ impl FakeUpstream {
     /// An upstream on an address of its own. `choose` gives the script for a request of which only the head is known yet; the
     /// script reads the body. To be called within a tokio runtime.
     pub fn start(choose: impl Fn(&Request) -> Script + Send + Sync + 'static) -> Self {
-        let address = Address::reserve().expect("a port on loopback");
+        Self::start_at(Address::reserve_port().expect("a port on loopback"), choose)
+    }
+
+    /// The same on a Unix socket.
+    pub fn start_on_unix_socket(
+        choose: impl Fn(&Request) -> Script + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_at(Address::reserve_path().expect("a folder"), choose)
+    }
+
+    fn start_at(
+        address: Address,
+        choose: impl Fn(&Request) -> Script + Send + Sync + 'static,
+    ) -> Self {
         let state = Arc::new(State::new(choose));
         let listening = Mutex::new(Listening::accept(&address, &state));
         Self {
@@ -63,7 +74,18 @@ impl FakeUpstream {
         Self::start(move |_| Script::twiml(document))
     }
 
-    /// Where it is.
+    /// Where it is, as a configuration names it.
+    pub fn url(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// A new connection to it.
+    pub async fn connect(&self) -> Client {
+        let stream = wait_for("a connection", self.address.connect()).await;
+        Client::on(stream.expect("the upstream takes connections"))
+    }
+
+    /// Its port on loopback.
     pub fn address(&self) -> SocketAddr {
         self.address.socket_address()
     }
@@ -148,8 +170,7 @@ impl Drop for FakeUpstream {
 
 impl Listening {
     fn accept(address: &Address, state: &Arc<State>) -> Self {
-        let listener = address.listen().and_then(TcpListener::from_std);
-        let listener = Arc::new(listener.expect("the address is ours"));
+        let listener = Arc::new(address.listen().expect("the address is ours"));
         let task = tokio::spawn(accept_connections(Arc::clone(&listener), Arc::clone(state)));
         Self::Accepting { listener, task }
     }
@@ -157,15 +178,14 @@ impl Listening {
     fn close(&self) {
         if let Self::Accepting { listener, task } = self {
             task.abort();
-            // A process that is just being started may have a copy of the socket, which closing alone would leave open.
-            let _ = SockRef::from(listener.as_ref()).shutdown(Shutdown::Both);
+            listener.close();
         }
     }
 }
 
 /// An error ends it, so that no test goes on with an upstream that is gone.
-async fn accept_connections(listener: Arc<TcpListener>, state: Arc<State>) {
-    while let Ok((stream, _)) = listener.accept().await {
+async fn accept_connections(listener: Arc<Listener>, state: Arc<State>) {
+    while let Ok(stream) = listener.accept().await {
         let number = state.accepted.fetch_add(1, Relaxed) + 1;
         // Before the connection is counted, since `hang_up` waits for all that are.
         let mut hang_up = state.hang_up.subscribe();

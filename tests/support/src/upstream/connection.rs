@@ -6,18 +6,17 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 
 use super::request::Request;
 use super::script::Step;
 use super::state::State;
+use crate::stream::{Stream, socket, wait_for_end};
 
 /// Serves every request of a connection until it ends, or is hung up.
 pub(super) async fn serve(
-    stream: TcpStream,
+    stream: Stream,
     number: usize,
     state: &State,
     hung_up: impl Future<Output = ()>,
@@ -37,12 +36,12 @@ pub(super) async fn serve(
     // The peer's leaving is an end like any other.
     if !matches!(ended, Ok(Next::Broken)) {
         // Closing alone would leave it open while a process that is just being started has a copy of it.
-        let _ = SockRef::from(&connection.stream).shutdown(Shutdown::Both);
+        let _ = socket(&connection.stream).shutdown(Shutdown::Both);
     }
 }
 
 struct Connection<'a> {
-    stream: TcpStream,
+    stream: Stream,
     /// What has come and belongs to no request yet.
     unread: BytesMut,
     number: usize,
@@ -65,7 +64,6 @@ enum Next {
 impl Connection<'_> {
     /// Never goes on.
     async fn run(&mut self) -> io::Result<Next> {
-        self.stream.set_nodelay(true)?;
         while let Some(request) = self.next_head().await? {
             let next = self.play(request).await?;
             if next != Next::GoOn {
@@ -146,7 +144,7 @@ impl Connection<'_> {
                 self.send(&bytes).await?;
             },
             Step::Stall => {
-                self.gone().await?;
+                wait_for_end(&self.stream).await?;
                 return Ok(Next::End);
             }
             Step::Echo => {
@@ -158,7 +156,7 @@ impl Connection<'_> {
                 return Ok(Next::End);
             }
             Step::Reset => {
-                SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))?;
+                socket(&self.stream).set_linger(Some(Duration::ZERO))?;
                 return Ok(Next::Broken);
             }
         }
@@ -169,19 +167,6 @@ impl Connection<'_> {
         self.stream.write_all(bytes).await?;
         self.state.sent.fetch_add(bytes.len(), Relaxed);
         Ok(())
-    }
-
-    /// Waits until the peer has gone, and leaves unread what it sends meanwhile.
-    async fn gone(&self) -> io::Result<()> {
-        loop {
-            let ready = self.stream.ready(Interest::READABLE).await?;
-            if ready.is_read_closed() {
-                return Ok(());
-            }
-            // To tokio, nothing is there until something new comes.
-            let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-            let _ = self.stream.try_io(Interest::READABLE, nothing);
-        }
     }
 
     async fn trickle(&mut self, bytes: &[u8], pause: Duration) -> io::Result<()> {

@@ -108,6 +108,11 @@ impl Script {
     pub fn reset(self) -> Self {
         self.then(Step::Reset)
     }
+
+    /// Whether it breaks the connection.
+    pub fn resets(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Reset))
+    }
 }
 
 /// A response's bytes, with its length.
