@@ -1,6 +1,5 @@
 //! The Debian package as Debian's own judge sees it.
 
-use std::io::Write;
 use std::process::Command;
 
 use crate::machine::newest_package;
@@ -10,14 +9,7 @@ fn lintian_finds_nothing_wrong_with_the_package() {
     let package = newest_package();
     let (Some(package), Ok(_)) = (package, Command::new("lintian").arg("--version").output())
     else {
-        let words = "SKIPPED: needs lintian and the package (made by .ci/package)\n";
-        assert_ne!(
-            std::env::var("UNDERSTUDY_REAL").as_deref(),
-            Ok("required"),
-            "{words}"
-        );
-        // The harness hides what a test that passes prints.
-        let _ = std::io::stderr().write_all(words.as_bytes());
+        support::skip("lintian and the package (made by .ci/package)");
         return;
     };
     let output = Command::new("lintian")

@@ -38,7 +38,7 @@ def refuse_strangers():
     settings = request.headers.get("X-Twilio-Webhooks-Signature-Settings", "")
     validator = shared_key_validator if settings else token_validator
     algorithm = get_signature_algorithm(settings)
-    if request.path != "/voice/fatal" and not validator.validate(signed_url(), request.form, signature, algorithm):
+    if request.path not in ("/voice/fatal", "/worker") and not validator.validate(signed_url(), request.form, signature, algorithm):
         abort(403)
 
 
@@ -47,7 +47,9 @@ def signed_url():
     scheme = request.scheme
     if request.headers.get("Upgrade") == "websocket":
         scheme = {"http": "ws", "https": "wss"}.get(scheme, scheme)
-    return f"{scheme}://{request.host}{request.environ['REQUEST_URI']}"
+    environ = request.environ
+    uri = environ.get("REQUEST_URI") or environ["RAW_URI"]  # gunicorn calls it so
+    return f"{scheme}://{request.host}{uri}"
 
 
 def xml(twiml):
@@ -117,6 +119,11 @@ def incoming_message():
 @app.post("/sms/status")
 def status():
     return "", 204
+
+
+@app.get("/worker")
+def worker():
+    return str(os.getpid())
 
 
 @sock.route("/media")

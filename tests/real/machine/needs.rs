@@ -1,7 +1,6 @@
 //! What a machine takes: programs, a Debian, and the package that is installed on it.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -39,11 +38,7 @@ pub(super) fn package() -> Option<PathBuf> {
     if missing.is_empty() {
         return package;
     }
-    let words = format!("SKIPPED: needs {}\n", missing.join(", "));
-    let required = std::env::var("UNDERSTUDY_REAL");
-    assert_ne!(required.as_deref(), Ok("required"), "{words}");
-    // The harness hides what a test that passes prints.
-    let _ = std::io::stderr().write_all(words.as_bytes());
+    support::skip(&missing.join(", "));
     None
 }
 

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_util::either::Either;
 
 use crate::stream::{Stream, socket};
@@ -52,6 +53,12 @@ impl Client {
         let stream = stream.expect("the proxy takes connections");
         stream.set_nodelay(true).expect("a TCP connection");
         Self::on(Either::Left(stream))
+    }
+
+    /// A new connection to a Unix socket.
+    pub async fn connect_unix(path: &Path) -> Self {
+        let stream = wait_for("a connection", UnixStream::connect(path)).await;
+        Self::on(Either::Right(stream.expect("the app takes connections")))
     }
 
     /// A client on this connection.
