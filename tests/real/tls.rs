@@ -1,7 +1,9 @@
-//! Real clients of TLS: OpenSSL's, also restricted to what Twilio was seen to speak, and curl and h2load for HTTP/2.
+//! Real peers of TLS: apps behind OpenSSL; and clients: OpenSSL's, also restricted to what Twilio was seen to speak, and curl and h2load for HTTP/2.
 
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -47,6 +49,146 @@ fn issued(folder: &Path, kind: &[&str]) -> (Vec<u8>, Vec<u8>) {
     assert!(made.status.success(), "{}", said(&made));
     let read = |name: &str| std::fs::read(folder.join(name)).expect("it was made");
     (read("cert.pem"), read("key.pem"))
+}
+
+/// A certificate of X.509 version 1, as old scripts make them.
+fn issued_as_version_1(folder: &Path) {
+    let steps: [&[&str]; 2] = [
+        &[
+            "req",
+            "-new",
+            "-nodes",
+            "-newkey",
+            "rsa:2048",
+            "-subj",
+            "/CN=localhost",
+            "-keyout",
+            "key.pem",
+            "-out",
+            "request.pem",
+        ],
+        &[
+            "x509",
+            "-req",
+            "-days",
+            "30",
+            "-in",
+            "request.pem",
+            "-signkey",
+            "key.pem",
+            "-out",
+            "cert.pem",
+        ],
+    ];
+    for arguments in steps {
+        let made = Command::new("openssl")
+            .args(arguments)
+            .current_dir(folder)
+            .output();
+        let made = made.expect("openssl runs");
+        assert!(made.status.success(), "{}", said(&made));
+    }
+}
+
+/// An app behind OpenSSL, which answers GET with a page. It ends with this.
+struct Server {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Shows the certificate in this folder.
+    fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let mut process = Command::new("openssl")
+            .args([
+                "s_server",
+                "-www",
+                "-accept",
+                "127.0.0.1:0",
+                "-cert",
+                "cert.pem",
+                "-key",
+                "key.pem",
+            ])
+            .args(arguments)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("openssl runs");
+        let output = BufReader::new(process.stdout.take().expect("a pipe"));
+        let mut lines = output.lines().map_while(Result::ok);
+        let address = lines.find_map(|line| line.strip_prefix("ACCEPT ")?.parse().ok());
+        // What it writes later is read, so that it never waits for that.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self {
+            address: address.expect("it says where it listens"),
+            process,
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What the proxy logs of the handshake with this app, which it trusts by its own certificate.
+async fn error_before(server: &Server, folder: &Path) -> (Sidecar, String) {
+    let port = server.address.port();
+    let cert = std::fs::read(folder.join("cert.pem")).expect("it was made");
+    let sidecar = Sidecar::before_url(&format!("https://localhost:{port}"))
+        .upstream("connect_timeout = \"5s\"")
+        .upstream("tls = { ca = \"app.pem\" }")
+        .file("app.pem", cert)
+        .start()
+        .await;
+    let response = sidecar.request(Webhook::voice("/voice/x")).await;
+    assert_eq!(response.reason(), Some("tls"));
+    let line = sidecar.wait_for_log(|line| line["reason"] == "tls").await;
+    let error = line["error"].as_str().unwrap_or_default().to_owned();
+    (sidecar, error)
+}
+
+#[tokio::test]
+async fn an_app_with_an_old_certificate_is_named_and_works_where_it_is_pinned() {
+    if !is_installed("openssl") {
+        return;
+    }
+    let folder = TempDir::new().expect("a folder");
+    issued_as_version_1(folder.path());
+    for version in ["-tls1_2", "-tls1_3"] {
+        let server = Server::start(folder.path(), &[version]);
+        let (sidecar, error) = error_before(&server, folder.path()).await;
+        assert!(error.contains("old X.509 version"), "{error}");
+        assert!(error.contains("name this one as pin"), "{error}");
+
+        sidecar.rewrite_config(&sidecar.config().replace("ca = ", "pin = "));
+        assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
+        let response = sidecar.request(Webhook::voice("/pass/x").get()).await;
+        assert_eq!(response.status, 200, "{version}: {response:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_takes_only_a_curve_that_we_do_not_have_is_named_with_the_remedy() {
+    if !is_installed("openssl") {
+        return;
+    }
+    let folder = TempDir::new().expect("a folder");
+    issued(folder.path(), &["rsa:2048"]);
+    for version in ["-tls1_2", "-tls1_3"] {
+        let server = Server::start(folder.path(), &[version, "-groups", "X448"]);
+        let (_, error) = error_before(&server, folder.path()).await;
+        assert!(
+            error.contains("no TLS version, cipher suite or curve in common"),
+            "{error}"
+        );
+        assert!(error.contains("X25519, P-256 or P-384"), "{error}");
+    }
 }
 
 /// A proxy that shows such a certificate, and the folder in which clients find it.
