@@ -6,6 +6,7 @@
 mod attacks;
 mod balanced;
 mod currency;
+mod dns;
 mod gunicorn;
 mod kubernetes;
 mod machine;

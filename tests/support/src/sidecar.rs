@@ -1,5 +1,6 @@
 //! The real binary with a configuration of its own, on ports that the kernel chooses.
 
+use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -74,6 +75,8 @@ pub struct Builder {
     files: Vec<(String, Vec<u8>)>,
     whole: Option<String>,
     rust_log: Option<String>,
+    /// The command that starts it, if there is one.
+    within: Vec<String>,
 }
 
 impl Sidecar {
@@ -97,6 +100,7 @@ impl Sidecar {
             files: Vec::new(),
             whole: None,
             rust_log: None,
+            within: Vec::new(),
         }
         .server("listen = \"127.0.0.1:0\"")
         .server("admin = \"127.0.0.1:0\"")
@@ -328,6 +332,13 @@ impl Builder {
         self
     }
 
+    /// Started by this command, which the binary and its arguments follow.
+    #[must_use]
+    pub fn within(mut self, command: &[&str]) -> Self {
+        self.within = command.iter().map(ToString::to_string).collect();
+        self
+    }
+
     /// Starts it and waits until it takes calls.
     pub async fn start(self) -> Sidecar {
         let folder = TempDir::new().expect("a folder");
@@ -339,7 +350,7 @@ impl Builder {
         let config = folder.path().join("understudy.toml");
         fs::write(&config, self.text()).expect("a file");
 
-        let mut child = spawn(&config, self.rust_log.as_deref());
+        let mut child = spawn(&config, self.rust_log.as_deref(), &self.within);
         let log = Log::of(&mut child);
         let ready = log.line(|line| line["message"] == "listening");
         let ready = wait_for("the proxy to take calls", ready).await;
@@ -381,8 +392,10 @@ fn with(mut lines: Vec<String>, line: &str) -> Vec<String> {
     lines
 }
 
-fn spawn(config: &Path, rust_log: Option<&str>) -> Child {
-    Command::new(binary())
+fn spawn(config: &Path, rust_log: Option<&str>, within: &[String]) -> Child {
+    let mut command = within.iter().map(OsString::from).chain([binary()]);
+    Command::new(command.next().expect("there is a binary"))
+        .args(command)
         .args(["run", "--config"])
         .arg(config)
         .env_remove("RUST_LOG")

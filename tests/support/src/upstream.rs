@@ -9,7 +9,7 @@ mod request;
 mod script;
 mod state;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -46,20 +46,28 @@ impl FakeUpstream {
     /// An upstream on an address of its own. `choose` gives the script for a request of which only the head is known yet; the
     /// script reads the body. To be called within a tokio runtime.
     pub fn start(choose: impl Fn(&Request) -> Script + Send + Sync + 'static) -> Self {
-        Self::start_at(Address::reserve_port().expect("a port on loopback"), choose)
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), choose)
+    }
+
+    /// The same at this address; port 0 is any.
+    pub fn start_at(
+        address: SocketAddr,
+        choose: impl Fn(&Request) -> Script + Send + Sync + 'static,
+    ) -> Self {
+        Self::on(
+            Address::reserve_port(address).expect("the port is free"),
+            choose,
+        )
     }
 
     /// The same on a Unix socket.
     pub fn start_on_unix_socket(
         choose: impl Fn(&Request) -> Script + Send + Sync + 'static,
     ) -> Self {
-        Self::start_at(Address::reserve_path().expect("a folder"), choose)
+        Self::on(Address::reserve_path().expect("a folder"), choose)
     }
 
-    fn start_at(
-        address: Address,
-        choose: impl Fn(&Request) -> Script + Send + Sync + 'static,
-    ) -> Self {
+    fn on(address: Address, choose: impl Fn(&Request) -> Script + Send + Sync + 'static) -> Self {
         let state = Arc::new(State::new(choose));
         let listening = Mutex::new(Listening::accept(&address, &state));
         Self {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr};
 use std::path::Path;
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
@@ -40,9 +40,9 @@ pub(super) struct FullListener {
 }
 
 impl Address {
-    /// A port that the kernel chooses.
-    pub(super) fn reserve_port() -> io::Result<Self> {
-        let reserved = bind_port((Ipv4Addr::LOCALHOST, 0).into())?;
+    /// A port; 0 is one that the kernel chooses.
+    pub(super) fn reserve_port(address: SocketAddr) -> io::Result<Self> {
+        let reserved = bind_port(address)?;
         let address = reserved.local_addr()?.as_socket();
         let address = address.expect("it is bound to an Internet address");
         Ok(Self::Tcp {
