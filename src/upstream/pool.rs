@@ -149,3 +149,64 @@ async fn finish_responses(mut responses: UnboundedReceiver<LateResponse>) {
         tokio::task::spawn_local(timeout(LATE_RESPONSE_TIMEOUT, response));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+    use tokio::task::LocalSet;
+    use tokio::time::advance;
+
+    use super::super::{Address, ConnectionStats, Host, Settings};
+    use super::*;
+
+    fn settings(listener: &TcpListener) -> Settings {
+        let address = listener.local_addr().expect("an address");
+        let minute = Duration::from_secs(60);
+        Settings {
+            name: "app".to_owned(),
+            address: Address::Tcp(Host::Address(address.ip()), address.port()),
+            host: None,
+            tls: None,
+            connect_timeout: minute,
+            retry_connect: minute,
+            idle_timeout: minute,
+            max_connection_age: minute,
+            max_in_flight: 1,
+        }
+    }
+
+    /// Expects that the pool closes the first of two idle connections when it is due, and no sooner.
+    async fn check_first_of(milliseconds: [u64; 2]) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let stats = Arc::new(ConnectionStats::default());
+        let upstream = Arc::new(Upstream::new(settings(&listener), stats));
+        let pool = Pool::new();
+        let start = Instant::now();
+        let mut peers = Vec::new();
+        for after in milliseconds.map(Duration::from_millis) {
+            let connection = upstream.connect().await.expect("a connection");
+            peers.push((after, listener.accept().await.expect("it comes").0));
+            pool.give(&upstream, connection, start + after);
+        }
+        // Timers have a resolution of a millisecond.
+        let (after, peer) = peers
+            .iter_mut()
+            .min_by_key(|(after, _)| *after)
+            .expect("two");
+        advance(*after - Duration::from_millis(2)).await;
+        tokio::task::yield_now().await;
+        let nothing_yet = peer.try_read(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(nothing_yet, Err(std::io::ErrorKind::WouldBlock));
+        assert_eq!(peer.read(&mut [0]).await.expect("its end"), 0);
+        assert!(start.elapsed() <= *after + Duration::from_millis(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_closed_when_it_is_due() {
+        let local = LocalSet::new();
+        local.run_until(check_first_of([3000, 5000])).await;
+        // The closing task waits for a later one already.
+        local.run_until(check_first_of([5000, 3000])).await;
+    }
+}

@@ -1,8 +1,9 @@
 //! Several apps, wherever they live.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use support::{FakeUpstream, Script, Sidecar, Webhook};
+use support::{FakeUpstream, Script, Sidecar, Webhook, wait_until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
@@ -222,4 +223,109 @@ async fn check_asks_every_upstream_once_if_it_is_told_to() {
         .map(|request| request.header("host").map(str::to_owned))
         .collect();
     assert_eq!(hosts, [Some("hooks.example.com".to_owned())]);
+}
+
+#[tokio::test]
+async fn upstreams_are_added_moved_and_removed_under_load_and_no_caller_notices() {
+    let apps: Vec<_> = (0..3)
+        .map(|_| FakeUpstream::with_document("<Response/>"))
+        .collect();
+    let route = |upstream: &str| {
+        format!(
+            "[[route]]\nname = \"voice\"\npath = \"/voice/*\"\nkind = \"voice\"\nupstream = \"{upstream}\"\n"
+        )
+    };
+    let upstream =
+        |name: &str, app: usize| format!("[upstreams.{name}]\nurl = \"{}\"\n", apps[app].url());
+    let configurations = [
+        // Added, and used.
+        [route("one"), upstream("one", 1)].concat(),
+        // Moved to another address.
+        [route("one"), upstream("one", 2)].concat(),
+        // Another one is added in its place.
+        [route("two"), upstream("two", 1)].concat(),
+        // Removed: the route is the default upstream's again.
+        route("default").replace("upstream = \"default\"\n", ""),
+    ];
+    let sidecar = Sidecar::before(&apps[0])
+        .routes(&configurations[3])
+        .start()
+        .await;
+    let usual = sidecar.config();
+    let stop = AtomicBool::new(false);
+    let call = async || {
+        let mut client = sidecar.connect().await;
+        let mut calls = 0;
+        while !stop.load(Relaxed) {
+            let response = client.request(Webhook::voice("/voice/x")).await;
+            assert_eq!((response.status, response.reason()), (200, None));
+            calls += 1;
+        }
+        calls
+    };
+    let reload = async {
+        for _ in 0..3 {
+            for (routes, app) in configurations.iter().zip([1, 2, 1, 0]) {
+                let before = apps[app].requests().len();
+                sidecar.rewrite_config(&usual.replace(&configurations[3], routes));
+                assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
+                apps[app].wait_for_requests(before + 20).await;
+            }
+        }
+        stop.store(true, Relaxed);
+    };
+    let (one, other, third, ()) = tokio::join!(call(), call(), call(), reload);
+    let reached: usize = apps.iter().map(|app| app.requests().len()).sum();
+    assert_eq!(reached, one + other + third, "each reached one app once");
+
+    // What is removed is not in the status document any more, and its connections end.
+    let status = sidecar.admin_get("/api/status").await.text();
+    assert!(!status.contains(&apps[1].address().to_string()), "{status}");
+    for removed in ["one", "two"] {
+        let labels = [("upstream", removed)];
+        wait_until("the connections to end", async || {
+            sidecar
+                .metric("understudy_upstream_connections", &labels)
+                .await
+                == 0.0
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn running_out_of_descriptors_is_not_the_apps_fault_and_is_said_once() {
+    const LIMIT: usize = 64;
+    let app = FakeUpstream::with_document("<Response/>");
+    let limited = format!("ulimit -n {LIMIT} && exec \"$@\"");
+    let sidecar = Sidecar::before(&app)
+        .workers(1)
+        .defaults("breaker = { failures = 1, probe_every = \"60s\" }")
+        .within(&["sh", "-c", &limited, "sh"])
+        .start()
+        .await;
+    let mut client = sidecar.connect().await;
+    let mut others = Vec::new();
+    let folder = format!("/proc/{}/fd", sidecar.pid());
+    let open = || std::fs::read_dir(&folder).map_or(0, Iterator::count);
+    while open() < LIMIT {
+        others.push(sidecar.connect().await);
+    }
+    for _ in 0..3 {
+        let response = client.request(Webhook::voice("/voice/x")).await;
+        assert_eq!(
+            (response.status, response.reason()),
+            (200, Some("overload"))
+        );
+    }
+    drop(others);
+    // No breaker has heard of it.
+    wait_until("descriptors to be free again", async || open() < LIMIT / 2).await;
+    let response = client.request(Webhook::voice("/voice/x")).await;
+    assert_eq!((response.status, response.reason()), (200, None));
+    let lines = sidecar.log_lines();
+    let said = lines
+        .iter()
+        .filter(|line| line.contains("no resources left for connections"));
+    assert_eq!(said.count(), 1, "{lines:?}");
 }
