@@ -1,6 +1,7 @@
 //! Several apps, wherever they live.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use support::{FakeUpstream, Script, Sidecar, Webhook, wait_until};
@@ -328,4 +329,61 @@ async fn running_out_of_descriptors_is_not_the_apps_fault_and_is_said_once() {
         .iter()
         .filter(|line| line.contains("no resources left for connections"));
     assert_eq!(said.count(), 1, "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_health_probe_and_a_fallback_url_may_be_on_unix_sockets() {
+    let is_well = Arc::new(AtomicBool::new(false));
+    let now = Arc::clone(&is_well);
+    let app = FakeUpstream::start_on_unix_socket(move |request| {
+        match (request.path(), now.load(Relaxed)) {
+            ("/health", true) => Script::response("200 OK", "text/plain", "well"),
+            (_, true) => Script::twiml("<Response/>"),
+            (_, false) => Script::response("503 Busy", "text/plain", "unwell"),
+        }
+    });
+    let document = "<Response><Say>From the standby</Say></Response>";
+    let standby = FakeUpstream::start_on_unix_socket(move |_| Script::twiml(document));
+    let routes = format!(
+        "[[route]]\nname = \"voice\"\npath = \"/voice/*\"\nhost = \"hooks.example.com\"\nkind = \"voice\"\n\
+         fallback = {{ url = \"{}:/backup\", inline = \"<Response/>\" }}\n\
+         breaker = {{ failures = 1, probe_every = \"20ms\", health_path = \"/health\" }}\n",
+        standby.url()
+    );
+    let sidecar = Sidecar::before(&app).routes(&routes).start().await;
+    for reason in ["status_5xx", "breaker_open"] {
+        let response = sidecar.request(Webhook::voice("/voice/x")).await;
+        assert_eq!(response.reason(), Some(reason));
+        assert_eq!(response.text(), document);
+    }
+    assert_eq!(standby.requests()[0].target(), "/backup");
+    is_well.store(true, Relaxed);
+    let labels = [("route", "voice")];
+    wait_until("the breaker to close", async || {
+        sidecar
+            .request(Webhook::voice("/voice/x"))
+            .await
+            .reason()
+            .is_none()
+            && sidecar.metric("understudy_breaker_state", &labels).await == 0.0
+    })
+    .await;
+    let requests = app.requests();
+    let mut probes = requests
+        .iter()
+        .filter(|request| request.path() == "/health");
+    let probe = probes.next().expect("a probe");
+    assert_eq!(probe.header("host"), Some("hooks.example.com"));
+}
+
+#[tokio::test]
+async fn without_a_configuration_the_app_may_be_on_a_unix_socket() {
+    let app = FakeUpstream::start_on_unix_socket(|_| Script::twiml("<Response/>"));
+    let sidecar = Sidecar::before(&app)
+        .without_config(&app.url())
+        .start()
+        .await;
+    let response = sidecar.request(Webhook::voice("/any/path")).await;
+    assert_eq!((response.status, response.reason()), (200, None));
+    assert_eq!(app.requests().len(), 1);
 }

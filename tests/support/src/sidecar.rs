@@ -77,6 +77,8 @@ pub struct Builder {
     rust_log: Option<String>,
     /// The command that starts it, if there is one.
     within: Vec<String>,
+    /// The URL of the app, where there is no configuration.
+    upstream_alone: Option<String>,
 }
 
 impl Sidecar {
@@ -101,6 +103,7 @@ impl Sidecar {
             whole: None,
             rust_log: None,
             within: Vec::new(),
+            upstream_alone: None,
         }
         .server("listen = \"127.0.0.1:0\"")
         .server("admin = \"127.0.0.1:0\"")
@@ -339,6 +342,13 @@ impl Builder {
         self
     }
 
+    /// Without a configuration, before the app at this URL.
+    #[must_use]
+    pub fn without_config(mut self, upstream: &str) -> Self {
+        self.upstream_alone = Some(upstream.to_owned());
+        self
+    }
+
     /// Starts it and waits until it takes calls.
     pub async fn start(self) -> Sidecar {
         let folder = TempDir::new().expect("a folder");
@@ -350,7 +360,7 @@ impl Builder {
         let config = folder.path().join("understudy.toml");
         fs::write(&config, self.text()).expect("a file");
 
-        let mut child = spawn(&config, self.rust_log.as_deref(), &self.within);
+        let mut child = self.spawn(&config);
         let log = Log::of(&mut child);
         let ready = log.line(|line| line["message"] == "listening");
         let ready = wait_for("the proxy to take calls", ready).await;
@@ -365,6 +375,28 @@ impl Builder {
             address: first_address(&ready["listen"]),
             admin: first_address(&ready["admin"]),
         }
+    }
+
+    fn spawn(&self, config: &Path) -> Child {
+        let mut command = self.within.iter().map(OsString::from).chain([binary()]);
+        let mut child = Command::new(command.next().expect("there is a binary"));
+        child.args(command).arg("run");
+        match &self.upstream_alone {
+            Some(url) => {
+                child.args(["--upstream", url]);
+                child.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+            }
+            None => {
+                child.arg("--config").arg(config);
+            }
+        }
+        child
+            .env_remove("RUST_LOG")
+            .envs(self.rust_log.as_ref().map(|filter| ("RUST_LOG", filter)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        child.spawn().expect("the binary runs")
     }
 
     fn text(&self) -> String {
@@ -390,21 +422,6 @@ fn with(mut lines: Vec<String>, line: &str) -> Vec<String> {
     lines.retain(|own| key(own) != key(line));
     lines.push(line.to_owned());
     lines
-}
-
-fn spawn(config: &Path, rust_log: Option<&str>, within: &[String]) -> Child {
-    let mut command = within.iter().map(OsString::from).chain([binary()]);
-    Command::new(command.next().expect("there is a binary"))
-        .args(command)
-        .args(["run", "--config"])
-        .arg(config)
-        .env_remove("RUST_LOG")
-        .envs(rust_log.map(|filter| ("RUST_LOG", filter)))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary runs")
 }
 
 fn first_address(addresses: &Value) -> SocketAddr {
