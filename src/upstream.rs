@@ -8,6 +8,7 @@ mod connection;
 mod error;
 pub mod headers;
 mod in_flight;
+mod names;
 mod own_connections;
 mod pool;
 mod probe;
@@ -22,6 +23,7 @@ mod tunnel;
 
 pub use body::UpstreamBody;
 pub use error::Error;
+pub use names::Names;
 pub use pool::Pool;
 pub use probe::ProbeError;
 pub use request::{Retry, UpstreamRequest};

@@ -18,6 +18,7 @@ use crate::response::Expectations;
 use crate::route;
 use crate::signature::Policy;
 use crate::twiml::Kind;
+use crate::upstream::Names;
 use crate::upstream::headers::{self, Peer};
 use crate::webhook::Parameters;
 
@@ -62,7 +63,8 @@ impl RequestContext {
         started: Instant,
     ) -> Self {
         let policy = snapshot.policy(&route, head).clone();
-        let asks_for_websocket = headers::asks_for_websocket(head);
+        let names = Names::of(&head.headers);
+        let asks_for_websocket = names.has(Names::UPGRADE) && headers::asks_for_websocket(head);
         let has_form = form::is_form(&head.headers);
         let has_parameters = has_form && !http_body::Body::is_end_stream(&incoming);
         let expected = match head.method {
@@ -76,10 +78,19 @@ impl RequestContext {
                 route.settings.max_request_body
             }
         };
-        let trace = TraceContext::from_headers(&head.headers);
+        let trace = match names.has(Names::TRACEPARENT) {
+            true => TraceContext::from_headers(&head.headers),
+            false => TraceContext::default(),
+        };
         let is_conditional = is_conditional(&head.method, &head.headers);
         let may_be_twiml = expected != Expected::Anything;
-        headers::rewrite_request(&mut head.headers, peer, may_be_twiml, asks_for_websocket);
+        headers::rewrite_request(
+            &mut head.headers,
+            names,
+            peer,
+            may_be_twiml,
+            asks_for_websocket,
+        );
         let has_fallback_url = route.settings.fallback.has_url();
         Self {
             policy,

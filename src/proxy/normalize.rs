@@ -82,6 +82,10 @@ fn check_http2(head: &request::Parts) -> Result<(), HeadError> {
 /// One line for the length. A length that is said several times is one length, if it is the same (RFC 9110 §8.6): hyper does this
 /// for HTTP/1.1, h2 only compares them.
 fn single_length(headers: &mut HeaderMap) -> Result<(), HeadError> {
+    if headers.len() == headers.keys_len() {
+        // No header is there twice.
+        return Ok(());
+    }
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     let (Some(first), Some(_)) = (lengths.next(), lengths.next()) else {
         return Ok(());

@@ -5,38 +5,17 @@ use std::net::SocketAddr;
 
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
-    FORWARDED, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    FORWARDED, HOST, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, request, response};
 
 use super::error::Error;
+use super::names::{HOP_BY_HOP, Names};
 use super::own_connections::is_own;
 
-pub(super) const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-
-/// Headers about one connection, not about the message (RFC 9110 §7.6.1).
-static HOP_BY_HOP: [HeaderName; 7] = [
-    CONNECTION,
-    KEEP_ALIVE,
-    PROXY_CONNECTION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
-
-/// One bit for each length that one of their names has.
-const HOP_BY_HOP_LENGTHS: u32 = 1 << "te".len()
-    | 1 << "upgrade".len()
-    | 1 << "trailer".len()
-    | 1 << "connection".len()
-    | 1 << "keep-alive".len()
-    | 1 << "proxy-connection".len()
-    | 1 << "transfer-encoding".len();
 
 /// Who is at the other end of a client connection.
 #[derive(Clone, Debug)]
@@ -102,12 +81,22 @@ fn has_no_body(headers: &HeaderMap) -> bool {
             .is_none_or(|length| length == "0")
 }
 
-/// Makes a request's headers those that the upstream may see.
-pub fn rewrite_request(headers: &mut HeaderMap, peer: &Peer, twiml: bool, websocket: bool) {
-    strip_hop_by_hop(headers);
-    strip_cgi_aliases(headers);
-    headers.remove(EXPECT);
-    if twiml && !websocket {
+/// Makes a request's headers, which have these names, those that the upstream may see.
+pub fn rewrite_request(
+    headers: &mut HeaderMap,
+    names: Names,
+    peer: &Peer,
+    twiml: bool,
+    websocket: bool,
+) {
+    strip_hop_by_hop(headers, names);
+    if names.has(Names::MAYBE_CGI_ALIAS) {
+        strip_cgi_aliases(headers);
+    }
+    if names.has(Names::EXPECT) {
+        headers.remove(EXPECT);
+    }
+    if names.has(Names::ACCEPT_ENCODING) && twiml && !websocket {
         // Twilio asks for no coding, and a response is validated as it stands.
         headers.remove(ACCEPT_ENCODING);
     }
@@ -115,23 +104,25 @@ pub fn rewrite_request(headers: &mut HeaderMap, peer: &Peer, twiml: bool, websoc
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     }
-    add_forwarded(headers, peer);
+    add_forwarded(headers, names, peer);
 }
 
 /// Says for whom the request is forwarded. What a trusted peer said already is kept; an empty header says nothing.
-fn add_forwarded(headers: &mut HeaderMap, peer: &Peer) {
-    if !peer.trusted {
+fn add_forwarded(headers: &mut HeaderMap, names: Names, peer: &Peer) {
+    let mut was_forwarded = names.has(Names::FORWARDED);
+    if was_forwarded && !peer.trusted {
         strip_forwarded(headers);
+        was_forwarded = false;
     }
-    let chain = match headers.get(X_FORWARDED_FOR) {
-        None => peer.address.clone(),
-        Some(_) => append_address(headers, &peer.address),
+    let chain = match was_forwarded {
+        false => peer.address.clone(),
+        true => append_address(headers, &peer.address),
     };
     headers.insert(X_FORWARDED_FOR, chain);
-    if !has_value(headers, &X_FORWARDED_PROTO) {
+    if !(was_forwarded && has_value(headers, &X_FORWARDED_PROTO)) {
         headers.insert(X_FORWARDED_PROTO, peer.scheme.clone());
     }
-    if !has_value(headers, &X_FORWARDED_HOST)
+    if !(was_forwarded && has_value(headers, &X_FORWARDED_HOST))
         && let Some(host) = headers.get(HOST).cloned()
     {
         headers.insert(X_FORWARDED_HOST, host);
@@ -166,27 +157,33 @@ fn append_address(headers: &HeaderMap, address: &HeaderValue) -> HeaderValue {
     HeaderValue::from_bytes(&chain.join(&b", "[..])).unwrap_or_else(|_| address.clone())
 }
 
-/// Makes a response's headers those that the client may see. The length is written anew from the body.
+/// Makes a response's headers, which have these names, those that the client may see. The length is written anew from the body.
 ///
 /// # Errors
 ///
 /// [`Error::Framing`] if the response has both a length and a coding (RFC 9112 §6.3), or a coding that isn't `chunked`.
-pub(super) fn rewrite_response(head: &mut response::Parts) -> Result<(), Error> {
+pub(super) fn rewrite_response(head: &mut response::Parts, names: Names) -> Result<(), Error> {
     let headers = &mut head.headers;
-    if let Some(coding) = headers.get(TRANSFER_ENCODING) {
+    if names.has(Names::TRANSFER_ENCODING)
+        && let Some(coding) = headers.get(TRANSFER_ENCODING)
+    {
         let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
         let alone = headers.get_all(TRANSFER_ENCODING).iter().count() == 1;
         if headers.contains_key(CONTENT_LENGTH) || !chunked || !alone {
             return Err(Error::Framing);
         }
     }
-    if let Some(length) = headers.get(CONTENT_LENGTH).cloned() {
+    if headers.len() > headers.keys_len()
+        && let Some(length) = headers.get(CONTENT_LENGTH).cloned()
+    {
         // The same length several times is one length (RFC 9110 §8.6); hyper has refused different ones.
         headers.insert(CONTENT_LENGTH, length);
     }
     let switching = head.status == http::StatusCode::SWITCHING_PROTOCOLS;
-    strip_hop_by_hop(headers);
-    strip_own(headers);
+    strip_hop_by_hop(headers, names);
+    if names.has(Names::OWN) {
+        strip_own(headers);
+    }
     if switching {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -199,39 +196,24 @@ pub(super) fn rewrite_response(head: &mut response::Parts) -> Result<(), Error> 
 /// Removes the headers in which we say what we did: an upstream's own would be taken for ours.
 fn strip_own(headers: &mut HeaderMap) {
     let is_own = |name: &&HeaderName| name.as_str().starts_with("understudy-");
-    if !headers.keys().any(|name| is_own(&name)) {
-        return;
-    }
     let own: Vec<HeaderName> = headers.keys().filter(is_own).cloned().collect();
     for name in own {
         headers.remove(name);
     }
 }
 
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
+fn strip_hop_by_hop(headers: &mut HeaderMap, names: Names) {
+    if names.has(Names::CONNECTION) {
         strip_listed(headers);
     }
-    // Looking first is cheaper than removing what is seldom there.
-    if headers.keys().any(is_hop_by_hop) {
-        for name in &HOP_BY_HOP {
-            headers.remove(name);
-        }
+    for name in names.hop_by_hop() {
+        headers.remove(name);
     }
-}
-
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    HOP_BY_HOP_LENGTHS & (1 << name.len().min(31)) != 0
-        && HOP_BY_HOP.iter().any(|own| own.as_str() == name)
 }
 
 /// Strips headers that CGI, and what came after it, can't tell from others that matter: it takes `_` for `-`, and `Proxy` for a
 /// setting of its own. nginx drops every name with `_`; here the harmless ones cross.
 fn strip_cgi_aliases(headers: &mut HeaderMap) {
-    if !headers.keys().any(|name| is_cgi_alias(name.as_str())) {
-        return;
-    }
     let aliases: Vec<HeaderName> = headers
         .keys()
         .filter(|name| is_cgi_alias(name.as_str()))
@@ -269,6 +251,10 @@ fn is_essential(name: &str) -> bool {
 
 /// Strips the headers that `Connection` lists, except those that no message can do without: a list that names them is an attack.
 fn strip_listed(headers: &mut HeaderMap) {
+    let mut lists = headers.get_all(CONNECTION).iter();
+    if lists.all(|value| is_about_connection_alone(value.as_bytes())) {
+        return;
+    }
     let lists: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
     for name in lists.iter().flat_map(options) {
         if let Ok(name) = HeaderName::from_bytes(name)
@@ -277,6 +263,11 @@ fn strip_listed(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
+}
+
+/// Whether a `Connection` header has the one option that nearly all have, which names no other header.
+fn is_about_connection_alone(value: &[u8]) -> bool {
+    value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
 }
 
 fn options(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
@@ -318,7 +309,8 @@ mod tests {
 
     fn crossed(fields: &[(&str, &str)], trusted: bool) -> Vec<(String, String)> {
         let mut map = headers(fields);
-        rewrite_request(&mut map, &peer(trusted), true, false);
+        let names = Names::of(&map);
+        rewrite_request(&mut map, names, &peer(trusted), true, false);
         let mut got: Vec<_> = map
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_str().expect("ASCII").to_owned()))
@@ -481,7 +473,12 @@ mod tests {
             ),
         ] {
             head.headers = headers(fields);
-            assert_eq!(rewrite_response(&mut head).is_ok(), good, "{fields:?}");
+            let names = Names::of(&head.headers);
+            assert_eq!(
+                rewrite_response(&mut head, names).is_ok(),
+                good,
+                "{fields:?}"
+            );
         }
         assert_eq!(head.headers.get_all("content-length").iter().count(), 1);
     }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::connection::Connection;
 use super::error::Error;
 use super::headers;
+use super::names::Names;
 use super::pool::Pool;
 use super::reuse::keep_alive;
 use super::target::Upstream;
@@ -72,8 +73,10 @@ impl InFlight {
         if head.status == StatusCode::SWITCHING_PROTOCOLS && !self.asks_for_upgrade {
             return Err(Error::UnaskedUpgrade);
         }
-        self.keep_for = keep_alive(&self.method, &head, self.upstream.settings.idle_timeout);
-        headers::rewrite_response(&mut head)?;
+        let names = Names::of(&head.headers);
+        let idle_timeout = self.upstream.settings.idle_timeout;
+        self.keep_for = keep_alive(&self.method, &head, names, idle_timeout);
+        headers::rewrite_response(&mut head, names)?;
         self.body = Some(body);
         Ok(head)
     }

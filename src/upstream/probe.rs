@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::connection::http1;
 use super::error::Error;
 use super::headers;
+use super::names::Names;
 use super::stream::HEAD_LIMIT;
 use super::target::Upstream;
 
@@ -82,7 +83,8 @@ impl Upstream {
         let mut response = pin!(async {
             let response = sender.send_request(request).await.map_err(Error::of_head)?;
             let (mut head, body) = response.into_parts();
-            headers::rewrite_response(&mut head)?;
+            let names = Names::of(&head.headers);
+            headers::rewrite_response(&mut head, names)?;
             Ok((head, collect_body(body, limit).await?))
         });
         tokio::select! {

@@ -6,26 +6,29 @@ use std::time::Duration;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, StatusCode, response};
 
-use super::headers::{KEEP_ALIVE, lists};
+use super::headers::lists;
+use super::names::{KEEP_ALIVE, Names};
 
 /// How long before the end of the upstream's own keep-alive a connection is no longer used.
 const MARGIN: Duration = Duration::from_secs(1);
 
-/// How long a connection may be kept behind this response; none: it is not used again.
+/// How long a connection may be kept behind this response, which has headers of these names; none: it is not used again.
 pub(super) fn keep_alive(
     method: &Method,
     head: &response::Parts,
+    names: Names,
     idle_timeout: Duration,
 ) -> Option<Duration> {
-    let closes = head
-        .headers
-        .get_all(CONNECTION)
-        .iter()
-        .any(|value| lists(value, "close"));
+    let mut options = head.headers.get_all(CONNECTION).iter();
+    let closes = names.has(Names::CONNECTION) && options.any(|value| lists(value, "close"));
     if idle_timeout.is_zero() || closes || may_have_unread_body(method, head) {
         return None;
     }
-    match announced_timeout(&head.headers) {
+    let announced = match names.has(Names::KEEP_ALIVE) {
+        true => announced_timeout(&head.headers),
+        false => None,
+    };
+    match announced {
         Some(timeout) => Some(idle_timeout.min(timeout - MARGIN.min(timeout / 2))),
         None => Some(idle_timeout),
     }
@@ -69,7 +72,7 @@ mod tests {
                 head.header(*name, *value)
             });
         let head = head.body(()).expect("a good head").into_parts().0;
-        keep_alive(method, &head, IDLE)
+        keep_alive(method, &head, Names::of(&head.headers), IDLE)
     }
 
     #[test]
