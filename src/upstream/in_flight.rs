@@ -8,9 +8,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header, response};
+use http::{Method, Request, Response, StatusCode, header, request, response};
 use http_body::Body;
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use tokio::time::Instant;
 
 use super::connection::Connection;
@@ -23,12 +24,15 @@ use super::target::Upstream;
 use super::tunnel::Tunnel;
 use crate::body::{ReplayBody, RequestBody, concat};
 
-type ResponseHead = Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>>>>;
+type ResponseHead =
+    Pin<Box<dyn Future<Output = Result<Response<Incoming>, TrySendError<Request<ReplayBody>>>>>>;
 
 /// A request on its connection. Dropped, it closes the connection.
 pub(super) struct InFlight {
     connection: Connection,
     response: ResponseHead,
+    /// The request's head, if hyper gave it back.
+    unsent: Option<request::Parts>,
     /// The response's body, once its head has come.
     body: Option<Incoming>,
     /// What of the body was collected.
@@ -55,8 +59,9 @@ impl InFlight {
         Self {
             method: request.method().clone(),
             asks_for_upgrade: request.headers().contains_key(header::UPGRADE),
-            response: Box::pin(connection.sender.send_request(request)),
+            response: Box::pin(connection.sender.try_send_request(request)),
             connection,
+            unsent: None,
             body: None,
             collected: Vec::new(),
             request_body: request_body.clone(),
@@ -89,7 +94,11 @@ impl InFlight {
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))
         {
-            Poll::Ready(response) => Poll::Ready(response.map_err(Error::of_head)),
+            Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+            Poll::Ready(Err(mut error)) => {
+                self.unsent = error.take_message().map(|request| request.into_parts().0);
+                Poll::Ready(Err(Error::of_head(error.into_error())))
+            }
             Poll::Pending if self.connection.has_ended() => Poll::Ready(Err(Error::Reset)),
             Poll::Pending => Poll::Pending,
         }
@@ -102,6 +111,12 @@ impl InFlight {
         let is_unseen = !traffic.sent_any();
         let is_safe = matches!(self.method, Method::GET | Method::HEAD) && !traffic.received_any();
         (is_unseen || is_safe) && self.has_whole_copy()
+    }
+
+    /// The request's head for another try: as hyper gave it back, or as it was written.
+    pub(super) fn take_request_head(&mut self) -> Option<request::Parts> {
+        let unsent = self.unsent.take();
+        unsent.or_else(|| parse_request_head(&self.connection.traffic.request_head()))
     }
 
     /// Whether all that has arrived of the request's body is still held.
@@ -236,4 +251,19 @@ impl InFlight {
         let (stream, early) = self.connection.into_stream().await;
         Tunnel::new(stream, early)
     }
+}
+
+/// The head of a request as hyper wrote it.
+fn parse_request_head(written: &[u8]) -> Option<request::Parts> {
+    let lines = written.iter().filter(|byte| **byte == b'\n').count();
+    let mut headers = vec![httparse::EMPTY_HEADER; lines];
+    let mut head = httparse::Request::new(&mut headers);
+    head.parse(written)
+        .ok()
+        .filter(httparse::Status::is_complete)?;
+    let mut request = Request::builder().method(head.method?).uri(head.path?);
+    for header in head.headers {
+        request = request.header(header.name, header.value);
+    }
+    Some(request.body(()).ok()?.into_parts().0)
 }

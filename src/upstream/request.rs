@@ -95,13 +95,20 @@ impl UpstreamRequest {
             body.receive_available().await;
         }
         if let Some(connection) = self.pool.take(&self.upstream) {
-            let sent = self.start_on(connection, head.clone(), &body);
-            match sent.head().await {
-                Err(Error::Reset) if sent.can_be_repeated() => {}
-                Ok(head) if head.status == StatusCode::REQUEST_TIMEOUT && sent.has_whole_copy() => {
-                }
-                result => return result,
+            let sent = self.start_on(connection, head, &body);
+            let result = sent.head().await;
+            let may_be_repeated = match &result {
+                Err(Error::Reset) => sent.can_be_repeated(),
+                Ok(head) => head.status == StatusCode::REQUEST_TIMEOUT && sent.has_whole_copy(),
+                Err(_) => false,
+            };
+            if !may_be_repeated {
+                return result;
             }
+            let Some(kept) = sent.take_request_head() else {
+                return result;
+            };
+            head = kept;
             self.has_retried = true;
             self.in_flight = None;
         }

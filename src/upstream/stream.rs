@@ -3,8 +3,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -28,6 +28,8 @@ pub(super) struct Traffic {
     received: AtomicU64,
     /// The response's head is not whole yet.
     in_head: AtomicBool,
+    /// The request's head, for a second try: a copy of its bytes costs less than one of its headers.
+    request_head: Mutex<Vec<u8>>,
     /// The bytes behind the head that are not content.
     framing: FramingBytes,
 }
@@ -38,6 +40,22 @@ impl Traffic {
         self.sent.store(0, Relaxed);
         self.received.store(0, Relaxed);
         self.in_head.store(true, Relaxed);
+        self.request_head().clear();
+    }
+
+    /// Keeps the request's head. hyper writes it at once.
+    fn keep_head(&self, written: &[u8]) {
+        let mut head = self.request_head();
+        if head.is_empty() {
+            head.extend_from_slice(&written[..written.len().min(HEAD_LIMIT)]);
+        }
+    }
+
+    /// The bytes that were written first: the request's head, and what followed it at once. Empty if nothing was written.
+    pub(super) fn request_head(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.request_head
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The response's head is whole.
@@ -170,6 +188,9 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if !self.is_tunnel {
+            self.traffic.keep_head(buf);
+        }
         let wrote = ready!(Pin::new(&mut self.stream).poll_write(cx, buf));
         Poll::Ready(self.ignore_closed(wrote, buf.len()))
     }

@@ -125,11 +125,29 @@ async fn a_408_on_a_connection_that_was_used_before_is_tried_again_on_a_fresh_on
     });
     let sidecar = Sidecar::before(&app).workers(1).start().await;
     let mut client = sidecar.connect().await;
+    let webhook = Webhook::voice("/voice/x?name=%C3%A4&empty=")
+        .header("Cookie", "a=b; c=\"d\"")
+        .header("X-Custom", "one")
+        .header("X-Custom", "two, and more")
+        .header("X-Empty", "");
+    let mut bytes = webhook.bytes();
+    let place = bytes
+        .windows(3)
+        .position(|part| part == b"one")
+        .expect("it is there");
+    bytes.splice(place..place + 3, *b"caf\xe9\ttime");
     for _ in 0..2 {
-        let got = client.request(Webhook::voice("/voice/x")).await;
+        let got = client.request(bytes.clone()).await;
         assert_eq!((got.status, got.reason()), (200, None));
     }
     assert_eq!(app.connections(), 2);
+    // The second try is the same request, byte for byte.
+    let requests = app.requests();
+    let sent: Vec<_> = requests
+        .iter()
+        .map(|request| (&request.head, &request.body))
+        .collect();
+    assert_eq!((sent[1], sent[2]), (sent[0], sent[0]));
 }
 
 #[tokio::test]
