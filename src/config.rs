@@ -30,7 +30,6 @@ use reader::Reader;
 use report::Report;
 use route::Routes;
 use signature::Signatures;
-use upstream::Upstream;
 
 /// The settings of every module, and the files that they come from.
 #[derive(Clone, Debug)]
@@ -70,7 +69,7 @@ impl Config {
             .map_or("", |chunk| chunk.valid());
         let report = Report::on_file(path, text);
         let config = match read {
-            Ok(_) if text.len() == content.len() => build(&report, &mut files),
+            Ok(_) if text.len() == content.len() => Some(build(&report, &mut files)),
             Ok(_) => {
                 let error = Diagnostic::new("this byte is not UTF-8");
                 report.file_error(Some(text.len()), error.help("save the file as UTF-8"));
@@ -122,7 +121,7 @@ impl Config {
 }
 
 /// Reads the whole file. The result is valid only if no error was reported.
-fn build(report: &Report<'_>, files: &mut Files) -> Option<Config> {
+fn build(report: &Report<'_>, files: &mut Files) -> Config {
     let document = report.parse();
     let mut file = Reader::of_file(report, document.get_ref());
     let server = server::read(&mut file, files);
@@ -134,11 +133,12 @@ fn build(report: &Report<'_>, files: &mut Files) -> Option<Config> {
     routes.check(&upstreams, &server.settings.listen);
     file.finish();
 
-    let settings = routes.list.into_iter().filter_map(|route| route.settings);
-    Some(Config {
+    let routes_settings = routes.list.into_iter().map(|route| route.settings);
+    let upstreams = upstreams.into_iter().map(|upstream| upstream.settings);
+    Config {
         site: proxy::Settings {
-            routes: settings.collect(),
-            upstreams: settings_of(upstreams)?,
+            routes: routes_settings.collect(),
+            upstreams: upstreams.collect(),
             trusted_proxies: server.trusted_proxies,
             public_url: server.public_url.url,
             unverified_timeout: server.settings.header_timeout,
@@ -148,12 +148,7 @@ fn build(report: &Report<'_>, files: &mut Files) -> Option<Config> {
         server: server.settings,
         files: Vec::new(),
         notes: Vec::new(),
-    })
-}
-
-fn settings_of(upstreams: Vec<Upstream<'_>>) -> Option<Vec<crate::upstream::Settings>> {
-    let settings = upstreams.into_iter().map(|upstream| upstream.settings);
-    settings.collect()
+    }
 }
 
 /// The configuration with its files and notes, if no error was reported.

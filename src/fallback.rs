@@ -80,7 +80,8 @@ impl Fallback {
         up.map(|url| url.budget).max().unwrap_or_default()
     }
 
-    fn urls(&self) -> impl Iterator<Item = &FallbackUrl> {
+    /// The fallback URLs of both kinds.
+    pub fn urls(&self) -> impl Iterator<Item = &FallbackUrl> {
         let kinds = [Kind::Voice, Kind::Messaging].into_iter();
         kinds.filter_map(|kind| self.fallback_url(kind))
     }

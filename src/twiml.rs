@@ -64,6 +64,7 @@ pub use position::Position;
 pub use redact::redact;
 pub use rules::{Rules, Strictness};
 pub use schema::SchemaError;
+pub(crate) use suggest::suggest;
 pub use syntax::{Construct, MAX_ATTRIBUTES, MAX_DEPTH, SyntaxError};
 
 /// A document that Twilio can act on. Only [`validate`] makes one, and the bytes are those that came.

@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::twiml;
+
 /// One error or note: `understudy.toml:14:12: route[2].deadline: 20s is longer than 14s, …; write "8s", or at most "14s"`.
 ///
 /// The function that reads a value makes it of message and help; file, position and key are added where the value was found.
@@ -109,7 +111,7 @@ pub(super) fn quote_key(key: &str) -> String {
 
 /// Which of these words was probably meant, or else all of them.
 pub(super) fn suggest(found: &str, words: &[&str], quote: char) -> String {
-    match nearest(found, words) {
+    match twiml::suggest(found, words.iter().copied()) {
         Some(word) => format!("did you mean {quote}{word}{quote}?"),
         None => format!("write {}", one_of(words, quote)),
     }
@@ -127,36 +129,9 @@ fn one_of(words: &[&str], quote: char) -> String {
     }
 }
 
-/// The word of which `found` is a typo: a short word may have one, longer ones another for every four letters.
-fn nearest<'w>(found: &str, words: &[&'w str]) -> Option<&'w str> {
-    let found: String = found.chars().take(64).collect();
-    let found = found.to_lowercase().replace('-', "_");
-    let typos = |word: &&str| strsim::osa_distance(&found, word);
-    let word = *words.iter().min_by_key(|word| typos(word))?;
-    (typos(&word) <= 1 + word.len() / 4).then_some(word)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_typo_is_told_from_another_word() {
-        let known = ["deadline", "validate", "host", "path", "max_in_flight"];
-        for (found, meant) in [
-            ("dedline", Some("deadline")),
-            ("Deadline", Some("deadline")),
-            ("deadlien", Some("deadline")),
-            ("pth", Some("path")),
-            ("max-in-flight", Some("max_in_flight")),
-            ("timeout", None),
-            ("", None),
-            ("hot", Some("host")),
-            ("ho", Some("host")),
-        ] {
-            assert_eq!(nearest(found, &known), meant, "{found}");
-        }
-    }
 
     #[test]
     fn a_text_from_the_file_can_not_act_on_a_terminal_nor_fill_it() {
@@ -165,12 +140,5 @@ mod tests {
         assert_eq!(quote_key("a-b_1"), "`a-b_1`");
         assert_eq!(quote_key("a b"), "\"a b\"");
         assert_eq!(quote_key(""), "\"\"");
-    }
-
-    #[test]
-    fn alternatives_are_joined_as_one_speaks() {
-        assert_eq!(one_of(&["a"], '`'), "`a`");
-        assert_eq!(one_of(&["a", "b"], '"'), "\"a\" or \"b\"");
-        assert_eq!(one_of(&["a", "b", "c"], '`'), "`a`, `b` or `c`");
     }
 }

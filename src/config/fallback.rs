@@ -69,24 +69,21 @@ impl<'f> DocumentReader<'f> {
         }
     }
 
-    /// Reads a route's `fallback`; none if there is an error. Without a valid kind it can't be validated, so it is not read.
-    pub(super) fn read(
-        &mut self,
-        route: &mut Reader<'_>,
-        kind: Option<route::Kind>,
-    ) -> Option<Fallback> {
+    /// Reads a route's `fallback`; the built-in documents where there is none, or an error in it. Without a valid kind it can't be
+    /// validated, so it is not read.
+    pub(super) fn read(&mut self, route: &mut Reader<'_>, kind: Option<route::Kind>) -> Fallback {
         let Some(kind) = kind.filter(|_| route.has(KEY)) else {
             route.skip(KEY);
-            return Some(built_in());
+            return built_in();
         };
         match kind {
             route::Kind::Voice => {
-                let voice = self.read_set(route, KEY, Kind::Voice)?;
-                Some(Fallback::new(voice, built_in_document(Kind::Messaging)))
+                let voice = self.read_set(route, KEY, Kind::Voice);
+                Fallback::new(voice, built_in_document(Kind::Messaging))
             }
             route::Kind::Messaging => {
-                let messaging = self.read_set(route, KEY, Kind::Messaging)?;
-                Some(Fallback::new(built_in_document(Kind::Voice), messaging))
+                let messaging = self.read_set(route, KEY, Kind::Messaging);
+                Fallback::new(built_in_document(Kind::Voice), messaging)
             }
             route::Kind::Auto => self.read_both(route),
             route::Kind::Callback | route::Kind::Pass => {
@@ -95,75 +92,63 @@ impl<'f> DocumentReader<'f> {
                     format!("a route of kind \"{kind}\" needs no TwiML, so it has no fallback");
                 let help = "leave it out, or choose the kind \"voice\" or \"messaging\"";
                 route.at(KEY).error(message, help);
-                None
+                built_in()
             }
         }
     }
 
     /// `{ voice = …, messaging = … }`; the built-in document where one isn't given.
-    fn read_both(&mut self, route: &mut Reader<'_>) -> Option<Fallback> {
-        let mut table = match route.text_or_table(KEY)? {
-            TextOrTable::Table(table) if !table.has_any(&["file", "inline", "when", "url"]) => {
+    fn read_both(&mut self, route: &mut Reader<'_>) -> Fallback {
+        let mut table = match route.text_or_table(KEY) {
+            Some(TextOrTable::Table(table))
+                if !table.has_any(&["file", "inline", "when", "url"]) =>
+            {
                 table
             }
-            TextOrTable::Table(_) | TextOrTable::Text(_) => {
+            Some(TextOrTable::Table(_) | TextOrTable::Text(_)) => {
                 route.at(KEY).error(
                     "a route of kind \"auto\" has a fallback for calls and one for messages",
                     "write { voice = \"voice.xml\", messaging = \"messaging.xml\" }",
                 );
-                return None;
+                return built_in();
             }
+            None => return built_in(),
         };
-        let mut read = |key, kind| {
-            if table.has(key) {
-                return self.read_set(&mut table, key, kind);
-            }
-            table.skip(key);
-            Some(built_in_document(kind).into())
-        };
-        let voice = read("voice", Kind::Voice);
-        let messaging = read("messaging", Kind::Messaging);
+        let voice = self.read_set(&mut table, "voice", Kind::Voice);
+        let messaging = self.read_set(&mut table, "messaging", Kind::Messaging);
         table.finish();
-        Some(Fallback::new(voice?, messaging?))
+        Fallback::new(voice, messaging)
     }
 
     /// `"file"`, or a table with `file`, `inline` or `url`, and with variants or without.
-    fn read_set(
-        &mut self,
-        reader: &mut Reader<'_>,
-        key: &'static str,
-        kind: Kind,
-    ) -> Option<DocumentSet> {
-        match reader.text_or_table(key)? {
-            TextOrTable::Text(file) => {
-                let document = self.read_file(file, kind, &reader.at(key))?;
-                Some(DocumentSet::from(document))
-            }
-            TextOrTable::Table(table) => self.read_set_in_table(table, kind),
-        }
+    fn read_set(&mut self, reader: &mut Reader<'_>, key: &'static str, kind: Kind) -> DocumentSet {
+        let document = match reader.text_or_table(key) {
+            Some(TextOrTable::Table(table)) => return self.read_set_in_table(table, kind),
+            Some(TextOrTable::Text(file)) => self.read_file(file, kind, &reader.at(key)),
+            None => None,
+        };
+        DocumentSet::from(document.unwrap_or_else(|| built_in_document(kind)))
     }
 
-    fn read_set_in_table(&mut self, mut table: Reader<'_>, kind: Kind) -> Option<DocumentSet> {
+    fn read_set_in_table(&mut self, mut table: Reader<'_>, kind: Kind) -> DocumentSet {
         if table.has_any(&["voice", "messaging"]) {
             let message = "only a route of kind \"auto\" has a fallback for each kind";
             (table.location).error(message, "write fallback = \"voice.xml\"");
-            return None;
+            return built_in_document(kind).into();
         }
         let document = self.read_document(&mut table, kind);
-        if document.is_none() && table.has_only(&["when"]) {
+        if table.has_only(&["when", "budget", "ca"]) {
             report_no_document(&table);
         }
         let variants = self.read_variants(&mut table, kind);
         let url = self.read_url(&mut table);
-        let has_url = table.has("url");
         table.finish();
         // A fallback URL may fail too, so a document stands behind it.
-        let is_built_in = has_url && !table.has_any(&["file", "inline"]);
-        let built_in = is_built_in.then(|| built_in_document(kind));
-        let documents = DocumentSet::new(document.or(built_in)?, variants);
+        let document = document.unwrap_or_else(|| built_in_document(kind));
+        let documents = DocumentSet::new(document, variants);
         match url {
-            Some(url) => Some(documents.with_fallback_url(url)),
-            None => Some(documents).filter(|_| !has_url),
+            Some(url) => documents.with_fallback_url(url),
+            None => documents,
         }
     }
 
@@ -222,26 +207,18 @@ impl<'f> DocumentReader<'f> {
         let param = table.require("param", "param = \"To\"", parse_param);
         let pattern = table.require("is", "is = \"+33*\"", parse_pattern);
         let document = self.read_document(&mut table, kind);
-        if document.is_none() && table.has_only(&["param", "is"]) {
+        if table.has_only(&["param", "is"]) {
             report_no_document(&table);
         }
         table.finish();
-        let (param, pattern) = (param?, pattern?);
-        let covering = earlier
-            .iter()
-            .find(|earlier| earlier.param == param && earlier.pattern.covers(&pattern));
-        if let Some(earlier) = covering {
-            let position = earlier.table.location.position();
-            let message = format!(
-                "the variant at {position} matches all of these requests, and the first match wins"
-            );
-            table.at("is").error(message, "put this one before it");
-        }
-        earlier.push(Condition {
+        let condition = Condition {
             table,
-            param: param.clone(),
-            pattern: pattern.clone(),
-        });
+            param: param?,
+            pattern: pattern?,
+        };
+        condition.check_reached(earlier);
+        let (param, pattern) = (condition.param.clone(), condition.pattern.clone());
+        earlier.push(condition);
         document.map(|document| Variant {
             param,
             pattern,
@@ -252,7 +229,8 @@ impl<'f> DocumentReader<'f> {
     /// `url = …` and `budget = …`: another app that is requested first. Over TLS `ca = …` may name its authorities.
     fn read_url(&mut self, table: &mut Reader<'_>) -> Option<FallbackUrl> {
         let url = table.read("url", url::parse_url);
-        let budget = table.read_or("budget", parse_duration, BUDGET);
+        let mut budget = BUDGET;
+        table.set("budget", &mut budget, parse_duration);
         let Some((origin, target)) = url else {
             table.skip("ca");
             return None;
@@ -277,6 +255,21 @@ struct Condition<'a> {
     table: Reader<'a>,
     param: String,
     pattern: Pattern,
+}
+
+impl Condition<'_> {
+    /// Reports a condition that an earlier one covers, so that its variant would never be used.
+    fn check_reached(&self, earlier: &[Self]) {
+        let covers =
+            |other: &&Self| other.param == self.param && other.pattern.covers(&self.pattern);
+        if let Some(other) = earlier.iter().find(covers) {
+            let position = other.table.location.position();
+            let message = format!(
+                "the variant at {position} matches all of these requests, and the first match wins"
+            );
+            self.table.at("is").error(message, "put this one before it");
+        }
+    }
 }
 
 fn parse_param(value: &DeValue<'_>) -> Result<String, Diagnostic> {
@@ -311,16 +304,15 @@ fn in_document(
     position: Option<twiml::Position>,
     what: impl fmt::Display,
 ) -> Diagnostic {
-    let position = position.map(|position| (position.line, position.column));
-    let file = file.map(Path::display);
-    Diagnostic::new(match (file, position) {
-        (Some(file), Some((line, column))) => format!("{file}:{line}:{column}: {what}"),
-        (Some(file), None) => format!("{file}: {what}"),
-        (None, Some((line, column))) => {
-            format!("line {line}, column {column} of the document: {what}")
+    match (file, position) {
+        (Some(file), Some(position)) => {
+            let twiml::Position { line, column, .. } = position;
+            Diagnostic::new(format!("{}:{line}:{column}: {what}", file.display()))
         }
-        (None, None) => what.to_string(),
-    })
+        (Some(file), None) => Diagnostic::in_file(file, what),
+        (None, Some(position)) => Diagnostic::new(format!("{position} of the document: {what}")),
+        (None, None) => Diagnostic::new(what.to_string()),
+    }
 }
 
 fn report_no_document(table: &Reader<'_>) {

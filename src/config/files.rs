@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::env;
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -13,6 +14,9 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::diagnostic::Diagnostic;
+use super::reader::Reader;
+use super::report::Location;
+use super::value::parse_text;
 use crate::tls::{LoadError, Trust};
 
 /// The size limit in bytes. Ten thousand routes take a few megabytes, every other file is far smaller.
@@ -138,6 +142,39 @@ impl Files {
 
     pub(super) fn into_list(self) -> Vec<SourceFile> {
         self.list
+    }
+}
+
+/// A file that a key names.
+pub(super) struct NamedFile<'a> {
+    pub(super) location: Location<'a>,
+    /// Its path as the configuration has it.
+    pub(super) written: &'a str,
+    pub(super) path: PathBuf,
+    pub(super) content: Bytes,
+}
+
+impl<'a> NamedFile<'a> {
+    pub(super) fn read(
+        table: &mut Reader<'a>,
+        key: &'static str,
+        files: &mut Files,
+    ) -> Option<Self> {
+        let written = table.read(key, parse_text)?;
+        let (location, path) = (table.at(key), files.path(written));
+        let content = location.take(files.read_named(&path))?;
+        Some(Self {
+            location,
+            written,
+            path,
+            content,
+        })
+    }
+
+    /// What was made of its content, or none after the error has been added.
+    pub(super) fn take<T>(&self, result: Result<T, impl Display>) -> Option<T> {
+        let result = result.map_err(|error| Diagnostic::in_file(&self.path, error));
+        self.location.take(result)
     }
 }
 

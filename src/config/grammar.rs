@@ -2,16 +2,13 @@
 //!
 //! An addition that Twilio's grammar already contains may be left from before an upgrade. It is noted, not refused.
 
-mod known;
-
 use std::collections::HashMap;
 
 use toml::de::DeValue;
 
-use self::known::Known;
 use super::diagnostic::{Diagnostic, quote};
 use super::reader::Reader;
-use super::value::{parse_bool, parse_text};
+use super::value::{parse_bool, parse_text, parse_word};
 use crate::proxy::Grammar;
 use crate::twiml::{Extension, Kind, Rules, Strictness};
 
@@ -23,13 +20,15 @@ pub(super) fn read(file: &mut Reader<'_>) -> Grammar {
     let attributes = table.tables("attribute").into_iter();
     table.finish();
 
-    let added = elements.iter().filter_map(NewElement::named);
-    let known = Known::new(added, file.location.report.is_broken());
+    let known = KnownElements {
+        added: elements.iter().filter_map(NewElement::named).collect(),
+        is_incomplete: file.location.report.is_broken(),
+    };
     let elements = elements.into_iter().filter_map(|new| new.read(&known));
     let attributes = attributes.filter_map(|table| read_attribute(table, &known));
     let entries: Vec<_> = elements.chain(attributes).collect();
     check_duplicates(&entries);
-    for entry in entries.iter().filter(|entry| entry.is_needless()) {
+    for entry in entries.iter().filter(|entry| entry.is_redundant()) {
         let note = "Twilio's grammar already contains all of this, and its own rules apply";
         let note = Diagnostic::new(note).help("it can be left out");
         entry.table.location.note(note);
@@ -42,15 +41,7 @@ pub(super) fn read(file: &mut Reader<'_>) -> Grammar {
 
 fn rules(kind: Kind, entries: &[Entry<'_>]) -> Rules {
     let of_kind = entries.iter().filter(|entry| entry.kinds.contains(&kind));
-    let mut extensions: Vec<Extension> = Vec::new();
-    for Entry { extension, .. } in of_kind {
-        let same = |known: &&mut Extension| known.element == extension.element;
-        match extensions.iter_mut().find(same) {
-            // An extension of its own would put the new element into the root as well.
-            Some(known) => known.attributes.extend(extension.attributes.clone()),
-            None => extensions.push(extension.clone()),
-        }
-    }
+    let extensions: Vec<_> = of_kind.map(|entry| entry.extension.clone()).collect();
     // If an extension is not valid, an error has been reported.
     Rules::with_extensions(kind, Strictness::Twilio, &extensions)
         .unwrap_or_else(|_| Rules::new(kind, Strictness::Twilio))
@@ -66,9 +57,9 @@ struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    fn is_needless(&self) -> bool {
+    fn is_redundant(&self) -> bool {
         let mut kinds = self.kinds.iter();
-        kinds.all(|kind| known::is_needless(*kind, &self.extension))
+        kinds.all(|kind| self.extension.is_redundant(*kind))
     }
 
     /// What only one entry may add: the element, and each of its attributes.
@@ -110,8 +101,7 @@ struct NewElement<'a> {
 
 impl<'a> NewElement<'a> {
     fn read_name(mut table: Reader<'a>) -> Self {
-        table.expect("kind", "kind = \"voice\"");
-        let kind = table.word("kind", &KINDS);
+        let kind = table.require("kind", "kind = \"voice\"", parse_word(&KINDS));
         let name = table.require("name", "name = \"Teleport\"", parse_name);
         Self { table, kind, name }
     }
@@ -120,12 +110,12 @@ impl<'a> NewElement<'a> {
         Some((self.kind, self.name.clone()?))
     }
 
-    fn read(self, known: &Known) -> Option<Entry<'a>> {
+    fn read(self, known: &KnownElements) -> Option<Entry<'a>> {
         let (mut table, kind) = (self.table, self.kind);
-        let parents = table.list("parents", |value| known.parse_element(value, kind));
-        let children = table.list("children", |value| known.parse_element(value, kind));
+        let parents = table.list("parents", |value| known.parse(value, kind));
+        let children = table.list("children", |value| known.parse(value, kind));
         let attributes = table.list("attributes", parse_name);
-        let text = table.read_or("text", parse_bool, false);
+        let text = table.read("text", parse_bool);
         table.finish();
         Some(Entry {
             table,
@@ -136,17 +126,16 @@ impl<'a> NewElement<'a> {
                 parents: parents.unwrap_or_default(),
                 children: children.unwrap_or_default(),
                 attributes: attributes.unwrap_or_default(),
-                text,
+                text: text.unwrap_or_default(),
             },
         })
     }
 }
 
 /// A `[[grammar.attribute]]`, for every kind of document that has the element.
-fn read_attribute<'a>(mut table: Reader<'a>, known: &Known) -> Option<Entry<'a>> {
-    let element = table.require("element", "element = \"Say\"", |value| {
-        known.parse_element(value, None)
-    });
+fn read_attribute<'a>(mut table: Reader<'a>, known: &KnownElements) -> Option<Entry<'a>> {
+    let example = "element = \"Say\"";
+    let element = table.require("element", example, |value| known.parse(value, None));
     let name = table.require("name", "name = \"mood\"", parse_name);
     table.finish();
     let element = element?;
@@ -162,9 +151,55 @@ fn read_attribute<'a>(mut table: Reader<'a>, known: &Known) -> Option<Entry<'a>>
     })
 }
 
+/// The elements that an addition may name: Twilio's and those that are added.
+struct KnownElements {
+    /// An element whose kind is not valid may be of either kind.
+    added: Vec<(Option<Kind>, String)>,
+    /// Whether syntax errors may hide some.
+    is_incomplete: bool,
+}
+
+impl KnownElements {
+    /// An element of documents of this kind, or of either kind if none is given.
+    fn parse(&self, value: &DeValue<'_>, kind: Option<Kind>) -> Result<String, Diagnostic> {
+        let name = parse_text(value)?;
+        let kinds = self.kinds_of(name);
+        let is_known = kind.map_or(!kinds.is_empty(), |kind| kinds.contains(&kind));
+        if is_known || self.is_incomplete {
+            return Ok(name.to_owned());
+        }
+        let (twiml, kinds) = match kind {
+            Some(kind) => (format!("{kind} TwiML"), vec![kind]),
+            None => ("TwiML".to_owned(), KINDS.map(|(_, kind)| kind).into()),
+        };
+        let suggest = |kind| twilios(kind).suggest_element(name).map(quote);
+        let help = match kinds.into_iter().find_map(suggest) {
+            Some(name) => format!("did you mean {name}?"),
+            None => "add it as a [[grammar.element]] of its own".to_owned(),
+        };
+        let what = format!("is not an element of {twiml}");
+        Err(Diagnostic::about(name, &what).help(help))
+    }
+
+    /// The kinds of document that have this element.
+    fn kinds_of(&self, element: &str) -> Vec<Kind> {
+        let is_added = |kind: Kind| {
+            let mut added = self.added.iter();
+            added.any(|(of, name)| name == element && of.is_none_or(|of| of == kind))
+        };
+        let kinds = KINDS.into_iter().map(|(_, kind)| kind);
+        let has_element = |kind: &Kind| is_added(*kind) || twilios(*kind).has_element(element);
+        kinds.filter(has_element).collect()
+    }
+}
+
+fn twilios(kind: Kind) -> Rules {
+    Rules::new(kind, Strictness::Twilio)
+}
+
 fn parse_name(value: &DeValue<'_>) -> Result<String, Diagnostic> {
     let name = parse_text(value)?;
-    if known::is_name(name) {
+    if Extension::is_valid_name(name) {
         return Ok(name.to_owned());
     }
     Err(Diagnostic::about(name, "is not a valid XML name")

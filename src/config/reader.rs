@@ -1,6 +1,7 @@
 //! Reads a table key by key. The caller names the key and the function that reads its value. An error is reported with its position
 //! and reading goes on. [`Reader::finish`] reports the keys that nobody has named.
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, quote_key, suggest};
@@ -35,11 +36,10 @@ impl<'a> Reader<'a> {
     }
 
     fn new(table: Option<&'a DeTable<'a>>, location: Location<'a>) -> Self {
-        let known = Vec::new();
         Self {
             table,
             location,
-            known,
+            known: Vec::new(),
         }
     }
 
@@ -52,14 +52,16 @@ impl<'a> Reader<'a> {
         self.value(key)?.parse(parse)
     }
 
-    /// The same, or else the default.
-    pub(super) fn read_or<T>(
+    /// Replaces a setting by the value of its key, if that is given and valid.
+    pub(super) fn set<T>(
         &mut self,
         key: &'static str,
+        setting: &mut T,
         parse: impl FnOnce(&'a DeValue<'a>) -> Result<T, Diagnostic>,
-        default: T,
-    ) -> T {
-        self.read(key, parse).unwrap_or(default)
+    ) {
+        if let Some(value) = self.read(key, parse) {
+            *setting = value;
+        }
     }
 
     /// The value of a key that must be given; `example` shows how.
@@ -98,23 +100,6 @@ impl<'a> Reader<'a> {
         self.list(key, parse).filter(|list| !list.is_empty())
     }
 
-    /// One of these words, as what it stands for.
-    pub(super) fn word<T: Copy>(
-        &mut self,
-        key: &'static str,
-        words: &[(&'static str, T)],
-    ) -> Option<T> {
-        self.read(key, |value| {
-            let found = value::parse_text(value)?;
-            let meaning = words.iter().find(|(word, _)| *word == found);
-            meaning.map(|(_, meaning)| *meaning).ok_or_else(|| {
-                let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-                Diagnostic::about(found, "is not a valid choice here")
-                    .help(suggest(found, &words, '"'))
-            })
-        })
-    }
-
     /// The table of a key; an empty one if it isn't given.
     pub(super) fn table(&mut self, key: &'static str) -> Self {
         let location = self.at(key);
@@ -126,6 +111,10 @@ impl<'a> Reader<'a> {
     /// A table that must be given.
     pub(super) fn require_table(&mut self, key: &'static str, example: &str) -> Option<Self> {
         self.expect(key, example);
+        self.given_table(key)
+    }
+
+    fn given_table(&mut self, key: &'static str) -> Option<Self> {
         Some(self.table(key)).filter(|table| table.table.is_some())
     }
 
@@ -153,14 +142,14 @@ impl<'a> Reader<'a> {
 
     /// One table, or a list of at least one.
     pub(super) fn table_or_tables(&mut self, key: &'static str) -> Vec<Self> {
-        let value = self.table.and_then(|table| table.get(key));
-        if value.is_some_and(|value| value.get_ref().is_array()) {
+        if self
+            .get(key)
+            .is_some_and(|value| value.get_ref().is_array())
+        {
             self.refuse_empty_list(key);
             return self.tables(key);
         }
-        let table = Some(self.table(key));
-        let table = table.filter(|table| table.table.is_some());
-        table.into_iter().collect()
+        self.given_table(key).into_iter().collect()
     }
 
     /// A list of at least one table, written in line.
@@ -217,7 +206,7 @@ impl<'a> Reader<'a> {
 
     /// Whether a key is given, valid or not.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.table.is_some_and(|table| table.contains_key(key))
+        self.get(key).is_some()
     }
 
     pub(super) fn has_any(&self, keys: &[&str]) -> bool {
@@ -232,7 +221,7 @@ impl<'a> Reader<'a> {
 
     /// Where the value of a key stands; the table, if the key isn't given.
     pub(super) fn at(&self, key: &str) -> Location<'a> {
-        let value = self.table.and_then(|table| table.get(key));
+        let value = self.get(key);
         let path = self.location.key.as_str();
         let dot = if path.is_empty() { "" } else { "." };
         Location {
@@ -251,8 +240,7 @@ impl<'a> Reader<'a> {
     }
 
     fn refuse_empty_list(&self, key: &str) {
-        let value = self.table.and_then(|table| table.get(key));
-        let list = value.and_then(|value| value.get_ref().as_array());
+        let list = self.get(key).and_then(|value| value.get_ref().as_array());
         if list.is_some_and(|list| list.is_empty()) {
             let help = "name at least one, or leave the key out";
             self.at(key).error("an empty list", help);
@@ -261,9 +249,13 @@ impl<'a> Reader<'a> {
 
     fn value(&mut self, key: &'static str) -> Option<Value<'a>> {
         self.known.push(key);
-        let value = self.table?.get(key)?.get_ref();
+        let value = self.get(key)?.get_ref();
         let location = self.at(key);
         Some(Value { value, location })
+    }
+
+    fn get(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.table?.get(key)
     }
 }
 

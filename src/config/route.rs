@@ -12,15 +12,18 @@ use super::diagnostic::{Diagnostic, quote, suggest};
 use super::fallback::{DocumentReader, built_in};
 use super::reader::Reader;
 use super::signature::Signatures;
-use super::upstream::{self, MOST_IN_FLIGHT, Upstream, own_listener};
+use super::upstream::{self, Upstream, own_listener, parse_in_flight};
 use super::url;
-use super::value::{self, parse_bool, parse_count, parse_duration, parse_text};
+use super::value::{
+    parse_any_duration, parse_bool, parse_count, parse_duration, parse_error_status, parse_method,
+    parse_path, parse_size, parse_target, parse_text, parse_word,
+};
 use crate::breaker;
 use crate::proxy::{AfterDeadline, Mode, RouteSettings};
 use crate::route::{Kind, Path, Pattern};
 use crate::signature::Policy;
 use crate::twilio;
-use crate::twiml::{self, Strictness};
+use crate::twiml::Strictness;
 
 /// Leaves the response one second to reach Twilio.
 const LONGEST_DEADLINE: Duration = twilio::WEBHOOK_TIMEOUT.saturating_sub(Duration::from_secs(1));
@@ -70,16 +73,14 @@ pub(super) struct Routes<'a> {
     pub(super) list: Vec<Route<'a>>,
 }
 
-/// One `[[route]]`, as far as it is valid.
+/// One `[[route]]`.
 #[derive(Debug)]
 pub(super) struct Route<'a> {
     table: Reader<'a>,
-    name: Option<String>,
-    pattern: Option<Pattern>,
-    upstream: String,
-    deadline: Duration,
-    /// None if there is an error in the route.
-    pub(super) settings: Option<RouteSettings>,
+    has_valid_name: bool,
+    has_valid_pattern: bool,
+    /// With a default for what is not valid, so that the rest can be checked.
+    pub(super) settings: RouteSettings,
 }
 
 /// The routes of a configuration that names an app and nothing else: one takes every request.
@@ -100,7 +101,8 @@ impl<'a> Routes<'a> {
         signatures: &Signatures,
     ) -> Self {
         let mut table = file.table("defaults");
-        let defaults = read_settings(&mut table, built_in_defaults(), signatures);
+        let mut defaults = built_in_defaults();
+        read_settings(&mut table, &mut defaults, signatures);
         table.finish();
         let tables = file.tables("route").into_iter();
         let list = tables.map(|table| Route::read(table, &defaults, documents, signatures));
@@ -129,7 +131,7 @@ impl<'a> Routes<'a> {
         let is_used = self
             .list
             .iter()
-            .any(|route| route.upstream == upstream.name);
+            .any(|route| route.settings.upstream == upstream.name);
         if !is_used && upstream.name != upstream::DEFAULT {
             let note = Diagnostic::new("no route uses this upstream");
             let help = format!("write upstream = {} in a route", quote(&upstream.name));
@@ -140,12 +142,12 @@ impl<'a> Routes<'a> {
     /// Some apps handle `/Voice` as they handle `/voice`. Then a request could avoid the check of its signature by a path that
     /// matches no route.
     fn note_unchecked_requests(&self) {
-        let checks_all =
-            |route: &Route<'_>| route.enforces() && route.pattern.as_ref() == Some(&match_all());
-        if enforces(&self.defaults) || self.list.iter().any(checks_all) {
+        let mut routes = self.list.iter().filter(|route| enforces(&route.settings));
+        let checks_all = |route: &Route<'_>| route.settings.pattern == match_all();
+        if enforces(&self.defaults) || routes.clone().any(checks_all) {
             return;
         }
-        if let Some(route) = self.list.iter().find(|route| route.enforces()) {
+        if let Some(route) = routes.next() {
             let note = "requests that match no route reach the app even if Twilio has not signed them, \
                  and the app may answer /Voice or /voice/ as it answers /voice";
             route.table.at("signature").note(Diagnostic::new(note).help(
@@ -156,27 +158,20 @@ impl<'a> Routes<'a> {
 
     /// The default may be longer than a deadline, which then applies. A timeout that is given must not.
     fn check_connect_timeout(&self, upstream: &Upstream<'_>) {
-        let Some(settings) = &upstream.settings else {
-            return;
-        };
         if !upstream.table.has("connect_timeout") {
             return;
         }
-        let routes = self.list.iter();
-        let own = routes.filter(|route| route.upstream == upstream.name);
-        let unmatched =
-            (upstream.name == upstream::DEFAULT).then_some((self.defaults.deadline, UNMATCHED));
-        let shortest = own
-            .map(|route| (route.deadline, route.label()))
-            .chain(unmatched)
-            .min_by_key(|(deadline, _)| *deadline);
-        let timeout = settings.connect_timeout;
-        if let Some((deadline, name)) = shortest.filter(|(deadline, _)| timeout > *deadline) {
+        let routes = self.list.iter().map(|route| &route.settings);
+        let own = routes.chain([&self.defaults]);
+        let own = own.filter(|route| route.upstream == upstream.name);
+        let shortest = own.min_by_key(|route| route.deadline);
+        let timeout = upstream.settings.connect_timeout;
+        if let Some(route) = shortest.filter(|route| timeout > route.deadline) {
             let message = format!(
                 "{} is longer than {}, the deadline of route {}, and connecting is but one step in it",
                 format_duration(timeout),
-                format_duration(deadline),
-                quote(name)
+                format_duration(route.deadline),
+                quote(&route.name)
             );
             let location = upstream.table.at("connect_timeout");
             location.error(message, "\"250ms\" is usual");
@@ -184,51 +179,37 @@ impl<'a> Routes<'a> {
     }
 }
 
-/// Reads the keys that `[defaults]` and each route may have; `base` says what applies to the others.
-fn read_settings(
-    table: &mut Reader<'_>,
-    base: RouteSettings,
-    signatures: &Signatures,
-) -> RouteSettings {
-    RouteSettings {
-        deadline: table.read_or("deadline", parse_deadline, base.deadline),
-        validate: table.word("validate", &VALIDATE).unwrap_or(base.validate),
-        max_request_body: table.read_or(
-            "max_request_body",
-            value::parse_size,
-            base.max_request_body,
-        ),
-        max_in_flight: table.read_or(
-            "max_in_flight",
-            parse_count(1, MOST_IN_FLIGHT),
-            base.max_in_flight,
-        ),
-        pass_status: table
-            .list("pass_status", value::parse_error_status)
-            .unwrap_or(base.pass_status),
-        after_deadline: table
-            .word("after_deadline", &AFTER_DEADLINE)
-            .unwrap_or(base.after_deadline),
-        mode: table.word("mode", &MODE).unwrap_or(base.mode),
-        signature: signatures.policy(table).unwrap_or(base.signature),
-        access_log: table.read_or("access_log", parse_bool, base.access_log),
-        breaker: read_breaker(table.table("breaker"), base.breaker),
-        ..base
+/// Reads the keys that `[defaults]` and each route may have. The others stay as they are.
+fn read_settings(table: &mut Reader<'_>, route: &mut RouteSettings, signatures: &Signatures) {
+    table.set("deadline", &mut route.deadline, parse_deadline);
+    table.set("validate", &mut route.validate, parse_word(&VALIDATE));
+    table.set("max_request_body", &mut route.max_request_body, parse_size);
+    table.set("max_in_flight", &mut route.max_in_flight, parse_in_flight);
+    if let Some(statuses) = table.list("pass_status", parse_error_status) {
+        route.pass_status = statuses;
     }
+    table.set(
+        "after_deadline",
+        &mut route.after_deadline,
+        parse_word(&AFTER_DEADLINE),
+    );
+    table.set("mode", &mut route.mode, parse_word(&MODE));
+    if let Some(policy) = signatures.policy(table) {
+        route.signature = policy;
+    }
+    table.set("access_log", &mut route.access_log, parse_bool);
+    read_breaker(table.table("breaker"), &mut route.breaker);
 }
 
-fn read_breaker(mut table: Reader<'_>, base: breaker::Settings) -> breaker::Settings {
-    let settings = breaker::Settings {
-        failures: table
-            .read("failures", parse_count(0, MOST_FAILURES))
-            .map_or(base.failures, |failures| failures as u32),
-        probe_every: table.read_or("probe_every", parse_duration, base.probe_every),
-        health_path: table
-            .read("health_path", value::parse_target)
-            .or(base.health_path),
-    };
+fn read_breaker(mut table: Reader<'_>, settings: &mut breaker::Settings) {
+    table.set("failures", &mut settings.failures, |value| {
+        parse_count(0, MOST_FAILURES)(value).map(|failures| failures as u32)
+    });
+    table.set("probe_every", &mut settings.probe_every, parse_duration);
+    table.set("health_path", &mut settings.health_path, |value| {
+        parse_target(value).map(Some)
+    });
     table.finish();
-    settings
 }
 
 impl<'a> Route<'a> {
@@ -240,66 +221,47 @@ impl<'a> Route<'a> {
     ) -> Self {
         let name = table.require("name", "name = \"incoming-call\"", parse_name);
         let pattern = read_pattern(&mut table);
-        table.expect("kind", "kind = \"voice\"");
-        let kind = table.word("kind", &Kind::ALL);
+        let kind = table.require("kind", "kind = \"voice\"", parse_word(&Kind::ALL));
         let fallback = documents.read(&mut table, kind);
-        let upstream = table.read_or("upstream", parse_string, defaults.upstream.clone());
-        let settings = read_settings(&mut table, defaults.clone(), signatures);
+        let mut settings = defaults.clone();
+        table.set("upstream", &mut settings.upstream, parse_string);
+        read_settings(&mut table, &mut settings, signatures);
         table.finish();
-        let deadline = settings.deadline;
-        let whole = match (name.clone(), pattern.clone(), kind, fallback) {
-            (Some(name), Some(pattern), Some(kind), Some(fallback)) => Some(RouteSettings {
-                name,
-                pattern,
-                kind,
-                upstream: upstream.clone(),
-                fallback,
-                ..settings
-            }),
-            _ => None,
-        };
         Self {
             table,
-            name,
-            pattern,
-            upstream,
-            deadline,
-            settings: whole,
+            has_valid_name: name.is_some(),
+            has_valid_pattern: pattern.is_some(),
+            settings: RouteSettings {
+                name: name.unwrap_or_default(),
+                pattern: pattern.unwrap_or(settings.pattern),
+                kind: kind.unwrap_or(settings.kind),
+                fallback,
+                ..settings
+            },
         }
     }
 
     /// Reports an upstream that there is none of.
     fn check_upstream(&self, upstreams: &[Upstream<'_>]) {
-        let mut known = upstreams.iter().map(|upstream| upstream.name.as_str());
-        if self.table.has("upstream") && !known.any(|name| name == self.upstream) {
-            let message = format!("there is no upstream {}", quote(&self.upstream));
-            let names: Vec<_> = upstreams
-                .iter()
-                .map(|upstream| upstream.name.as_str())
-                .collect();
+        let names = upstreams.iter().map(|upstream| upstream.name.as_str());
+        let (names, named) = (names.collect::<Vec<_>>(), self.settings.upstream.as_str());
+        if self.table.has("upstream") && !names.contains(&named) {
+            let message = format!("there is no upstream {}", quote(named));
             let location = self.table.at("upstream");
-            location.error(message, suggest(&self.upstream, &names, '"'));
+            location.error(message, suggest(named, &names, '"'));
         }
-    }
-
-    /// Whether it accepts only requests that Twilio has signed.
-    fn enforces(&self) -> bool {
-        self.settings.as_ref().is_some_and(enforces)
-    }
-
-    fn label(&self) -> &str {
-        self.name.as_deref().unwrap_or_default()
     }
 }
 
+/// Whether only requests that Twilio has signed are accepted.
 fn enforces(settings: &RouteSettings) -> bool {
     matches!(settings.signature, Policy::Enforce(_))
 }
 
 fn read_pattern(route: &mut Reader<'_>) -> Option<Pattern> {
-    let path = route.require("path", "path = \"/voice\"", value::parse_path);
+    let path = route.require("path", "path = \"/voice\"", parse_path);
     let host = route.read("host", url::parse_host);
-    let methods = route.non_empty_list("methods", value::parse_method);
+    let methods = route.non_empty_list("methods", parse_method);
     // Without a host or methods that are given but not valid, the pattern would match too much and seem to collide with others.
     let is_whole = host.is_some() == route.has("host") && methods.is_some() == route.has("methods");
     path.filter(|_| is_whole).map(|path| Pattern {
@@ -311,8 +273,8 @@ fn read_pattern(route: &mut Reader<'_>) -> Option<Pattern> {
 
 fn check_names(routes: &[Route<'_>]) {
     let mut taken = HashMap::new();
-    for route in routes {
-        let Some(name) = &route.name else { continue };
+    for route in routes.iter().filter(|route| route.has_valid_name) {
+        let name = route.settings.name.as_str();
         if let Some(other) = taken.insert(name, &route.table) {
             let position = other.at("name").position();
             let message = format!("the name {} is taken at {position}", quote(name));
@@ -324,40 +286,33 @@ fn check_names(routes: &[Route<'_>]) {
 
 fn check_patterns(routes: &[Route<'_>]) {
     // Only patterns with the same path and host can collide, so not every route is compared with every other.
-    let mut seen: HashMap<_, Vec<(&Pattern, &Route<'_>)>> = HashMap::new();
-    for route in routes {
-        let Some(pattern) = &route.pattern else {
-            continue;
-        };
+    let mut seen: HashMap<_, Vec<&Route<'_>>> = HashMap::new();
+    for route in routes.iter().filter(|route| route.has_valid_pattern) {
+        let pattern = &route.settings.pattern;
         let earlier = seen.entry((&pattern.path, &pattern.host)).or_default();
-        if let Some((_, other)) = earlier
-            .iter()
-            .find(|(other, _)| pattern.conflicts_with(other))
-        {
-            let (name, position) = (quote(other.label()), other.table.at("path").position());
+        let conflicts = |other: &&&Route<'_>| pattern.conflicts_with(&other.settings.pattern);
+        if let Some(other) = earlier.iter().find(conflicts) {
+            let (name, position) = (&other.settings.name, other.table.at("path").position());
+            let name = quote(name);
             let message = format!("route {name} at {position} matches the same requests");
             let help = "give one of the two another path, host or methods";
             route.table.at("path").error(message, help);
         }
-        earlier.push((pattern, route));
+        earlier.push(route);
     }
 }
 
 /// Checks that fallback URLs leave the app some time and don't lead back to us.
 fn check_fallback_urls(route: &Route<'_>, listen: &[SocketAddr]) {
-    let Some(settings) = &route.settings else {
-        return;
-    };
-    let kinds = [twiml::Kind::Voice, twiml::Kind::Messaging];
-    let urls = kinds
-        .iter()
-        .filter_map(|kind| settings.fallback.fallback_url(*kind));
-    for url in urls {
-        if url.budget >= route.deadline {
+    let RouteSettings {
+        fallback, deadline, ..
+    } = &route.settings;
+    for url in fallback.urls() {
+        if url.budget >= *deadline {
             let message = format!(
                 "the fallback URL's budget of {} leaves the app no time within the deadline of {}",
                 format_duration(url.budget),
-                format_duration(route.deadline)
+                format_duration(*deadline)
             );
             (route.table.at("fallback")).error(message, "make it shorter");
         }
@@ -369,13 +324,12 @@ fn check_fallback_urls(route: &Route<'_>, listen: &[SocketAddr]) {
     }
 }
 
-/// Whether a connection to this address would come to this listener, as far as the configuration tells.
 fn parse_string(value: &DeValue<'_>) -> Result<String, Diagnostic> {
     parse_text(value).map(str::to_owned)
 }
 
 fn parse_deadline(value: &DeValue<'_>) -> Result<Duration, Diagnostic> {
-    let deadline = value::parse_any_duration(value)?;
+    let deadline = parse_any_duration(value)?;
     if deadline <= LONGEST_DEADLINE {
         return Ok(deadline);
     }

@@ -7,14 +7,15 @@ use std::thread;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use toml::de::DeValue;
 
 use super::diagnostic::Diagnostic;
-use super::files::{Files, permissions_note};
+use super::files::{Files, NamedFile, permissions_note};
 use super::reader::Reader;
 use super::report::Report;
 use super::tls;
 use super::url;
-use super::value::{self, parse_address, parse_count, parse_duration};
+use super::value::{self, parse_address, parse_count, parse_duration, parse_pause};
 use crate::secret::Secret;
 use crate::server::Settings;
 
@@ -71,38 +72,33 @@ pub(super) fn default_trusted_proxies() -> Vec<IpNet> {
 /// Reads `[server]`.
 pub(super) fn read(file: &mut Reader<'_>, files: &mut Files) -> Server {
     let mut table = file.table("server");
-    let defaults = default_settings();
-    let settings = Settings {
-        tls: tls::read_server(&mut table, files),
-        listen: table
-            .non_empty_list("listen", parse_address)
-            .unwrap_or(defaults.listen),
-        admin: table.read_or("admin", parse_address, defaults.admin),
-        admin_token: read_admin_token(&mut table, files),
-        workers: read_workers(&mut table).unwrap_or(defaults.workers),
-        shutdown_delay: table.read_or(
-            "shutdown_delay",
-            value::parse_pause,
-            defaults.shutdown_delay,
-        ),
-        drain: table.read_or("drain", parse_duration, defaults.drain),
-        max_connections: table.read_or(
-            "max_connections",
-            parse_count(1, MOST_CONNECTIONS),
-            defaults.max_connections,
-        ),
-        header_timeout: table.read_or("header_timeout", parse_duration, defaults.header_timeout),
-        keep_alive: table.read_or("keep_alive", parse_duration, defaults.keep_alive),
-    };
+    let mut server = default_settings();
+    server.tls = tls::read_server(&mut table, files);
+    if let Some(addresses) = table.non_empty_list("listen", parse_address) {
+        server.listen = addresses;
+    }
+    table.set("admin", &mut server.admin, parse_address);
+    server.admin_token = read_admin_token(&mut table, files);
+    table.set("workers", &mut server.workers, parse_workers);
+    table.set("shutdown_delay", &mut server.shutdown_delay, parse_pause);
+    table.set("drain", &mut server.drain, parse_duration);
+    let parse_connections = parse_count(1, MOST_CONNECTIONS);
+    table.set(
+        "max_connections",
+        &mut server.max_connections,
+        parse_connections,
+    );
+    table.set("header_timeout", &mut server.header_timeout, parse_duration);
+    table.set("keep_alive", &mut server.keep_alive, parse_duration);
     let trusted_proxies = table.list("trusted_proxies", value::parse_network);
     let public_url = PublicUrl {
         url: table.read("public_url", url::parse_public_url),
         is_given: table.has("public_url"),
     };
-    check_addresses(&settings, &table);
+    check_addresses(&server, &table);
     table.finish();
     Server {
-        settings,
+        settings: server,
         trusted_proxies: trusted_proxies.unwrap_or_else(default_trusted_proxies),
         public_url,
     }
@@ -202,15 +198,11 @@ const TOKEN_FILE: &str = "admin_token_file";
 
 /// Reads the file that contains the admin listener's token and nothing else.
 fn read_admin_token(table: &mut Reader<'_>, files: &mut Files) -> Option<Secret> {
-    let path = table.read(
-        TOKEN_FILE,
-        |value| Ok(files.path(value::parse_text(value)?)),
-    )?;
-    if let Some(note) = permissions_note(&path) {
-        table.at(TOKEN_FILE).note(note);
+    let file = NamedFile::read(table, TOKEN_FILE, files)?;
+    if let Some(note) = permissions_note(&file.path) {
+        file.location.note(note);
     }
-    let content = table.at(TOKEN_FILE).take(files.read_named(&path))?;
-    table.at(TOKEN_FILE).take(parse_token(&path, &content))
+    (file.location).take(parse_token(&file.path, &file.content))
 }
 
 fn parse_token(path: &Path, content: &[u8]) -> Result<Secret, Diagnostic> {
@@ -230,9 +222,9 @@ fn parse_token(path: &Path, content: &[u8]) -> Result<Secret, Diagnostic> {
     }
 }
 
-fn read_workers(table: &mut Reader<'_>) -> Option<NonZeroUsize> {
-    let workers = table.read("workers", parse_count(0, MOST_WORKERS))?;
-    Some(NonZeroUsize::new(workers).unwrap_or_else(one_per_core))
+fn parse_workers(value: &DeValue<'_>) -> Result<NonZeroUsize, Diagnostic> {
+    let workers = parse_count(0, MOST_WORKERS)(value)?;
+    Ok(NonZeroUsize::new(workers).unwrap_or_else(one_per_core))
 }
 
 fn one_per_core() -> NonZeroUsize {

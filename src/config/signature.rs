@@ -43,35 +43,26 @@ impl Signatures {
 
     /// Reads a table's `signature`, if it is given.
     pub(super) fn policy(&self, table: &mut Reader<'_>) -> Option<Policy> {
-        let mode = table.word("signature", &MODES)?;
-        if mode != Mode::Off {
-            for error in &self.missing {
-                table.at("signature").add(error.clone());
-            }
+        let Some(policy) = table.read("signature", value::parse_word(&POLICIES))? else {
+            return Some(Policy::Off);
+        };
+        for error in &self.missing {
+            table.at("signature").add(error.clone());
         }
         // Without a verifier an error has been reported, so the configuration is not used.
-        let verifier = self.verifier.clone();
-        Some(match (mode, verifier) {
-            (Mode::Off, _) | (_, None) => Policy::Off,
-            (Mode::Report, Some(verifier)) => Policy::Report(verifier),
-            (Mode::Enforce, Some(verifier)) => Policy::Enforce(verifier),
-        })
+        Some(self.verifier.clone().map_or(Policy::Off, policy))
     }
 }
 
 const KEY: &str = "tokens_file";
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    Off,
-    Report,
-    Enforce,
-}
+type MakePolicy = fn(Arc<Verifier>) -> Policy;
 
-const MODES: [(&str, Mode); 3] = [
-    ("off", Mode::Off),
-    ("report", Mode::Report),
-    ("enforce", Mode::Enforce),
+/// The policies by name; `off` needs no verifier.
+const POLICIES: [(&str, Option<MakePolicy>); 3] = [
+    ("off", None),
+    ("report", Some(Policy::Report)),
+    ("enforce", Some(Policy::Enforce)),
 ];
 
 /// The path of a tokens file.

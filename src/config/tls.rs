@@ -1,12 +1,9 @@
 //! Certificates, keys and roots: read from their files, and tried as a handshake would use them.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::diagnostic::Diagnostic;
-use super::files::Files;
+use super::files::{Files, NamedFile};
 use super::reader::Reader;
 use super::report::Location;
 use super::url::Origin;
@@ -44,15 +41,16 @@ pub(super) fn read_client(
 ) -> Option<Client> {
     let [cert, key] = ["client_cert", "client_key"];
     if !origin.is_secure {
-        for key in ["ca", "pin", "server_name", cert, key] {
-            table.skip(key);
-        }
-        if !table.has_only(&[]) {
-            table.location.add(needs_https());
-        }
+        let keys = ["ca", "pin", "server_name", cert, key];
+        refuse_keys(table, &keys, &table.location.clone());
         return None;
     }
-    let trust = read_trust(table, files);
+    let trust = if table.has("pin") {
+        read_pin(table, files)
+    } else {
+        table.skip("pin");
+        read_authorities(table, files)
+    };
     let name = table.read("server_name", |value| {
         parse_server_name(value::parse_text(value)?)
     });
@@ -75,13 +73,10 @@ pub(super) fn read_client_ca(
     files: &mut Files,
 ) -> Option<Client> {
     if !origin.is_secure {
-        table.skip("ca");
-        if table.has("ca") {
-            table.at("ca").add(needs_https());
-        }
+        refuse_keys(table, &["ca"], &table.at("ca"));
         return None;
     }
-    let trust = read_trust(table, files);
+    let trust = read_authorities(table, files);
     let name = table.location.take(server_name(&origin.address));
     table.location.take(build_client(name?, trust?, None))
 }
@@ -96,19 +91,13 @@ pub(super) fn default_client(origin: &Origin) -> Result<Option<Client>, Diagnost
 }
 
 /// The roots in the file `ca`, or else those of the machine.
-fn read_trust(table: &mut Reader<'_>, files: &mut Files) -> Option<Trust> {
-    if table.has("pin") {
-        return read_pin(table, files);
-    }
-    table.skip("pin");
+fn read_authorities(table: &mut Reader<'_>, files: &mut Files) -> Option<Trust> {
     if !table.has("ca") {
         table.skip("ca");
         return table.location.take(files.system_roots().map_err(no_roots));
     }
-    let file = read_file(table, "ca", files)?;
-    let trust = Trust::of_pem(&file.content);
-    let trust = trust.map_err(|error| Diagnostic::in_file(&file.path, error));
-    file.location.take(trust)
+    let file = NamedFile::read(table, "ca", files)?;
+    file.take(Trust::of_pem(&file.content))
 }
 
 /// The certificate in the file `pin`.
@@ -119,10 +108,8 @@ fn read_pin(table: &mut Reader<'_>, files: &mut Files) -> Option<Trust> {
             "`pin` and `ca` exclude each other: with a pinned certificate no authority counts";
         table.at("pin").error(message, "leave one of them out");
     }
-    let file = read_file(table, "pin", files)?;
-    let trust = Trust::of_pin(&file.content);
-    let trust = trust.map_err(|error| Diagnostic::in_file(&file.path, error));
-    file.location.take(trust)
+    let file = NamedFile::read(table, "pin", files)?;
+    file.take(Trust::of_pin(&file.content))
 }
 
 /// A certificate and its private key.
@@ -131,10 +118,10 @@ fn read_identity(
     [certificate_key, key_key]: [&'static str; 2],
     files: &mut Files,
 ) -> Option<Identity> {
-    let certificate = read_file(table, certificate_key, files);
-    let key = read_file(table, key_key, files);
+    let certificate = NamedFile::read(table, certificate_key, files);
+    let key = NamedFile::read(table, key_key, files);
     let (certificate, key) = (certificate?, key?);
-    match Identity::parse(&certificate.written, &certificate.content, &key.content) {
+    match Identity::parse(certificate.written, &certificate.content, &key.content) {
         Ok(identity) => {
             if let Some(what) = validity_note(&identity.validity) {
                 let note = Diagnostic::in_file(&certificate.path, what);
@@ -142,11 +129,8 @@ fn read_identity(
             }
             Some(identity)
         }
-        Err(error) => {
-            let file = if error.is_of_key() { key } else { certificate };
-            file.location.add(Diagnostic::in_file(&file.path, error));
-            None
-        }
+        Err(error) if error.is_of_key() => key.take(Err(error)),
+        Err(error) => certificate.take(Err(error)),
     }
 }
 
@@ -160,26 +144,6 @@ fn validity_note(validity: &Validity) -> Option<&'static str> {
             Some("the certificate isn't valid yet, so every client will refuse it")
         }
     }
-}
-
-/// A file, and its path as the configuration writes it.
-struct File<'a> {
-    location: Location<'a>,
-    written: String,
-    path: PathBuf,
-    content: Bytes,
-}
-
-fn read_file<'a>(table: &mut Reader<'a>, key: &'static str, files: &mut Files) -> Option<File<'a>> {
-    let written = table.read(key, value::parse_text)?.to_owned();
-    let (location, path) = (table.at(key), files.path(&written));
-    let content = location.take(files.read_named(&path))?;
-    Some(File {
-        location,
-        written,
-        path,
-        content,
-    })
 }
 
 fn build_client(
@@ -207,9 +171,15 @@ fn parse_server_name(text: &str) -> Result<ServerName<'static>, Diagnostic> {
     })
 }
 
-fn needs_https() -> Diagnostic {
-    Diagnostic::new("the app's URL is without TLS, so this would have no effect")
-        .help("write the url with https://, or leave this out")
+/// Reports keys about TLS that are given for an app without it.
+fn refuse_keys(table: &mut Reader<'_>, keys: &[&'static str], location: &Location<'_>) {
+    for key in keys {
+        table.skip(key);
+    }
+    if table.has_any(keys) {
+        let message = "the app's URL is without TLS, so this would have no effect";
+        location.error(message, "write the url with https://, or leave this out");
+    }
 }
 
 fn no_roots(error: LoadError) -> Diagnostic {

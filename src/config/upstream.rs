@@ -16,17 +16,18 @@ use crate::tls::Client;
 use crate::upstream::{Address, Host, Settings};
 
 /// More requests at once than one machine carries.
-pub(super) const MOST_IN_FLIGHT: usize = 10_000_000;
+const MOST_IN_FLIGHT: usize = 10_000_000;
 
 /// The name of `[upstream]`, which serves every route that names no other.
 pub(super) const DEFAULT: &str = "default";
 
-/// One upstream, and its settings if they are valid.
+/// One upstream.
 #[derive(Debug)]
 pub(super) struct Upstream<'a> {
     pub(super) name: String,
     pub(super) table: Reader<'a>,
-    pub(super) settings: Option<Settings>,
+    /// With a default for what is not valid, so that the rest can be checked.
+    pub(super) settings: Settings,
 }
 
 /// The settings of an app of which only the origin is known.
@@ -62,43 +63,36 @@ impl<'a> Upstream<'a> {
             table.location.error(message, "choose another");
         }
         let origin = table.require("url", EXAMPLE_URL, url::parse_origin);
-        let host = table.read("host", parse_host_header);
-        let connect_timeout = table.read("connect_timeout", parse_duration);
-        let retry_connect = table.read("retry_connect", parse_pause);
-        let idle_timeout = table.read("idle_timeout", parse_pause);
-        let max_connection_age = table.read("max_connection_age", parse_duration);
-        let max_in_flight = table.read("max_in_flight", parse_count(1, MOST_IN_FLIGHT));
-        let mut tls_table = table.table("tls");
-        let tls = origin.as_ref().and_then(|origin| {
-            let tls = tls::read_client(&mut tls_table, origin, files);
-            tls_table.finish();
-            tls
-        });
+        let mut app = Settings {
+            name: name.to_owned(),
+            host: table.read("host", parse_host_header),
+            ..default_settings(origin.clone().unwrap_or_else(Origin::unknown), None)
+        };
+        table.set("connect_timeout", &mut app.connect_timeout, parse_duration);
+        table.set("retry_connect", &mut app.retry_connect, parse_pause);
+        table.set("idle_timeout", &mut app.idle_timeout, parse_pause);
+        table.set(
+            "max_connection_age",
+            &mut app.max_connection_age,
+            parse_duration,
+        );
+        table.set("max_in_flight", &mut app.max_in_flight, parse_in_flight);
+        let mut tls = table.table("tls");
+        if let Some(origin) = &origin {
+            app.tls = tls::read_client(&mut tls, origin, files);
+            tls.finish();
+        }
         table.finish();
-        let settings = origin.map(|origin| {
-            let defaults = default_settings(origin, tls);
-            Settings {
-                name: name.to_owned(),
-                host,
-                connect_timeout: connect_timeout.unwrap_or(defaults.connect_timeout),
-                retry_connect: retry_connect.unwrap_or(defaults.retry_connect),
-                idle_timeout: idle_timeout.unwrap_or(defaults.idle_timeout),
-                max_connection_age: max_connection_age.unwrap_or(defaults.max_connection_age),
-                max_in_flight: max_in_flight.unwrap_or(defaults.max_in_flight),
-                ..defaults
-            }
-        });
         Self {
             name: name.to_owned(),
             table,
-            settings,
+            settings: app,
         }
     }
 
     /// Reports an upstream that leads back to us.
     pub(super) fn check(&self, listen: &[SocketAddr]) {
-        let address = self.settings.as_ref().map(|settings| &settings.address);
-        if let Some(own) = address.and_then(|address| own_listener(listen, address)) {
+        if let Some(own) = own_listener(listen, &self.settings.address) {
             let message = format!("the upstream is understudy's own listener at {own}");
             self.table.at("url").error(message, "name the app");
         }
@@ -130,16 +124,20 @@ pub(super) fn own_listener<'l>(
     listen.iter().find(is_here)
 }
 
+/// A limit of requests at once.
+pub(super) fn parse_in_flight(value: &DeValue<'_>) -> Result<usize, Diagnostic> {
+    parse_count(1, MOST_IN_FLIGHT)(value)
+}
+
 /// A `Host` header: a host, and a port if it needs one.
 fn parse_host_header(value: &DeValue<'_>) -> Result<HeaderValue, Diagnostic> {
     let text = parse_text(value)?;
-    if url::is_authority(text)
-        && let Ok(host) = HeaderValue::try_from(text)
-    {
-        return Ok(host);
-    }
-    let message = format!("{} is not a valid `Host`", quote(text));
-    Err(Diagnostic::new(message).help("write a host, and a port if it needs one: \"app.internal\""))
+    let host = HeaderValue::try_from(text).ok();
+    let host = host.filter(|_| url::is_authority(text));
+    host.ok_or_else(|| {
+        Diagnostic::about(text, "is not a valid `Host`")
+            .help("write a host, and a port if it needs one: \"app.internal\"")
+    })
 }
 
 const EXAMPLE: &str = "[upstream] and, below it, url = \"http://127.0.0.1:3000\"";

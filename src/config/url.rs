@@ -1,6 +1,7 @@
 //! Hosts and URLs: where an app is, how Twilio reaches us, and which `Host` a route is for.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::path::PathBuf;
 
 use http::uri::PathAndQuery;
 use toml::de::DeValue;
@@ -19,28 +20,36 @@ pub(super) struct Origin {
     pub(super) is_secure: bool,
 }
 
+impl Origin {
+    /// Stands for one that is missing or not valid, so that what is beside it can be read.
+    pub(super) fn unknown() -> Self {
+        Self {
+            address: Address::Unix(PathBuf::new()),
+            is_secure: false,
+        }
+    }
+}
+
 /// The host of a route, in lower case and without a port.
 pub(super) fn parse_host(value: &DeValue<'_>) -> Result<String, Diagnostic> {
     let text = parse_text(value)?;
     let (_, authority, path) = split_url(text);
     let (host, port) = split_port(authority);
-    let wrong =
-        |what, right| Err(Diagnostic::about(text, what).help(format!("write {}", quote(right))));
-    if text.parse::<Ipv6Addr>().is_ok() {
-        wrong(
-            "lacks the brackets that a `Host` header has",
-            &format!("[{text}]"),
-        )
+    let (what, help) = if text.parse::<Ipv6Addr>().is_ok() {
+        let what = "lacks the brackets that a `Host` header has";
+        (what, format!("write {}", quote(&format!("[{text}]"))))
     } else if parse_host_text(host).is_none() {
-        Err(Diagnostic::about(text, "is not a valid host name")
-            .help("write \"hooks.example.com\", without any `*`"))
+        let help = "write \"hooks.example.com\", without any `*`";
+        ("is not a valid host name", help.to_owned())
     } else if authority != text || !path.is_empty() {
-        wrong("is more than a host", host)
+        ("is more than a host", format!("write {}", quote(host)))
     } else if port.is_some() {
-        wrong("has a port, and hosts are compared without ports", host)
+        let what = "has a port, and hosts are compared without ports";
+        (what, format!("write {}", quote(host)))
     } else {
-        Ok(host.trim_end_matches('.').to_ascii_lowercase())
-    }
+        return Ok(host.trim_end_matches('.').to_ascii_lowercase());
+    };
+    Err(Diagnostic::about(text, what).help(help))
 }
 
 /// The URL of an app: scheme, host and port.
@@ -56,14 +65,11 @@ pub(super) fn parse_origin_text(text: &str) -> Result<Origin, Diagnostic> {
     }
     let (scheme, authority, path) = split_url(text);
     let is_secure = scheme.eq_ignore_ascii_case("https");
-    let right = |authority: &str| {
-        let scheme = if is_secure { "https" } else { "http" };
-        format!("write {}", quote(&format!("{scheme}://{authority}")))
-    };
-    if let Some((_, authority)) = authority.rsplit_once('@') {
+    let right = write_origin(is_secure, authority);
+    if authority.contains('@') {
         // The password is not repeated.
         let what = "a name or password stands before the `@`, which would not reach the app";
-        return Err(Diagnostic::new(what).help(right(authority)));
+        return Err(Diagnostic::new(what).help(right));
     }
     let wrong = |what, help: &str| Err(Diagnostic::about(text, what).help(help));
     let (host, port) = split_port(authority);
@@ -73,11 +79,11 @@ pub(super) fn parse_origin_text(text: &str) -> Result<Origin, Diagnostic> {
     };
     if !is_secure && !scheme.eq_ignore_ascii_case("http") {
         let what = "begins with neither `http://` nor `https://`";
-        return wrong(what, &right(authority));
+        return wrong(what, &right);
     }
     if !matches!(path, "" | "/") {
         let what = "has more than a host and a port, but each request has its own path and query";
-        return wrong(what, &right(authority));
+        return wrong(what, &right);
     }
     let default = if is_secure { 443 } else { 80 };
     let Some(port) = port.map_or(Some(default), parse_port) else {
@@ -88,6 +94,13 @@ pub(super) fn parse_origin_text(text: &str) -> Result<Origin, Diagnostic> {
         address: Address::Tcp(host, port),
         is_secure,
     })
+}
+
+/// What to write for this host and port, without a name or password before them.
+fn write_origin(is_secure: bool, authority: &str) -> String {
+    let scheme = if is_secure { "https" } else { "http" };
+    let (_, authority) = authority.rsplit_once('@').unwrap_or(("", authority));
+    format!("write {}", quote(&format!("{scheme}://{authority}")))
 }
 
 /// The path of a Unix socket.
@@ -111,16 +124,12 @@ fn parse_socket(text: &str, path: &str) -> Result<Origin, Diagnostic> {
 pub(super) fn parse_url(value: &DeValue<'_>) -> Result<(Origin, PathAndQuery), Diagnostic> {
     let text = text_or(value, "a URL in quotes: \"http://127.0.0.1:4000/voice\"")?;
     // As nginx writes it: a socket's path, a colon, then the path of the request.
-    let socket = text
-        .strip_prefix("unix:")
-        .and_then(|rest| rest.split_once(':'));
-    let (origin, path) = match socket {
-        Some((socket, path)) => (parse_socket(text, socket)?, path),
-        None if text.starts_with("unix:") => (parse_origin_text(text)?, ""),
-        None => {
-            let (_, _, path) = split_url(text);
-            (parse_origin_text(&text[..text.len() - path.len()])?, path)
-        }
+    let (origin, path) = if let Some(rest) = text.strip_prefix("unix:") {
+        let (socket, path) = rest.split_once(':').unwrap_or((rest, ""));
+        (parse_socket(text, socket)?, path)
+    } else {
+        let (_, _, path) = split_url(text);
+        (parse_origin_text(&text[..text.len() - path.len()])?, path)
     };
     let slash = if path.starts_with('/') { "" } else { "/" };
     let target = PathAndQuery::try_from(format!("{slash}{path}")).ok();
@@ -137,11 +146,9 @@ pub(super) fn parse_url(value: &DeValue<'_>) -> Result<(Origin, PathAndQuery), D
 pub(super) fn parse_public_url(value: &DeValue<'_>) -> Result<String, Diagnostic> {
     let text = parse_text(value)?;
     let (scheme, authority, path) = split_url(text);
-    let (host, port) = split_port(authority);
     let scheme = scheme.to_ascii_lowercase();
     let is_valid = matches!(scheme.as_str(), "http" | "https")
-        && parse_host_text(host).is_some()
-        && port.is_none_or(|port| parse_port(port).is_some())
+        && is_authority(authority)
         && matches!(path, "" | "/");
     if is_valid {
         return Ok(format!("{scheme}://{authority}"));
@@ -204,7 +211,7 @@ mod tests {
 
     fn read(text: &str) -> String {
         match parse_origin_text(text) {
-            Ok(Origin { address, is_secure }) => format!("{address:?} {is_secure}"),
+            Ok(Origin { address, is_secure }) => format!("{address} {is_secure}"),
             Err(error) => error.to_string(),
         }
     }
@@ -212,32 +219,20 @@ mod tests {
     #[test]
     fn an_app_is_a_host_and_a_port() {
         for (text, expected) in [
-            (
-                "http://127.0.0.1:3000",
-                "Tcp(Address(127.0.0.1), 3000) false",
-            ),
-            ("http://[::1]:3000/", "Tcp(Address(::1), 3000) false"),
-            ("HTTP://App", "Tcp(Name(\"app\"), 80) false"),
-            ("http://app.", "Tcp(Name(\"app.\"), 80) false"),
-            ("unix:/run/app.sock", "Unix(\"/run/app.sock\") false"),
-            ("https://App", "Tcp(Name(\"app\"), 443) true"),
-            ("HTTPS://app:80/", "Tcp(Name(\"app\"), 80) true"),
-            (
-                "http://my_app.internal:1",
-                "Tcp(Name(\"my_app.internal\"), 1) false",
-            ),
+            ("http://127.0.0.1:3000", "127.0.0.1:3000 false"),
+            ("http://[::1]:3000/", "[::1]:3000 false"),
+            ("HTTP://App", "app:80 false"),
+            ("http://app.", "app.:80 false"),
+            ("unix:/run/app.sock", "unix:/run/app.sock false"),
+            ("https://App", "app:443 true"),
+            ("HTTPS://app:80/", "app:80 true"),
+            ("http://my_app.internal:1", "my_app.internal:1 false"),
         ] {
             assert_eq!(read(text), expected, "{text}");
         }
-        for text in [
-            "http://a:65536",
-            "http://a:",
-            "http://a:+1",
-            "http://a b",
-            "http://a..b",
-            "http://[::1",
-        ] {
-            assert!(read(text).contains("has no valid"), "{text}");
+        for authority in ["a:65536", "a:", "a:+1", "a b", "a..b", "[::1"] {
+            let found = read(&format!("http://{authority}"));
+            assert!(found.contains("has no valid"), "{authority}");
         }
     }
 
@@ -245,14 +240,14 @@ mod tests {
     fn a_fallback_url_has_a_path_also_on_a_socket() {
         let read = |text: &'static str| {
             parse_url(&DeValue::String(text.into()))
-                .map(|(origin, target)| format!("{:?} {target}", origin.address))
+                .map(|(origin, target)| format!("{} {target}", origin.address))
                 .map_err(|error| error.to_string())
         };
         for (text, expected) in [
-            ("http://a:1/x?y=1", "Tcp(Name(\"a\"), 1) /x?y=1"),
-            ("http://a", "Tcp(Name(\"a\"), 80) /"),
-            ("unix:/run/a.sock:/x?y=1", "Unix(\"/run/a.sock\") /x?y=1"),
-            ("unix:/run/a.sock", "Unix(\"/run/a.sock\") /"),
+            ("http://a:1/x?y=1", "a:1 /x?y=1"),
+            ("http://a", "a:80 /"),
+            ("unix:/run/a.sock:/x?y=1", "unix:/run/a.sock /x?y=1"),
+            ("unix:/run/a.sock", "unix:/run/a.sock /"),
         ] {
             assert_eq!(read(text).as_deref(), Ok(expected), "{text}");
         }
@@ -263,17 +258,10 @@ mod tests {
 
     #[test]
     fn a_password_is_never_repeated() {
-        for text in [
-            "http://u:secret@a",
-            "u:secret@a:1",
-            "ftp://secret@",
-            "http://u:sec@ret@a/x@y",
-        ] {
-            let said = read(text);
-            assert!(
-                !said.contains("sec") && said.contains("before the `@`"),
-                "{said}"
-            );
+        for text in ["u:secret@a:1", "ftp://secret@", "http://u:sec@ret@a/x@y"] {
+            let error = read(text);
+            let is_safe = !error.contains("sec") && error.contains("before the `@`");
+            assert!(is_safe, "{error}");
         }
     }
 }

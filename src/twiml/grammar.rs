@@ -138,6 +138,10 @@ impl Grammar {
         self.definitions.iter().map(|d| &*d.tag)
     }
 
+    pub(super) fn has_element(&self, name: &str) -> bool {
+        self.tags().any(|tag| tag == name)
+    }
+
     /// Whether any element takes an attribute of this name.
     pub(super) fn has_attribute(&self, name: &str) -> bool {
         let mut attributes = self.definitions.iter().flat_map(|d| &d.attributes);
@@ -193,6 +197,13 @@ impl Grammar {
             children: Index::new(children),
             attributes: Index::new(attributes),
         })
+    }
+}
+
+impl Extension {
+    /// Whether Twilio's own grammar already contains all of this extension.
+    pub fn is_redundant(&self, kind: Kind) -> bool {
+        extension::is_redundant(self, elements(kind))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     grammar::{Extension, ExtensionError, Grammar},
     kind::Kind,
+    suggest::suggest,
 };
 
 /// What a document is validated by: a grammar and a strictness. Cheap to clone.
@@ -73,6 +74,16 @@ impl Rules {
     /// Which findings make a document invalid.
     pub fn strictness(&self) -> Strictness {
         self.strictness
+    }
+
+    /// Whether the grammar has an element of this name.
+    pub fn has_element(&self, name: &str) -> bool {
+        self.grammar.has_element(name)
+    }
+
+    /// The element of which this name is probably a typo.
+    pub fn suggest_element(&self, name: &str) -> Option<&str> {
+        suggest(name, self.grammar.tags())
     }
 
     pub(super) fn grammar(&self) -> &Grammar {

@@ -1,7 +1,7 @@
 //! Suggests the known name that a misspelt one was meant to be.
 
 /// The known name with the smallest edit distance, if it is close enough. Letter case and punctuation don't count.
-pub(super) fn suggest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn suggest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let name = normalize(name);
     if name.len() > MAX_LENGTH {
         return None;

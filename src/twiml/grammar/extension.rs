@@ -1,6 +1,8 @@
 //! Extensions of Twilio's grammar by the configuration, because Twilio adds verbs and attributes before a release of ours knows
 //! them.
 
+use std::slice;
+
 use super::editable::{EditableAttribute, EditableElement};
 use crate::twiml::chars::name_len;
 
@@ -9,7 +11,7 @@ use crate::twiml::chars::name_len;
 pub struct Extension {
     /// The element.
     pub element: String,
-    /// Elements that may hold it. For a new element, none means `Response`.
+    /// Elements that may hold it. If no extension names one for a new element, `Response` may.
     pub parents: Vec<String>,
     /// Elements that it may hold.
     pub children: Vec<String>,
@@ -17,6 +19,13 @@ pub struct Extension {
     pub attributes: Vec<String>,
     /// Whether it may hold text.
     pub text: bool,
+}
+
+impl Extension {
+    /// Whether XML allows this name for an element or attribute.
+    pub fn is_valid_name(name: &str) -> bool {
+        !name.is_empty() && name_len(name.as_bytes()) == name.len()
+    }
 }
 
 /// Why an extension is not valid.
@@ -54,11 +63,27 @@ pub(super) fn apply(
         }
     }
     for extension in extensions {
-        let is_new = !has_element(&elements[..known], &extension.element);
+        let mut others = extensions.iter();
+        let is_placed = has_element(&elements[..known], &extension.element)
+            || others.any(|e| e.element == extension.element && !e.parents.is_empty());
         add_content(elements, extension);
-        add_children(elements, extension, is_new);
+        add_children(elements, extension, is_placed);
     }
     Ok(())
+}
+
+/// Whether these elements already have all that the extension would add.
+pub(super) fn is_redundant(extension: &Extension, mut elements: Vec<EditableElement>) -> bool {
+    // Extensions only add, so one that changes nothing leaves the size as it is.
+    let size = |elements: &[EditableElement]| -> usize {
+        let sizes = elements.iter().map(|element| {
+            let text = usize::from(element.text.allowed);
+            1 + element.children.len() + element.attributes.len() + text
+        });
+        sizes.sum()
+    };
+    let before = size(&elements);
+    apply(slice::from_ref(extension), &mut elements).is_ok() && size(&elements) == before
 }
 
 fn check(
@@ -76,7 +101,7 @@ fn check(
     let is_known =
         |name: &str| has_element(elements, name) || all.iter().any(|e| e.element == name);
     let names = [element].into_iter().chain(attributes);
-    let bad_names = names.filter(|name| !is_name(name));
+    let bad_names = names.filter(|name| !Extension::is_valid_name(name));
     let named = parents.iter().chain(children);
     let unknown = named.filter(|name| !is_known(name));
     let unknown = unknown.map(|named| ExtensionError::NoSuchElement {
@@ -88,10 +113,6 @@ fn check(
         .map(ExtensionError::NotAName)
         .chain(unknown)
         .collect()
-}
-
-fn is_name(name: &str) -> bool {
-    !name.is_empty() && name_len(name.as_bytes()) == name.len()
 }
 
 fn has_element(elements: &[EditableElement], name: &str) -> bool {
@@ -120,15 +141,12 @@ fn add_content(elements: &mut [EditableElement], extension: &Extension) {
     }
 }
 
-/// Adds the element to its parents, and its children to the element.
-fn add_children(elements: &mut [EditableElement], extension: &Extension, is_new: bool) {
-    let response = ["Response".to_owned()];
-    let parents = if is_new && extension.parents.is_empty() {
-        &response
-    } else {
-        &*extension.parents
-    };
-    for parent in parents {
+/// Adds the element to its parents, or to the root if nothing else places it, and its children to the element.
+fn add_children(elements: &mut [EditableElement], extension: &Extension, is_placed: bool) {
+    if !is_placed {
+        add_child(elements, "Response", &extension.element);
+    }
+    for parent in &extension.parents {
         add_child(elements, parent, &extension.element);
     }
     for child in &extension.children {

@@ -78,7 +78,7 @@ impl<'g, 't> Reporter<'g, 't> {
                 parent,
                 allowed_in: allowed_in.into(),
             }
-        } else if has_tag(kind, &raw) {
+        } else if Grammar::of(kind).has_element(&raw) {
             SchemaError::OtherKind { name, parent, kind }
         } else {
             let suggestion = self.suggest_element(&raw, rules);
@@ -211,9 +211,7 @@ pub(super) fn known_names(names: &[String]) -> Box<[Name]> {
 /// be incomplete.
 fn is_known_to_twilio(name: Span<'_>) -> bool {
     let raw = String::from_utf8_lossy(name.raw);
-    has_tag(Kind::Voice, &raw) || has_tag(Kind::Messaging, &raw)
-}
-
-fn has_tag(kind: Kind, name: &str) -> bool {
-    Grammar::of(kind).tags().any(|tag| tag == name)
+    [Kind::Voice, Kind::Messaging]
+        .iter()
+        .any(|kind| Grammar::of(*kind).has_element(&raw))
 }

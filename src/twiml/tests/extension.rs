@@ -47,6 +47,17 @@ fn a_new_element_may_be_in_the_response() {
 }
 
 #[test]
+fn a_new_element_with_parents_is_not_in_the_response_whatever_else_extends_it() {
+    let rules = rules(&[
+        extension("Beam", &["Gather"], &[], &[]),
+        extension("Beam", &[], &[], &["colour"]),
+    ]);
+    let in_gather = "<Response><Gather><Beam colour=''/></Gather></Response>";
+    assert!(is_valid(in_gather, &rules));
+    assert!(!is_valid("<Response><Beam/></Response>", &rules));
+}
+
+#[test]
 fn a_known_element_can_be_extended() {
     let rules = rules(&[Extension {
         text: true,
