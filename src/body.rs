@@ -24,6 +24,8 @@ use tokio::time::Instant;
 pub use budget::MemoryBudget;
 pub use framing::FramingBytes;
 
+use budget::Reservation;
+
 /// How much of a request body is kept for its parameters and for sending it again, in bytes.
 const REPLAY_LIMIT: usize = 64 * 1024;
 
@@ -198,14 +200,7 @@ impl RequestBody {
         let mut reservation = budget.reserve();
         loop {
             let kept = first.len().max(whole.capacity());
-            let next = poll_fn(|cx| {
-                let next = self.0.borrow_mut().poll_receive(cx);
-                if next.is_pending() && !reservation.grow_to(kept) {
-                    let error = self.0.borrow_mut().fail(Error::OverBudget);
-                    return Poll::Ready(Some(Err(error)));
-                }
-                next
-            });
+            let next = poll_fn(|cx| self.poll_within(cx, kept, &mut reservation));
             let Some(bytes) = next.await else { break };
             let bytes = bytes?;
             if first.is_empty() {
@@ -225,6 +220,21 @@ impl RequestBody {
         };
         self.0.borrow_mut().keep_whole(whole.clone());
         Ok(whole)
+    }
+
+    /// The next bytes. While none are here, those that are kept take from the budget.
+    fn poll_within(
+        &self,
+        cx: &mut Context<'_>,
+        kept: usize,
+        reservation: &mut Reservation<'_>,
+    ) -> Poll<Option<Result<Bytes, Error>>> {
+        let mut state = self.0.borrow_mut();
+        let next = state.poll_receive(cx);
+        if next.is_pending() && !reservation.grow_to(kept) {
+            return Poll::Ready(Some(Err(state.fail(Error::OverBudget))));
+        }
+        next
     }
 
     /// Reads what the upstream didn't. A response that is sent before the request was read may be destroyed by a TCP reset.

@@ -14,18 +14,16 @@ mod source;
 mod template;
 #[cfg(test)]
 mod tests;
-mod url;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
 pub use document::Document;
-pub use document_set::{DocumentSet, Pattern, PatternError, Variant};
+pub use document_set::{DocumentSet, FallbackUrl, Pattern, PatternError, Variant};
 pub use error::{Error, PlaceholderError, TestValue};
 pub use injection::Injection;
 pub use second_parser::{SecondParserError, check_with_second_parser};
-pub use url::FallbackUrl;
 
 use crate::breaker::State;
 use crate::twiml::Kind;

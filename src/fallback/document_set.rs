@@ -1,13 +1,16 @@
 //! The fallback documents for one kind of TwiML: variants for certain requests, and one document for all others.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use http::uri::PathAndQuery;
 
 use super::document::Document;
 use super::parameters::ParameterNames;
-use super::url::FallbackUrl;
+use crate::breaker::Breaker;
 use crate::twiml::Kind;
+use crate::upstream::Upstream;
 use crate::webhook::Parameters;
 
 /// A document, its variants, and maybe a URL that is requested before any of them is used.
@@ -18,6 +21,20 @@ pub struct DocumentSet {
     /// The parameters that the variants look at.
     names: Arc<ParameterNames>,
     pub(super) fallback_url: Option<FallbackUrl>,
+}
+
+/// Another app, which is requested if the first has no valid response, like the fallback URL that Twilio has per number. If it has
+/// none either, a document is sent.
+#[derive(Clone, Debug)]
+pub struct FallbackUrl {
+    /// The server.
+    pub upstream: Arc<Upstream>,
+    /// The path and query that are requested there.
+    pub target: PathAndQuery,
+    /// While it is open, the URL is not requested, and no time is reserved for it.
+    pub breaker: Arc<Breaker>,
+    /// How long the request may take, within the route's deadline.
+    pub budget: Duration,
 }
 
 /// A document for requests with a certain parameter.

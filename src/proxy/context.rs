@@ -67,23 +67,26 @@ impl RequestContext {
         let asks_for_websocket = names.has(Names::UPGRADE) && headers::asks_for_websocket(head);
         let has_form = form::is_form(&head.headers);
         let has_parameters = has_form && !http_body::Body::is_end_stream(&incoming);
-        let expected = match head.method {
-            Method::HEAD | Method::OPTIONS => Expected::Anything,
-            _ if asks_for_websocket => Expected::Anything,
-            _ => expected_response(&route, &head.uri, has_parameters),
+        let has_no_twiml =
+            asks_for_websocket || matches!(head.method, Method::HEAD | Method::OPTIONS);
+        let expected = if has_no_twiml {
+            Expected::Anything
+        } else {
+            expected_response(&route, &head.uri, has_parameters)
         };
-        let limit = match expected {
-            Expected::Anything if !policy.is_checked() => u64::MAX,
-            Expected::Anything | Expected::Twiml(_) | Expected::DependsOnForm => {
-                route.settings.max_request_body
-            }
+        let may_be_twiml = expected != Expected::Anything;
+        let is_limited = may_be_twiml || policy.is_checked();
+        let max_request_body = route.settings.max_request_body;
+        let limit = if is_limited {
+            max_request_body
+        } else {
+            u64::MAX
         };
         let trace = match names.has(Names::TRACEPARENT) {
             true => TraceContext::from_headers(&head.headers),
             false => TraceContext::default(),
         };
         let is_conditional = is_conditional(&head.method, &head.headers);
-        let may_be_twiml = expected != Expected::Anything;
         headers::rewrite_request(
             &mut head.headers,
             names,
@@ -91,16 +94,14 @@ impl RequestContext {
             may_be_twiml,
             asks_for_websocket,
         );
+        // Only a fallback URL needs them after the request was sent.
         let has_fallback_url = route.settings.fallback.has_url();
+        let headers = has_fallback_url.then(|| head.headers.clone());
         Self {
             policy,
             method: head.method.clone(),
             uri: head.uri.clone(),
-            headers: if has_fallback_url {
-                head.headers.clone()
-            } else {
-                HeaderMap::new()
-            },
+            headers: headers.unwrap_or_default(),
             body: RequestBody::new(incoming, limit).with_framing(head.extensions.get().cloned()),
             started,
             trace,

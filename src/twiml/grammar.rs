@@ -169,7 +169,6 @@ impl Grammar {
             .map(|(element, index)| (&*element.key, (index, element.unchecked)))
             .collect();
         let mut children = Vec::new();
-        let mut attributes = Vec::new();
         for (element, owner) in elements.iter().zip(0..) {
             for (i, key) in element.children.iter().enumerate() {
                 let (definition, unchecked) = *by_key
@@ -182,22 +181,30 @@ impl Grammar {
                 };
                 children.push((owner, tag(key).to_owned(), child));
             }
-            for (i, attribute) in element.attributes.iter().enumerate() {
-                let rule = AttributeRule {
-                    value_type: attribute.value_type,
-                    code: attribute.code,
-                    bit: bit(i),
-                };
-                attributes.push((owner, attribute.name.clone(), rule));
-            }
         }
         Arc::new(Self {
             kind,
-            definitions: elements.into_iter().map(Definition::from).collect(),
             children: Index::new(children),
-            attributes: Index::new(attributes),
+            attributes: Index::new(attribute_rules(&elements)),
+            definitions: elements.into_iter().map(Definition::from).collect(),
         })
     }
+}
+
+/// Every attribute, with the index of its element.
+fn attribute_rules(elements: &[EditableElement]) -> Vec<(u16, String, AttributeRule)> {
+    let rules = elements.iter().zip(0..).flat_map(|(element, owner)| {
+        let attributes = element.attributes.iter().enumerate();
+        attributes.map(move |(i, attribute)| {
+            let rule = AttributeRule {
+                value_type: attribute.value_type,
+                code: attribute.code,
+                bit: bit(i),
+            };
+            (owner, attribute.name.clone(), rule)
+        })
+    });
+    rules.collect()
 }
 
 impl Extension {
