@@ -1,6 +1,6 @@
 //! The configuration: a TOML file, and the files that it names, become the settings of every module.
 //!
-//! The table is walked by hand ([`reader`]), not by serde, so that every error is reported at once: each with its file, line, column
+//! The table is read by hand ([`reader`]), not by serde, so that every error is reported at once: each with its file, line, column
 //! and key, and what would be right. Only files are opened here. No module that handles requests imports this one.
 
 mod diagnostic;
@@ -37,7 +37,7 @@ pub struct Config {
     /// How we listen.
     pub server: listeners::Settings,
     /// How requests are handled.
-    pub site: proxy::Settings,
+    pub proxy: proxy::Settings,
     /// Every file that was read: the configuration itself, then the others in the order in which they are named.
     pub files: Vec<SourceFile>,
     /// What is not an error, but may not be meant.
@@ -103,7 +103,7 @@ impl Config {
         });
         let (unmatched, routes) = route::default_routes();
         let config = upstream.map(|upstream| Self {
-            site: proxy::Settings {
+            proxy: proxy::Settings {
                 routes,
                 upstreams: vec![upstream],
                 trusted_proxies: server::default_trusted_proxies(),
@@ -136,7 +136,7 @@ fn build(report: &Report<'_>, files: &mut Files) -> Config {
     let routes_settings = routes.list.into_iter().map(|route| route.settings);
     let upstreams = upstreams.into_iter().map(|upstream| upstream.settings);
     Config {
-        site: proxy::Settings {
+        proxy: proxy::Settings {
             routes: routes_settings.collect(),
             upstreams: upstreams.collect(),
             trusted_proxies: server.trusted_proxies,

@@ -243,7 +243,7 @@ impl Failure {
         }
     }
 
-    /// The same failure, as a drill's. What the sender did wrong, or we, stays what it is.
+    /// The same failure, marked as injected by a drill. Failures that the sender or we have caused are unchanged.
     #[must_use]
     pub fn injected(self, fault: drill::Fault) -> Self {
         match self {

@@ -3,7 +3,7 @@
 //! # The life of a request
 //!
 //! 1. [`server`] accepts a connection and reads a request's head; [`deadline`] starts.
-//! 2. [`proxy`] walks the road: `handle`, which never fails, around `try_handle`, which may.
+//! 2. [`proxy`] runs the steps below: `handle`, which never fails, around `try_handle`, which may.
 //! 3. [`route`] says which route the request belongs to, [`webhook`] what its parameters say about it.
 //! 4. [`signature`] makes it a `VerifiedRequest`, which alone can be forwarded.
 //! 5. [`upstream`] sends it to the app while its [`body`] arrives.
@@ -12,7 +12,7 @@
 //! 7. [`fallback`] has the document for every failure.
 //! 8. [`failure`] names why there is no good response; [`metrics`] counts the request, once; [`recent_failures`] keeps the last ones.
 //!
-//! Beside the road: [`twilio`] has the limits that Twilio sets, [`form`] decodes parameters, [`tls`] is for both sides, [`secret`]
+//! Beside these: [`twilio`] has the limits that Twilio sets, [`form`] decodes parameters, [`tls`] is for both sides, [`secret`]
 //! is never printed, [`breaker`] and [`drill`] say why a request may be answered without a try, [`admin`] shows and steers,
 //! [`config`] turns a file into every module's settings, [`reload`] swaps them in one step under running requests, [`command`] is
 //! what a user types, [`log`] writes the log, [`notify`] talks to systemd.
@@ -33,7 +33,7 @@
 //! - **Snapshot**: one configuration in force; a request keeps the one that it started with.
 //! - **Worker**: one thread with its own runtime, listeners and upstream connections.
 
-// The road, in the order in which a request walks it.
+// The steps of a request, in their order.
 
 pub mod server;
 
@@ -63,7 +63,7 @@ pub mod metrics;
 
 pub mod recent_failures;
 
-// Beside the road.
+// Beside them.
 
 pub mod twilio;
 

@@ -1,6 +1,6 @@
 //! One request, from its head to its response: [`Proxy::handle`], which never fails, around `try_handle`, which may.
 //!
-//! This is the only module on the road that knows the others.
+//! This is the only module that knows every step of a request.
 
 mod body;
 mod catch_panic;
@@ -98,7 +98,7 @@ impl Proxy {
         }
     }
 
-    /// The road. Each `?` is one kind of [`Failure`].
+    /// The steps of a request in order. Each `?` is one kind of [`Failure`].
     async fn try_handle(
         &self,
         context: &RequestContext,
@@ -123,18 +123,19 @@ impl Proxy {
     ) -> Result<Accepted, Rejected> {
         let route = &context.route;
         let permit = route.admit()?;
-        let mut exchange = UpstreamRequest::new(&route.upstream, &self.pool, route.drains());
+        let mut upstream_request =
+            UpstreamRequest::new(&route.upstream, &self.pool, route.drains());
         let received = {
-            let receiving = pin!(context.receive(request, &mut exchange, deadline));
+            let receiving = pin!(context.receive(request, &mut upstream_request, deadline));
             context.bound(deadline, receiving).await
         };
-        context.count_retry(&exchange);
-        let upstream_status = exchange.status();
+        context.count_retry(&upstream_request);
+        let upstream_status = upstream_request.status();
         let accepted = match received {
-            Ok(received) => context.accept(received, exchange, permit),
+            Ok(received) => context.accept(received, upstream_request, permit),
             Err(failure) => {
                 if matches!(failure, Failure::Deadline) {
-                    exchange.finish_late(route.count_late());
+                    upstream_request.finish_late(route.count_late());
                 }
                 Err(failure)
             }

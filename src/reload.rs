@@ -228,7 +228,7 @@ impl Worker {
         for note in &config.notes {
             warn!(note = %note, "configuration note");
         }
-        let snapshot = Snapshot::new(config.site, &self.shared, Some(&self.snapshot.load()));
+        let snapshot = Snapshot::new(config.proxy, &self.shared, Some(&self.snapshot.load()));
         self.snapshot.store(Arc::new(snapshot));
         let current = self.settings.load_full();
         self.settings.store(Arc::new(Settings {
@@ -310,7 +310,7 @@ mod tests {
     async fn a_panic_is_an_error_and_later_jobs_run() {
         let config = Config::for_upstream("http://127.0.0.1:1", None, None).expect("good");
         let shared = SharedState::new();
-        let snapshot = ArcSwap::from_pointee(Snapshot::new(config.site, &shared, None));
+        let snapshot = ArcSwap::from_pointee(Snapshot::new(config.proxy, &shared, None));
         let admin = config.server.admin;
         let settings = ArcSwap::from_pointee(config.server);
         let reloader = Reloader::start(

@@ -212,7 +212,7 @@ mod tests {
         }
     }
 
-    fn planned(kind: Kind, status: u16, fields: &[(&str, &str)]) -> Result<Disposition, Error> {
+    fn plan(kind: Kind, status: u16, fields: &[(&str, &str)]) -> Result<Disposition, Error> {
         plan_response(
             &head(status, fields),
             expectations(kind, Strictness::Twilio),
@@ -235,7 +235,7 @@ mod tests {
             ("application/twiml+xml", None),
             ("text/html; charset=utf-8", Some("utf-8")),
         ] {
-            let plan = planned(Kind::Voice, 200, &[("content-type", content_type)]);
+            let plan = plan(Kind::Voice, 200, &[("content-type", content_type)]);
             assert_eq!(plan, Ok(xml(charset)), "{content_type}");
         }
     }
@@ -249,20 +249,17 @@ mod tests {
             "xml",
             "image/png",
         ] {
-            let plan = planned(Kind::Voice, 200, &[("content-type", content_type)]);
+            let plan = plan(Kind::Voice, 200, &[("content-type", content_type)]);
             assert_eq!(plan, Err(Error::ContentType), "{content_type}");
         }
-        assert_eq!(planned(Kind::Voice, 200, &[]), Err(Error::ContentType));
+        assert_eq!(plan(Kind::Voice, 200, &[]), Err(Error::ContentType));
     }
 
     #[test]
     fn audio_streams_to_a_call_but_not_to_a_message() {
         let audio = [("content-type", "audio/mpeg")];
-        assert_eq!(planned(Kind::Voice, 200, &audio), Ok(Disposition::Stream));
-        assert_eq!(
-            planned(Kind::Messaging, 200, &audio),
-            Err(Error::ContentType)
-        );
+        assert_eq!(plan(Kind::Voice, 200, &audio), Ok(Disposition::Stream));
+        assert_eq!(plan(Kind::Messaging, 200, &audio), Err(Error::ContentType));
     }
 
     #[test]
@@ -279,20 +276,16 @@ mod tests {
         let location = [("location", "/next")];
         for status in [301, 302, 303, 307] {
             assert_eq!(
-                planned(Kind::Voice, status, &location),
+                plan(Kind::Voice, status, &location),
                 Ok(Disposition::Pass),
                 "{status}"
             );
             let error = Error::Redirect(StatusCode::from_u16(status).expect("a status"));
-            assert_eq!(planned(Kind::Voice, status, &[]), Err(error), "{status}");
+            assert_eq!(plan(Kind::Voice, status, &[]), Err(error), "{status}");
         }
         for status in [300, 304, 305, 308] {
             let error = Error::Redirect(StatusCode::from_u16(status).expect("a status"));
-            assert_eq!(
-                planned(Kind::Voice, status, &location),
-                Err(error),
-                "{status}"
-            );
+            assert_eq!(plan(Kind::Voice, status, &location), Err(error), "{status}");
         }
     }
 
@@ -310,17 +303,17 @@ mod tests {
 
     #[test]
     fn a_challenge_passes_and_other_errors_do_not() {
-        assert_eq!(planned(Kind::Voice, 401, &[]), Ok(Disposition::Pass));
+        assert_eq!(plan(Kind::Voice, 401, &[]), Ok(Disposition::Pass));
         for status in [400, 403, 404, 429, 500, 503, 599, 999] {
             let error = Error::Status(StatusCode::from_u16(status).expect("a status"));
-            assert_eq!(planned(Kind::Voice, status, &[]), Err(error), "{status}");
+            assert_eq!(plan(Kind::Voice, status, &[]), Err(error), "{status}");
         }
     }
 
     #[test]
     fn no_content_is_a_response_to_a_message_only() {
-        assert_eq!(planned(Kind::Messaging, 204, &[]), Ok(Disposition::Pass));
-        assert_ne!(planned(Kind::Voice, 204, &[]), Ok(Disposition::Pass));
+        assert_eq!(plan(Kind::Messaging, 204, &[]), Ok(Disposition::Pass));
+        assert_ne!(plan(Kind::Voice, 204, &[]), Ok(Disposition::Pass));
     }
 
     #[test]
@@ -339,14 +332,16 @@ mod tests {
     fn a_coding_is_undone_within_the_limit() {
         use flate2::{Compression, write::GzEncoder};
         use std::io::Write;
-        let page = "<Response/>".repeat(100);
+        let document = "<Response/>".repeat(100);
         let mut coder = GzEncoder::new(Vec::new(), Compression::default());
-        coder.write_all(page.as_bytes()).expect("memory takes all");
+        coder
+            .write_all(document.as_bytes())
+            .expect("memory takes all");
         let coded: Bytes = coder.finish().expect("memory takes all").into();
         let gzip = head(200, &[("content-encoding", "gzip")]).headers;
         assert_eq!(
             decode_body(&gzip, coded.clone(), 4096),
-            Ok((page.into(), true))
+            Ok((document.into(), true))
         );
         assert_eq!(decode_body(&gzip, coded, 1000), Err(Error::ContentCoding));
         assert_eq!(

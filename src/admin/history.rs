@@ -1,7 +1,7 @@
 //! The last ten minutes of each route, so that they are there when somebody opens the status page.
 //!
 //! Sampled from the counters every ten seconds on the admin listener's own thread, at no cost for requests. Survives a reload,
-//! as counters do. Only slots in which a request ended take memory: ten thousand quiet routes need little more than their
+//! as counters do. Only slots in which a request ended take memory: ten thousand idle routes need little more than their
 //! names.
 
 use std::collections::{HashMap, VecDeque};

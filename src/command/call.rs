@@ -119,7 +119,7 @@ fn send(arguments: &Arguments) -> Result<WebhookResult, Error> {
     let url = arguments.url.split('#').next().unwrap_or_default();
     let (base, target) = split_url(url);
     let mut config = Config::for_upstream(base, None, None).map_err(Error::Url)?;
-    let mut settings = config.site.upstreams.remove(0);
+    let mut settings = config.proxy.upstreams.remove(0);
     settings.connect_timeout = CONNECT_TIMEOUT;
     let request = request(arguments, url, &target).ok_or(Error::Target)?;
 
@@ -182,30 +182,36 @@ fn request(arguments: &Arguments, url: &str, target: &str) -> Option<Request<Ful
     request.body(Full::from(form)).ok()
 }
 
-/// The default parameters, replaced and extended by those of the arguments. The numbers are from the fictional 555-01xx range.
+/// The parameters of every webhook. The numbers are from the fictional 555-01xx range.
+const COMMON_PARAMETERS: [(&str, &str); 4] = [
+    ("AccountSid", "AC00000000000000000000000000000000"),
+    ("ApiVersion", "2010-04-01"),
+    ("From", "+12025550147"),
+    ("To", "+14155550123"),
+];
+
+const VOICE_PARAMETERS: [(&str, &str); 3] = [
+    ("CallSid", "CA00000000000000000000000000000000"),
+    ("CallStatus", "ringing"),
+    ("Direction", "inbound"),
+];
+
+const MESSAGE_PARAMETERS: [(&str, &str); 6] = [
+    ("MessageSid", "SM00000000000000000000000000000000"),
+    ("SmsSid", "SM00000000000000000000000000000000"),
+    ("SmsStatus", "received"),
+    ("NumMedia", "0"),
+    ("NumSegments", "1"),
+    ("Body", "Hello"),
+];
+
+/// The default parameters, replaced and extended by those of the arguments.
 fn parameters(arguments: &Arguments) -> Vec<(String, String)> {
-    let defaults: &[(&str, &str)] = match arguments.kind {
-        Kind::Voice => &[
-            ("CallSid", "CA00000000000000000000000000000000"),
-            ("CallStatus", "ringing"),
-            ("Direction", "inbound"),
-        ],
-        Kind::Messaging => &[
-            ("MessageSid", "SM00000000000000000000000000000000"),
-            ("SmsSid", "SM00000000000000000000000000000000"),
-            ("SmsStatus", "received"),
-            ("NumMedia", "0"),
-            ("NumSegments", "1"),
-            ("Body", "Hello"),
-        ],
+    let own: &[_] = match arguments.kind {
+        Kind::Voice => &VOICE_PARAMETERS,
+        Kind::Messaging => &MESSAGE_PARAMETERS,
     };
-    let common = [
-        ("AccountSid", "AC00000000000000000000000000000000"),
-        ("ApiVersion", "2010-04-01"),
-        ("From", "+12025550147"),
-        ("To", "+14155550123"),
-    ];
-    let defaults = common.iter().chain(defaults);
+    let defaults = COMMON_PARAMETERS.iter().chain(own);
     let mut parameters: Vec<(String, String)> = defaults
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();

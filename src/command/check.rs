@@ -10,6 +10,7 @@ use super::exit_status;
 use crate::config::Config;
 use crate::log::describe_error;
 use crate::proxy::{RouteSettings, Settings, SharedState, Snapshot};
+use crate::upstream::{ProbeError, Upstream};
 
 /// Checks a configuration: prints a summary on `out`, and errors and notes on `err`, one a line. With `probe` it asks every
 /// upstream once. If nobody reads them, the exit status still counts.
@@ -20,7 +21,7 @@ pub fn run(path: &Path, probe: bool, out: &mut dyn Write, err: &mut dyn Write) -
             for note in &config.notes {
                 let _ = writeln!(err, "{note}");
             }
-            if probe && !probe_upstreams(config.site, out, err) {
+            if probe && !probe_upstreams(config.proxy, out, err) {
                 return ExitCode::FAILURE;
             }
             ExitCode::SUCCESS
@@ -47,14 +48,7 @@ fn probe_upstreams(settings: Settings, out: &mut dyn Write, err: &mut dyn Write)
     let snapshot = Snapshot::new(settings, &SharedState::new(), None);
     let mut are_all_there = true;
     for upstream in &snapshot.upstreams {
-        let mut routes = snapshot.all_routes();
-        let route = routes.find(|route| route.settings.upstream == upstream.settings.name);
-        let probed = runtime.block_on(async {
-            match route {
-                Some(route) => snapshot.probe(route).await,
-                None => upstream.probe(None, None).await,
-            }
-        });
+        let probed = runtime.block_on(probe(&snapshot, upstream));
         let (name, url) = (&upstream.settings.name, upstream.settings.url());
         let _ = match probed {
             Ok(()) => writeln!(out, "  upstream {name} at {url}: ok"),
@@ -68,8 +62,16 @@ fn probe_upstreams(settings: Settings, out: &mut dyn Write, err: &mut dyn Write)
     are_all_there
 }
 
+async fn probe(snapshot: &Snapshot, upstream: &Upstream) -> Result<(), ProbeError> {
+    let mut routes = snapshot.all_routes();
+    match routes.find(|route| route.settings.upstream == upstream.settings.name) {
+        Some(route) => snapshot.probe(route).await,
+        None => upstream.probe(None, None).await,
+    }
+}
+
 fn print_summary(path: &Path, config: &Config, out: &mut dyn Write) -> io::Result<()> {
-    let routes = &config.site.routes;
+    let routes = &config.proxy.routes;
     writeln!(
         out,
         "{}: ok — {}, {} read",

@@ -88,7 +88,7 @@ fn config(upstream: SocketAddr) -> Result<Config, crate::config::Errors> {
     let any_port = Some("127.0.0.1:0");
     let mut config = Config::for_upstream(&format!("http://{upstream}"), any_port, any_port)?;
     config.server.drain = DEADLINE;
-    let defaults = config.site.unmatched.clone();
+    let defaults = config.proxy.unmatched.clone();
     let route = |name: &str, kind| {
         let mut route = defaults.clone();
         name.clone_into(&mut route.name);
@@ -103,7 +103,7 @@ fn config(upstream: SocketAddr) -> Result<Config, crate::config::Errors> {
         };
         route
     };
-    config.site.routes = vec![route("voice", Kind::Voice), route("sms", Kind::Messaging)];
+    config.proxy.routes = vec![route("voice", Kind::Voice), route("sms", Kind::Messaging)];
     Ok(config)
 }
 
@@ -127,7 +127,7 @@ async fn play_all(
 ) -> io::Result<()> {
     let mut slow = Vec::new();
     for scenario in scenarios() {
-        let mut row = tokio::task::spawn_local(play(scenario, upstream, proxy));
+        let mut row = tokio::task::spawn_local(run_scenario(scenario, upstream, proxy));
         match timeout(NEXT_SCENARIO, &mut row).await {
             Ok(row) => table.add(&row?)?,
             Err(_) => slow.push(row),
@@ -137,11 +137,11 @@ async fn play_all(
         table.add(&row.await?)?;
     }
     app.stop().await;
-    table.add(&play(refusal(), upstream, proxy).await)
+    table.add(&run_scenario(refusal(), upstream, proxy).await)
 }
 
 /// Sends a webhook to the upstream, and the same to the proxy.
-async fn play(scenario: Scenario, upstream: SocketAddr, proxy: SocketAddr) -> Row {
+async fn run_scenario(scenario: Scenario, upstream: SocketAddr, proxy: SocketAddr) -> Row {
     let (kind, path) = (scenario.kind, scenario.path());
     let (without, with) = tokio::join!(deliver(upstream, kind, &path), deliver(proxy, kind, &path));
     Row {
@@ -154,7 +154,7 @@ async fn play(scenario: Scenario, upstream: SocketAddr, proxy: SocketAddr) -> Ro
 
 /// What the proxy's own metrics say.
 fn served(instance: &Instance) -> Served {
-    let snapshot = instance.site.load();
+    let snapshot = instance.snapshot.load();
     let sum = |count: &dyn Fn(&RouteMetrics) -> u64| {
         let routes = snapshot.routes.iter();
         routes.map(|route| count(&route.metrics)).sum()

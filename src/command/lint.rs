@@ -94,7 +94,7 @@ pub fn run(
 fn load_grammar(config: Option<&Path>) -> Result<Grammar, Errors> {
     config.map_or_else(
         || Ok(Grammar::default()),
-        |path| Ok(Config::load(path)?.site.grammar),
+        |path| Ok(Config::load(path)?.proxy.grammar),
     )
 }
 

@@ -72,7 +72,7 @@ pub struct Instance {
     /// The admin address.
     pub admin_address: SocketAddr,
     /// The configuration in force.
-    pub site: Arc<ArcSwap<Snapshot>>,
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
     server: Server,
     settings: Arc<ArcSwap<Settings>>,
     reloader: Arc<Reloader>,
@@ -93,7 +93,7 @@ impl Instance {
     ) -> Result<Self, Box<dyn std::error::Error>> {
         let Config {
             server,
-            site,
+            proxy,
             files,
             notes,
         } = config;
@@ -101,11 +101,7 @@ impl Instance {
             warn!(note = %note, "configuration note");
         }
         let inherited = InheritedSockets::take()?;
-        let listeners = if inherited.public.is_empty() {
-            Listeners::bind(&server.listen, server.workers)?
-        } else {
-            Listeners::share(&inherited.public, server.workers)?
-        };
+        let listeners = listen(&server, &inherited)?;
         let admin = inherited.admin.map_or_else(|| bind_one(server.admin), Ok)?;
         let admin_address = admin.local_addr()?;
         check_admin_socket(admin_address, server.admin_token.as_ref())?;
@@ -114,12 +110,12 @@ impl Instance {
             .build_local(Default::default())?;
 
         let shared = SharedState::new();
-        let site = Arc::new(ArcSwap::from_pointee(Snapshot::new(site, &shared, None)));
+        let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::new(proxy, &shared, None)));
         let settings = Arc::new(ArcSwap::from_pointee(server));
         let reloader = Reloader::start(
             path,
             files,
-            Arc::clone(&site),
+            Arc::clone(&snapshot),
             Arc::clone(&settings),
             Arc::clone(&shared),
             admin_address,
@@ -127,11 +123,11 @@ impl Instance {
         let ready = Arc::new(AtomicBool::new(true));
 
         let addresses = listeners.addresses.clone();
-        let server = Server::start(listeners, Arc::clone(&settings), Arc::clone(&site))?;
+        let server = Server::start(listeners, Arc::clone(&settings), Arc::clone(&snapshot))?;
         let instance = Self {
             addresses,
             admin_address,
-            site,
+            snapshot,
             server,
             settings,
             reloader,
@@ -144,7 +140,7 @@ impl Instance {
 
     fn serve_admin(&self, listener: std::net::TcpListener) -> std::io::Result<()> {
         let admin = Rc::new(Admin {
-            snapshot: Arc::clone(&self.site),
+            snapshot: Arc::clone(&self.snapshot),
             reloader: Arc::clone(&self.reloader),
             ready: Arc::clone(&self.ready),
             address: self.admin_address,
@@ -171,7 +167,7 @@ impl Instance {
         // Only now: whoever reads this line may send a signal, or change a file, at once.
         let listen: Vec<_> = self.addresses.iter().map(ToString::to_string).collect();
         info!(listen = listen.join(" "), admin = %self.admin_address, "listening");
-        notify::ready(&serving_status(&self.site.load()));
+        notify::ready(&serving_status(&self.snapshot.load()));
         self.run_blocking(async {
             tokio::select! {
                 () = signals.until_shutdown() => {}
@@ -203,7 +199,7 @@ impl Instance {
             } else {
                 error!("a worker does not respond; watchdog not notified");
             }
-            notify::status(&serving_status(&self.site.load()));
+            notify::status(&serving_status(&self.snapshot.load()));
         }
     }
 
@@ -247,6 +243,18 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Heartbeats that are read more often than this prove nothing: an accept loop counts one a second.
 const MIN_STATUS_INTERVAL: Duration = Duration::from_millis(1500);
+
+/// The sockets that systemd passes, or else sockets of our own.
+fn listen(
+    settings: &Settings,
+    inherited: &InheritedSockets,
+) -> Result<Listeners, Box<dyn std::error::Error>> {
+    Ok(if inherited.public.is_empty() {
+        Listeners::bind(&settings.listen, settings.workers)?
+    } else {
+        Listeners::share(&inherited.public, settings.workers)?
+    })
+}
 
 /// What callers get now, in one line.
 fn serving_status(snapshot: &Snapshot) -> String {

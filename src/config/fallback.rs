@@ -143,7 +143,7 @@ impl<'f> DocumentReader<'f> {
         let variants = self.read_variants(&mut table, kind);
         let url = self.read_url(&mut table);
         table.finish();
-        // A fallback URL may fail too, so a document stands behind it.
+        // A fallback URL may fail too; then the document is sent.
         let document = document.unwrap_or_else(|| built_in_document(kind));
         let documents = DocumentSet::new(document, variants);
         match url {

@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn a_file_is_read_once_and_its_changes_are_noticed() {
         let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("page.xml");
+        let path = folder.path().join("voice.xml");
         let mut files = Files::beside(&path);
 
         assert_eq!(files.read(&path), Err(ReadError::Missing));

@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Lets a key stand here without reading it.
+    /// Accepts a key without reading it.
     pub(super) fn skip(&mut self, key: &'static str) {
         self.known.push(key);
     }

@@ -21,7 +21,7 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// Stands for one that is missing or not valid, so that what is beside it can be read.
+    /// Used in place of one that is missing or not valid, so that the other keys can be read.
     pub(super) fn unknown() -> Self {
         Self {
             address: Address::Unix(PathBuf::new()),
@@ -193,7 +193,7 @@ fn parse_host_text(text: &str) -> Option<Host> {
         // An IPv6 address without its brackets can't be told from its port.
         return address.is_ipv4().then_some(Host::Address(address));
     }
-    // A final dot only says that the name is whole.
+    // A final dot only marks the name as fully qualified.
     let name = text.strip_suffix('.').unwrap_or(text);
     let is_label = |label: &str| !label.is_empty() && label.bytes().all(is_in_names);
     (text.len() <= 254 && name.split('.').all(is_label))

@@ -197,7 +197,7 @@ fn error_parameters(code: u32, url: &str) -> String {
 }
 
 /// The parameters of a query or a form without those that are named like ours: they stand before ours, and an app that reads the
-/// first of a name would take a caller's word for the error. The others stay as they were written.
+/// first of a name would believe what a caller says about the error. The others stay as they were written.
 fn without_error_parameters(parameters: &[u8]) -> Vec<u8> {
     let is_other = |parameter: &&[u8]| {
         let mut named = form_urlencoded::parse(parameter).map(|(name, _)| name);

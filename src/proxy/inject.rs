@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::response::{self, Expectations, plan_response};
 use crate::twiml::{self, Rules};
 
-/// The document of an app that died while it wrote it.
+/// The document of an app that crashed while it was writing it.
 const TRUNCATED: &[u8] =
     br#"<?xml version="1.0" encoding="UTF-8"?><Response><Say>Thank you for call"#;
 

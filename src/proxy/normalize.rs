@@ -1,4 +1,4 @@
-//! A request's head made plain, so that what the app reads is what we routed by (RFC 9112 §3).
+//! Normalizes a request's head, so that the app reads the request as we have routed it (RFC 9112 §3).
 
 use std::net::Ipv6Addr;
 
@@ -13,7 +13,7 @@ use crate::failure::HeadError;
 ///
 /// # Errors
 ///
-/// What can't be made plain.
+/// Why the head is not valid.
 pub(super) fn normalize_head(head: &mut request::Parts) -> Result<(), HeadError> {
     if head.method == Method::CONNECT {
         return Err(HeadError::Method);
@@ -22,32 +22,38 @@ pub(super) fn normalize_head(head: &mut request::Parts) -> Result<(), HeadError>
     if is_asterisk || head.uri.authority().is_some() && !is_ours(head.uri.scheme()) {
         return Err(HeadError::Target);
     }
-    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
-    let chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
-    if codings.next().is_some_and(|coding| !chunked(coding)) || codings.next().is_some() {
-        return Err(HeadError::TransferCoding);
-    }
+    check_transfer_coding(&head.headers)?;
     if head.version == Version::HTTP_2 {
         check_http2(head)?;
         join_cookies(&mut head.headers);
     }
-    settle_host(head)?;
+    set_host(head)?;
     if !head.headers.get(HOST).is_none_or(is_host) {
         return Err(HeadError::Host);
     }
-    origin_form(head)?;
+    use_origin_form(head)?;
     if head.version != Version::HTTP_11 {
-        // Others have no upgrades (RFC 9110 §7.8, RFC 9113 §8.6), and from here on the version shows no more.
+        // Others have no upgrades (RFC 9110 §7.8, RFC 9113 §8.6), and the version that the client used is lost below.
         head.headers.remove(UPGRADE);
     }
     head.version = Version::HTTP_11;
-    single_length(&mut head.headers)?;
-    plain_length(&mut head.headers);
-    // hyper's own notes on the connection end here.
+    merge_lengths(&mut head.headers)?;
+    strip_leading_zeros(&mut head.headers);
+    // hyper's extensions describe the client's connection, not the upstream's.
     let framing = head.extensions.remove::<FramingBytes>();
     head.extensions.clear();
     if let Some(framing) = framing {
         head.extensions.insert(framing);
+    }
+    Ok(())
+}
+
+/// Checks that the only transfer coding is `chunked`.
+fn check_transfer_coding(headers: &HeaderMap) -> Result<(), HeadError> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if codings.next().is_some_and(|coding| !chunked(coding)) || codings.next().is_some() {
+        return Err(HeadError::TransferCoding);
     }
     Ok(())
 }
@@ -79,9 +85,9 @@ fn check_http2(head: &request::Parts) -> Result<(), HeadError> {
     Ok(())
 }
 
-/// One line for the length. A length that is said several times is one length, if it is the same (RFC 9110 §8.6): hyper does this
+/// Leaves one line for the length. A length that is given several times is one length if it is the same (RFC 9110 §8.6): hyper does this
 /// for HTTP/1.1, h2 only compares them.
-fn single_length(headers: &mut HeaderMap) -> Result<(), HeadError> {
+fn merge_lengths(headers: &mut HeaderMap) -> Result<(), HeadError> {
     if headers.len() == headers.keys_len() {
         // No header is there twice.
         return Ok(());
@@ -101,8 +107,8 @@ fn single_length(headers: &mut HeaderMap) -> Result<(), HeadError> {
     Ok(())
 }
 
-/// A length without leading zeros, which make it octal to some.
-fn plain_length(headers: &mut HeaderMap) {
+/// Strips leading zeros from the length: some servers would read it as octal.
+fn strip_leading_zeros(headers: &mut HeaderMap) {
     let Some(length) = headers.get_mut(CONTENT_LENGTH) else {
         return;
     };
@@ -128,7 +134,7 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// The `Host` of a request, once: an absolute target's authority wins over the field (RFC 9112 §3.2.2).
-fn settle_host(head: &mut request::Parts) -> Result<(), HeadError> {
+fn set_host(head: &mut request::Parts) -> Result<(), HeadError> {
     let mut fields = head.headers.get_all(HOST).iter();
     let (first, second) = (fields.next(), fields.next());
     if second.is_some() || first.is_none() && head.version == Version::HTTP_11 {
@@ -158,7 +164,7 @@ fn is_one_host(authority: Option<&Authority>, field: Option<&HeaderValue>) -> bo
 /// The host that the request is for, without its port; empty if an HTTP/1.0 client named none.
 pub(super) fn host(headers: &HeaderMap) -> &str {
     let field = headers.get(HOST).and_then(|value| value.to_str().ok());
-    // A final dot only says that the name is whole.
+    // A final dot only marks the name as fully qualified.
     field.map_or("", |text| parts(text).0.trim_end_matches('.'))
 }
 
@@ -205,7 +211,7 @@ const OF_NAME: [bool; 256] = {
 
 /// The target in origin-form. Without a path it is the root, and reads so from here on: a signature is checked by what is
 /// forwarded.
-fn origin_form(head: &mut request::Parts) -> Result<(), HeadError> {
+fn use_origin_form(head: &mut request::Parts) -> Result<(), HeadError> {
     if head.uri.authority().is_none() {
         return Ok(());
     }
@@ -342,7 +348,7 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static(length));
-            plain_length(&mut headers);
+            strip_leading_zeros(&mut headers);
             assert_eq!(headers[CONTENT_LENGTH], plain, "{length}");
         }
     }
@@ -386,7 +392,7 @@ mod tests {
             for length in lengths {
                 headers.append(CONTENT_LENGTH, HeaderValue::from_static(length));
             }
-            let got = single_length(&mut headers);
+            let got = merge_lengths(&mut headers);
             let left: Vec<_> = headers.get_all(CONTENT_LENGTH).iter().collect();
             match single {
                 Ok(single) => assert_eq!(left, single, "{lengths:?}"),

@@ -65,7 +65,7 @@ impl RequestContext {
         Ok(request)
     }
 
-    /// Reads the whole body of a request that anybody may have sent, as fast as a head has to be sent.
+    /// Reads the whole body of a request that is not verified yet. It may take as long as a head may.
     async fn read_unverified(&self, deadline: Deadline) -> Result<bytes::Bytes, Failure> {
         self.body.check_declared_length()?;
         let body = self.body.collect(&self.snapshot.shared.unverified);

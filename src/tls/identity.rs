@@ -146,7 +146,7 @@ fn parse_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, LoadError> {
     })
 }
 
-/// A certificate's first and last second, since 1970. rustls checks them, but doesn't tell them.
+/// A certificate's first and last second, since 1970. rustls checks them, but doesn't expose them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
     /// The first second in which it is valid.

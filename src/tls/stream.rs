@@ -1,4 +1,4 @@
-//! A stream with or without TLS, and the protocol that is spoken on it. A plain stream pays one branch.
+//! A stream with or without TLS, and the protocol that is spoken on it. Without TLS this costs one branch.
 
 use std::io;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! Guesses the kind of a document by its verbs, for a caller that wasn't told. `Redirect` is a verb of both kinds; a `Sms`
+//! Guesses the kind of a document by its verbs, for a caller that doesn't know it. `Redirect` is a verb of both kinds; a `Sms`
 //! among verbs of a phone call is part of the call.
 
 use super::{

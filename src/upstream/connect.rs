@@ -117,8 +117,8 @@ async fn open_any(addresses: &[SocketAddr], deadline: Instant) -> Result<Socket,
     Ok(Either::Left(socket))
 }
 
-/// Tries the addresses in turn (RFC 8305 §5): the next one as soon as one fails, or has been silent for its share of the time. The
-/// silent ones go on meanwhile.
+/// Tries the addresses in turn (RFC 8305 §5): the next one as soon as one fails, or has not replied within its share of the time. Its
+/// attempt goes on.
 async fn race(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
     let remaining = deadline.saturating_duration_since(Instant::now());
     let share = remaining / u32::try_from(addresses.len()).unwrap_or(u32::MAX);
@@ -137,7 +137,7 @@ async fn race(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStre
         match first_of(&mut attempts, has_more.then_some(share)).await {
             Some(Ok(stream)) => return Ok(stream),
             Some(Err(error)) => last = error,
-            // Silent for its share: the next one begins.
+            // No reply within its share of the time: the next one begins.
             None => {}
         }
     }

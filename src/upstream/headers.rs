@@ -58,7 +58,7 @@ impl Peer {
 }
 
 /// Whether a request asks for a WebSocket, the one protocol that Twilio switches to. Other upgrades are not passed on:
-/// `h2c` would lead past every check here.
+/// An upgrade to `h2c` would bypass every check here.
 pub fn asks_for_websocket(head: &request::Parts) -> bool {
     head.headers
         .get(UPGRADE)
@@ -212,7 +212,7 @@ fn strip_hop_by_hop(headers: &mut HeaderMap, names: Names) {
 }
 
 /// Strips headers that CGI, and what came after it, can't tell from others that matter: it takes `_` for `-`, and `Proxy` for a
-/// setting of its own. nginx drops every name with `_`; here the harmless ones cross.
+/// setting of its own. nginx drops every name with `_`; here the harmless ones are forwarded.
 fn strip_cgi_aliases(headers: &mut HeaderMap) {
     let aliases: Vec<HeaderName> = headers
         .keys()

@@ -54,7 +54,7 @@ impl Resolver {
             let wait = match (state.last_known.is_empty(), state.is_failing) {
                 (true, _) => limit,
                 (false, false) => limit / 2,
-                // A lookup still tells when the resolver is well again.
+                // The lookup goes on, so that it is noticed when the resolver works again.
                 (false, true) => Duration::ZERO,
             };
             (self.join_lookup(&mut state), wait)

@@ -1,4 +1,4 @@
-//! Where an upstream is, and how it is spoken to.
+//! Where an upstream is, and how we connect to it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use http::HeaderValue;
 
 use crate::tls;
 
-/// Where an upstream is, and how it is spoken to.
+/// Where an upstream is, and how we connect to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The `upstream` label.
@@ -18,7 +18,7 @@ pub struct Settings {
     pub address: Address,
     /// The `Host` that it gets instead of each request's own.
     pub host: Option<HeaderValue>,
-    /// How TLS is spoken to it, if it is.
+    /// The TLS settings, if TLS is used.
     pub tls: Option<tls::Client>,
     /// How long resolving and connecting may take together, and TLS's handshake as long again.
     pub connect_timeout: Duration,

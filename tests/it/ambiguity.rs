@@ -7,7 +7,7 @@ mod case;
 mod chunks;
 mod client;
 mod codings;
-mod fields;
+mod headers;
 mod lengths;
 mod lines;
 mod listener;
@@ -19,7 +19,7 @@ mod targets;
 use std::sync::Arc;
 
 use case::{Case, Right, Wanted};
-use client::{Answer, Client};
+use client::{Client, Response};
 use listener::{Listener, Seen, seen_as};
 use strict::Request;
 
@@ -28,14 +28,14 @@ use support::Sidecar;
 /// How many pairs of app and proxy share the cases.
 const PAIRS: usize = 4;
 
-/// Paths of one length: a route that streams and a route whose answers are judged.
+/// Paths of one length: a route that streams and a route whose responses are validated.
 const ROUTES: &str = r#"
 [[route]]
 name = "streamed"
 path = "/pass/*"
 kind = "pass"
 [[route]]
-name = "judged"
+name = "validated"
 path = "/twim/*"
 kind = "voice"
 "#;
@@ -70,7 +70,7 @@ async fn targets_and_hosts_are_plain_or_refused() {
 
 #[tokio::test]
 async fn fields_are_plain_or_refused() {
-    hold(fields::all()).await;
+    hold(headers::all()).await;
 }
 
 #[tokio::test]
@@ -94,12 +94,12 @@ async fn a_request_is_the_same_wherever_it_is_cut_in_two() {
             // It has been read when the proxy has had a turn for another connection behind it.
             pair.proxy.connect().await.request(NEXT).await;
             client.send(second).await;
-            let answer = client.response().await;
+            let response = client.response().await;
             let mut seen = pair.app.take();
             seen.retain(|seen| !is_next(seen));
-            let verdict = right(&case.right, answer.as_slice(), &seen);
+            let outcome = right(&case.right, response.as_slice(), &seen);
             assert_eq!(
-                verdict,
+                outcome,
                 Ok(()),
                 "cut at {at}: {}",
                 case.bytes.escape_ascii()
@@ -110,8 +110,8 @@ async fn a_request_is_the_same_wherever_it_is_cut_in_two() {
 
 /// Runs every case on both routes.
 async fn hold(cases: Vec<Case>) {
-    let judged = cases.iter().map(Case::judged);
-    run(cases.iter().cloned().chain(judged).collect()).await;
+    let validated = cases.iter().map(Case::validated);
+    run(cases.iter().cloned().chain(validated).collect()).await;
 }
 
 /// Runs the cases, some at a time, and fails with all that is wrong.
@@ -158,31 +158,31 @@ impl Pair {
     async fn complaint(&self, case: &Case) -> Option<String> {
         let mut client = Client::connect(self.proxy.address).await;
         client.send(&case.bytes).await;
-        let answers = self.answers(&mut client, case).await;
+        let responses = self.responses(&mut client, case).await;
         let seen = self.app.take();
-        let result = match right(&case.right, &answers, &seen) {
-            Ok(()) => self.next(client, case, answers.last()).await,
+        let result = match right(&case.right, &responses, &seen) {
+            Ok(()) => self.next(client, case, responses.last()).await,
             wrong => wrong,
         };
         let why = result.err()?;
         let case = case.bytes.escape_ascii();
         Some(format!(
-            "{case}\n    {why}; answers {answers:?}; the app saw {seen:?}"
+            "{case}\n    {why}; responses {responses:?}; the app saw {seen:?}"
         ))
     }
 
-    async fn answers(&self, client: &mut Client, case: &Case) -> Vec<Answer> {
+    async fn responses(&self, client: &mut Client, case: &Case) -> Vec<Response> {
         let many = match &case.right {
             Right::Requests(wanted) => wanted.len(),
             Right::Refused | Right::Either(_) | Right::OneAtMost => 1,
         };
-        let mut answers = Vec::new();
-        while answers.len() < many
-            && let Some(answer) = client.response().await
+        let mut responses = Vec::new();
+        while responses.len() < many
+            && let Some(response) = client.response().await
         {
-            answers.push(answer);
+            responses.push(response);
         }
-        answers
+        responses
     }
 
     /// What comes behind a case on its connection is answered as itself, or not at all.
@@ -190,7 +190,7 @@ impl Pair {
         &self,
         mut client: Client,
         case: &Case,
-        last: Option<&Answer>,
+        last: Option<&Response>,
     ) -> Result<(), String> {
         let keeps = last.is_some_and(|last| last.keeps_alive);
         if case.closes && keeps {
@@ -200,22 +200,22 @@ impl Pair {
             return Ok(());
         }
         client.send(NEXT.as_bytes()).await;
-        let answer = client.response().await;
+        let response = client.response().await;
         let seen = self.app.take();
         let must_serve = matches!(case.right, Right::Requests(_));
-        match (&answer, &seen[..]) {
-            (Some(answer), [seen]) if is_next(seen) && answer.is_for("GET", b"/pass/next") => {
+        match (&response, &seen[..]) {
+            (Some(response), [seen]) if is_next(seen) && response.is_for("GET", b"/pass/next") => {
                 Ok(())
             }
             // Left-overs of the case stand before it, for every reader.
-            (Some(answer), [Seen::Request(one)])
-                if !must_serve && answer.is_for(&one.method, &one.target) =>
+            (Some(response), [Seen::Request(one)])
+                if !must_serve && response.is_for(&one.method, &one.target) =>
             {
                 Ok(())
             }
             (None, []) if !must_serve => Ok(()),
-            (Some(answer), []) if answer.is_refusal() && !must_serve => Ok(()),
-            _ => Err(format!("the next got {answer:?}, as {seen:?}")),
+            (Some(response), []) if response.is_refusal() && !must_serve => Ok(()),
+            _ => Err(format!("the next got {response:?}, as {seen:?}")),
         }
     }
 }
@@ -224,42 +224,48 @@ fn is_next(seen: &Seen) -> bool {
     matches!(seen, Seen::Request(request) if matches(request, &Wanted::new("GET", "/pass/next").host("next.example")).is_ok())
 }
 
-/// Whether a case came out right, as far as its own answers go.
-fn right(right: &Right, answers: &[Answer], seen: &[Seen]) -> Result<(), String> {
+/// Whether a case came out right, as far as its own responses go.
+fn right(right: &Right, responses: &[Response], seen: &[Seen]) -> Result<(), String> {
     match right {
-        Right::Refused => refused(answers, seen),
-        Right::Requests(wanted) => requests(wanted, answers, seen),
+        Right::Refused => refused(responses, seen),
+        Right::Requests(wanted) => requests(wanted, responses, seen),
         Right::Either(wanted) => {
             let mut ways = wanted.iter().map(std::slice::from_ref);
-            let one = ways.any(|wanted| requests(wanted, answers, seen).is_ok());
-            if one { Ok(()) } else { refused(answers, seen) }
+            let one = ways.any(|wanted| requests(wanted, responses, seen).is_ok());
+            if one {
+                Ok(())
+            } else {
+                refused(responses, seen)
+            }
         }
-        Right::OneAtMost => match (seen, answers) {
-            ([Seen::Request(one)], [answer]) if answer.is_for(&one.method, &one.target) => Ok(()),
-            _ => refused(answers, seen),
+        Right::OneAtMost => match (seen, responses) {
+            ([Seen::Request(one)], [response]) if response.is_for(&one.method, &one.target) => {
+                Ok(())
+            }
+            _ => refused(responses, seen),
         },
     }
 }
 
-fn refused(answers: &[Answer], seen: &[Seen]) -> Result<(), String> {
-    match (answers, seen) {
-        ([answer], []) if answer.is_refusal() && !answer.keeps_alive => Ok(()),
-        ([answer], []) if answer.is_refusal() => Err("its connection goes on".to_owned()),
+fn refused(responses: &[Response], seen: &[Seen]) -> Result<(), String> {
+    match (responses, seen) {
+        ([response], []) if response.is_refusal() && !response.keeps_alive => Ok(()),
+        ([response], []) if response.is_refusal() => Err("its connection goes on".to_owned()),
         _ => Err("it is not refused".to_owned()),
     }
 }
 
-fn requests(wanted: &[Wanted], answers: &[Answer], seen: &[Seen]) -> Result<(), String> {
-    if wanted.len() != seen.len() || wanted.len() != answers.len() {
+fn requests(wanted: &[Wanted], responses: &[Response], seen: &[Seen]) -> Result<(), String> {
+    if wanted.len() != seen.len() || wanted.len() != responses.len() {
         return Err(format!("it is not {} requests", wanted.len()));
     }
-    for ((wanted, seen), answer) in wanted.iter().zip(seen).zip(answers) {
+    for ((wanted, seen), response) in wanted.iter().zip(seen).zip(responses) {
         let Seen::Request(request) = seen else {
             return Err("the app can't read it".to_owned());
         };
         matches(request, wanted)?;
-        if !answer.is_for(&wanted.method, &wanted.target) {
-            return Err("the answer is another's".to_owned());
+        if !response.is_for(&wanted.method, &wanted.target) {
+            return Err("the response is another's".to_owned());
         }
     }
     Ok(())
@@ -279,21 +285,21 @@ fn matches(request: &Request, wanted: &Wanted) -> Result<(), String> {
     }
     for (name, value) in &wanted.has {
         if !request.values(name).any(|own| own == value) {
-            return Err(format!("{name} has not crossed"));
+            return Err(format!("{name} was not forwarded"));
         }
     }
     // A body that was here whole goes on with its own length.
     let own_length = request.body.len().to_string();
     let is_own =
         |name: &str, value: &[u8]| name == "content-length" && value == own_length.as_bytes();
-    let crossed = |name: &str| request.values(name).any(|value| !is_own(name, value));
-    match wanted.lacks.iter().find(|name| crossed(name)) {
-        Some(name) => Err(format!("{name} has crossed")),
+    let forwarded = |name: &str| request.values(name).any(|value| !is_own(name, value));
+    match wanted.lacks.iter().find(|name| forwarded(name)) {
+        Some(name) => Err(format!("{name} was forwarded")),
         None => Ok(()),
     }
 }
 
-impl Answer {
+impl Response {
     /// Whether it is ours, and no good one.
     fn is_refusal(&self) -> bool {
         self.seen.is_none() && (400..600).contains(&self.status)

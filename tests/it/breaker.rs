@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use support::{FakeUpstream, Response, Script, Sidecar, Webhook, millis, response, wait_for};
 
-const PAGE: &str = "<Response><Say>hello</Say></Response>";
+const DOCUMENT: &str = "<Response><Say>hello</Say></Response>";
 
 /// A proxy with a breaker that opens after three failures and probes five times a second.
 async fn before(app: &FakeUpstream, more: &str) -> Sidecar {
@@ -36,7 +36,7 @@ async fn wait_for_state(sidecar: &Sidecar, state: f64) {
 
 #[tokio::test]
 async fn it_opens_after_failures_in_a_row_and_closes_when_the_app_is_back() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = before(&app, "").await;
     assert_eq!(ask(&sidecar).await.reason(), None);
     app.refuse().await;
@@ -69,7 +69,7 @@ async fn each_kind_of_failure_opens_it_but_a_document_that_is_not_valid_does_not
         "status_5xx" => Script::response("503 Busy", "text/plain", "busy"),
         "status_4xx" => Script::response("404 Not Found", "text/plain", "no"),
         "malformed" => Script::twiml("<Response>"),
-        _ => Script::twiml(PAGE),
+        _ => Script::twiml(DOCUMENT),
     });
     for (reason, opens) in [
         ("deadline", true),
@@ -94,7 +94,7 @@ async fn half_open_one_request_waits_for_the_app_and_the_others_do_not() {
     let now = Arc::clone(&silent);
     let app = FakeUpstream::start(move |_| match now.load(Relaxed) {
         true => Script::new().stall(),
-        false => Script::twiml(PAGE),
+        false => Script::twiml(DOCUMENT),
     });
     let sidecar = before(&app, "").await;
     for _ in 0..3 {
@@ -126,7 +126,7 @@ async fn with_a_health_path_a_probe_succeeds_only_if_its_response_does() {
     let app = FakeUpstream::start(move |request| match (request.path(), now.load(Relaxed)) {
         ("/health", true) => Script::response("200 OK", "text/plain", "well"),
         ("/health", false) => Script::response("503 Busy", "text/plain", "unwell"),
-        (_, true) => Script::twiml(PAGE),
+        (_, true) => Script::twiml(DOCUMENT),
         (_, false) => Script::response("500 Oops", "text/plain", "no"),
     });
     let sidecar = before(&app, ", health_path = \"/health?deep=1\"").await;
@@ -153,7 +153,7 @@ async fn with_a_health_path_a_probe_succeeds_only_if_its_response_does() {
 
 #[tokio::test]
 async fn its_state_survives_a_reload() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = before(&app, "").await;
     app.refuse().await;
     for _ in 0..3 {
@@ -167,7 +167,7 @@ async fn its_state_survives_a_reload() {
 
 #[tokio::test]
 async fn each_route_has_its_own_breaker_and_a_callback_gets_502() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = before(&app, "").await;
     app.refuse().await;
     for _ in 0..3 {
@@ -189,7 +189,7 @@ async fn each_route_has_its_own_breaker_and_a_callback_gets_502() {
 
 #[tokio::test]
 async fn the_time_since_which_a_route_serves_from_fallback_is_published() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = before(&app, "").await;
     let since = async || {
         sidecar
@@ -219,8 +219,8 @@ async fn the_time_since_which_a_route_serves_from_fallback_is_published() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_request_in_an_outage_gets_twiml_and_few_wait() {
     let app = FakeUpstream::start(|_| {
-        let page = response("200 OK", &[("Content-Type", "text/xml")], PAGE);
-        Script::new().pause(millis(2)).send(page)
+        let reply = response("200 OK", &[("Content-Type", "text/xml")], DOCUMENT);
+        Script::new().pause(millis(2)).send(reply)
     });
     let sidecar = Arc::new(before(&app, "").await);
     let (done, good, fallen) = (

@@ -6,7 +6,7 @@ use understudy::signature::{Tokens, Verifier};
 
 use support::{FakeUpstream, Script, Sidecar, wait_for};
 
-const PAGE: &str = "<Response><Say>hello</Say></Response>";
+const DOCUMENT: &str = "<Response><Say>hello</Say></Response>";
 
 async fn call(arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_understudy"));
@@ -29,7 +29,7 @@ async fn call(arguments: &[&str]) -> (Option<i32>, String) {
 
 #[tokio::test]
 async fn a_good_response_is_valid_and_the_request_is_like_twilios() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let url = format!("http://{}/voice?step=1#rt=5000", app.address());
     let (code, said) = call(&["--url", &url, "-p", "Digits=5", "-p", "From=+12025550199"]).await;
     assert_eq!(code, Some(0), "{said}");
@@ -111,7 +111,7 @@ async fn a_bad_response_exits_1_with_twilios_code() {
         assert_eq!(code, Some(1), "{script:?}: {said}");
         assert!(said.contains(wanted), "{wanted} is not in {said}");
     }
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     app.refuse().await;
     let (code, said) = call(&["--url", &format!("http://{}/voice", app.address())]).await;
     assert_eq!(code, Some(1), "{said}");
@@ -131,7 +131,7 @@ async fn a_warning_is_printed_and_exits_0() {
 
 #[tokio::test]
 async fn it_works_through_the_proxy() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = Sidecar::before(&app).start().await;
     let (code, said) = call(&["--url", &format!("http://{}/voice/x", sidecar.address)]).await;
     assert_eq!(code, Some(0), "{said}");

@@ -61,7 +61,7 @@ fn each_valid_file_loads() {
         let config = loads(&file);
         let found = format!(
             "{} routes, {} files",
-            config.site.routes.len(),
+            config.proxy.routes.len(),
             config.files.len()
         );
         assert_eq!(Some(found.as_str()), expected, "{}", file.display());
@@ -79,7 +79,7 @@ fn each_valid_file_loads() {
 fn the_defaults_are_as_specified() {
     let Config {
         server,
-        site,
+        proxy,
         files,
         notes,
     } = loads_text(APP);
@@ -98,7 +98,7 @@ fn the_defaults_are_as_specified() {
     );
     assert_eq!(server.shutdown_delay, secs(0));
     assert_eq!(server.max_connections, 10_000);
-    let trusted: Vec<_> = site
+    let trusted: Vec<_> = proxy
         .trusted_proxies
         .iter()
         .map(ToString::to_string)
@@ -109,15 +109,15 @@ fn the_defaults_are_as_specified() {
     );
     assert_eq!(
         (
-            site.upstreams[0].connect_timeout,
-            site.upstreams[0].idle_timeout
+            proxy.upstreams[0].connect_timeout,
+            proxy.upstreams[0].idle_timeout
         ),
         (Duration::from_millis(250), secs(3))
     );
-    assert_eq!(site.routes.len(), 0);
+    assert_eq!(proxy.routes.len(), 0);
     assert_eq!((files.len(), notes.len()), (1, 0));
 
-    let unmatched = site.unmatched;
+    let unmatched = proxy.unmatched;
     assert_eq!(
         (unmatched.name.as_str(), unmatched.kind),
         ("unmatched", Kind::Pass)
@@ -149,7 +149,7 @@ fn the_defaults_are_as_specified() {
 #[test]
 fn a_route_inherits_the_defaults_that_it_does_not_override() {
     let config = loads(Path::new("tests/it/config/valid/inherited.toml"));
-    let [inherits, own, on_address] = config.site.routes.as_slice() else {
+    let [inherits, own, on_address] = config.proxy.routes.as_slice() else {
         panic!("three routes")
     };
 
@@ -158,7 +158,7 @@ fn a_route_inherits_the_defaults_that_it_does_not_override() {
         &RouteSettings {
             name: "inherits".into(),
             kind: Kind::Auto,
-            ..config.site.unmatched.clone()
+            ..config.proxy.unmatched.clone()
         },
     );
     assert_eq!(
@@ -186,7 +186,7 @@ fn a_route_inherits_the_defaults_that_it_does_not_override() {
     assert_eq!(on_address.pattern.host.as_deref(), Some("[::1]"));
     assert_eq!(on_address.pattern.methods.len(), 2);
 
-    let upstream = config.site.upstreams[0].clone();
+    let upstream = config.proxy.upstreams[0].clone();
     assert_eq!(
         upstream.address,
         Address::Tcp(Host::Name("app_1.example".into()), 65535)
@@ -199,23 +199,23 @@ fn a_route_inherits_the_defaults_that_it_does_not_override() {
 
 #[test]
 fn a_route_may_override_the_signature_policy() {
-    let site = loads(Path::new("tests/it/config/valid/signature.toml")).site;
-    let [inherits, reports, open] = site.routes.as_slice() else {
+    let proxy = loads(Path::new("tests/it/config/valid/signature.toml")).proxy;
+    let [inherits, reports, open] = proxy.routes.as_slice() else {
         panic!("three routes")
     };
     assert!(matches!(inherits.signature, Policy::Enforce(_)));
     assert!(matches!(reports.signature, Policy::Report(_)));
     assert!(matches!(open.signature, Policy::Off));
-    assert!(matches!(site.unmatched.signature, Policy::Enforce(_)));
+    assert!(matches!(proxy.unmatched.signature, Policy::Enforce(_)));
     assert!(matches!(
-        loads_text(APP).site.unmatched.signature,
+        loads_text(APP).proxy.unmatched.signature,
         Policy::Off
     ));
 }
 
 #[test]
 fn the_server_section_sets_addresses_and_limits() {
-    let Config { server, site, .. } = loads(Path::new("tests/it/config/valid/server.toml"));
+    let Config { server, proxy, .. } = loads(Path::new("tests/it/config/valid/server.toml"));
     let listen: Vec<_> = server.listen.iter().map(ToString::to_string).collect();
     assert_eq!(
         listen,
@@ -231,9 +231,12 @@ fn the_server_section_sets_addresses_and_limits() {
         (Duration::from_millis(1), secs(60), secs(60))
     );
     assert_eq!(server.shutdown_delay, secs(3));
-    assert_eq!((server.max_connections, site.trusted_proxies.len()), (1, 2));
     assert_eq!(
-        site.upstreams[0].address,
+        (server.max_connections, proxy.trusted_proxies.len()),
+        (1, 2)
+    );
+    assert_eq!(
+        proxy.upstreams[0].address,
         Address::Tcp(
             Host::Address("2001:db8::1".parse().expect("an address")),
             80
@@ -255,8 +258,8 @@ fn a_fallback_document_is_a_file_or_inline() {
         (&said("inline"), texted),
         (BUILT_IN_VOICE, BUILT_IN_MESSAGING),
     ];
-    assert_eq!(config.site.routes.len(), documents.len());
-    for (route, (voice, messaging)) in config.site.routes.iter().zip(documents) {
+    assert_eq!(config.proxy.routes.len(), documents.len());
+    for (route, (voice, messaging)) in config.proxy.routes.iter().zip(documents) {
         assert_eq!(
             document(&route.fallback, twiml::Kind::Voice, ""),
             voice,
@@ -349,16 +352,16 @@ fn an_upstream_url_alone_is_a_configuration() {
     let config = Config::for_upstream("http://127.0.0.1:3000", None, None).expect("a good URL");
     let written = loads(Path::new("config/minimal.toml"));
     assert_eq!(config.server, written.server);
-    assert_eq!(config.site.upstreams, written.site.upstreams);
-    assert_eq!(config.site.trusted_proxies, written.site.trusted_proxies);
-    let [route] = config.site.routes.as_slice() else {
+    assert_eq!(config.proxy.upstreams, written.proxy.upstreams);
+    assert_eq!(config.proxy.trusted_proxies, written.proxy.trusted_proxies);
+    let [route] = config.proxy.routes.as_slice() else {
         panic!("one route")
     };
     assert_same_except_fallback(
         route,
         &RouteSettings {
             name: "default".into(),
-            ..written.site.routes[0].clone()
+            ..written.proxy.routes[0].clone()
         },
     );
     assert_eq!(
@@ -415,7 +418,7 @@ fn a_document_of_ten_thousand_routes_is_read_once() {
     let routes: String = (0..10_000).map(route).collect();
     fs::write(&path, format!("{APP}{routes}")).expect("written");
     let config = loads(&path);
-    assert_eq!((config.site.routes.len(), config.files.len()), (10_000, 2));
+    assert_eq!((config.proxy.routes.len(), config.files.len()), (10_000, 2));
 }
 
 #[test]

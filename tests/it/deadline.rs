@@ -2,13 +2,13 @@
 
 use support::{FakeUpstream, Script, Sidecar, Webhook, millis, response};
 
-const PAGE: &str = "<Response><Say>hello</Say></Response>";
+const DOCUMENT: &str = "<Response><Say>hello</Say></Response>";
 
 #[tokio::test]
 async fn a_response_that_trickles_in_or_stops_half_way_does_not_extend_it() {
-    let whole = response("200 OK", &[("Content-Type", "text/xml")], PAGE);
+    let whole = response("200 OK", &[("Content-Type", "text/xml")], DOCUMENT);
     let slow_head = whole.clone();
-    let body_at = whole.len() - PAGE.len();
+    let body_at = whole.len() - DOCUMENT.len();
     let app = FakeUpstream::start(move |request| {
         let (head, body) = (slow_head.slice(..body_at), slow_head.slice(body_at..));
         match request.path() {
@@ -53,7 +53,7 @@ async fn a_response_that_trickles_in_or_stops_half_way_does_not_extend_it() {
 
 #[tokio::test]
 async fn a_connection_that_is_neither_accepted_nor_refused_has_its_own_timeout() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = Sidecar::before(&app)
         .upstream("connect_timeout = \"100ms\"")
         .start()
@@ -65,7 +65,7 @@ async fn a_connection_that_is_neither_accepted_nor_refused_has_its_own_timeout()
 
 #[tokio::test]
 async fn the_deadline_ends_a_longer_connect_timeout() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = Sidecar::before(&app).deadline(millis(200)).start().await;
     app.overflow().await;
     let got = sidecar.request(Webhook::voice("/voice/x")).await;

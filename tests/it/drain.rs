@@ -5,12 +5,12 @@ use support::{FakeUpstream, Script, Sidecar, Signal, Webhook, millis, response};
 #[tokio::test]
 async fn calls_under_way_finish_and_their_connections_close() {
     let app = FakeUpstream::start(|_| {
-        let page = response(
+        let reply = response(
             "200 OK",
             &[("Content-Type", "text/xml")],
             "<Response><Say>late but fine</Say></Response>",
         );
-        Script::new().pause(millis(700)).send(page)
+        Script::new().pause(millis(700)).send(reply)
     });
     let mut sidecar = Sidecar::before(&app).start().await;
     let mut clients = Vec::new();

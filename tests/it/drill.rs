@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use support::{Client, FakeUpstream, Response, Sidecar, Webhook, millis, wait_for};
 
-const PAGE: &str = "<Response><Say>hello</Say></Response>";
+const DOCUMENT: &str = "<Response><Say>hello</Say></Response>";
 const FALLBACK: &str = "<Response><Say>the fallback</Say></Response>";
 
 /// A route of each kind; one failure would open a breaker.
@@ -16,7 +16,7 @@ const ROUTES: &str = r#"
 name = "voice"
 path = "/voice/*"
 kind = "voice"
-fallback = "page.xml"
+fallback = "voice.xml"
 [[route]]
 name = "messaging"
 path = "/messaging/*"
@@ -40,7 +40,7 @@ async fn with_routes(app: &FakeUpstream, routes: &str) -> Sidecar {
         .deadline(millis(300))
         .defaults("breaker = { failures = 1 }")
         .routes(routes)
-        .file("page.xml", FALLBACK)
+        .file("voice.xml", FALLBACK)
         .start()
         .await
 }
@@ -69,8 +69,8 @@ pub(crate) async fn begin(sidecar: &Sidecar, route: &str, fault: &str) {
     assert!(matches!(got.status, 200 | 201), "{got:?}");
 }
 
-fn json(answer: &Response) -> Value {
-    serde_json::from_slice(&answer.body).expect("JSON")
+fn json(response: &Response) -> Value {
+    serde_json::from_slice(&response.body).expect("JSON")
 }
 
 /// The drills that run.
@@ -79,7 +79,7 @@ async fn drills(sidecar: &Sidecar) -> Vec<Value> {
     list["drills"].as_array().expect("a list").clone()
 }
 
-async fn call(sidecar: &Sidecar) -> Response {
+async fn send_webhook(sidecar: &Sidecar) -> Response {
     sidecar.request(Webhook::voice("/voice/x")).await
 }
 
@@ -91,12 +91,12 @@ async fn of_voice(sidecar: &Sidecar, name: &str) -> f64 {
 
 #[tokio::test]
 async fn every_fault_gets_the_real_fallback_and_is_counted_apart() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = before(&app).await;
     let faults = ["deadline", "status_5xx", "malformed", "root"];
     for (many, fault) in [1.0, 2.0, 3.0, 4.0].into_iter().zip(faults) {
         begin(&sidecar, "voice", fault).await;
-        let got = call(&sidecar).await;
+        let got = send_webhook(&sidecar).await;
         assert_eq!((got.status, got.reason()), (200, Some("drill")), "{fault}");
         assert_eq!(got.text(), FALLBACK);
         assert!(fault != "deadline" || got.took >= millis(300), "{got:?}");
@@ -126,12 +126,12 @@ async fn every_fault_gets_the_real_fallback_and_is_counted_apart() {
     assert_eq!(status["routes"][1]["drill"], Value::Null);
     // An open breaker would refuse this request.
     delete(&sidecar, "voice").await;
-    assert_eq!(call(&sidecar).await.reason(), None);
+    assert_eq!(send_webhook(&sidecar).await.reason(), None);
 }
 
 #[tokio::test]
 async fn its_series_exist_from_the_start() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = before(&app).await;
     let text = sidecar.admin_get("/metrics").await.text();
     for route in ["voice", "messaging", "callback", "auto", "unmatched"] {
@@ -144,7 +144,7 @@ async fn its_series_exist_from_the_start() {
 
 #[tokio::test]
 async fn only_the_chosen_percentage_of_requests_does_not_reach_the_app() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = before(&app).await;
     put(&sidecar, "voice", r#"{"for":"5m","percent":50}"#).await;
     let mut client = sidecar.connect().await;
@@ -156,7 +156,7 @@ async fn only_the_chosen_percentage_of_requests_does_not_reach_the_app() {
                 assert_eq!((reason, got.text().as_str()), ("drill", FALLBACK));
                 injected += 1;
             }
-            None => assert_eq!(got.text(), PAGE),
+            None => assert_eq!(got.text(), DOCUMENT),
         }
     }
     assert!((1..200).contains(&injected), "{injected}");
@@ -170,7 +170,7 @@ async fn only_the_chosen_percentage_of_requests_does_not_reach_the_app() {
 
 #[tokio::test]
 async fn a_drill_ends_by_itself() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = before(&app).await;
     let got = put(&sidecar, "voice", r#"{"for":"1s"}"#).await;
     assert_eq!(got.status, 201);
@@ -179,12 +179,12 @@ async fn a_drill_ends_by_itself() {
         .await;
     assert!(drills(&sidecar).await.is_empty());
     assert_eq!(of_voice(&sidecar, "drill_active").await, 0.0);
-    assert_eq!(call(&sidecar).await.reason(), None);
+    assert_eq!(send_webhook(&sidecar).await.reason(), None);
 }
 
 #[tokio::test]
 async fn a_drill_can_be_listed_replaced_and_stopped() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = before(&app).await;
     let got = put(&sidecar, "voice", r#"{"for":"5m"}"#).await;
     let drill = json(&got);
@@ -199,31 +199,31 @@ async fn a_drill_can_be_listed_replaced_and_stopped() {
     let left = drill["ends_in_seconds"].as_f64().expect("a number");
     assert!((200.0..=300.0).contains(&left), "{left}");
     assert_eq!(of_voice(&sidecar, "drill_active").await, 1.0);
-    call(&sidecar).await;
+    send_webhook(&sidecar).await;
 
     let got = put(&sidecar, "voice", r#"{"for":"1h","fault":"root"}"#).await;
     assert_eq!(got.status, 200);
     let list = drills(&sidecar).await;
     assert_eq!((list.len(), &list[0]["fault"]), (1, &"root".into()));
-    call(&sidecar).await;
+    send_webhook(&sidecar).await;
 
     let got = delete(&sidecar, "voice").await;
     assert_eq!((got.status, &json(&got)["injected"]), (200, &1.into()));
     assert_eq!(of_voice(&sidecar, "drill_active").await, 0.0);
     assert!(drills(&sidecar).await.is_empty());
-    assert_eq!(call(&sidecar).await.reason(), None);
+    assert_eq!(send_webhook(&sidecar).await.reason(), None);
     assert_eq!(delete(&sidecar, "voice").await.status, 404);
 }
 
 #[tokio::test]
 async fn a_drill_outlives_a_reload() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = before(&app).await;
     begin(&sidecar, "voice", "root").await;
-    call(&sidecar).await;
-    sidecar.rewrite("page.xml", FALLBACK.replace("the", "another"));
+    send_webhook(&sidecar).await;
+    sidecar.rewrite("voice.xml", FALLBACK.replace("the", "another"));
     wait_for("the other page", async {
-        while !call(&sidecar).await.text().contains("another") {}
+        while !send_webhook(&sidecar).await.text().contains("another") {}
     })
     .await;
     let drill = &drills(&sidecar).await[0];
@@ -234,7 +234,7 @@ async fn a_drill_outlives_a_reload() {
 
 #[tokio::test]
 async fn a_reload_ends_a_drill_that_would_show_nothing() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     for (change, fault) in [
         (("name = \"voice\"", "name = \"other\""), "deadline"),
         (
@@ -261,7 +261,7 @@ async fn a_reload_ends_a_drill_that_would_show_nothing() {
         let list = drills(&sidecar).await;
         assert_eq!((list.len(), &list[0]["route"]), (1, &"messaging".into()));
         assert_eq!(of_voice(&sidecar, "drill_active").await, 0.0);
-        assert_eq!(call(&sidecar).await.reason(), None);
+        assert_eq!(send_webhook(&sidecar).await.reason(), None);
         sidecar
             .wait_for_log(|line| line["message"] == "drill ended by the new configuration")
             .await;
@@ -270,7 +270,7 @@ async fn a_reload_ends_a_drill_that_would_show_nothing() {
 
 #[tokio::test]
 async fn a_dry_drill_validates_the_fallback_and_touches_no_request() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = before(&app).await;
     for (route, valid) in [
         ("voice", vec!["Voice"]),
@@ -283,13 +283,13 @@ async fn a_dry_drill_validates_the_fallback_and_touches_no_request() {
     let success = of_voice(&sidecar, "drill_last_success_timestamp_seconds").await;
     assert!(success > 1.7e9, "{success}");
     assert!(drills(&sidecar).await.is_empty());
-    assert_eq!(call(&sidecar).await.reason(), None);
+    assert_eq!(send_webhook(&sidecar).await.reason(), None);
     assert_eq!(of_voice(&sidecar, "fallback_activations_total").await, 0.0);
 }
 
 #[tokio::test]
 async fn where_no_twiml_is_expected_it_gives_502_or_504() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = before(&app).await;
     let callback = Webhook::status_callback;
     for (many, fault, status) in [(1.0, "status_5xx", 502), (2.0, "deadline", 504)] {
@@ -326,7 +326,7 @@ async fn where_no_twiml_is_expected_it_gives_502_or_504() {
 
 #[tokio::test]
 async fn a_bad_request_is_still_refused() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = before(&app).await;
     begin(&sidecar, "voice", "deadline").await;
     let head =
@@ -347,15 +347,15 @@ async fn a_bad_request_is_still_refused() {
 
 #[tokio::test]
 async fn an_injected_request_takes_no_concurrency_permit_of_the_app() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let routes = ROUTES.replace(
-        "\nfallback = \"page.xml\"",
-        "\nfallback = \"page.xml\"\ndeadline = \"10s\"",
+        "\nfallback = \"voice.xml\"",
+        "\nfallback = \"voice.xml\"\ndeadline = \"10s\"",
     );
     let sidecar = Sidecar::before(&app)
         .upstream("max_in_flight = 1")
         .routes(&routes)
-        .file("page.xml", FALLBACK)
+        .file("voice.xml", FALLBACK)
         .start()
         .await;
     begin(&sidecar, "voice", "deadline").await;
@@ -374,26 +374,29 @@ async fn an_injected_request_takes_no_concurrency_permit_of_the_app() {
 #[tokio::test]
 async fn a_fallback_url_is_drilled_too_and_only_its_own_response_is_a_success() {
     let (app, other) = (
-        FakeUpstream::with_document(PAGE),
+        FakeUpstream::with_document(DOCUMENT),
         FakeUpstream::with_document(FALLBACK),
     );
     let url = format!(
-        "{{ url = \"http://{}/backup\", file = \"page.xml\" }}",
+        "{{ url = \"http://{}/backup\", file = \"voice.xml\" }}",
         other.address()
     );
     let sidecar = Sidecar::before(&app)
-        .routes(&ROUTES.replace("\"page.xml\"", &url))
-        .file("page.xml", PAGE)
+        .routes(&ROUTES.replace("\"voice.xml\"", &url))
+        .file("voice.xml", DOCUMENT)
         .start()
         .await;
     begin(&sidecar, "voice", "root").await;
     other.refuse().await;
     let success = "drill_last_success_timestamp_seconds";
-    let got = call(&sidecar).await;
-    assert_eq!((got.reason(), got.text().as_str()), (Some("drill"), PAGE));
+    let got = send_webhook(&sidecar).await;
+    assert_eq!(
+        (got.reason(), got.text().as_str()),
+        (Some("drill"), DOCUMENT)
+    );
     assert_eq!(of_voice(&sidecar, success).await, 0.0);
     other.recover().await;
-    let got = call(&sidecar).await;
+    let got = send_webhook(&sidecar).await;
     assert_eq!(
         (got.reason(), got.text().as_str()),
         (Some("drill"), FALLBACK)
@@ -404,7 +407,7 @@ async fn a_fallback_url_is_drilled_too_and_only_its_own_response_is_a_success() 
 
 #[tokio::test]
 async fn a_client_that_leaves_while_it_waits_is_abandoned() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let route =
         "[[route]]\nname = \"voice\"\npath = \"/voice/*\"\nkind = \"voice\"\ndeadline = \"14s\"\n";
     let sidecar = with_routes(&app, route).await;

@@ -14,7 +14,7 @@ use support::{
     Client, FakeUpstream, Script, Sidecar, Step, TIMEOUT, Webhook, millis, response, wait_for,
 };
 
-const PAGE: &str = "<Response/>";
+const DOCUMENT: &str = "<Response/>";
 
 /// Between the bytes of a slow client.
 const SLOW: Duration = Duration::from_millis(100);
@@ -52,7 +52,7 @@ async fn trickled(sidecar: &Sidecar, at_once: &str, slowly: &str) -> Vec<(u16, D
     clients.join_all().await
 }
 
-/// Healthy callers get the app's own answer, and so are answered within the deadline.
+/// Healthy callers get the app's own response, and so are answered within the deadline.
 async fn healthy(sidecar: &Sidecar, many: usize) {
     for _ in 0..many {
         let got = sidecar.request(Webhook::voice("/voice/x")).await;
@@ -60,7 +60,7 @@ async fn healthy(sidecar: &Sidecar, many: usize) {
     }
 }
 
-/// Waits until no client is left, and no call.
+/// Waits until no client is left, and no request.
 async fn none_left(sidecar: &Sidecar) {
     let gone = async {
         for gauge in [
@@ -99,7 +99,7 @@ impl<'a> Memory<'a> {
 
 #[tokio::test]
 async fn heads_that_trickle_are_timed_out_and_healthy_callers_answered() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = Sidecar::before(&app)
         .server("header_timeout = \"500ms\"")
         .start()
@@ -113,7 +113,7 @@ async fn heads_that_trickle_are_timed_out_and_healthy_callers_answered() {
 
 #[tokio::test]
 async fn bodies_that_trickle_are_timed_out_at_the_deadline() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = Sidecar::before(&app).deadline(millis(500)).start().await;
     for framing in ["Content-Length: 100", "Transfer-Encoding: chunked"] {
         let head = format!("POST /voice/x HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n");
@@ -124,9 +124,9 @@ async fn bodies_that_trickle_are_timed_out_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_client_that_reads_nothing_of_a_big_answer_is_left_after_a_while() {
+async fn a_client_that_reads_nothing_of_a_big_response_is_left_after_a_while() {
     let app = FakeUpstream::start(|request| match request.path() {
-        "/voice/x" => Script::twiml(PAGE),
+        "/voice/x" => Script::twiml(DOCUMENT),
         _ => Script::new()
             .send(
                 "HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\nContent-Length: 900000000\r\n\r\n",
@@ -184,7 +184,7 @@ async fn a_slow_reader_that_reads_is_not_left() {
 
 #[tokio::test]
 async fn floods_of_fields_are_refused_with_431() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = Sidecar::before(&app).start().await;
     let memory = Memory::of(&sidecar);
     let many = "X-A: b\r\n".repeat(5000);
@@ -198,7 +198,7 @@ async fn floods_of_fields_are_refused_with_431() {
             clients.spawn(async move {
                 let mut client = Client::connect(address).await;
                 let request = format!("GET /voice/x HTTP/1.1\r\nHost: a\r\n{flood}\r\n");
-                // The answer may come before all of it is taken.
+                // The response may come before all of it is taken.
                 let _ = client.send_more(request).await;
                 client.response().await.status
             });
@@ -224,7 +224,7 @@ async fn floods_of_fields_are_refused_with_431() {
 #[tokio::test]
 async fn a_thousand_idle_connections_cost_little_and_end_in_time() {
     const IDLE: usize = 1000;
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = Sidecar::before(&app)
         .server("keep_alive = \"4s\"")
         .start()
@@ -256,7 +256,7 @@ async fn bodies_without_end_pass_through_a_bounded_memory_or_are_refused() {
         "/pass/up" => Script::unread()
             .send(response("200 OK", &[], "early"))
             .stall(),
-        _ => Script::twiml(PAGE),
+        _ => Script::twiml(DOCUMENT),
     });
     let sidecar = Sidecar::before(&app).start().await;
     healthy(&sidecar, 1).await;
@@ -353,7 +353,7 @@ async fn a_body_in_tiny_chunks_costs_little_more_than_its_bytes() {
 
 #[tokio::test]
 async fn trailers_extensions_and_sizes_without_end_are_cut_off() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = Sidecar::before(&app).deadline(millis(2000)).start().await;
     let memory = Memory::of(&sidecar);
     for (begin, piece) in [
@@ -433,12 +433,12 @@ async fn framing_without_end_is_refused_long_before_the_deadline() {
 }
 
 #[tokio::test]
-async fn framing_without_end_behind_an_answer_ends_the_connection() {
+async fn framing_without_end_behind_a_response_ends_the_connection() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 99\r\n\r\nbegun";
     let app = FakeUpstream::start(move |_| Script::unread().send(head).stall());
     let sidecar = Sidecar::before(&app).start().await;
     for (begin, piece) in ENDLESS_FRAMING {
-        // Its answer is under way, and the app reads nothing.
+        // Its response is under way, and the app reads nothing.
         let mut client = sidecar.connect().await;
         send_framing(&mut client, "/pass/x", begin, piece).await;
         client.closed().await;
@@ -448,7 +448,7 @@ async fn framing_without_end_behind_an_answer_ends_the_connection() {
 
 #[tokio::test]
 async fn zeros_before_each_chunk_are_bounded_and_a_few_are_nothing() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = Sidecar::before(&app).start().await;
     let ask = async |zeros: usize, chunks: usize| {
         let zeros = "0".repeat(zeros);
@@ -472,7 +472,7 @@ async fn an_apps_framing_without_end_is_a_failure_long_before_the_deadline() {
             Some("zeros") => ("", "0"),
             Some("blanks") => ("3", " "),
             Some("begun") => ("3\r\nabc\r\n", "0"),
-            _ => return Script::twiml(PAGE),
+            _ => return Script::twiml(DOCUMENT),
         };
         Script::new()
             .send(format!("HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nTransfer-Encoding: chunked\r\n\r\n{begin}"))
@@ -509,7 +509,7 @@ async fn an_apps_framing_without_end_is_a_failure_long_before_the_deadline() {
 async fn an_app_that_continues_for_ever_and_a_client_that_never_does_are_cut_off() {
     let interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(100);
     let app = FakeUpstream::start(move |request| match request.path() {
-        "/voice/x" => Script::twiml(PAGE),
+        "/voice/x" => Script::twiml(DOCUMENT),
         _ => Script::new().then(Step::Endless(interim.clone().into())),
     });
     let sidecar = Sidecar::before(&app).deadline(millis(800)).start().await;
@@ -519,14 +519,14 @@ async fn an_app_that_continues_for_ever_and_a_client_that_never_does_are_cut_off
     let mut client = sidecar.connect().await;
     let head =
         "POST /voice/x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n";
-    let got = wait_for("an answer", client.request(head)).await;
+    let got = wait_for("a response", client.request(head)).await;
     assert_eq!((got.status, got.interim.as_slice()), (408, &[100][..]));
     client.closed().await;
 }
 
 #[tokio::test]
 async fn connections_that_come_and_go_leave_nothing_behind() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = Sidecar::before(&app).start().await;
     healthy(&sidecar, 1).await;
     let memory = Memory::of(&sidecar);

@@ -59,13 +59,13 @@ fn posted(target: &str, form: &str) -> String {
 }
 
 /// The document that was sent, which must be TwiML.
-fn document(answer: &Response, kind: Kind) -> String {
+fn document(response: &Response, kind: Kind) -> String {
     assert!(
-        answer.status == 200 && answer.reason().is_some(),
-        "{answer:?}"
+        response.status == 200 && response.reason().is_some(),
+        "{response:?}"
     );
     let rules = Rules::new(kind, Strictness::Twilio);
-    let document = validate(answer.body.clone().into(), None, &rules).expect("TwiML");
+    let document = validate(response.body.clone().into(), None, &rules).expect("TwiML");
     String::from_utf8(document.bytes().to_vec()).expect("UTF-8")
 }
 

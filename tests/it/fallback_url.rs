@@ -1,4 +1,4 @@
-//! A fallback URL is asked as Twilio asks one, judged like any app, and a page stands behind it.
+//! A fallback URL is requested as Twilio requests one, its response is validated like any other, and a document is sent if it fails too.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ async fn before(app: &FakeUpstream, other: &FakeUpstream, more: &str) -> Sidecar
     let address = other.address();
     let route = format!(
         "[[route]]\nname = \"voice\"\npath = \"/voice/*\"\nkind = \"voice\"\ndeadline = \"1500ms\"\n\
-         fallback = {{ url = \"http://{address}/backup?x=1\", budget = \"500ms\", inline = \"<Response><Say>page</Say></Response>\" }}\n"
+         fallback = {{ url = \"http://{address}/backup?x=1\", budget = \"500ms\", inline = \"<Response><Say>document</Say></Response>\" }}\n"
     );
     Sidecar::before(app)
         .server(more)
@@ -29,7 +29,7 @@ fn says(what: &'static str) -> FakeUpstream {
 
 #[tokio::test]
 async fn it_is_told_what_went_wrong_and_where_and_its_page_goes_back() {
-    let (app, other) = (broken(), says("elsewhere"));
+    let (app, other) = (broken(), says("other app"));
     let sidecar = before(&app, &other, "").await;
     let webhook = Webhook::voice("/voice/menu?step=1")
         .header("Authorization", "Basic eDp5")
@@ -38,13 +38,14 @@ async fn it_is_told_what_went_wrong_and_where_and_its_page_goes_back() {
     let got = sidecar.request(&webhook).await;
 
     assert_eq!((got.status, got.reason()), (200, Some("status_5xx")));
-    assert!(got.text().contains("elsewhere"));
+    assert!(got.text().contains("other app"));
     let asked = &other.requests()[0];
     assert_eq!((asked.method(), asked.target()), ("POST", "/backup?x=1"));
     let form = String::from_utf8(asked.payload()).expect("a form");
-    let told = "&ErrorCode=11217&ErrorUrl=http%3A%2F%2Fhooks.example.com%2Fvoice%2Fmenu%3Fstep%3D1";
+    let expected =
+        "&ErrorCode=11217&ErrorUrl=http%3A%2F%2Fhooks.example.com%2Fvoice%2Fmenu%3Fstep%3D1";
     assert!(
-        form.starts_with("AccountSid=") && form.contains("CallSid=") && form.ends_with(told),
+        form.starts_with("AccountSid=") && form.contains("CallSid=") && form.ends_with(expected),
         "{form}"
     );
     assert_eq!(
@@ -63,10 +64,10 @@ async fn it_is_told_what_went_wrong_and_where_and_its_page_goes_back() {
 
 #[tokio::test]
 async fn a_get_is_asked_by_its_query_and_the_public_url_is_named() {
-    let (app, other) = (broken(), says("elsewhere"));
+    let (app, other) = (broken(), says("other app"));
     let sidecar = before(&app, &other, "public_url = \"https://public.example.com/\"").await;
     let got = sidecar.request(Webhook::voice("/voice/x").get()).await;
-    assert!(got.text().contains("elsewhere"));
+    assert!(got.text().contains("other app"));
     let asked = &other.requests()[0];
     assert!(
         asked.target().starts_with("/backup?x=1&AccountSid="),
@@ -103,36 +104,36 @@ async fn whatever_goes_wrong_there_the_page_stands_in() {
             (200, Some("status_5xx")),
             "{script:?}"
         );
-        assert!(got.text().contains("page"), "{script:?}: {got:?}");
+        assert!(got.text().contains("document"), "{script:?}: {got:?}");
     }
-    let other = says("elsewhere");
+    let other = says("other app");
     let sidecar = before(&app, &other, "").await;
     other.refuse().await;
     let got = sidecar.request(Webhook::voice("/voice/x")).await;
-    assert!(got.text().contains("page"));
+    assert!(got.text().contains("document"));
 }
 
 #[tokio::test]
 async fn an_app_that_is_silent_leaves_it_its_budget_within_the_deadline() {
     let app = FakeUpstream::start(|_| Script::new().stall());
     let other = FakeUpstream::start(|_| {
-        let page = response(
+        let script = response(
             "200 OK",
             &[("Content-Type", "text/xml")],
-            "<Response><Say>elsewhere</Say></Response>",
+            "<Response><Say>other app</Say></Response>",
         );
-        Script::new().pause(millis(100)).send(page)
+        Script::new().pause(millis(100)).send(script)
     });
     let sidecar = before(&app, &other, "").await;
     let got = sidecar.request(Webhook::voice("/voice/x")).await;
     assert_eq!(got.reason(), Some("deadline"));
-    assert!(got.text().contains("elsewhere"), "{got:?}");
+    assert!(got.text().contains("other app"), "{got:?}");
     assert!(String::from_utf8_lossy(&other.requests()[0].payload()).contains("ErrorCode=11203"));
 }
 
 #[tokio::test]
 async fn it_is_asked_for_nothing_while_the_app_is_well() {
-    let (app, other) = (says("app"), says("elsewhere"));
+    let (app, other) = (says("app"), says("other app"));
     let sidecar = before(&app, &other, "").await;
     assert!(
         sidecar
@@ -162,7 +163,7 @@ fn values<'p>(parameters: &'p [(String, String)], name: &str) -> Vec<&'p str> {
 #[tokio::test]
 async fn its_content_type_says_what_its_body_is() {
     const FORM: &str = "application/x-www-form-urlencoded";
-    let (app, other) = (broken(), says("elsewhere"));
+    let (app, other) = (broken(), says("other app"));
     let sidecar = before(&app, &other, "").await;
     let request = |method: &str, content_type: &str, body: &str| {
         let length = body.len();
@@ -192,7 +193,7 @@ async fn its_content_type_says_what_its_body_is() {
         };
         let got = sidecar.request(request(method, &line, body)).await;
         assert!(
-            got.text().contains("elsewhere"),
+            got.text().contains("other app"),
             "{method} {content_type}: {got:?}"
         );
         let asked = other.requests().pop().expect("it was asked");
@@ -221,7 +222,7 @@ fn query_of(target: &str) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn a_query_that_is_too_long_to_be_carried_is_left_out_and_nothing_else() {
-    let (app, other) = (broken(), says("elsewhere"));
+    let (app, other) = (broken(), says("other app"));
     let sidecar = before(&app, &other, "").await;
     let url = "http://a/voice/x";
     for (query, has_own, error_url) in [
@@ -234,7 +235,7 @@ async fn a_query_that_is_too_long_to_be_carried_is_left_out_and_nothing_else() {
         let got = sidecar
             .request(format!("GET /voice/x?{query} HTTP/1.1\r\nHost: a\r\n\r\n"))
             .await;
-        assert!(got.text().contains("elsewhere"), "{}: {got:?}", query.len());
+        assert!(got.text().contains("other app"), "{}: {got:?}", query.len());
         let asked = other.requests().pop().expect("it was asked");
         let parameters = query_of(asked.target());
         assert_eq!(asked.path(), "/backup", "{}", query.len());
@@ -254,7 +255,7 @@ async fn a_query_that_is_too_long_to_be_carried_is_left_out_and_nothing_else() {
     let got = sidecar
         .request(format!("GET /voice/{path} HTTP/1.1\r\nHost: a\r\n\r\n"))
         .await;
-    assert!(got.text().contains("elsewhere"), "{got:?}");
+    assert!(got.text().contains("other app"), "{got:?}");
     let asked = other.requests().pop().expect("it was asked");
     let parameters = query_of(asked.target());
     assert_eq!(
@@ -267,7 +268,7 @@ async fn a_query_that_is_too_long_to_be_carried_is_left_out_and_nothing_else() {
 
 #[tokio::test]
 async fn only_our_word_for_the_error_reaches_it() {
-    let (app, other) = (broken(), says("elsewhere"));
+    let (app, other) = (broken(), says("other app"));
     let sidecar = before(&app, &other, "").await;
     let forged = "ErrorCode=1&a=%41+b&&ErrorUrl=http%3A%2F%2Fevil&Error%43ode=2&errorcode=3&ErrorUrl&c=%zz&Error+Code=4";
     let kept = "a=%41+b&&c=%zz&Error+Code=4&ErrorCode=11217&ErrorUrl=";
@@ -277,7 +278,7 @@ async fn only_our_word_for_the_error_reaches_it() {
         "POST /voice/x HTTP/1.1\r\nHost: a\r\n{form}Content-Length: {length}\r\n\r\n{forged}"
     );
     let got = sidecar.request(post).await;
-    assert!(got.text().contains("elsewhere"), "{got:?}");
+    assert!(got.text().contains("other app"), "{got:?}");
     let asked = other.requests().pop().expect("it was asked");
     assert_eq!(asked.target(), "/backup?x=1");
     let sent = String::from_utf8(asked.payload()).expect("a form");
@@ -285,7 +286,7 @@ async fn only_our_word_for_the_error_reaches_it() {
 
     let get = format!("GET /voice/x?{forged} HTTP/1.1\r\nHost: a\r\n\r\n");
     let got = sidecar.request(get).await;
-    assert!(got.text().contains("elsewhere"), "{got:?}");
+    assert!(got.text().contains("other app"), "{got:?}");
     let asked = other.requests().pop().expect("it was asked");
     let expected = format!("/backup?x=1&{kept}http%3A%2F%2Fa%2Fvoice%2Fx%3F");
     assert!(asked.target().starts_with(&expected), "{}", asked.target());

@@ -55,7 +55,7 @@ async fn play_everywhere(fault: Fault) {
     for (kind, transport) in cases(&fault) {
         let fault = Rc::clone(&fault);
         playing.spawn_local_on(
-            async move { Case::start(fault, kind, transport).await.play().await },
+            async move { Case::start(fault, kind, transport).await.run().await },
             &local,
         );
     }

@@ -42,7 +42,7 @@ tokens_file = "tokens"
 name = "voice"
 path = "/voice/*"
 kind = "voice"
-fallback = "page.xml"
+fallback = "voice.xml"
 "#;
 
 impl Files {
@@ -50,7 +50,7 @@ impl Files {
         let authority = Authority::new();
         let (own, shown) = (authority.issue(&[NAME]), authority.issue(&["proxy"]));
         let contents = vec![
-            ("page.xml", page("one")),
+            ("voice.xml", document("one")),
             ("tokens", "*=0123456789abcdef0123456789abcdef\n".to_owned()),
             ("admin.token", "a-token-of-the-files\n".to_owned()),
             ("cert.pem", own.cert),
@@ -94,7 +94,7 @@ impl Files {
     }
 }
 
-fn page(word: &str) -> String {
+fn document(word: &str) -> String {
     format!("<Response><Say>{word}</Say></Response>")
 }
 
@@ -141,27 +141,27 @@ async fn devices_sockets_and_files_without_an_end_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     files.write_into(folder.path());
     let config = folder.path().join("understudy.toml");
-    let page = folder.path().join("page.xml");
-    let remove = || fs::remove_file(&page).expect("it is there");
+    let document = folder.path().join("voice.xml");
+    let remove = || fs::remove_file(&document).expect("it is there");
 
     for device in ["/dev/zero", "/dev/null", "/dev/ptmx"] {
         remove();
-        symlink(device, &page).expect("a link");
+        symlink(device, &document).expect("a link");
         let (status, said) = check(&config).await;
         assert_eq!(status, Some(78), "{said}");
-        assert!(said.contains("page.xml: is not a regular file"), "{said}");
+        assert!(said.contains("voice.xml: is not a regular file"), "{said}");
     }
     remove();
-    let _socket = UnixListener::bind(&page).expect("a socket");
+    let _socket = UnixListener::bind(&document).expect("a socket");
     let (status, said) = check(&config).await;
     assert_eq!(status, Some(78), "{said}");
-    assert!(said.contains("page.xml: is not a regular file"), "{said}");
+    assert!(said.contains("voice.xml: is not a regular file"), "{said}");
     remove();
-    let long = fs::File::create(&page).expect("a file");
+    let long = fs::File::create(&document).expect("a file");
     long.set_len((16 << 20) + 1).expect("a file with a hole");
     let (status, said) = check(&config).await;
     assert_eq!(status, Some(78), "{said}");
-    assert!(said.contains("page.xml: is longer than 16 MiB"), "{said}");
+    assert!(said.contains("voice.xml: is longer than 16 MiB"), "{said}");
 }
 
 /// How often the log says that the configuration was reloaded.
@@ -186,9 +186,9 @@ async fn a_pipe_changes_nothing_and_holds_up_neither_later_reloads_nor_the_end()
         assert_eq!(reloads(&sidecar), 0);
         let config = client::config(&files.authority, BOTH, &[]);
         let stream = client::connect(&config, sidecar.address, NAME).await;
-        let call = Webhook::voice("/voice/x").header("Connection", "close");
-        let answer = client::ask(&mut stream.expect("TLS"), call).await;
-        assert!(answer.ends_with(&page("one")), "{name}: {answer}");
+        let webhook = Webhook::voice("/voice/x").header("Connection", "close");
+        let response = client::ask(&mut stream.expect("TLS"), webhook).await;
+        assert!(response.ends_with(&document("one")), "{name}: {response}");
 
         sidecar.rewrite(name, good);
         wait_for("a reload", async {
@@ -213,7 +213,7 @@ async fn a_reload_that_hangs_holds_up_neither_the_admin_listener_nor_the_end() {
     assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
     let held = hold_thread(sidecar.pid(), "reload").await;
 
-    // The first waits for an answer that doesn't come; the others are asked for in vain, too.
+    // The first waits for a response that doesn't come; the others are asked for in vain, too.
     let mut asked = Client::connect(sidecar.admin).await;
     asked
         .send("POST /api/reload HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n")
@@ -235,7 +235,7 @@ async fn a_reload_that_hangs_holds_up_neither_the_admin_listener_nor_the_end() {
     assert_eq!(sidecar.wait().await.code(), Some(0));
 }
 
-/// Stops one thread of a process of ours, as a file system that doesn't answer would.
+/// Stops one thread of a process of ours, as a file system that does not respond would.
 async fn hold_thread(process: u32, name: &str) -> Pid {
     let threads = fs::read_dir(format!("/proc/{process}/task")).expect("threads");
     let mut threads = threads.flatten().map(|entry| entry.path());

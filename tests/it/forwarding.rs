@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use support::{Client, FakeUpstream, Script, Sidecar, Webhook, response};
 
-const PAGE: &str = "<?xml version='1.0'?>\r\n<!-- hello -->\r\n<Response ><Say\tvoice='alice'>h\u{e9}</Say ></Response>\n";
+const DOCUMENT: &str = "<?xml version='1.0'?>\r\n<!-- hello -->\r\n<Response ><Say\tvoice='alice'>h\u{e9}</Say ></Response>\n";
 
 #[tokio::test]
 async fn a_good_page_goes_back_byte_for_byte_with_its_status_fields_and_cookies() {
@@ -19,13 +19,16 @@ async fn a_good_page_goes_back_byte_for_byte_with_its_status_fields_and_cookies(
             ("Connection", "keep-alive, X-Hop"),
             ("X-Hop", "1"),
         ];
-        Script::new().send(response("201 Created", &fields, PAGE))
+        Script::new().send(response("201 Created", &fields, DOCUMENT))
     });
     let sidecar = Sidecar::before(&app).start().await;
 
     let got = sidecar.request(Webhook::voice("/voice/in")).await;
 
-    assert_eq!((got.status, got.body.as_slice()), (201, PAGE.as_bytes()));
+    assert_eq!(
+        (got.status, got.body.as_slice()),
+        (201, DOCUMENT.as_bytes())
+    );
     let cookies: Vec<_> = values(&got.headers, "set-cookie");
     assert_eq!(cookies, ["a=1; Path=/", "b=2"]);
     assert_eq!(

@@ -133,8 +133,8 @@ fn a_finding_has_its_line_and_carets() {
 
 #[test]
 fn carets_stand_below_wide_characters_too() {
-    let page = "<Response><Say>日本</Say><say/></Response>";
-    let said = Folder::usual().lint_stdin("--kind voice -", page.as_bytes());
+    let document = "<Response><Say>日本</Say><say/></Response>";
+    let said = Folder::usual().lint_stdin("--kind voice -", document.as_bytes());
     let carets = said.out.lines().nth(2).expect("a line of carets");
     assert_eq!(
         carets.find('^'),
@@ -255,10 +255,10 @@ fn a_document_over_64_kib_is_an_error_at_the_byte_that_passes_the_limit() {
 
 #[test]
 fn a_line_is_decoded_before_it_is_shown() {
-    let mut page = vec![0xff, 0xfe];
+    let mut document = vec![0xff, 0xfe];
     let text = "<Response>\r\n<Say>日本</Say><日本/></Response>";
-    page.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
-    let said = Folder::usual().lint_stdin("--kind voice -", &page);
+    document.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
+    let said = Folder::usual().lint_stdin("--kind voice -", &document);
     let shown: Vec<_> = said.out.lines().take(2).collect();
     assert_eq!(
         shown,
@@ -308,7 +308,7 @@ fn a_full_disk_is_an_error() {
 #[test]
 fn a_configuration_can_add_to_the_grammar() {
     let folder = Folder::with(&[
-        ("page.xml", b"<Response><Teleport mood='good'/></Response>"),
+        ("voice.xml", b"<Response><Teleport mood='good'/></Response>"),
         (
             "good.toml",
             b"[upstream]\nurl = \"http://127.0.0.1:3000\"\n[[grammar.element]]\nkind = \"voice\"\n\
@@ -316,11 +316,11 @@ fn a_configuration_can_add_to_the_grammar() {
         ),
         ("bad.toml", b"[upstream]\nurl = 1\n"),
     ]);
-    let said = folder.lint("--strict --kind voice page.xml");
+    let said = folder.lint("--strict --kind voice voice.xml");
     assert_eq!(said.status, Some(1), "{}", said.out);
-    let said = folder.lint("--strict --kind voice --config good.toml page.xml");
+    let said = folder.lint("--strict --kind voice --config good.toml voice.xml");
     assert_eq!((said.status, &*said.out), (Some(0), "Valid Voice TwiML\n"));
-    let said = folder.lint("--config bad.toml page.xml");
+    let said = folder.lint("--config bad.toml voice.xml");
     assert_eq!((said.status, &*said.out), (Some(78), ""));
     assert!(said.err.starts_with("bad.toml:2:7: upstream.url: "));
 }

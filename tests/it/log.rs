@@ -221,8 +221,8 @@ fn in_the_journal_each_configuration_error_has_the_priority_of_an_error() {
     assert!(said.lines().all(|line| line.starts_with("<3>")), "{said}");
     // Other readers don't get priorities.
     let path = path.to_str().expect("it is text");
-    let elsewhere = understudy(&["run", "--config", path]);
-    assert!(!String::from_utf8_lossy(&elsewhere.stderr).contains("<3>"));
+    let without_journal = understudy(&["run", "--config", path]);
+    assert!(!String::from_utf8_lossy(&without_journal.stderr).contains("<3>"));
 }
 
 #[tokio::test]

@@ -87,7 +87,7 @@ async fn a_body_over_the_limit_is_refused_whether_it_is_announced_or_not() {
 }
 
 #[tokio::test]
-async fn an_answer_to_a_body_that_is_still_being_sent_is_not_destroyed() {
+async fn a_response_to_a_body_that_is_still_being_sent_is_not_destroyed() {
     let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Sidecar::before(&app).start().await;
     for _ in 0..10 {
@@ -95,7 +95,7 @@ async fn an_answer_to_a_body_that_is_still_being_sent_is_not_destroyed() {
         client
             .send("POST /voice/x HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n")
             .await;
-        // The connection is closed for writing at some point; what counts is that the answer can be read.
+        // The connection is closed for writing at some point; what counts is that the response can be read.
         for _ in 0..9 {
             let _ = client.send_more(vec![b'x'; 100_000]).await;
         }

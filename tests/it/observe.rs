@@ -1,4 +1,4 @@
-//! Observed, a route is judged and counted, and its answers go back as they are.
+//! In observe mode responses are validated and counted, and go back as they are.
 
 use support::{FakeUpstream, Script, Sidecar, Webhook, millis, response};
 
@@ -31,7 +31,7 @@ async fn observed(sidecar: &Sidecar, reason: &str) {
 }
 
 #[tokio::test]
-async fn bad_answers_go_back_as_they_are_and_are_counted() {
+async fn bad_responses_go_back_as_they_are_and_are_counted() {
     let big = "<Response/>".repeat(10_000);
     for (script, status, reason) in [
         (
@@ -81,14 +81,14 @@ async fn bad_answers_go_back_as_they_are_and_are_counted() {
 }
 
 #[tokio::test]
-async fn an_answer_after_the_deadline_goes_back_too() {
+async fn a_response_after_the_deadline_goes_back_too() {
     let app = FakeUpstream::start(|_| {
-        let page = response(
+        let reply = response(
             "200 OK",
             &[("Content-Type", "text/xml")],
             "<Response><Say>late</Say></Response>",
         );
-        Script::new().pause(millis(600)).send(page)
+        Script::new().pause(millis(600)).send(reply)
     });
     let sidecar = observing(&app).await;
     let got = sidecar.request(Webhook::voice("/voice/x")).await;
@@ -97,14 +97,14 @@ async fn an_answer_after_the_deadline_goes_back_too() {
 }
 
 #[tokio::test]
-async fn an_app_that_gives_no_answer_gives_none() {
+async fn an_app_that_gives_no_response_gives_none() {
     let app = FakeUpstream::with_document("<Response/>");
     let sidecar = observing(&app).await;
     app.refuse().await;
     let got = sidecar.request(Webhook::voice("/voice/x")).await;
     assert_eq!((got.status, got.reason()), (502, None));
     observed(&sidecar, "connect").await;
-    // However often: nothing is answered without a try.
+    // However often: no request is answered without asking the app.
     for _ in 0..10 {
         sidecar.request(Webhook::voice("/voice/x")).await;
     }
@@ -116,7 +116,7 @@ async fn an_app_that_gives_no_answer_gives_none() {
 }
 
 #[tokio::test]
-async fn a_good_answer_is_the_apps() {
+async fn a_good_response_is_the_apps() {
     let app = FakeUpstream::with_document("<Response/>");
     let sidecar = observing(&app).await;
     assert_eq!(

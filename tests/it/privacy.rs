@@ -31,17 +31,17 @@ const SAID: &str = "+12025550187 crumpet harmonica 8642097531 kumquat";
 /// Every fault: those of the table, and those in which the app repeats what it was sent.
 fn all_faults() -> Vec<Script> {
     let table = faults::scripts().into_iter();
-    let pages = pages()
+    let documents = documents()
         .into_iter()
-        .map(|page| Script::twiml(page.replace("SAID", SAID)));
+        .map(|document| Script::twiml(document.replace("SAID", SAID)));
     let heads = heads()
         .into_iter()
         .map(|head| Script::new().send(head.replace("SAID", SAID)).close());
-    table.chain(pages).chain(heads).collect()
+    table.chain(documents).chain(heads).collect()
 }
 
 /// Documents that Twilio can't act on, or would warn of, with the marks in every place of a document.
-fn pages() -> Vec<&'static str> {
+fn documents() -> Vec<&'static str> {
     vec![
         "SAID",
         "crumpet<Response/>",
@@ -143,8 +143,8 @@ fn fault(all: &[Script], number: Option<&str>) -> Script {
 
 /// An error that repeats what was sent.
 fn repeating() -> Script {
-    let fields = [("Content-Type", "text/plain")];
-    Script::new().send(response("500 Internal Server Error", &fields, SAID))
+    let headers = [("Content-Type", "text/plain")];
+    Script::new().send(response("500 Internal Server Error", &headers, SAID))
 }
 
 /// The webhook with every mark in it.
@@ -223,14 +223,14 @@ async fn sidecar(app: &FakeUpstream, other: &FakeUpstream, mode: &str, validate:
 const AT_ONCE: usize = 24;
 
 /// Sends a request and reads the response. A response without an end has a head at least; then the client leaves.
-async fn call(address: SocketAddr, request: Vec<u8>) {
+async fn send(address: SocketAddr, request: Vec<u8>) {
     let mut client = Client::connect(address).await;
     client.send(request).await;
     client.head().await;
 }
 
 /// The requests for each fault: on every kind of route, and with the parameters in every place.
-fn calls(at: usize) -> [Webhook; 6] {
+fn webhooks(at: usize) -> [Webhook; 6] {
     [
         Webhook::voice(&format!("/backed/{at}")).get(),
         Webhook::voice(&format!("/voice/ibex/{at}?Digits=8642097531")),
@@ -245,11 +245,11 @@ fn calls(at: usize) -> [Webhook; 6] {
 async fn fail_everything(sidecar: &Sidecar) {
     let address = sidecar.address;
     let mut under_way = JoinSet::new();
-    for webhook in (0..all_faults().len()).flat_map(calls) {
+    for webhook in (0..all_faults().len()).flat_map(webhooks) {
         if under_way.len() == AT_ONCE {
             under_way.join_next().await.expect("one").expect("it ends");
         }
-        under_way.spawn(call(address, marked(webhook).bytes()));
+        under_way.spawn(send(address, marked(webhook).bytes()));
     }
     under_way.join_all().await;
     for webhook in [
@@ -262,7 +262,7 @@ async fn fail_everything(sidecar: &Sidecar) {
         Webhook::voice("/breaks/ibex"),
         Webhook::voice("/ibex/unmatched"),
     ] {
-        call(address, marked(webhook).bytes()).await;
+        send(address, marked(webhook).bytes()).await;
     }
     for request in bad_requests() {
         let mut client = Client::connect(sidecar.address).await;
@@ -343,9 +343,9 @@ async fn assert_nothing_is_shown(sidecar: &Sidecar) {
     sidecar.wait_for_log(|line| line["message"] == last).await;
     assert_log_is_unmarked(sidecar);
     for path in ["/metrics", "/api/status", "/api/drills", "/"] {
-        let answer = sidecar.admin_get(path).await;
-        assert_eq!(answer.status, 200, "{path}");
-        assert_unmarked(path, &answer.text());
+        let response = sidecar.admin_get(path).await;
+        assert_eq!(response.status, 200, "{path}");
+        assert_unmarked(path, &response.text());
     }
 }
 
@@ -355,7 +355,7 @@ async fn no_callers_data_is_shown_when_requests_fall_back() {
     let sidecar = sidecar(&app, &other, "enforce", "strict").await;
     fail_everything(&sidecar).await;
     drill::begin(&sidecar, "voice", "malformed").await;
-    call(
+    send(
         sidecar.address,
         marked(Webhook::voice("/voice/ibex")).bytes(),
     )
@@ -405,14 +405,14 @@ async fn no_callers_data_is_shown_of_http_2_and_tls() {
         (":path", path.as_bytes()),
     ];
     let with = |at: usize, value: &'static [u8]| {
-        let mut fields = good.to_vec();
-        fields[at].1 = value;
-        fields
+        let mut headers = good.to_vec();
+        headers[at].1 = value;
+        headers
     };
     let and = |name: &'static str, value: &'static [u8]| [&good[..], &[(name, value)]].concat();
     let mut bad = good.to_vec();
     bad[3].1 = bad_path.as_bytes();
-    for fields in [
+    for headers in [
         good.to_vec(),
         bad,
         with(0, b"kumquat crumpet"),
@@ -426,7 +426,7 @@ async fn no_callers_data_is_shown_of_http_2_and_tls() {
         and("X-Kumquat", b"crumpet"),
     ] {
         let mut connection = Connection::open(&authority, &sidecar, NAME).await;
-        let request = block(&fields);
+        let request = block(&headers);
         connection
             .send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &request))
             .await;

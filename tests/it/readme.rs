@@ -38,7 +38,7 @@ fn its_configurations_are_good() {
         let path = folder.path().join(format!("{at}.toml"));
         fs::write(&path, block).expect("a file");
         let config = Config::load(&path).unwrap_or_else(|errors| panic!("{errors}\n{block}"));
-        assert_eq!(config.site.routes.len(), 3);
+        assert_eq!(config.proxy.routes.len(), 3);
     }
 }
 

@@ -1,4 +1,4 @@
-//! A second attempt is made only where the app can't have seen the request, or where a GET met a connection that had died.
+//! A request is sent a second time only where the app can't have seen the request, or where a GET met a connection that had died.
 
 use support::{FakeUpstream, Script, Sidecar, Webhook};
 
@@ -51,7 +51,7 @@ async fn a_post_that_the_app_may_have_seen_is_not_sent_twice() {
 }
 
 #[tokio::test]
-async fn a_get_that_got_a_byte_of_answer_is_not_sent_twice() {
+async fn a_get_that_got_a_byte_of_response_is_not_sent_twice() {
     let app = app_that_ends_its_second(|script| script.send("HTTP/1.1 2").close());
     let sidecar = Sidecar::before(&app).workers(1).start().await;
     let mut client = sidecar.connect().await;

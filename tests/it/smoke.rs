@@ -8,13 +8,13 @@ async fn a_call_goes_through_and_is_counted() {
     let sidecar = Sidecar::before(&app).deadline(millis(5000)).start().await;
 
     let webhook = Webhook::voice("/voice/incoming");
-    let answer = sidecar.request(&webhook).await;
+    let response = sidecar.request(&webhook).await;
 
     assert_eq!(
-        (answer.status, answer.text().as_str()),
+        (response.status, response.text().as_str()),
         (200, "<Response><Say>Hello</Say></Response>")
     );
-    assert!(answer.whole && answer.keeps_alive, "{answer:?}");
+    assert!(response.whole && response.keeps_alive, "{response:?}");
     let labels = [("route", "voice"), ("outcome", "upstream")];
     sidecar
         .wait_for_metric("understudy_requests_total", &labels, 1.0)

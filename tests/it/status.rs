@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use support::{FakeUpstream, Script, Sidecar, Webhook};
 
-const PAGE: &str = "<Response><Say>hello</Say></Response>";
+const DOCUMENT: &str = "<Response><Say>hello</Say></Response>";
 
 async fn status(sidecar: &Sidecar, query: &str) -> Value {
     let got = sidecar.admin_get(&format!("/api/status{query}")).await;
@@ -69,13 +69,16 @@ async fn an_observed_failure_has_its_line_too() {
 async fn the_summary_is_of_all_routes_whichever_are_requested() {
     let app = FakeUpstream::with_document("<Response>");
     let sidecar = Sidecar::before(&app).start().await;
-    let calm = status(&sidecar, "").await;
+    let healthy = status(&sidecar, "").await;
     assert_eq!(
-        (&calm["summary"]["routes"], &calm["summary"]["fallback"]),
+        (
+            &healthy["summary"]["routes"],
+            &healthy["summary"]["fallback"]
+        ),
         (&json!(5), &json!(0))
     );
     assert_eq!(
-        names(&calm),
+        names(&healthy),
         [
             "voice",
             "messaging",
@@ -86,7 +89,7 @@ async fn the_summary_is_of_all_routes_whichever_are_requested() {
         ]
     );
     assert_eq!(
-        (&calm["history"], &calm["routes"][1]["history"]),
+        (&healthy["history"], &healthy["routes"][1]["history"]),
         (&Value::Null, &Value::Null)
     );
 
@@ -128,7 +131,7 @@ async fn the_summary_is_of_all_routes_whichever_are_requested() {
 
 #[tokio::test]
 async fn while_the_breaker_is_open_the_reason_is_the_one_that_opened_it() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = Sidecar::before(&app)
         .defaults("breaker = { failures = 2, probe_every = \"30s\" }")
         .start()
@@ -158,7 +161,7 @@ async fn while_the_breaker_is_open_the_reason_is_the_one_that_opened_it() {
 
 #[tokio::test]
 async fn an_unknown_parameter_is_refused_with_the_known_ones() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = Sidecar::before(&app).start().await;
     let got = sidecar.admin_get("/api/status?route=voice").await;
     let words = "unknown parameter \\\"route\\\"; use routes, match or history";

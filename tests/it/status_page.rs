@@ -7,14 +7,14 @@ use understudy::failure::Reason;
 
 use support::{Client, FakeUpstream, Response, Sidecar};
 
-const PAGE: &str = "<Response><Say>hello</Say></Response>";
+const DOCUMENT: &str = "<Response><Say>hello</Say></Response>";
 
 /// The `Accept` of a browser that opens a page.
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
-async fn request(sidecar: &Sidecar, method: &str, path: &str, fields: &str) -> Response {
+async fn request(sidecar: &Sidecar, method: &str, path: &str, headers: &str) -> Response {
     let text = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {}\r\n{fields}\r\n",
+        "{method} {path} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n",
         sidecar.admin
     );
     let mut client = Client::connect(sidecar.admin).await;
@@ -39,7 +39,7 @@ fn between<'t>(text: &'t str, begin: &str, end: &str) -> &'t str {
 
 #[tokio::test]
 async fn a_browser_gets_the_page_and_a_program_the_list_of_paths() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = Sidecar::before(&app).start().await;
     let page = page(&sidecar).await;
     for (name, wanted) in [
@@ -80,7 +80,7 @@ async fn a_browser_gets_the_page_and_a_program_the_list_of_paths() {
 
 #[tokio::test]
 async fn the_policy_allows_only_the_pages_own_script_and_style() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = Sidecar::before(&app).start().await;
     let page = page(&sidecar).await;
     let text = page.text();
@@ -105,11 +105,11 @@ async fn the_policy_allows_only_the_pages_own_script_and_style() {
     ] {
         assert!(!text.contains(loads), "{loads}");
     }
-    let elsewhere: Vec<_> = text
+    let addresses: Vec<_> = text
         .match_indices("://")
         .map(|(at, _)| &text[at - 5..at + 27])
         .collect();
-    for address in elsewhere {
+    for address in addresses {
         let is_link = address.contains("https://www.twilio.com/docs/");
         let is_name = address.contains("http://www.w3.org/2000/svg");
         assert!(is_link || is_name, "{address}");
@@ -118,7 +118,7 @@ async fn the_policy_allows_only_the_pages_own_script_and_style() {
 
 #[tokio::test]
 async fn beyond_loopback_the_page_needs_no_token_and_its_data_does() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = Sidecar::before(&app)
         .server("admin = \"0.0.0.0:0\"")
         .server("admin_token_file = \"admin.token\"")
@@ -166,7 +166,7 @@ async fn beyond_loopback_the_page_needs_no_token_and_its_data_does() {
 
 #[tokio::test]
 async fn every_reason_has_a_text() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = Sidecar::before(&app).start().await;
     let text = page(&sidecar).await.text();
     let reasons = between(&text, "const REASONS = {", "\n};");

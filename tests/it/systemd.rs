@@ -1,4 +1,4 @@
-//! What systemd is told, and when.
+//! What systemd is notified of, and when.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -45,7 +45,7 @@ impl Service {
         }
     }
 
-    /// Waits until it is told this.
+    /// Waits until it is notified of this.
     async fn hears(&self, wanted: &str) -> String {
         let mut message = vec![0; 4096];
         wait_for(wanted, async {

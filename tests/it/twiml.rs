@@ -329,7 +329,7 @@ mod table {
     }
 
     /// A document that leads down to the innermost tag and ends with this.
-    fn page(way: &[&str], end: &str) -> String {
+    fn document(way: &[&str], end: &str) -> String {
         let open: String = way.iter().map(|tag| format!("<{tag}>")).collect();
         let close: String = way.iter().rev().map(|tag| format!("</{tag}>")).collect();
         format!("{open}{end}{close}")
@@ -340,7 +340,7 @@ mod table {
         if above.is_empty() {
             format!("<{tag} {name}='{value}'/>")
         } else {
-            page(above, &format!("<{tag} {name}='{value}'/>"))
+            document(above, &format!("<{tag} {name}='{value}'/>"))
         }
     }
 
@@ -380,7 +380,7 @@ mod table {
                     let child = child.as_str().expect("is a name");
                     let path = format!("{}/{child}", way.join("/"));
                     assert!(
-                        !is_unlisted(kind, &page(way, &format!("<{child}/>")), &path),
+                        !is_unlisted(kind, &document(way, &format!("<{child}/>")), &path),
                         "{path}"
                     );
                 }

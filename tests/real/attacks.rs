@@ -13,7 +13,7 @@ use support::{Builder, FakeUpstream, Script, Sidecar, Step, Webhook, wait_for};
 const CONNECTIONS: &str = "200";
 
 /// The attacker gives up after so many seconds, if its connections live that long.
-const PATIENCE: &str = "20";
+const TIMEOUT: &str = "20";
 
 /// A program that is needed here.
 #[derive(Clone, Copy)]
@@ -71,16 +71,16 @@ fn app() -> FakeUpstream {
 /// What the attacker says at its end.
 async fn attack(address: SocketAddr, path: &str, mode: &[&str]) -> String {
     let url = format!("http://{address}{path}");
-    let extent = ["-c", CONNECTIONS, "-r", CONNECTIONS, "-l", PATIENCE];
+    let extent = ["-c", CONNECTIONS, "-r", CONNECTIONS, "-l", TIMEOUT];
     let arguments = [mode, &extent, &["-u", &url, "-v", "1"]].concat();
     let output = SLOWHTTPTEST.run(&arguments).await.expect("it runs");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// A healthy caller gets the app's own answer, and so is answered within the deadline.
+/// A healthy caller gets the app's own response, and so is answered within the deadline.
 async fn is_answered(sidecar: &Sidecar) {
-    let answer = sidecar.request(Webhook::voice("/voice/healthy")).await;
-    assert_eq!((answer.status, answer.reason()), (200, None));
+    let response = sidecar.request(Webhook::voice("/voice/healthy")).await;
+    assert_eq!((response.status, response.reason()), (200, None));
 }
 
 /// Runs an attack to its end; meanwhile, healthy callers are answered one after another.
@@ -99,7 +99,7 @@ async fn withstands(mode: &[&str]) {
         }
     };
     assert!(said.contains("No open connections left"), "{said}");
-    assert!(answered > 0, "nobody called meanwhile");
+    assert!(answered > 0, "no request was sent in that time");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! More than one: three instances behind a real HAProxy, by the file that we give to people. Together they answer and are
+//! More than one: three instances behind a real HAProxy, by the file that we give to people. Together they response and are
 //! counted as one; whichever stops or dies, what the others can take is never lost, and the app takes no call twice.
 
 mod haproxy;
@@ -16,7 +16,7 @@ use haproxy::{Haproxy, NAMES, address, certificate, installed};
 use load::{Call, Load, webhook};
 use support::{Client, FakeUpstream, Script, Sidecar, Signal, Webhook, millis, wait_for};
 
-const PAGE: &str = "<Response><Say>the app's own</Say></Response>";
+const DOCUMENT: &str = "<Response><Say>the app's own</Say></Response>";
 
 /// As in the file; the deadline is the longest, so that a call that is held is held through it all.
 const SHUTDOWN_DELAY: &str = "shutdown_delay = \"5s\"";
@@ -43,12 +43,12 @@ fn haproxy_takes_the_file_as_it_is() {
 }
 
 #[tokio::test]
-async fn three_instances_answer_and_are_counted_as_one() {
+async fn three_instances_response_and_are_counted_as_one() {
     const PORTS: Ports = [8000, 8080, 9464];
     if !installed() || !crate::prometheus::installed() {
         return;
     }
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let instances = three(&app, PORTS).await;
     let haproxy = Haproxy::start(PORTS, &certificate().0).await;
     let admins: Vec<_> = instances.iter().map(|instance| instance.admin).collect();
@@ -83,7 +83,7 @@ async fn the_app_learns_from_haproxy_who_asked_and_how() {
     if !installed() {
         return;
     }
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let _instance = instance(&app, 1, PORTS).await;
     let (both, cert) = certificate();
     let haproxy = Haproxy::start(PORTS, &both).await;
@@ -118,7 +118,7 @@ async fn the_app_learns_from_haproxy_who_asked_and_how() {
         .expect("curl runs");
     assert_eq!(
         String::from_utf8_lossy(&within_tls.stdout),
-        PAGE,
+        DOCUMENT,
         "{within_tls:?}"
     );
 
@@ -213,19 +213,19 @@ async fn an_instance_that_dies_loses_only_the_calls_that_it_held() {
     app.hang_up().await;
     let mut lost_while_held = 0_usize;
     for mut client in held {
-        let answer = client.response().await;
-        match answer.status {
+        let response = client.response().await;
+        match response.status {
             502 => lost_while_held += 1,
             _ => assert!(
-                answer.status == 200 && answer.reason().is_some(),
-                "{answer:?}"
+                response.status == 200 && response.reason().is_some(),
+                "{response:?}"
             ),
         }
     }
     assert_eq!(lost_while_held as f64, on_two);
     let (well, lost): (Vec<_>, Vec<_>) = calls.iter().partition(|call| call.is_well());
     assert!(lost.iter().all(|call| call.began < died), "{lost:?}");
-    // A 502; or, on a connection that has had an answer before, its end, for the client to call again.
+    // A 502; or, on a connection that has had a response before, its end, for the client to call again.
     assert!(
         lost.iter()
             .all(|call| matches!(call.status, Some(502) | None))
@@ -290,7 +290,7 @@ async fn takes_calls(instance: &Sidecar) {
 }
 
 fn page() -> Bytes {
-    support::response("200 OK", &[("Content-Type", "text/xml")], PAGE)
+    support::response("200 OK", &[("Content-Type", "text/xml")], DOCUMENT)
 }
 
 #[track_caller]

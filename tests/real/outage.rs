@@ -43,11 +43,11 @@ async fn a_hanging_app_is_stood_in_for_at_the_deadline() {
         let call = requests::named("voice-incoming.http").behind_tls();
 
         app.freeze();
-        let answer = behind(&sidecar, &call).await;
+        let response = behind(&sidecar, &call).await;
         app.thaw();
 
-        assert_is_fallback(&answer, "deadline");
-        assert!(answer.took >= DEADLINE, "{kind}: {:?}", answer.took);
+        assert_is_fallback(&response, "deadline");
+        assert!(response.took >= DEADLINE, "{kind}: {:?}", response.took);
         let direct = directly(&app, &call).await;
         assert_same(&behind(&sidecar, &call).await, &direct, &kind.to_string());
     }
@@ -77,9 +77,9 @@ async fn without_an_app_every_webhook_gets_what_it_is_sent_for() {
     for routes in [NAMED, AUTO] {
         let sidecar = lenient(nobody.as_ref().copied().expect("a port"), routes).await;
         for webhook in requests::all() {
-            let answer = behind(&sidecar, &webhook).await;
-            let text = answer.text();
-            let got = (answer.status, answer.reason().is_some());
+            let response = behind(&sidecar, &webhook).await;
+            let text = response.text();
+            let got = (response.status, response.reason().is_some());
             let fits = match webhook.purpose {
                 Purpose::Voice => got == (200, true) && text.contains("<Say"),
                 Purpose::Messaging if webhook.name == "sms-incoming-stop.http" => {
@@ -88,17 +88,17 @@ async fn without_an_app_every_webhook_gets_what_it_is_sent_for() {
                 Purpose::Messaging => got == (200, true) && text.contains("<Message"),
                 Purpose::Callback | Purpose::Stream => got == (502, false),
             };
-            assert!(fits, "{}: {answer:?}", webhook.name);
+            assert!(fits, "{}: {response:?}", webhook.name);
         }
     }
 }
 
 #[track_caller]
-fn assert_is_fallback(answer: &Response, reason: &str) {
+fn assert_is_fallback(response: &Response, reason: &str) {
     assert_eq!(
-        (answer.status, answer.reason()),
+        (response.status, response.reason()),
         (200, Some(reason)),
-        "{answer:?}"
+        "{response:?}"
     );
-    assert!(answer.text().contains("We are sorry"), "{answer:?}");
+    assert!(response.text().contains("We are sorry"), "{response:?}");
 }

@@ -9,7 +9,7 @@ mod people;
 use browser::{Browser, installed};
 use support::{Builder, FakeUpstream, Request, Script, Sidecar, Webhook};
 
-const PAGE: &str = "<Response><Say>hello</Say></Response>";
+const DOCUMENT: &str = "<Response><Say>hello</Say></Response>";
 
 /// A page that breaks in its third line, full of a caller's data.
 const BROKEN: &str = "<?xml version=\"1.0\"?>\n<Response>\n  <Say voice=\"alice\">Dear Ann Smith, call +15550199</Gather>\n</Response>";
@@ -51,7 +51,7 @@ fn half_broken(request: &Request) -> Script {
     Script::twiml(if request.path() == "/voice/broken" {
         BROKEN
     } else {
-        PAGE
+        DOCUMENT
     })
 }
 
@@ -67,7 +67,7 @@ async fn the_headline_tells_the_fallback_and_its_end_without_a_reload() {
     browser
         .sees("document.title === '● Serving from app on all 4 routes – understudy'")
         .await;
-    let calm = browser.value("document.querySelector('#icon').href").await;
+    let healthy = browser.value("document.querySelector('#icon').href").await;
     browser.value("window.isSame = true").await;
 
     sidecar.request(Webhook::voice("/voice/broken")).await;
@@ -96,7 +96,7 @@ async fn the_headline_tells_the_fallback_and_its_end_without_a_reload() {
         "1 of 1 request in the last 10 minutes without a good response from the app: 100 %"
     );
     let trouble = browser.value("document.querySelector('#icon').href").await;
-    assert_ne!(calm, trouble);
+    assert_ne!(healthy, trouble);
     browser
         .sees("document.querySelector('#routes tr').className === 'fallback'")
         .await;
@@ -172,7 +172,7 @@ async fn an_error_of_the_configuration_is_shown_and_goes_when_it_is_mended() {
     if !installed() {
         return;
     }
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = before(&app).start().await;
     let browser = Browser::on(&sidecar).await;
     browser.reads("#headline", &[CALM]).await;
@@ -201,7 +201,7 @@ async fn it_says_that_understudy_is_gone_and_goes_on_when_it_is_back() {
     if !installed() {
         return;
     }
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = before(&app).start().await;
     let admin = sidecar.admin;
     let browser = Browser::on(&sidecar).await;

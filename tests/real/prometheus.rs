@@ -13,13 +13,13 @@ use understudy::failure::Reason;
 
 use files::{Case, alerts, dashboard};
 pub(crate) use files::{rules, targets};
-use server::{BREATH, promtool};
+use server::{POLL_INTERVAL, promtool};
 pub(crate) use server::{Prometheus, installed};
 use support::{
     Client, FakeUpstream, Request, Response, Script, Sidecar, TIMEOUT, Webhook, millis, wait_for,
 };
 
-const PAGE: &str = "<Response><Say>hello</Say></Response>";
+const DOCUMENT: &str = "<Response><Say>hello</Say></Response>";
 
 /// A route of each kind that has something to show.
 const ROUTES: &str = r#"
@@ -217,7 +217,7 @@ async fn every_query_of_grafanas_finds_what_it_asks_for() {
     let asked = Instant::now();
     while !queries.is_empty() {
         assert!(asked.elapsed() < TIMEOUT, "no data for {queries:#?}");
-        tokio::time::sleep(BREATH).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         let mut without = Vec::new();
         for query in queries {
             let values = prometheus.query(&query).await;
@@ -243,7 +243,7 @@ async fn the_alerts_come_when_the_app_breaks_and_go_when_it_is_mended() {
     if !installed() {
         return;
     }
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let proxy = Sidecar::before(&app)
         .defaults("breaker = { failures = 3, probe_every = \"200ms\" }")
         .start()
@@ -276,7 +276,7 @@ async fn the_alerts_come_when_the_app_breaks_and_go_when_it_is_mended() {
     }
 
     app.recover().await;
-    calls_until(&proxy, "the app's own answers", async || {
+    calls_until(&proxy, "the app's own responses", async || {
         call(&proxy).await.reason().is_none()
     })
     .await;
@@ -294,7 +294,7 @@ async fn the_alert_of_a_refused_configuration_goes_with_a_good_one() {
     if !installed() {
         return;
     }
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let mut proxy = Sidecar::before(&app).start().await;
     let prometheus = Prometheus::start(&[proxy.admin], &rules().sixty_times_as_fast()).await;
     let good = proxy.config();
@@ -315,11 +315,11 @@ fn misbehaving(request: &Request) -> Script {
         "/voice/late" => Script::new().pause(millis(600)).send(support::response(
             "200 OK",
             &[("Content-Type", "text/xml")],
-            PAGE,
+            DOCUMENT,
         )),
         "/voice/odd" => Script::twiml("<Response><Sing/></Response>"),
         "/tried/broken" => Script::response("500 Oops", "text/plain", "oops"),
-        _ => Script::twiml(PAGE),
+        _ => Script::twiml(DOCUMENT),
     }
 }
 
@@ -382,7 +382,7 @@ async fn calls_until(proxy: &Sidecar, what: &str, is_so: impl AsyncFn() -> bool)
     let calls = async {
         while !is_so().await {
             assert_eq!(call(proxy).await.status, 200);
-            tokio::time::sleep(BREATH).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
     wait_for(what, calls).await;

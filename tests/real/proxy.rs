@@ -6,7 +6,7 @@ use crate::real_app::App;
 use crate::requests::{Purpose, Webhook};
 use support::{Client, Response, Sidecar};
 
-/// What belongs to a connection and not to the answer (RFC 9110 §7.6.1), and how long its body is.
+/// What belongs to a connection and not to the response (RFC 9110 §7.6.1), and how long its body is.
 const OF_THE_CONNECTION: [&str; 5] = [
     "connection",
     "content-length",
@@ -84,7 +84,7 @@ pub(crate) async fn behind(sidecar: &Sidecar, webhook: &Webhook) -> Response {
     sidecar.request(webhook.bytes.clone()).await
 }
 
-/// Expects that an answer came back as the app gave it.
+/// Expects that a response came back as the app gave it.
 #[track_caller]
 pub(crate) fn assert_same(behind: &Response, direct: &Response, what: &str) {
     assert!(
@@ -96,7 +96,7 @@ pub(crate) fn assert_same(behind: &Response, direct: &Response, what: &str) {
     assert!(behind.body == direct.body, "{what}: {behind:?} {direct:?}");
 }
 
-/// Expects that this many calls of a route ended with the app's own answer.
+/// Expects that this many calls of a route ended with the app's own response.
 pub(crate) async fn assert_answered(sidecar: &Sidecar, route: &str, calls: usize) {
     let labels = [("route", route), ("outcome", "upstream")];
     let calls = u32::try_from(calls).expect("not so many calls");
@@ -105,9 +105,9 @@ pub(crate) async fn assert_answered(sidecar: &Sidecar, route: &str, calls: usize
         .await;
 }
 
-/// The fields of an answer that the app means for its reader, in an order of their own; its clock is left out.
-fn fields(answer: &Response) -> Vec<(String, &str)> {
-    let fields = answer.headers.iter();
+/// The fields of a response that the app means for its reader, in an order of their own; its clock is left out.
+fn fields(response: &Response) -> Vec<(String, &str)> {
+    let fields = response.headers.iter();
     let mut fields: Vec<_> = fields
         .map(|(name, value)| (name.to_ascii_lowercase(), value.as_str()))
         .filter(|(name, _)| name != "date" && !OF_THE_CONNECTION.contains(&name.as_str()))

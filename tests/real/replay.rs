@@ -1,4 +1,4 @@
-//! What an app answers to Twilio's webhooks goes back as it is, and the app's own checks still pass behind us.
+//! An app's responses to Twilio's webhooks go back as they are, and the app's own checks still pass behind us.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use support::{Response, Sidecar};
 const APOSTROPHE: &str = "sms-incoming-get.http";
 
 #[tokio::test]
-async fn every_webhook_gets_the_apps_own_answer() {
+async fn every_webhook_gets_the_apps_own_response() {
     for kind in Kind::all() {
         let app = App::start(kind);
         let sidecar = lenient(app.address, NAMED).await;
         let webhooks = twilio_to_app();
         for webhook in &webhooks {
-            assert_gets_the_apps_own_answer(&app, &sidecar, webhook, kind).await;
+            assert_gets_the_apps_own_response(&app, &sidecar, webhook, kind).await;
         }
         for (route, calls) in calls_of_each_route(&webhooks) {
             assert_answered(&sidecar, route, calls).await;
@@ -34,7 +34,7 @@ async fn so_it_does_where_the_proxy_sees_for_itself_what_a_webhook_is_for() {
         let sidecar = lenient(app.address, AUTO).await;
         let webhooks = twilio_to_app();
         for webhook in &webhooks {
-            assert_gets_the_apps_own_answer(&app, &sidecar, webhook, kind).await;
+            assert_gets_the_apps_own_response(&app, &sidecar, webhook, kind).await;
         }
         assert_answered(&sidecar, "all", webhooks.len()).await;
     }
@@ -45,8 +45,8 @@ async fn an_app_that_is_told_of_no_tls_refuses_what_was_signed_for_https() {
     for kind in Kind::all() {
         let app = App::start(kind);
         let sidecar = lenient(app.address, NAMED).await;
-        let answer = behind(&sidecar, &requests::named("voice-incoming.http")).await;
-        assert_eq!(answer.status, 403, "{kind}: {answer:?}");
+        let response = behind(&sidecar, &requests::named("voice-incoming.http")).await;
+        assert_eq!(response.status, 403, "{kind}: {response:?}");
     }
 }
 
@@ -57,10 +57,10 @@ async fn a_forged_call_gets_the_fallback_unless_403_may_pass() {
         let sidecar = before(&app).await;
         let forged = requests::named("forged-signature.http").behind_tls();
 
-        let answer = behind(&sidecar, &forged).await;
+        let response = behind(&sidecar, &forged).await;
 
         assert_eq!(
-            (answer.status, answer.reason()),
+            (response.status, response.reason()),
             (200, Some("status_4xx")),
             "{kind}"
         );
@@ -84,7 +84,7 @@ async fn a_login_is_asked_for_and_given() {
         let with = requests::named("basic-auth-2-authorization.http").behind_tls();
 
         let challenge = behind(&sidecar, &without).await;
-        let answer = behind(&sidecar, &with).await;
+        let response = behind(&sidecar, &with).await;
 
         assert_eq!(challenge.status, 401, "{kind}: {challenge:?}");
         assert_eq!(
@@ -97,8 +97,8 @@ async fn a_login_is_asked_for_and_given() {
             &directly(&app, &without).await,
             &kind.to_string(),
         );
-        assert_is_twiml(&answer, &kind.to_string());
-        assert_same(&answer, &directly(&app, &with).await, &kind.to_string());
+        assert_is_twiml(&response, &kind.to_string());
+        assert_same(&response, &directly(&app, &with).await, &kind.to_string());
         assert_answered(&sidecar, "voice", 2).await;
     }
 }
@@ -110,9 +110,9 @@ async fn a_conversation_keeps_its_cookies() {
         let sidecar = before(&app).await;
         let webhook = requests::named("sms-with-conversation-cookie.http").behind_tls();
 
-        let answer = behind(&sidecar, &webhook).await;
+        let response = behind(&sidecar, &webhook).await;
 
-        let cookies = answer
+        let cookies = response
             .headers
             .iter()
             .filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
@@ -122,7 +122,7 @@ async fn a_conversation_keeps_its_cookies() {
         assert_eq!(
             cookies,
             [Some("step=3"), Some("sid=8f1c2d")],
-            "{kind}: {answer:?}"
+            "{kind}: {response:?}"
         );
     }
 }
@@ -143,9 +143,9 @@ async fn an_app_that_keeps_its_connections_needs_only_one() {
     }
 }
 
-/// Twilio keeps an answer to a GET and asks whether it has changed.
+/// Twilio keeps a response to a GET and asks whether it has changed.
 #[tokio::test]
-async fn an_answer_that_has_not_changed_is_not_sent_again() {
+async fn a_response_that_has_not_changed_is_not_sent_again() {
     for kind in Kind::installed([Kind::Express]) {
         let app = App::start(kind);
         let sidecar = before(&app).await;
@@ -154,10 +154,14 @@ async fn an_answer_that_has_not_changed_is_not_sent_again() {
         let tag = first.header("etag").expect("Express sends ETags");
 
         let webhook = webhook.with_line(&format!("If-None-Match: {tag}"));
-        let answer = behind(&sidecar, &webhook).await;
+        let response = behind(&sidecar, &webhook).await;
 
-        assert_eq!(answer.status, 304, "{answer:?}");
-        assert_same(&answer, &directly(&app, &webhook).await, "an answer of 304");
+        assert_eq!(response.status, 304, "{response:?}");
+        assert_same(
+            &response,
+            &directly(&app, &webhook).await,
+            "a response of 304",
+        );
     }
 }
 
@@ -176,7 +180,7 @@ fn calls_of_each_route(webhooks: &[Webhook]) -> BTreeMap<&str, usize> {
     calls
 }
 
-async fn assert_gets_the_apps_own_answer(
+async fn assert_gets_the_apps_own_response(
     app: &App,
     sidecar: &Sidecar,
     webhook: &Webhook,
@@ -196,18 +200,18 @@ async fn assert_gets_the_apps_own_answer(
 }
 
 #[track_caller]
-fn assert_is_what_is_asked_for(answer: &Response, webhook: &Webhook, what: &str) {
+fn assert_is_what_is_asked_for(response: &Response, webhook: &Webhook, what: &str) {
     match webhook.purpose {
         _ if webhook.name == APOSTROPHE => {}
-        _ if !webhook.signed => assert_eq!(answer.status, 403, "{what}"),
-        Purpose::Voice | Purpose::Messaging => assert_is_twiml(answer, what),
-        Purpose::Callback => assert_eq!(answer.status, 204, "{what}"),
+        _ if !webhook.signed => assert_eq!(response.status, 403, "{what}"),
+        Purpose::Voice | Purpose::Messaging => assert_is_twiml(response, what),
+        Purpose::Callback => assert_eq!(response.status, 204, "{what}"),
         Purpose::Stream => unreachable!("a stream is no HTTP call"),
     }
 }
 
 #[track_caller]
-fn assert_is_twiml(answer: &Response, what: &str) {
-    let is_twiml = answer.text().contains("<Response");
-    assert!(answer.status == 200 && is_twiml, "{what}: {answer:?}");
+fn assert_is_twiml(response: &Response, what: &str) {
+    let is_twiml = response.text().contains("<Response");
+    assert!(response.status == 200 && is_twiml, "{what}: {response:?}");
 }

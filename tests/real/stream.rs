@@ -25,10 +25,10 @@ async fn frames_cross_both_ways_until_one_side_leaves() {
         let mut stream = open(&app, &sidecar, kind).await;
 
         for message in [connected(), media(160), media(300), media(70_000)] {
-            let echo = exchange(&mut stream, TEXT, &message).await;
+            let echo = round_trip(&mut stream, TEXT, &message).await;
             assert!(echo == (TEXT, message), "{kind}");
         }
-        let pong = exchange(&mut stream, PING, b"here?").await;
+        let pong = round_trip(&mut stream, PING, b"here?").await;
         assert_eq!(pong, (PONG, b"here?".to_vec()), "{kind}");
         stream.end().await;
         stream.closed().await; // Flask's own server says a line of HTTP first
@@ -44,7 +44,7 @@ async fn a_goodbye_is_returned_before_the_end() {
         let mut stream = open(&app, &sidecar, kind).await;
 
         let normal = 1000_u16.to_be_bytes();
-        let goodbye = exchange(&mut stream, CLOSE, &normal).await;
+        let goodbye = round_trip(&mut stream, CLOSE, &normal).await;
 
         assert_eq!(goodbye, (CLOSE, normal.to_vec()), "{kind}");
         assert_eq!(stream.closed().await, b"", "{kind}");
@@ -64,7 +64,7 @@ async fn a_stream_outlives_the_deadline_of_calls() {
         let mut pace = time::interval(millis(20)); // Twilio's own
         while began.elapsed() < DEADLINE * 2 {
             pace.tick().await;
-            let echo = exchange(&mut stream, TEXT, &media(160)).await;
+            let echo = round_trip(&mut stream, TEXT, &media(160)).await;
             assert!(echo == (TEXT, media(160)), "{kind}");
         }
     }
@@ -107,10 +107,10 @@ async fn open(app: &App, sidecar: &Sidecar, kind: Kind) -> Client {
     let opening = opening().behind_tls();
     let direct = directly(app, &opening).await;
     let mut stream = sidecar.connect().await;
-    let answer = stream.request(opening.bytes).await;
-    assert_eq!(answer.status, 101, "{kind}: {answer:?}");
+    let response = stream.request(opening.bytes).await;
+    assert_eq!(response.status, 101, "{kind}: {response:?}");
     for name in ["connection", "upgrade", "sec-websocket-accept"] {
-        assert_eq!(answer.header(name), direct.header(name), "{kind}: {name}");
+        assert_eq!(response.header(name), direct.header(name), "{kind}: {name}");
     }
     stream
 }
@@ -127,7 +127,7 @@ fn media(many: usize) -> Vec<u8> {
 }
 
 /// Sends a frame and waits for one: its kind and what it carries.
-async fn exchange(stream: &mut Client, kind: u8, payload: &[u8]) -> (u8, Vec<u8>) {
+async fn round_trip(stream: &mut Client, kind: u8, payload: &[u8]) -> (u8, Vec<u8>) {
     stream
         .send_more(frame(kind, payload))
         .await

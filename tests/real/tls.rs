@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use support::{FakeUpstream, Sidecar, Webhook};
 
-const PAGE: &str = "<Response><Say>Behind TLS</Say></Response>";
+const DOCUMENT: &str = "<Response><Say>Behind TLS</Say></Response>";
 
 /// A program that is needed here, and whether it can be run; where `UNDERSTUDY_REAL` is `required`, it must be.
 fn is_installed(program: &str) -> bool {
@@ -240,7 +240,7 @@ async fn openssl_speaks_twilios_old_suite_and_the_newest() {
     if !is_installed("openssl") {
         return;
     }
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     for (kind, client, suite) in [
         (
             RSA,
@@ -268,7 +268,7 @@ async fn openssl_speaks_twilios_old_suite_and_the_newest() {
         let said = said(&output);
         assert!(said.contains(&format!("Cipher is {suite}")), "{said}");
         assert!(
-            said.contains("HTTP/1.1 200 OK") && said.contains(PAGE),
+            said.contains("HTTP/1.1 200 OK") && said.contains(DOCUMENT),
             "{said}"
         );
     }
@@ -279,7 +279,7 @@ async fn openssl_finds_nothing_older_than_tls_1_2() {
     if !is_installed("openssl") {
         return;
     }
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let (sidecar, folder) = showing(&app, &["rsa:2048"]).await;
     let address = sidecar.address.to_string();
     let arguments = [
@@ -299,7 +299,7 @@ async fn curl_speaks_http_2_and_http_1() {
     if !is_installed("openssl") || !is_installed("curl") {
         return;
     }
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let (sidecar, folder) = showing(&app, &["rsa:2048"]).await;
     let url = format!("https://localhost:{}/voice/x", sidecar.address.port());
     for (flag, version) in [("--http2", "2"), ("--http1.1", "1.1")] {
@@ -314,7 +314,7 @@ async fn curl_speaks_http_2_and_http_1() {
         ];
         let arguments = [&common[..], &["-w", " by %{http_version}", &url]].concat();
         let output = run("curl", &arguments, &folder, b"").await;
-        assert_eq!(said(&output), format!("{PAGE} by {version}"));
+        assert_eq!(said(&output), format!("{DOCUMENT} by {version}"));
     }
     assert_eq!(app.requests()[0].payload(), b"CallSid=CA1");
 }
@@ -324,7 +324,7 @@ async fn h2load_loses_no_call() {
     if !is_installed("openssl") || !is_installed("h2load") {
         return;
     }
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let (sidecar, folder) = showing(&app, &["rsa:2048"]).await;
     let url = format!("https://{}/voice/x", sidecar.address);
     let arguments = ["-n", "4000", "-c", "8", "-m", "20", &url];

@@ -87,7 +87,7 @@ async fn respond(mut stream: TcpStream, script: fn(&str) -> Vec<Step>) -> io::Re
                 }
             }
             Step::Stall => drop(stream.read_to_end(&mut Vec::new()).await?),
-            // With no time to linger, closing sends a reset.
+            // With SO_LINGER at zero, closing sends a reset.
             Step::Reset => return SockRef::from(&stream).set_linger(Some(Duration::ZERO)),
         }
     }

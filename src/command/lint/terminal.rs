@@ -70,7 +70,7 @@ mod tests {
     use crate::twiml::{Kind, Rules, Strictness};
 
     fn render(bytes: &[u8], renderer: &Renderer) -> String {
-        let document = Document::read("page.xml", &mut &bytes[..]).expect("bytes");
+        let document = Document::read("voice.xml", &mut &bytes[..]).expect("bytes");
         let result = document.lint(&Rules::new(Kind::Voice, Strictness::Twilio));
         let mut out = Vec::new();
         write(&result, renderer, &mut out).expect("a vector");
@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(
             render(document, &Renderer::plain()),
             "warning[12200]: unknown element `<say>` in `<Response>`\n \
-             --> page.xml:2:3\n  \
+             --> voice.xml:2:3\n  \
              |\n\
              2 |     <say>Hello</say>\n  \
              |      ^^^\n  \
@@ -109,7 +109,7 @@ mod tests {
         for width in [0, 1, 20, 80] {
             for document in documents {
                 let renderer = Renderer::plain().term_width(width);
-                assert!(render(document, &renderer).contains("--> page.xml:"));
+                assert!(render(document, &renderer).contains("--> voice.xml:"));
             }
         }
     }

@@ -79,9 +79,9 @@ fn a_new_noun_of_start_is_a_warning_until_it_is_added() {
     assert!(!is_valid(document, &rules(&[])), "by strict rules");
     let added = |parents| rules(&[extension("Telemetry", parents, &[], &[])]);
     assert!(is_valid(document, &added(&["Start", "Stop"])));
-    let elsewhere = added(&["Connect"]).with_strictness(Strictness::Twilio);
+    let in_connect = added(&["Connect"]).with_strictness(Strictness::Twilio);
     assert!(
-        is_valid(document, &elsewhere),
+        is_valid(document, &in_connect),
         "an extension may be incomplete"
     );
 }

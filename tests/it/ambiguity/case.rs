@@ -74,8 +74,8 @@ impl Case {
         self
     }
 
-    /// The same on a route whose answers are judged.
-    pub(super) fn judged(&self) -> Self {
+    /// The same on a route whose responses are validated.
+    pub(super) fn validated(&self) -> Self {
         let mut case = self.clone();
         case.bytes = on_judged_route(&case.bytes);
         if let Right::Requests(wanted) | Right::Either(wanted) = &mut case.right {
@@ -150,9 +150,9 @@ impl Wanted {
 }
 
 /// A POST with these field lines, each with its line's end, and what follows the head.
-pub(super) fn post(fields: impl AsRef<[u8]>, rest: impl AsRef<[u8]>) -> Vec<u8> {
+pub(super) fn post(headers: impl AsRef<[u8]>, rest: impl AsRef<[u8]>) -> Vec<u8> {
     let line = format!("POST /pass/x HTTP/1.1\r\nHost: {HOST}\r\n");
-    [line.as_bytes(), fields.as_ref(), b"\r\n", rest.as_ref()].concat()
+    [line.as_bytes(), headers.as_ref(), b"\r\n", rest.as_ref()].concat()
 }
 
 /// A chunked POST with this body, framing included.
@@ -161,7 +161,7 @@ pub(super) fn chunked(body: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 /// A GET with these field lines.
-pub(super) fn get(fields: impl AsRef<[u8]>) -> Vec<u8> {
+pub(super) fn get(headers: impl AsRef<[u8]>) -> Vec<u8> {
     let line = format!("GET /pass/x HTTP/1.1\r\nHost: {HOST}\r\n");
-    [line.as_bytes(), fields.as_ref(), b"\r\n"].concat()
+    [line.as_bytes(), headers.as_ref(), b"\r\n"].concat()
 }

@@ -9,8 +9,8 @@ use tokio::time::timeout;
 
 use support::wait_for;
 
-/// How long an answer may take: longer than the proxy's own limits.
-const ANSWER: Duration = Duration::from_secs(10);
+/// How long a response may take: longer than the proxy's own limits.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One connection.
 pub(super) struct Client {
@@ -18,9 +18,9 @@ pub(super) struct Client {
     unread: Vec<u8>,
 }
 
-/// What matters here of an answer.
+/// What matters here of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: u16,
     /// The request that the app says it is for; none if it isn't the app's.
     pub(super) seen: Option<Vec<u8>>,
@@ -40,15 +40,15 @@ impl Client {
 
     /// Sends these bytes, as far as they are taken.
     pub(super) async fn send(&mut self, bytes: &[u8]) {
-        let _ = timeout(ANSWER, self.stream.write_all(bytes)).await;
+        let _ = timeout(RESPONSE_TIMEOUT, self.stream.write_all(bytes)).await;
     }
 
-    /// The next answer that isn't an interim one; none if the connection ends before it, or stays silent.
-    pub(super) async fn response(&mut self) -> Option<Answer> {
-        timeout(ANSWER, self.read()).await.ok().flatten()
+    /// The next response that isn't an interim one; none if the connection ends before it, or stays silent.
+    pub(super) async fn response(&mut self) -> Option<Response> {
+        timeout(RESPONSE_TIMEOUT, self.read()).await.ok().flatten()
     }
 
-    async fn read(&mut self) -> Option<Answer> {
+    async fn read(&mut self) -> Option<Response> {
         loop {
             let head = self.head().await?;
             let status = head
@@ -64,7 +64,7 @@ impl Client {
                 self.more().await?;
             }
             self.unread.drain(..length);
-            return Some(Answer {
+            return Some(Response {
                 status,
                 seen: field(&head, "seen"),
                 keeps_alive: head.starts_with(b"HTTP/1.1")

@@ -149,17 +149,17 @@ fn disguised() -> Vec<Case> {
     let mut cases = Vec::new();
     for template in TEMPLATES {
         for odd in ODD {
-            let mut fields = format!("Content-Length: {}\r\n", CHUNKS.len()).into_bytes();
+            let mut headers = format!("Content-Length: {}\r\n", CHUNKS.len()).into_bytes();
             for byte in template.bytes() {
-                fields.push(if byte == b'@' { *odd } else { byte });
+                headers.push(if byte == b'@' { *odd } else { byte });
             }
-            fields.extend(b"\r\n");
+            headers.extend(b"\r\n");
             cases.push(match odd {
                 // It ends the line, and a second one the head.
-                b'\n' => Case::one_at_most(post(fields, CHUNKS)),
+                b'\n' => Case::one_at_most(post(headers, CHUNKS)),
                 _ => {
                     let ways = [Wanted::post("abc"), Wanted::post(CHUNKS)];
-                    Case::either(post(fields, CHUNKS), ways)
+                    Case::either(post(headers, CHUNKS), ways)
                 }
             });
         }

@@ -163,7 +163,7 @@ fn several() -> Vec<Case> {
 fn beside() -> Vec<Case> {
     let mut cases = Vec::new();
     for length in ["0", "1", "3", "13", "100000", "03"] {
-        for fields in [
+        for headers in [
             format!("Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n"),
             format!("Transfer-Encoding: chunked\r\nContent-Length: {length}\r\n"),
             format!(
@@ -173,9 +173,9 @@ fn beside() -> Vec<Case> {
                 "Content-Length: {length}\r\nTransfer-Encoding: chunked\r\nContent-Length: {length}\r\n"
             ),
         ] {
-            cases.push(Case::either(post(&fields, CHUNKS), [Wanted::post("abc")]).closes());
+            cases.push(Case::either(post(&headers, CHUNKS), [Wanted::post("abc")]).closes());
             let hidden = format!("0\r\n\r\nGET /pass/hidden HTTP/1.1\r\nHost: {HOST}\r\n\r\n");
-            cases.push(Case::either(post(&fields, hidden), [Wanted::post("")]).closes());
+            cases.push(Case::either(post(&headers, hidden), [Wanted::post("")]).closes());
         }
     }
     for length in ["x", "", "+3", "3, 3"] {

@@ -27,14 +27,14 @@ impl fmt::Debug for Seen {
             }
         };
         write!(f, "{} {}", request.method, request.target.escape_ascii())?;
-        for (name, value) in &request.fields {
+        for (name, value) in &request.headers {
             write!(f, " {name}: {};", value.escape_ascii())?;
         }
         write!(f, " {:?}", request.body.escape_ascii().to_string())
     }
 }
 
-/// A running app. It says in every answer which request it answers.
+/// A running app. It says in every response which request it is for.
 pub(super) struct Listener {
     pub(super) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -69,9 +69,9 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Seen>>>) -> io::Result
         match strict::read(&unread) {
             Read::Whole(request, end) => {
                 unread.drain(..end);
-                let answer = answer(&request);
+                let response = response(&request);
                 seen.lock().expect("no poison").push(Seen::Request(request));
-                stream.write_all(&answer).await?;
+                stream.write_all(&response).await?;
             }
             Read::Partial => {
                 if stream.read_buf(&mut unread).await? == 0 {
@@ -87,18 +87,18 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Seen>>>) -> io::Result
     }
 }
 
-fn answer(request: &Request) -> Vec<u8> {
-    let page = "<Response/>";
-    let mut answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nSeen: ".to_vec();
-    answer.extend(seen_as(&request.method, &request.target));
-    answer.extend(format!("\r\nContent-Length: {}\r\n\r\n", page.len()).bytes());
+fn response(request: &Request) -> Vec<u8> {
+    let document = "<Response/>";
+    let mut response = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nSeen: ".to_vec();
+    response.extend(seen_as(&request.method, &request.target));
+    response.extend(format!("\r\nContent-Length: {}\r\n\r\n", document.len()).bytes());
     if request.method != "HEAD" {
-        answer.extend(page.bytes());
+        response.extend(document.bytes());
     }
-    answer
+    response
 }
 
-/// How an answer names the request that it is for.
+/// How a response names the request that it is for.
 pub(super) fn seen_as(method: &str, target: &[u8]) -> Vec<u8> {
     format!("{method} {}", target.escape_ascii()).into_bytes()
 }

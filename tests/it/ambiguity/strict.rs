@@ -7,7 +7,7 @@
 pub(super) struct Request {
     pub(super) method: String,
     pub(super) target: Vec<u8>,
-    pub(super) fields: Vec<(String, Vec<u8>)>,
+    pub(super) headers: Vec<(String, Vec<u8>)>,
     pub(super) body: Vec<u8>,
 }
 
@@ -40,7 +40,7 @@ impl Request {
     /// The values of a field.
     pub(super) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         let named = move |(own, _): &&(String, Vec<u8>)| own.eq_ignore_ascii_case(name);
-        self.fields
+        self.headers
             .iter()
             .filter(named)
             .map(|(_, value)| &value[..])
@@ -71,7 +71,7 @@ fn whole(bytes: &[u8]) -> Fallible<(Request, usize)> {
     loop {
         match line(&mut rest)? {
             [] => break,
-            text => request.fields.push(field(text)?),
+            text => request.headers.push(field(text)?),
         }
     }
     plain(&request)?;
@@ -111,7 +111,7 @@ fn request_line(text: &[u8]) -> Fallible<Request> {
     Ok(Request {
         method: String::from_utf8_lossy(method).into_owned(),
         target: target.to_vec(),
-        fields: Vec::new(),
+        headers: Vec::new(),
         body: Vec::new(),
     })
 }

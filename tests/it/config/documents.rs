@@ -10,7 +10,7 @@ use super::{APP, document, fails, loads};
 #[test]
 fn the_parameters_of_a_request_choose_and_fill_the_document() {
     let config = loads(Path::new("tests/it/config/valid/variants.toml"));
-    let [voice, auto] = config.site.routes.as_slice() else {
+    let [voice, auto] = config.proxy.routes.as_slice() else {
         panic!("two routes")
     };
     let said = |word: &str| format!("<Response><Say>{word}</Say></Response>");
@@ -76,7 +76,7 @@ fn a_template_may_be_as_long_as_a_document() {
     };
     of_length(65_536);
     let config = loads(&path);
-    let filled = |form| document(&config.site.routes[0].fallback, Kind::Voice, form).len();
+    let filled = |form| document(&config.proxy.routes[0].fallback, Kind::Voice, form).len();
     assert_eq!(filled("a=12345"), 65_536);
     assert_eq!(filled("a=123456"), 65_531, "the value is left out");
     of_length(65_537);

@@ -45,8 +45,8 @@ fn the_packaged_configuration_is_valid_and_matches_every_request() {
     assert!(installed.notes.is_empty());
     let built_in = loads_text(APP);
     assert_eq!(installed.server, built_in.server);
-    assert_eq!(installed.site.upstreams, built_in.site.upstreams);
-    let routes: Vec<_> = installed.site.routes.iter().collect();
+    assert_eq!(installed.proxy.upstreams, built_in.proxy.upstreams);
+    let routes: Vec<_> = installed.proxy.routes.iter().collect();
     assert_eq!(routes.len(), 1);
     assert_eq!(installed.files.len(), 3, "itself and two documents");
 }
@@ -80,20 +80,20 @@ fn the_documented_values_are_the_defaults() {
     let documented = loads(Path::new("config/understudy.toml"));
     let built_in = loads_text(APP);
     assert_eq!(documented.server, built_in.server);
-    assert_eq!(documented.site.upstreams, built_in.site.upstreams);
+    assert_eq!(documented.proxy.upstreams, built_in.proxy.upstreams);
     assert_eq!(
-        documented.site.trusted_proxies,
-        built_in.site.trusted_proxies
+        documented.proxy.trusted_proxies,
+        built_in.proxy.trusted_proxies
     );
-    assert_same_except_fallback(&documented.site.unmatched, &built_in.site.unmatched);
-    for route in &documented.site.routes {
+    assert_same_except_fallback(&documented.proxy.unmatched, &built_in.proxy.unmatched);
+    for route in &documented.proxy.routes {
         let pattern = route.pattern.clone();
         let (name, kind) = (route.name.clone(), route.kind);
         let expected = RouteSettings {
             name,
             kind,
             pattern,
-            ..built_in.site.unmatched.clone()
+            ..built_in.proxy.unmatched.clone()
         };
         assert_same_except_fallback(route, &expected);
     }

@@ -11,7 +11,7 @@ const FIXTURE: &str = "tests/it/config/valid/grammar.toml";
 
 #[test]
 fn each_kind_of_document_has_its_own_extensions() {
-    let grammar = loads(Path::new(FIXTURE)).site.grammar;
+    let grammar = loads(Path::new(FIXTURE)).proxy.grammar;
     for (kind, document, is_good) in [
         (
             Kind::Voice,
@@ -80,7 +80,7 @@ async fn a_route_validates_by_the_extended_grammar() {
             .routes(&format!("{routes}{grammar}"))
             .start()
             .await;
-        let answer = sidecar.request(Webhook::voice("/").bytes()).await;
-        assert_eq!(answer.reason(), reason);
+        let response = sidecar.request(Webhook::voice("/").bytes()).await;
+        assert_eq!(response.reason(), reason);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use super::{before, call, drills, with_routes};
+use super::{before, drills, send_webhook, with_routes};
 use support::{FakeUpstream, Sidecar, Webhook, understudy};
 
 /// The exit status, and the output on its stream: stdout for 0, else stderr. The other stream is empty.
@@ -35,7 +35,7 @@ async fn a_drill_is_started_listed_and_stopped() {
             "voice: every request fails with status_5xx for 5m".into()
         )
     );
-    assert_eq!(call(&sidecar).await.reason(), Some("drill"));
+    assert_eq!(send_webhook(&sidecar).await.reason(), Some("drill"));
 
     let other = ["--fault", "deadline", "--percent", "1"];
     let got = drill(&sidecar, &[&start[..], &other].concat());
@@ -60,7 +60,7 @@ async fn a_drill_is_started_listed_and_stopped() {
             "voice: stopped; 0 of 0 requests were made to fail".into()
         )
     );
-    assert_eq!(call(&sidecar).await.reason(), None);
+    assert_eq!(send_webhook(&sidecar).await.reason(), None);
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use support::{Client, FakeUpstream, Response, Webhook};
 
 const GOOD: &str = r#"{"for":"5m"}"#;
 
-fn error(answer: &Response) -> String {
-    let document = json(answer);
+fn error(response: &Response) -> String {
+    let document = json(response);
     document["error"].as_str().expect("words").to_owned()
 }
 

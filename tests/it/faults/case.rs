@@ -79,20 +79,20 @@ impl Case {
         }
     }
 
-    /// Plays the fault over a fresh and over a reused connection to the upstream.
-    pub(super) async fn play(mut self) {
+    /// Runs the fault over a fresh and over a reused connection to the upstream.
+    pub(super) async fn run(mut self) {
         for reused in [false, true] {
             let _trace = Trace(format!(
                 "{:?}, {:?}, reused: {reused}",
                 self.kind, self.transport
             ));
-            self.play_over(reused).await;
+            self.run_over(reused).await;
         }
         let all = self.proxy.metric(REQUESTS, &[]).await;
         assert_eq!(all, self.requests as f64, "no request was counted twice");
     }
 
-    async fn play_over(&mut self, reused: bool) {
+    async fn run_over(&mut self, reused: bool) {
         self.upstream.recover().await;
         let own = self.own_response().await;
         let mut expected = Counts::new();
@@ -162,49 +162,49 @@ impl Case {
             client.bytes(1).await;
             return;
         }
-        let answer = client.response().await;
-        self.check_response(&answer, own);
-        self.check_time(&answer);
+        let response = client.response().await;
+        self.check_response(&response, own);
+        self.check_time(&response);
     }
 
-    fn check_response(&self, answer: &Response, own: Option<&Response>) {
+    fn check_response(&self, response: &Response, own: Option<&Response>) {
         match self.expected() {
             Expected::Upstream { document, .. } => {
                 let own = own.expect("it was asked directly");
                 let document = document.map_or(own.body.as_slice(), str::as_bytes);
-                assert_eq!(answer.status, own.status, "{answer:?}");
-                assert_eq!(answer.reason(), None, "{answer:?}");
-                assert!(answer.body == document, "{answer:?}");
-                assert!(answer.whole && answer.keeps_alive, "{answer:?}");
-                check_fields(answer, own);
+                assert_eq!(response.status, own.status, "{response:?}");
+                assert_eq!(response.reason(), None, "{response:?}");
+                assert!(response.body == document, "{response:?}");
+                assert!(response.whole && response.keeps_alive, "{response:?}");
+                check_fields(response, own);
             }
             Expected::Fallback(reason) => {
-                assert_eq!(answer.status, 200, "{answer:?}");
-                assert_eq!(answer.reason(), Some(reason), "{answer:?}");
-                assert_eq!(answer.text(), self.kind.fallback());
-                let content_type = answer.header("content-type");
+                assert_eq!(response.status, 200, "{response:?}");
+                assert_eq!(response.reason(), Some(reason), "{response:?}");
+                assert_eq!(response.text(), self.kind.fallback());
+                let content_type = response.header("content-type");
                 assert_eq!(content_type, Some("text/xml; charset=utf-8"));
-                assert!(answer.header("content-length").is_some(), "{answer:?}");
-                assert!(answer.whole && answer.keeps_alive, "{answer:?}");
+                assert!(response.header("content-length").is_some(), "{response:?}");
+                assert!(response.whole && response.keeps_alive, "{response:?}");
             }
             Expected::Error(status) => {
-                assert_eq!(answer.status, status, "{answer:?}");
-                assert_eq!(answer.reason(), None, "{answer:?}");
-                assert!(!answer.text().contains('<'), "no TwiML: {answer:?}");
-                assert!(answer.whole && answer.keeps_alive, "{answer:?}");
+                assert_eq!(response.status, status, "{response:?}");
+                assert_eq!(response.reason(), None, "{response:?}");
+                assert!(!response.text().contains('<'), "no TwiML: {response:?}");
+                assert!(response.whole && response.keeps_alive, "{response:?}");
             }
             Expected::Truncated => {
-                assert_eq!(answer.status, 200, "{answer:?}");
-                assert!(!answer.whole, "{answer:?}");
+                assert_eq!(response.status, 200, "{response:?}");
+                assert!(!response.whole, "{response:?}");
             }
             Expected::Endless => unreachable!("there is no whole answer"),
         }
     }
 
     /// What the deadline ends isn't ended before it.
-    fn check_time(&self, answer: &Response) {
+    fn check_time(&self, response: &Response) {
         if self.expected().is_by_deadline() {
-            assert!(answer.took >= self.fault.deadline, "{answer:?}");
+            assert!(response.took >= self.fault.deadline, "{response:?}");
         }
     }
 
@@ -220,11 +220,11 @@ impl Case {
     async fn request_healthy(&mut self, client: &mut Client, expected: &mut Counts) {
         self.requests += 1;
         let path = format!("healthy?n={}", self.requests);
-        let answer = client.request(self.webhook(&path)).await;
-        assert_eq!(answer.status, 200, "{answer:?}");
+        let response = client.request(self.webhook(&path)).await;
+        assert_eq!(response.status, 200, "{response:?}");
         let target = format!("/{}/{path}", self.kind.label());
         assert_eq!(
-            answer.text(),
+            response.text(),
             document_for(&target),
             "it is its own response"
         );
@@ -304,10 +304,10 @@ fn document_for(target: &str) -> String {
 }
 
 /// Fields about the message cross unchanged, and none is added but those that a server adds.
-fn check_fields(answer: &Response, own: &Response) {
+fn check_fields(response: &Response, own: &Response) {
     const OF_ONE_CONNECTION: [&str; 4] = ["connection", "keep-alive", "transfer-encoding", "date"];
-    let about_message = |answer: &Response| {
-        let mut fields: Vec<_> = answer
+    let about_message = |response: &Response| {
+        let mut fields: Vec<_> = response
             .headers
             .iter()
             .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
@@ -317,5 +317,5 @@ fn check_fields(answer: &Response, own: &Response) {
         fields.sort();
         fields
     };
-    assert_eq!(about_message(answer), about_message(own));
+    assert_eq!(about_message(response), about_message(own));
 }

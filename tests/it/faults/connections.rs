@@ -72,8 +72,8 @@ fn part_of_chunk() -> Script {
 
 /// A good response: its head, its body.
 fn document() -> (Bytes, Bytes) {
-    let fields = [("Content-Type", "text/xml")];
-    let mut head = response("200 OK", &fields, "<Response><!--ab--></Response>");
+    let headers = [("Content-Type", "text/xml")];
+    let mut head = response("200 OK", &headers, "<Response><!--ab--></Response>");
     let body = head.split_off(head.len() - 30);
     (head, body)
 }

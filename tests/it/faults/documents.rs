@@ -51,12 +51,12 @@ faults! {
         Fault::harmless(with_fields("401 Unauthorized", &challenge, "who are you?"))
     },
     cookies: {
-        let fields = [
+        let headers = [
             ("Content-Type", "text/xml"),
             ("Set-Cookie", "a=1; Path=/"),
             ("Set-Cookie", "b=2"),
         ];
-        Fault::harmless(with_fields("200 OK", &fields, DOCUMENT))
+        Fault::harmless(with_fields("200 OK", &headers, DOCUMENT))
     },
     status_201_with_twiml: Fault::harmless(Script::response("201 Created", "text/xml", DOCUMENT)),
 
@@ -154,13 +154,13 @@ fn typed(content_type: &str, body: impl AsRef<[u8]>) -> Script {
     Script::response("200 OK", content_type, body)
 }
 
-fn with_fields(status: &str, fields: &[(&str, &str)], body: impl AsRef<[u8]>) -> Script {
-    Script::new().send(response(status, fields, body))
+fn with_fields(status: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Script {
+    Script::new().send(response(status, headers, body))
 }
 
 fn coded(coding: &str, body: &[u8]) -> Script {
-    let fields = [("Content-Type", "text/xml"), ("Content-Encoding", coding)];
-    with_fields("200 OK", &fields, body)
+    let headers = [("Content-Type", "text/xml"), ("Content-Encoding", coding)];
+    with_fields("200 OK", &headers, body)
 }
 
 fn compress(plain: &[u8]) -> Vec<u8> {

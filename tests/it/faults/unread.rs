@@ -1,25 +1,27 @@
-//! An app that answers before it has read the request, as small servers do that don't look at bodies, and big ones that have
-//! seen enough: the kernel answers what comes behind with a reset.
+//! An app that responds before it has read the request, as servers do that don't need the body or refuse it: the kernel resets the
+//! connection when more of the body arrives.
 
 use support::{FakeUpstream, Script, Sidecar, Webhook, millis, response};
 
-const PAGE: &str = "<Response><!-- early --></Response>";
-/// How often what may go wrong is tried: the reset meets the answer sooner or later.
+const DOCUMENT: &str = "<Response><!-- early --></Response>";
+/// How often it is tried: not every reset arrives before the response is read.
 const TIMES: usize = 20;
 
-/// The answer of an app that reads nothing, and what it does then.
+/// The response of an app that reads nothing, and what it does then.
 fn early(then: fn(Script) -> Script) -> FakeUpstream {
-    let fields = [("Content-Type", "text/xml"), ("Connection", "close")];
-    FakeUpstream::start(move |_| then(Script::unread().send(response("200 OK", &fields, PAGE))))
+    let headers = [("Content-Type", "text/xml"), ("Connection", "close")];
+    FakeUpstream::start(move |_| {
+        then(Script::unread().send(response("200 OK", &headers, DOCUMENT)))
+    })
 }
 
-/// The answer goes back, every time, and no call harms the next on its connection.
+/// The response goes back, every time, and no request harms the next on its connection.
 async fn goes_back(app: FakeUpstream, webhook: Webhook) {
     let sidecar = Sidecar::before(&app).workers(1).start().await;
     let mut client = sidecar.connect().await;
     for _ in 0..TIMES {
         let got = client.request(&webhook).await;
-        assert_eq!((got.reason(), got.text().as_str()), (None, PAGE));
+        assert_eq!((got.reason(), got.text().as_str()), (None, DOCUMENT));
     }
     let labels = [("route", "voice"), ("outcome", "upstream")];
     sidecar
@@ -29,14 +31,14 @@ async fn goes_back(app: FakeUpstream, webhook: Webhook) {
 }
 
 #[tokio::test]
-async fn an_answer_to_an_unread_webhook_goes_back() {
+async fn a_response_to_an_unread_webhook_goes_back() {
     let webhook = Webhook::voice("/voice/short");
     goes_back(early(Script::close), webhook.clone()).await;
     goes_back(early(|app| app.pause(millis(20)).close()), webhook).await;
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_while_a_long_request_is_sent_goes_back() {
+async fn a_response_that_comes_while_a_long_request_is_sent_goes_back() {
     let webhook = Webhook::voice("/voice/long").with("Filler", &"x".repeat(200 * 1024));
     goes_back(early(Script::close), webhook.clone()).await;
     goes_back(early(|app| app.pause(millis(20)).close()), webhook).await;
@@ -46,7 +48,7 @@ async fn an_answer_that_comes_while_a_long_request_is_sent_goes_back() {
 async fn an_app_that_never_reads_a_request_meets_the_deadline() {
     let app = FakeUpstream::start(|_| Script::unread().stall());
     let sidecar = Sidecar::before(&app).deadline(millis(400)).start().await;
-    let answer = sidecar.request(Webhook::voice("/voice/unread")).await;
-    assert_eq!(answer.reason(), Some("deadline"));
-    assert!(answer.took >= millis(400));
+    let response = sidecar.request(Webhook::voice("/voice/unread")).await;
+    assert_eq!(response.reason(), Some("deadline"));
+    assert!(response.took >= millis(400));
 }

@@ -63,7 +63,7 @@ async fn tokens_are_rotated_under_load_and_no_request_is_lost() {
     reloads(&sidecar, "success", 2.0).await;
     done.store(true, Relaxed);
     for caller in callers {
-        caller.await.expect("no call was lost");
+        caller.await.expect("no request was lost");
     }
     assert_eq!(checks(&sidecar, "invalid").await, 0.0);
     let late = Webhook::voice("/voice/x").signed(PUBLIC_URL, "old");

@@ -48,9 +48,12 @@ pub(crate) async fn connect(
 pub(crate) async fn ask(stream: &mut TlsStream<TcpStream>, request: impl Into<Vec<u8>>) -> String {
     let asked = async {
         stream.write_all(&request.into()).await.expect("it is read");
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.expect("it ends well");
-        String::from_utf8(answer).expect("text")
+        let mut response = Vec::new();
+        stream
+            .read_to_end(&mut response)
+            .await
+            .expect("it ends well");
+        String::from_utf8(response).expect("text")
     };
-    wait_for("an answer", asked).await
+    wait_for("a response", asked).await
 }

@@ -35,12 +35,12 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     [&head, payload].concat()
 }
 
-/// A block of these fields, each a literal that isn't indexed (RFC 7541 §6.2.2).
-pub(crate) fn block(fields: &[(&str, &[u8])]) -> Vec<u8> {
+/// A block of these headers, each a literal that isn't indexed (RFC 7541 §6.2.2).
+pub(crate) fn block(headers: &[(&str, &[u8])]) -> Vec<u8> {
     let field = |(name, value): &(&str, &[u8])| {
         [&[0][..], &string(name.as_bytes()), &string(value)].concat()
     };
-    fields.iter().flat_map(field).collect()
+    headers.iter().flat_map(field).collect()
 }
 
 /// A string literal without Huffman's code (RFC 7541 §5.2).

@@ -16,7 +16,7 @@ use super::pki::Authority;
 use support::{FakeUpstream, Script, Sidecar, Signal, millis, wait_for};
 
 pub(super) const NAME: &str = "hooks.example.com";
-pub(super) const PAGE: &str = "<Response><Say>By HTTP/2</Say></Response>";
+pub(super) const DOCUMENT: &str = "<Response><Say>By HTTP/2</Say></Response>";
 
 struct Connection {
     sender: SendRequest<Full<Bytes>>,
@@ -58,13 +58,13 @@ const FORM: &str = "CallSid=CA00000000000000000000000000000002&From=%2B120255501
 impl Connection {
     async fn request(&mut self, request: http::request::Builder) -> (u16, String, Response<()>) {
         let request = request.body(FORM.into()).expect("a request");
-        let answer = wait_for("an answer", self.sender.send_request(request)).await;
-        whole(answer.expect("an answer")).await
+        let response = wait_for("a response", self.sender.send_request(request)).await;
+        whole(response.expect("a response")).await
     }
 }
 
-async fn whole(answer: Response<Incoming>) -> (u16, String, Response<()>) {
-    let (head, body) = answer.into_parts();
+async fn whole(response: Response<Incoming>) -> (u16, String, Response<()>) {
+    let (head, body) = response.into_parts();
     let body = wait_for("a body", body.collect())
         .await
         .expect("a whole body");
@@ -74,7 +74,7 @@ async fn whole(answer: Response<Incoming>) -> (u16, String, Response<()>) {
 
 #[tokio::test]
 async fn the_app_reads_what_it_would_have_read() {
-    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(DOCUMENT));
     let sidecar = showing(&authority, &app, "trusted_proxies = []").await;
     let mut connection = connect(&authority, &sidecar).await;
     let request = webhook("/voice/x?a=%41")
@@ -83,10 +83,10 @@ async fn the_app_reads_what_it_would_have_read() {
         .header("te", "trailers")
         .header("x-twilio-signature", "tGOUDdNFlaO7Buu8ZVluTp6TC5k=");
 
-    let (status, text, answer) = connection.request(request).await;
+    let (status, text, response) = connection.request(request).await;
 
-    assert_eq!((status, text.as_str()), (200, PAGE));
-    assert_eq!(answer.version(), http::Version::HTTP_2);
+    assert_eq!((status, text.as_str()), (200, DOCUMENT));
+    assert_eq!(response.version(), http::Version::HTTP_2);
     let asked = &app.requests()[0];
     assert_eq!((asked.method(), asked.target()), ("POST", "/voice/x?a=%41"));
     assert_eq!(asked.payload(), FORM.as_bytes());
@@ -105,7 +105,7 @@ async fn the_app_reads_what_it_would_have_read() {
 }
 
 #[tokio::test]
-async fn many_calls_at_once_each_have_their_own_answer() {
+async fn many_calls_at_once_each_have_their_own_response() {
     let authority = Authority::new();
     let app = FakeUpstream::start(|request| match request.target().rsplit('/').next() {
         Some("bad") => Script::response("500 Oops", "text/html", "no"),
@@ -117,10 +117,10 @@ async fn many_calls_at_once_each_have_their_own_answer() {
     });
     let sidecar = showing(&authority, &app, "workers = 1").await;
     let connection = connect(&authority, &sidecar).await;
-    let mut calls = tokio::task::JoinSet::new();
+    let mut requests = tokio::task::JoinSet::new();
     for number in 0..300 {
         let mut sender = connection.sender.clone();
-        calls.spawn(async move {
+        requests.spawn(async move {
             let name = if number % 10 == 0 {
                 "bad".to_owned()
             } else {
@@ -128,10 +128,10 @@ async fn many_calls_at_once_each_have_their_own_answer() {
             };
             let request = webhook(&format!("/voice/{name}")).body(FORM.into());
             sender.ready().await.expect("it is open");
-            let answer = sender.send_request(request.expect("a request")).await;
-            let (status, text, answer) = whole(answer.expect("an answer")).await;
+            let response = sender.send_request(request.expect("a request")).await;
+            let (status, text, response) = whole(response.expect("a response")).await;
             assert_eq!(status, 200);
-            match answer.headers().get("understudy-fallback") {
+            match response.headers().get("understudy-fallback") {
                 Some(reason) => assert_eq!(
                     (reason.as_bytes(), name.as_str()),
                     (&b"status_5xx"[..], "bad")
@@ -140,7 +140,7 @@ async fn many_calls_at_once_each_have_their_own_answer() {
             }
         });
     }
-    wait_for("all calls", calls.join_all()).await;
+    wait_for("all requests", requests.join_all()).await;
     let requests = "understudy_requests_total";
     for (outcome, many) in [("fallback", 30.0), ("upstream", 270.0)] {
         let labels = [("route", "voice"), ("outcome", outcome)];
@@ -155,9 +155,9 @@ async fn a_client_that_leaves_is_counted_once() {
     let sidecar = showing(&authority, &app, "workers = 1").await;
     let mut connection = connect(&authority, &sidecar).await;
     let request = webhook("/voice/x").body(FORM.into()).expect("a request");
-    let call = connection.sender.send_request(request);
+    let pending = connection.sender.send_request(request);
     wait_for("the request at the app", app.wait_for_requests(1)).await;
-    drop(call);
+    drop(pending);
     connection.driver.abort();
     let labels = [("route", "voice"), ("outcome", "abandoned")];
     sidecar
@@ -169,23 +169,23 @@ async fn a_client_that_leaves_is_counted_once() {
 #[tokio::test]
 async fn a_drain_says_so_and_lets_the_calls_under_way_finish() {
     let authority = Authority::new();
-    let length = PAGE.len();
+    let length = DOCUMENT.len();
     let late = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: {length}\r\n\r\n{PAGE}"
+        "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: {length}\r\n\r\n{DOCUMENT}"
     );
     let app = FakeUpstream::start(move |_| Script::new().pause(millis(400)).send(late.clone()));
     let mut sidecar = showing(&authority, &app, "drain = \"10s\"").await;
     let mut connection = connect(&authority, &sidecar).await;
     let idle = connect(&authority, &sidecar).await;
     let request = webhook("/voice/x").body(FORM.into()).expect("a request");
-    let call = connection.sender.send_request(request);
-    let call = tokio::spawn(async move { whole(call.await.expect("an answer")).await });
+    let pending = connection.sender.send_request(request);
+    let pending = tokio::spawn(async move { whole(pending.await.expect("a response")).await });
     wait_for("the request at the app", app.wait_for_requests(1)).await;
     sidecar.signal(Signal::Terminate);
     let ended = wait_for("the idle connection's end", idle.driver).await;
     ended.expect("no panic").expect("it is told before");
-    let (status, text, _) = wait_for("the call", call).await.expect("no panic");
-    assert_eq!((status, text.as_str()), (200, PAGE));
+    let (status, text, _) = wait_for("the request", pending).await.expect("no panic");
+    assert_eq!((status, text.as_str()), (200, DOCUMENT));
     let ended = wait_for("the connection's end", connection.driver).await;
     ended.expect("no panic").expect("it is told before");
     assert!(sidecar.wait().await.success());
@@ -196,15 +196,15 @@ async fn a_drain_says_so_and_lets_the_calls_under_way_finish() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_and_one_that_takes_no_answer_end_in_time() {
-    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
+async fn an_idle_connection_and_one_that_takes_no_response_end_in_time() {
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(DOCUMENT));
     let sidecar = showing(&authority, &app, "keep_alive = \"300ms\"").await;
     let mut idle = connect(&authority, &sidecar).await;
     idle.request(webhook("/voice/x")).await;
     let ended = wait_for("the idle connection's end", idle.driver).await;
     ended.expect("no panic").expect("it is told before");
 
-    // One that promises to take no byte of any answer (SETTINGS_INITIAL_WINDOW_SIZE 0).
+    // One that promises to take no byte of any response (SETTINGS_INITIAL_WINDOW_SIZE 0).
     let settings = frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]);
     let mut stuck = raw(
         &authority,
@@ -223,7 +223,7 @@ async fn an_idle_connection_and_one_that_takes_no_answer_end_in_time() {
 
 #[tokio::test]
 async fn floods_end_the_connection_and_nobody_elses_call() {
-    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(DOCUMENT));
     let sidecar = showing(&authority, &app, "workers = 1").await;
     let mut healthy = connect(&authority, &sidecar).await;
     let settings = frame(4, 0, 0, &[]);
@@ -255,16 +255,16 @@ async fn floods_end_the_connection_and_nobody_elses_call() {
         })
         .await;
         let (status, text, _) = healthy.request(webhook("/voice/x")).await;
-        assert_eq!((status, text.as_str()), (200, PAGE));
+        assert_eq!((status, text.as_str()), (200, DOCUMENT));
     }
     left(&sidecar, 1.0).await;
 }
 
 #[tokio::test]
-async fn control_frames_without_end_end_the_connection_also_behind_an_answer() {
+async fn control_frames_without_end_end_the_connection_also_behind_a_response() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 99\r\n\r\nbegun";
     let app = FakeUpstream::start(move |request| match request.path() {
-        "/voice/x" => Script::twiml(PAGE),
+        "/voice/x" => Script::twiml(DOCUMENT),
         _ => Script::new().send(head).stall(),
     });
     let authority = Authority::new();
@@ -299,13 +299,13 @@ async fn control_frames_without_end_end_the_connection_also_behind_an_answer() {
         )
         .await;
         let (status, text, _) = healthy.request(webhook("/voice/x")).await;
-        assert_eq!((status, text.as_str()), (200, PAGE));
+        assert_eq!((status, text.as_str()), (200, DOCUMENT));
     }
     left(&sidecar, 1.0).await;
 }
 
 #[tokio::test]
-async fn a_client_that_opens_its_window_byte_by_byte_gets_all_of_a_long_answer() {
+async fn a_client_that_opens_its_window_byte_by_byte_gets_all_of_a_long_response() {
     const PIECES: usize = 8000;
     let authority = Authority::new();
     let chunks = "1\r\nx\r\n".repeat(PIECES) + "0\r\n\r\n";
@@ -319,7 +319,7 @@ async fn a_client_that_opens_its_window_byte_by_byte_gets_all_of_a_long_answer()
         (":path", b"/pass/long"),
     ];
     let mut connection = frames::Connection::open(&authority, &sidecar, NAME).await;
-    // SETTINGS_INITIAL_WINDOW_SIZE, so that most of the answer waits for the window.
+    // SETTINGS_INITIAL_WINDOW_SIZE, so that most of the response waits for the window.
     let settings = frame(frames::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 100]);
     let flags = frames::END_HEADERS | frames::END_STREAM;
     let request = frame(frames::HEADERS, flags, 1, &frames::block(&fields));
@@ -330,7 +330,7 @@ async fn a_client_that_opens_its_window_byte_by_byte_gets_all_of_a_long_answer()
 
 #[tokio::test]
 async fn http_1_is_spoken_where_it_is_all_that_is_offered() {
-    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(DOCUMENT));
     let sidecar = showing(&authority, &app, "workers = 1").await;
     let config = client::config(&authority, client::BOTH, &["http/1.1"]);
     let stream = client::connect(&config, sidecar.address, NAME)

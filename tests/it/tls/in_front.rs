@@ -11,7 +11,7 @@ use super::terminator::Terminator;
 use support::{FakeUpstream, Script, Sidecar, Signal, Webhook, millis, understudy, wait_for};
 
 const NAME: &str = "hooks.example.com";
-const PAGE: &str = "<Response><Say>Behind TLS</Say></Response>";
+const DOCUMENT: &str = "<Response><Say>Behind TLS</Say></Response>";
 const KEYS: &str = "tls = { cert = \"cert.pem\", key = \"key.pem\" }";
 
 /// A proxy that shows a certificate of this authority for [`NAME`].
@@ -32,7 +32,7 @@ fn last_call(path: &str) -> Webhook {
 
 #[tokio::test]
 async fn both_versions_are_spoken_and_the_app_is_told_of_https() {
-    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(DOCUMENT));
     let sidecar = showing(&authority, &app, "trusted_proxies = []").await;
     for version in [&version::TLS12, &version::TLS13] {
         let config = client::config(&authority, &[version], &[]);
@@ -40,10 +40,10 @@ async fn both_versions_are_spoken_and_the_app_is_told_of_https() {
             .await
             .expect("TLS");
         assert_eq!(stream.get_ref().1.protocol_version(), Some(version.version));
-        let answer = client::ask(&mut stream, last_call("/voice/x")).await;
+        let response = client::ask(&mut stream, last_call("/voice/x")).await;
         assert!(
-            answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(PAGE),
-            "{answer}"
+            response.starts_with("HTTP/1.1 200 ") && response.ends_with(DOCUMENT),
+            "{response}"
         );
     }
     for request in app.requests() {
@@ -64,7 +64,7 @@ async fn twilios_suite_is_among_those_of_tls_1_2() {
 
 #[tokio::test]
 async fn a_session_is_resumed_by_either_version_also_over_a_reload() {
-    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(DOCUMENT));
     let sidecar = showing(&authority, &app, "workers = 2").await;
     for version in [&version::TLS12, &version::TLS13] {
         let config = client::config(&authority, &[version], &[]);
@@ -90,7 +90,7 @@ async fn a_session_is_resumed_by_either_version_also_over_a_reload() {
 
 #[tokio::test]
 async fn each_name_has_its_certificate_and_the_first_is_for_all_others() {
-    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(DOCUMENT));
     let (one, other) = (
         authority.issue(&["a.example"]),
         authority.issue(&["b.example", "*.c.example"]),
@@ -134,7 +134,7 @@ async fn each_name_has_its_certificate_and_the_first_is_for_all_others() {
 
 #[tokio::test]
 async fn strangers_get_nothing_and_are_neither_logged_nor_counted() {
-    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(DOCUMENT));
     let sidecar = showing(&authority, &app, "header_timeout = \"300ms\"").await;
 
     let mut plain = sidecar.connect().await;
@@ -164,8 +164,8 @@ async fn strangers_get_nothing_and_are_neither_logged_nor_counted() {
 }
 
 #[tokio::test]
-async fn an_answer_to_an_unread_request_arrives_whole() {
-    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
+async fn a_response_to_an_unread_request_arrives_whole() {
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(DOCUMENT));
     let sidecar = showing(&authority, &app, "workers = 1").await;
     let config = client::config(&authority, BOTH, &[]);
     let mut stream = client::connect(&config, sidecar.address, NAME)
@@ -175,14 +175,14 @@ async fn an_answer_to_an_unread_request_arrives_whole() {
         "POST /voice/x HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 500000\r\n\r\n{}",
         "x".repeat(200_000)
     );
-    let answer = client::ask(&mut stream, head).await;
-    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    let response = client::ask(&mut stream, head).await;
+    assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
 }
 
 #[tokio::test]
 async fn a_drain_lets_the_call_under_way_finish() {
     let authority = Authority::new();
-    let app = FakeUpstream::start(|_| Script::new().pause(millis(300)).send(answer()));
+    let app = FakeUpstream::start(|_| Script::new().pause(millis(300)).send(response()));
     let mut sidecar = showing(&authority, &app, "drain = \"10s\"").await;
     let config = client::config(&authority, BOTH, &[]);
     let mut stream = client::connect(&config, sidecar.address, NAME)
@@ -198,7 +198,7 @@ async fn a_drain_lets_the_call_under_way_finish() {
     sidecar.signal(Signal::Terminate);
     let got = client::ask(&mut stream, []).await;
     assert!(
-        got.starts_with("HTTP/1.1 200 ") && got.ends_with(PAGE),
+        got.starts_with("HTTP/1.1 200 ") && got.ends_with(DOCUMENT),
         "{got}"
     );
     assert_eq!(client::ask(&mut idle, []).await, "");
@@ -209,9 +209,11 @@ async fn a_drain_lets_the_call_under_way_finish() {
     assert_eq!(last["cut_off"], 0);
 }
 
-fn answer() -> String {
-    let length = PAGE.len();
-    format!("HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: {length}\r\n\r\n{PAGE}")
+fn response() -> String {
+    let length = DOCUMENT.len();
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: {length}\r\n\r\n{DOCUMENT}"
+    )
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Requests of HTTP/2 that are malformed (RFC 9113 §8.1.1) are refused, or reach the app as the one request that we have read.
 
 use super::frames::{Connection, DATA, END_HEADERS, END_STREAM, End, HEADERS, block, frame};
-use super::http2::{NAME, PAGE, showing};
+use super::http2::{DOCUMENT, NAME, showing};
 use super::pki::Authority;
 use support::{FakeUpstream, Sidecar};
 
@@ -51,7 +51,7 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
-        let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
+        let (authority, app) = (Authority::new(), FakeUpstream::with_document(DOCUMENT));
         let sidecar = showing(&authority, &app, "workers = 1").await;
         Self {
             authority,

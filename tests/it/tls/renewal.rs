@@ -1,4 +1,4 @@
-//! Certificates are renewed while calls run: key and certificate together, or not at all.
+//! Certificates are renewed while requests run: key and certificate together, or not at all.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use super::pki::{Authority, When};
 use support::{FakeUpstream, Sidecar, Webhook, wait_for};
 
 const NAME: &str = "hooks.example.com";
-const PAGE: &str = "<Response><Say>Renewed</Say></Response>";
+const DOCUMENT: &str = "<Response><Say>Renewed</Say></Response>";
 const ENDS: &str = "understudy_tls_certificate_not_after_timestamp_seconds";
 
 async fn showing(app: &FakeUpstream, cert: &str, key: &str) -> Sidecar {
@@ -34,15 +34,15 @@ async fn shown(sidecar: &Sidecar, authority: &Authority) -> CertificateDer<'stat
 async fn a_hundred_renewals_under_load_fail_no_handshake_and_no_call() {
     const RENEWALS: usize = 100;
     let authority = Arc::new(Authority::new());
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let both = [authority.issue(&[NAME]), authority.issue(&[NAME])];
     let sidecar = showing(&app, &both[0].cert, &both[0].key).await;
-    let (done, calls) = (
+    let (done, requests) = (
         Arc::new(AtomicBool::new(false)),
         Arc::new(AtomicUsize::new(0)),
     );
     let load = (0..4).map(|_| {
-        let (done, calls, address) = (Arc::clone(&done), Arc::clone(&calls), sidecar.address);
+        let (done, requests, address) = (Arc::clone(&done), Arc::clone(&requests), sidecar.address);
         let authority = Arc::clone(&authority);
         tokio::spawn(async move {
             while !done.load(Ordering::Relaxed) {
@@ -51,9 +51,9 @@ async fn a_hundred_renewals_under_load_fail_no_handshake_and_no_call() {
                 let stream = client::connect(&config, address, NAME).await;
                 let mut stream = stream.expect("every handshake succeeds");
                 let webhook = Webhook::voice("/voice/x").header("Connection", "close");
-                let answer = client::ask(&mut stream, webhook).await;
-                assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-                calls.fetch_add(1, Ordering::Relaxed);
+                let response = client::ask(&mut stream, webhook).await;
+                assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+                requests.fetch_add(1, Ordering::Relaxed);
             }
         })
     });
@@ -77,14 +77,14 @@ async fn a_hundred_renewals_under_load_fail_no_handshake_and_no_call() {
 
     done.store(true, Ordering::Relaxed);
     for client in load {
-        client.await.expect("no call failed");
+        client.await.expect("no request failed");
     }
-    assert!(calls.load(Ordering::Relaxed) > RENEWALS);
+    assert!(requests.load(Ordering::Relaxed) > RENEWALS);
 }
 
 #[tokio::test]
 async fn while_the_one_does_not_fit_the_other_the_old_ones_stay() {
-    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(DOCUMENT));
     let (old, new) = (authority.issue(&[NAME]), authority.issue(&[NAME]));
     let sidecar = showing(&app, &old.cert, &old.key).await;
 
@@ -103,7 +103,7 @@ async fn while_the_one_does_not_fit_the_other_the_old_ones_stay() {
 
 #[tokio::test]
 async fn a_file_that_is_no_certificate_changes_nothing() {
-    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(DOCUMENT));
     let issued = authority.issue(&[NAME]);
     let sidecar = showing(&app, &issued.cert, &issued.key).await;
     for bad in [
@@ -119,7 +119,7 @@ async fn a_file_that_is_no_certificate_changes_nothing() {
 
 #[tokio::test]
 async fn one_that_has_expired_is_warned_of_and_its_end_is_shown() {
-    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(DOCUMENT));
     let (now, past) = (
         authority.issue(&[NAME]),
         authority.issue_for(&[NAME], When::Past),

@@ -10,7 +10,7 @@ use super::terminator::Terminator;
 use support::{FakeUpstream, Script, Sidecar, Webhook, millis, wait_for};
 
 const LOOPBACK: &str = "127.0.0.1";
-const PAGE: &str = "<Response><Say>Within TLS</Say></Response>";
+const DOCUMENT: &str = "<Response><Say>Within TLS</Say></Response>";
 
 /// A proxy before what is at this port, with these keys of `[upstream.tls]`.
 async fn before(port: u16, ca: &str, keys: &str) -> Sidecar {
@@ -26,13 +26,16 @@ async fn before(port: u16, ca: &str, keys: &str) -> Sidecar {
 #[tokio::test]
 async fn a_call_goes_through_tls_and_the_connection_is_kept() {
     let authority = Authority::new();
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let front = Terminator::before(&app, &authority.issue(&[LOOPBACK])).await;
     let sidecar = before(front.address.port(), &authority.pem, "").await;
     let mut client = sidecar.connect().await;
     for _ in 0..3 {
-        let answer = client.request(Webhook::voice("/voice/x")).await;
-        assert_eq!((answer.reason(), answer.text().as_str()), (None, PAGE));
+        let response = client.request(Webhook::voice("/voice/x")).await;
+        assert_eq!(
+            (response.reason(), response.text().as_str()),
+            (None, DOCUMENT)
+        );
     }
     assert_eq!(app.connections(), 1);
     let opened = "understudy_upstream_connections_opened_total";
@@ -45,16 +48,16 @@ async fn a_call_goes_through_tls_and_the_connection_is_kept() {
 #[tokio::test]
 async fn a_second_connection_resumes_the_first_ones_session() {
     let authority = Authority::new();
-    let length = PAGE.len();
+    let length = DOCUMENT.len();
     let last = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{PAGE}"
+        "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{DOCUMENT}"
     );
     let app = FakeUpstream::start(move |_| Script::new().send(last.clone()));
     let front = Terminator::before(&app, &authority.issue(&[LOOPBACK])).await;
     let sidecar = before(front.address.port(), &authority.pem, "").await;
     for _ in 0..3 {
-        let answer = sidecar.request(Webhook::voice("/voice/x")).await;
-        assert_eq!(answer.reason(), None);
+        let response = sidecar.request(Webhook::voice("/voice/x")).await;
+        assert_eq!(response.reason(), None);
     }
     assert_eq!(front.resumed.load(Ordering::Relaxed), 2);
 }
@@ -69,14 +72,14 @@ async fn each_fault_of_a_certificate_has_its_code() {
         (theirs.issue(&[LOOPBACK]), 11237),
     ];
     for (issued, code) in cases {
-        let app = FakeUpstream::with_document(PAGE);
+        let app = FakeUpstream::with_document(DOCUMENT);
         let front = Terminator::before(&app, &issued).await;
         let sidecar = before(front.address.port(), &ours.pem, "").await;
 
-        let answer = sidecar.request(Webhook::voice("/voice/x")).await;
+        let response = sidecar.request(Webhook::voice("/voice/x")).await;
 
         assert_eq!(
-            (answer.status, answer.reason()),
+            (response.status, response.reason()),
             (200, Some("tls")),
             "{code}"
         );
@@ -89,18 +92,18 @@ async fn each_fault_of_a_certificate_has_its_code() {
 #[tokio::test]
 async fn the_name_that_is_expected_can_be_another() {
     let authority = Authority::new();
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let front = Terminator::before(&app, &authority.issue(&["app.example.com"])).await;
     let keys = ", server_name = \"app.example.com\"";
     let sidecar = before(front.address.port(), &authority.pem, keys).await;
-    let answer = sidecar.request(Webhook::voice("/voice/x")).await;
-    assert_eq!(answer.reason(), None);
+    let response = sidecar.request(Webhook::voice("/voice/x")).await;
+    assert_eq!(response.reason(), None);
 }
 
 #[tokio::test]
 async fn an_app_that_wants_a_certificate_gets_ours() {
     let authority = Authority::new();
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let front = Terminator::asking(&app, &authority.issue(&[LOOPBACK]), &authority).await;
     let ours = authority.issue(&["understudy.example.com"]);
     let port = front.address.port();
@@ -113,12 +116,12 @@ async fn an_app_that_wants_a_certificate_gets_ours() {
         .file("own.key", &ours.key)
         .start()
         .await;
-    let answer = sidecar.request(Webhook::voice("/voice/x")).await;
-    assert_eq!(answer.reason(), None);
+    let response = sidecar.request(Webhook::voice("/voice/x")).await;
+    assert_eq!(response.reason(), None);
 
     let without = before(port, &authority.pem, "").await;
-    let answer = without.request(Webhook::voice("/voice/x")).await;
-    assert_eq!(answer.reason(), Some("tls"));
+    let response = without.request(Webhook::voice("/voice/x")).await;
+    assert_eq!(response.reason(), Some("tls"));
     assert_eq!(app.requests().len(), 1);
 }
 
@@ -147,8 +150,8 @@ async fn an_app_without_tls_and_one_that_is_silent_are_faults_of_tls() {
         .deadline(millis(10_000))
         .start()
         .await;
-    let answer = sidecar.request(Webhook::voice("/voice/x")).await;
-    assert_eq!(answer.reason(), Some("tls"));
+    let response = sidecar.request(Webhook::voice("/voice/x")).await;
+    assert_eq!(response.reason(), Some("tls"));
     let line = sidecar.wait_for_log(|line| line["reason"] == "tls").await;
     assert_eq!(line["twilio_code"], 11220, "{line}");
     let accepted = wait_for("a connection", silent.accept()).await;
@@ -160,7 +163,7 @@ async fn an_app_without_tls_and_one_that_is_silent_are_faults_of_tls() {
 #[tokio::test]
 async fn a_bad_certificate_opens_the_breaker_and_a_good_one_closes_it() {
     let (ours, theirs) = (Authority::new(), Authority::new());
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let front = Terminator::before(&app, &theirs.issue(&[LOOPBACK])).await;
     let port = front.address.port();
     let sidecar = Sidecar::before_address(front.address)
@@ -172,11 +175,11 @@ async fn a_bad_certificate_opens_the_breaker_and_a_good_one_closes_it() {
         .start()
         .await;
     for _ in 0..2 {
-        let answer = sidecar.request(Webhook::voice("/voice/x")).await;
-        assert_eq!(answer.reason(), Some("tls"));
+        let response = sidecar.request(Webhook::voice("/voice/x")).await;
+        assert_eq!(response.reason(), Some("tls"));
     }
-    let answer = sidecar.request(Webhook::voice("/voice/x")).await;
-    assert_eq!(answer.reason(), Some("breaker_open"));
+    let response = sidecar.request(Webhook::voice("/voice/x")).await;
+    assert_eq!(response.reason(), Some("breaker_open"));
 
     sidecar.rewrite("ca.pem", &theirs.pem);
     let through = async {
@@ -196,7 +199,7 @@ async fn a_bad_certificate_opens_the_breaker_and_a_good_one_closes_it() {
 async fn a_fallback_url_may_be_behind_tls() {
     let authority = Authority::new();
     let app = FakeUpstream::start(|_| Script::response("500 Oops", "text/html", "no"));
-    let other = FakeUpstream::with_document(PAGE);
+    let other = FakeUpstream::with_document(DOCUMENT);
     let front = Terminator::before(&other, &authority.issue(&[LOOPBACK])).await;
     let address = front.address;
     let route = format!(
@@ -208,10 +211,10 @@ async fn a_fallback_url_may_be_behind_tls() {
         .file("ca.pem", &authority.pem)
         .start()
         .await;
-    let answer = sidecar.request(Webhook::voice("/voice/x")).await;
+    let response = sidecar.request(Webhook::voice("/voice/x")).await;
     assert_eq!(
-        (answer.reason(), answer.text().as_str()),
-        (Some("status_5xx"), PAGE)
+        (response.reason(), response.text().as_str()),
+        (Some("status_5xx"), DOCUMENT)
     );
 }
 
@@ -222,7 +225,7 @@ async fn a_pinned_certificate_is_accepted_whatever_else_it_says_and_no_other_is(
     let pinned = authority.issue_for(&["other.example.com"], When::Past);
     let other = authority.issue(&[LOOPBACK]);
     for (shown, reason) in [(&pinned, None), (&other, Some("tls"))] {
-        let app = FakeUpstream::with_document(PAGE);
+        let app = FakeUpstream::with_document(DOCUMENT);
         let front = Terminator::before(&app, shown).await;
         let port = front.address.port();
         let sidecar = Sidecar::before_address(([127, 0, 0, 1], port).into())
@@ -232,15 +235,15 @@ async fn a_pinned_certificate_is_accepted_whatever_else_it_says_and_no_other_is(
             .file("app.pem", &pinned.cert)
             .start()
             .await;
-        let answer = sidecar.request(Webhook::voice("/voice/x")).await;
-        assert_eq!(answer.reason(), reason);
+        let response = sidecar.request(Webhook::voice("/voice/x")).await;
+        assert_eq!(response.reason(), reason);
     }
 }
 
 #[tokio::test]
 async fn a_self_signed_authority_is_refused_with_the_remedy_and_works_if_it_is_pinned() {
     let shown = Authority::self_signed(&[LOOPBACK]);
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let front = Terminator::before(&app, &shown).await;
     let port = front.address.port();
     let sidecar = before(port, &shown.cert, "").await;
@@ -255,6 +258,6 @@ async fn a_self_signed_authority_is_refused_with_the_remedy_and_works_if_it_is_p
     let pins = sidecar.config().replace("ca = ", "pin = ");
     sidecar.rewrite_config(&pins);
     assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
-    let answer = sidecar.request(Webhook::voice("/voice/x")).await;
-    assert_eq!(answer.reason(), None);
+    let response = sidecar.request(Webhook::voice("/voice/x")).await;
+    assert_eq!(response.reason(), None);
 }

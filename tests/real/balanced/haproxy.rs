@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use support::wait_for;
 
 /// How long a poll that found nothing new waits for the next.
-const BREATH: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The names of its servers.
 pub(super) const NAMES: [&str; 3] = ["one", "two", "three"];
@@ -192,7 +192,7 @@ fn moved_here(folder: &Path, [own, calls, admin]: [u16; 3]) -> String {
 async fn eventually(what: &str, is_so: impl Fn() -> bool) {
     wait_for(what, async {
         while !is_so() {
-            tokio::time::sleep(BREATH).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     })
     .await;

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use tokio::task::JoinHandle;
 
-use super::PAGE;
+use super::DOCUMENT;
 use support::{Client, Response, Webhook, millis, wait_for};
 
 /// Callers who call all the time.
@@ -34,13 +34,14 @@ pub(super) struct Call {
 }
 
 impl Call {
-    fn of(answer: Option<&Response>, began: Instant) -> Self {
-        let is_page =
-            |answer: &Response| answer.whole && answer.reason().is_none() && answer.text() == PAGE;
+    fn of(response: Option<&Response>, began: Instant) -> Self {
+        let is_page = |response: &Response| {
+            response.whole && response.reason().is_none() && response.text() == DOCUMENT
+        };
         Self {
             began,
-            status: answer.map(|answer| answer.status),
-            is_page: answer.is_some_and(is_page),
+            status: response.map(|response| response.status),
+            is_page: response.is_some_and(is_page),
         }
     }
 
@@ -88,10 +89,10 @@ impl Common {
             let began = Instant::now();
             let number = self.begun.fetch_add(1, Relaxed);
             client.send(webhook("/voice/x", number)).await;
-            let answer = client.response_or_end().await;
-            calls.push(Call::of(answer.as_ref(), began));
+            let response = client.response_or_end().await;
+            calls.push(Call::of(response.as_ref(), began));
             self.answered.fetch_add(1, Relaxed);
-            if !answer.is_some_and(|answer| answer.keeps_alive) {
+            if !response.is_some_and(|response| response.keeps_alive) {
                 client = Client::connect(haproxy).await;
             }
         }

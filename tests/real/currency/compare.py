@@ -1,5 +1,5 @@
 """Says what of Twilio's builders' documents the grammar lacks. Reads lists as list.py and list.js print them, lets
-`understudy lint --strict` judge every document, and prints a line for each name with a finding that the name above it
+`understudy lint --strict` validate every document, and prints a line for each name with a finding that the name above it
 has not. What refused.txt names is told apart. The last line has the number of documents and of names.
 
 Usage: compare.py UNDERSTUDY LIST…
@@ -20,7 +20,7 @@ def main():
     findings = {}
     for kind in sorted({entry["kind"] for entry in entries}):
         of_kind = [entry for entry in entries if entry["kind"] == kind]
-        for entry, found in zip(of_kind, judged(understudy, kind, of_kind), strict=True):
+        for entry, found in zip(of_kind, validate(understudy, kind, of_kind), strict=True):
             findings.setdefault((kind, entry["name"]), set()).update(found)
 
     refused = {line.split("  ")[0].strip() for line in REFUSED.read_text("utf-8").splitlines()}
@@ -42,7 +42,7 @@ def main():
     print(f"{len(entries)} documents, {len(lacking)} not in the grammar")
 
 
-def judged(understudy, kind, entries):
+def validate(understudy, kind, entries):
     """The findings of each document, in the same order."""
     with tempfile.TemporaryDirectory() as folder:
         for i, entry in enumerate(entries):

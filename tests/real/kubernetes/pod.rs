@@ -1,4 +1,4 @@
-//! The manifests as data. Python reads them, since it has the package that judges them, and with it one that reads YAML.
+//! The manifests as data. Python reads them, since it has the package that validates them, and with it one that reads YAML.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use serde_json::Value;
 const READ: &str =
     "import json, sys, yaml; json.dump(list(yaml.safe_load_all(open(sys.argv[1]))), sys.stdout)";
 
-const JUDGE: &str = "import json, sys, kubernetes_validate as judge; judge.validate(json.loads(sys.argv[1]), sys.argv[2], strict=True)";
+const VALIDATE: &str = "import json, sys, kubernetes_validate; kubernetes_validate.validate(json.loads(sys.argv[1]), sys.argv[2], strict=True)";
 
 /// What stands in a file, document by document.
 pub(super) fn documents(name: &str) -> Vec<Value> {
@@ -22,7 +22,7 @@ pub(super) fn documents(name: &str) -> Vec<Value> {
 /// Expects that the schemas of this version of Kubernetes take a document, and know every key in it.
 #[track_caller]
 pub(super) fn assert_valid(document: &Value, version: &str) {
-    python(&[JUDGE, &document.to_string(), version]);
+    python(&[VALIDATE, &document.to_string(), version]);
 }
 
 #[track_caller]

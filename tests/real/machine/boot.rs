@@ -13,10 +13,10 @@ use super::needs::{base, package};
 use support::wait_for;
 
 /// How long a command on the machine may take: two cores may have much else to do.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long a poll that found nothing new waits for the next.
-pub(super) const BREATH: Duration = Duration::from_millis(50);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A booted Debian.
 pub(super) struct Machine {
@@ -103,7 +103,7 @@ impl Machine {
             }
             let end = self.nspawn.try_wait().expect("a child");
             assert!(end.is_none(), "{end:?}: {}", self.console());
-            std::thread::sleep(BREATH);
+            std::thread::sleep(POLL_INTERVAL);
         }
         panic!("it has no first process: {}", self.console());
     }
@@ -120,7 +120,7 @@ impl Machine {
             matches!(state.trim(), "running" | "degraded")
         };
         while !is_up(&self.output("systemctl is-system-running").await) {
-            tokio::time::sleep(BREATH).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -139,9 +139,9 @@ impl Machine {
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output();
-        match timeout(PATIENCE, command).await {
+        match timeout(TIMEOUT, command).await {
             Ok(output) => output.expect("nsenter runs"),
-            Err(_) => panic!("waited {PATIENCE:?} in vain for {script}"),
+            Err(_) => panic!("waited {TIMEOUT:?} in vain for {script}"),
         }
     }
 

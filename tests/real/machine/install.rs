@@ -1,7 +1,7 @@
 //! What a fresh installation is like.
 
 use super::boot::on_a_machine;
-use super::service::{PAGE, PUBLIC, at, call};
+use super::service::{DOCUMENT, PUBLIC, at, call};
 use support::FakeUpstream;
 
 #[test]
@@ -18,18 +18,18 @@ fn a_fresh_installation_runs_and_has_a_fallback_on_stage_until_there_is_an_app()
             "{status}"
         );
 
-        let answer = call(PUBLIC).await;
-        assert_eq!((answer.status, answer.reason()), (200, Some("connect")));
+        let response = call(PUBLIC).await;
+        assert_eq!((response.status, response.reason()), (200, Some("connect")));
         let page = machine.read("/etc/understudy/fallback/voice.en.xml");
-        assert_eq!(answer.text(), page);
+        assert_eq!(response.text(), page);
         machine
             .becomes("StatusText", "serving from fallback: webhooks")
             .await;
 
-        let app = FakeUpstream::with_document(PAGE);
+        let app = FakeUpstream::with_document(DOCUMENT);
         machine.point_to(&app);
         machine.run("systemctl reload understudy").await;
-        machine.answers(PAGE).await;
+        machine.responds_with(DOCUMENT).await;
     });
 }
 
@@ -95,8 +95,8 @@ fn a_port_below_1024_takes_no_privilege() {
             .await;
         machine.run("systemctl restart understudy.socket").await;
         machine.is_active().await;
-        let answer = call(at(443)).await;
-        assert_eq!((answer.status, answer.reason()), (200, Some("connect")));
+        let response = call(at(443)).await;
+        assert_eq!((response.status, response.reason()), (200, Some("connect")));
         let pid = machine.property("MainPID").await;
         let status = machine.read(&format!("/proc/{pid}/status"));
         for line in [

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use super::service::{PAGE, PUBLIC};
+use super::service::{DOCUMENT, PUBLIC};
 use support::{FakeUpstream, Script, Webhook, millis, response, wait_for};
 
 /// How many callers there are of each habit.
@@ -33,11 +33,11 @@ enum Habit {
 /// Callers at work.
 pub(super) struct Load {
     callers: Vec<JoinHandle<()>>,
-    shared: Rc<Shared>,
+    shared: Rc<SharedState>,
 }
 
 #[derive(Default)]
-struct Shared {
+struct SharedState {
     ends: Cell<bool>,
     answered: Cell<usize>,
     /// Calls whose connection was closed before they could get to it, and which were made again on another.
@@ -53,7 +53,7 @@ pub(super) struct RequestRecord {
     pub(super) lost: Vec<String>,
 }
 
-/// Why a call has no answer.
+/// Why a call has no response.
 enum Lost {
     /// Its connection, which had served others before, ended without a byte.
     Closed,
@@ -72,7 +72,7 @@ impl Load {
     }
 
     fn of(habits: &[Habit]) -> Self {
-        let shared = Rc::<Shared>::default();
+        let shared = Rc::<SharedState>::default();
         let callers = habits.iter().flat_map(|habit| [*habit; CALLERS]);
         let callers = callers.enumerate().map(|(number, habit)| {
             let caller = Caller {
@@ -89,9 +89,9 @@ impl Load {
     }
 
     /// Waits until so many more calls were answered.
-    pub(super) async fn answers(&self, more: usize) {
+    pub(super) async fn answered(&self, more: usize) {
         let enough = self.shared.answered.get() + more;
-        wait_for("answers", async {
+        wait_for("responses", async {
             while self.shared.answered.get() < enough {
                 tokio::task::yield_now().await;
             }
@@ -116,7 +116,7 @@ impl Load {
 struct Caller {
     number: usize,
     habit: Habit,
-    shared: Rc<Shared>,
+    shared: Rc<SharedState>,
 }
 
 impl Caller {
@@ -139,7 +139,7 @@ impl Caller {
     }
 
     /// One call. As any client does (RFC 9112 §9.6), it goes to a new connection if the kept one was closed before a byte of an
-    /// answer; whether the app had seen it, [`seen_once`] tells.
+    /// response; whether the app had seen it, [`seen_once`] tells.
     async fn call(&self, kept: &mut Option<TcpStream>, request: &[u8]) -> Result<(), String> {
         if let Some(stream) = kept.take() {
             match ask(stream, request, true).await {
@@ -159,7 +159,7 @@ impl Caller {
                 Ok(())
             }
             Err(Lost::Broken(why)) => Err(why),
-            Err(Lost::Closed) => Err("closed without an answer".to_owned()),
+            Err(Lost::Closed) => Err("closed without a response".to_owned()),
         }
     }
 }
@@ -179,18 +179,20 @@ async fn ask(
         }
     };
     stream.write_all(request).await.map_err(broken)?;
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     loop {
-        if answer.ends_with(PAGE.as_bytes()) {
-            let head = String::from_utf8_lossy(&answer);
+        if response.ends_with(DOCUMENT.as_bytes()) {
+            let head = String::from_utf8_lossy(&response);
             let goes_on = keeps && !head.to_ascii_lowercase().contains("connection: close");
             return Ok(goes_on.then_some(stream));
         }
-        match stream.read_buf(&mut answer).await {
-            Ok(0) if answer.is_empty() => return Err(Lost::Closed),
-            Err(error) if answer.is_empty() => return Err(broken(error)),
+        match stream.read_buf(&mut response).await {
+            Ok(0) if response.is_empty() => return Err(Lost::Closed),
+            Err(error) if response.is_empty() => return Err(broken(error)),
             Ok(0) | Err(_) => {
-                return Err(Lost::Broken(String::from_utf8_lossy(&answer).into_owned()));
+                return Err(Lost::Broken(
+                    String::from_utf8_lossy(&response).into_owned(),
+                ));
             }
             Ok(_) => {}
         }
@@ -199,7 +201,7 @@ async fn ask(
 
 /// An app that takes its time for one call in ten, so that there is always one under way.
 pub(super) fn app() -> FakeUpstream {
-    let page = response("200 OK", &[("Content-Type", "text/xml")], PAGE);
+    let page = response("200 OK", &[("Content-Type", "text/xml")], DOCUMENT);
     FakeUpstream::start(move |request| {
         let takes = if request.number % 10 == 0 { 300 } else { 0 };
         Script::new().pause(millis(takes)).send(page.clone())

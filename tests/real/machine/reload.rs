@@ -1,13 +1,13 @@
 //! `systemctl reload`.
 
 use super::boot::on_a_machine;
-use super::service::{CONFIG, PAGE, PUBLIC, call};
+use super::service::{CONFIG, DOCUMENT, PUBLIC, call};
 use support::{FakeUpstream, wait_for};
 
 #[test]
 fn a_reload_takes_up_a_good_configuration() {
     on_a_machine(async |machine| {
-        let app = FakeUpstream::with_document(PAGE);
+        let app = FakeUpstream::with_document(DOCUMENT);
         machine.install_before(&app).await;
         let pid = machine.property("MainPID").await;
         let config = machine.read(CONFIG);
@@ -32,7 +32,7 @@ fn a_reload_takes_up_a_good_configuration() {
 #[test]
 fn a_reload_of_a_bad_configuration_fails_says_every_mistake_and_changes_nothing() {
     on_a_machine(async |machine| {
-        let app = FakeUpstream::with_document(PAGE);
+        let app = FakeUpstream::with_document(DOCUMENT);
         machine.install_before(&app).await;
         let pid = machine.property("MainPID").await;
         machine.write(
@@ -53,7 +53,7 @@ fn a_reload_of_a_bad_configuration_fails_says_every_mistake_and_changes_nothing(
             pid,
             "nothing was restarted"
         );
-        assert_eq!(call(PUBLIC).await.text(), PAGE);
+        assert_eq!(call(PUBLIC).await.text(), DOCUMENT);
     });
 }
 

@@ -1,8 +1,8 @@
 //! Restarts, upgrades and a violent end, while calls come in without a pause.
 
-use super::boot::{BREATH, Machine, on_a_machine};
+use super::boot::{Machine, POLL_INTERVAL, on_a_machine};
 use super::load::{self, Load, seen_once};
-use super::service::{CONFIG, PAGE, PUBLIC, call};
+use super::service::{CONFIG, DOCUMENT, PUBLIC, call};
 use support::{Client, FakeUpstream, Webhook, wait_for};
 
 #[test]
@@ -12,12 +12,12 @@ fn restarts_lose_no_call() {
         machine.install_before(&app).await;
         let load = Load::begin();
         for _ in 0..5 {
-            load.answers(200).await;
+            load.answered(200).await;
             let before = machine.property("MainPID").await;
             machine.run("systemctl restart understudy").await;
             assert_ne!(machine.property("MainPID").await, before);
         }
-        load.answers(200).await;
+        load.answered(200).await;
         load.end().await.nobody_was_lost();
         seen_once(&app);
     });
@@ -31,7 +31,7 @@ fn an_upgrade_loses_no_call_and_keeps_what_was_edited() {
         let edited = machine.read(CONFIG);
         newer(machine).await;
         let load = Load::begin();
-        load.answers(200).await;
+        load.answered(200).await;
         let before = machine.property("MainPID").await;
         machine.run("dpkg --force-confold -i /root/newer.deb").await;
         assert_ne!(
@@ -39,7 +39,7 @@ fn an_upgrade_loses_no_call_and_keeps_what_was_edited() {
             before,
             "the new version runs"
         );
-        load.answers(200).await;
+        load.answered(200).await;
         load.end().await.nobody_was_lost();
         seen_once(&app);
 
@@ -59,7 +59,7 @@ fn an_upgrade_loses_no_call_and_keeps_what_was_edited() {
 #[test]
 fn an_upgrade_to_a_version_that_refuses_the_configuration_leaves_the_old_one_running() {
     on_a_machine(async |machine| {
-        let app = FakeUpstream::with_document(PAGE);
+        let app = FakeUpstream::with_document(DOCUMENT);
         machine.install_before(&app).await;
         newer(machine).await;
         let before = machine.property("MainPID").await;
@@ -68,7 +68,7 @@ fn an_upgrade_to_a_version_that_refuses_the_configuration_leaves_the_old_one_run
         assert!(said.contains("the one before goes on running"), "{said}");
         machine.is_active().await;
         assert_eq!(machine.property("MainPID").await, before);
-        assert_eq!(call(PUBLIC).await.text(), PAGE);
+        assert_eq!(call(PUBLIC).await.text(), DOCUMENT);
     });
 }
 
@@ -108,19 +108,19 @@ async fn newer(machine: &Machine) {
 #[test]
 fn after_a_kill_it_is_back_by_itself_and_answers_whoever_waited() {
     on_a_machine(async |machine| {
-        let app = FakeUpstream::with_document(PAGE);
+        let app = FakeUpstream::with_document(DOCUMENT);
         machine.install_before(&app).await;
         // Long enough for somebody to wait.
         machine
             .edit("understudy.service", "[Service]\nRestartSec=1s\n")
             .await;
         let load = Load::of_new_connections();
-        load.answers(100).await;
+        load.answered(100).await;
         let before = machine.property("MainPID").await;
         machine.run(&format!("kill -KILL {before}")).await;
         wait_for("its end", async {
             while machine.path(&format!("/proc/{before}")).exists() {
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         })
         .await;
@@ -132,16 +132,16 @@ fn after_a_kill_it_is_back_by_itself_and_answers_whoever_waited() {
             waiting.push(caller);
         }
         for caller in &mut waiting {
-            assert_eq!(caller.response().await.text(), PAGE);
+            assert_eq!(caller.response().await.text(), DOCUMENT);
         }
-        load.answers(100).await;
+        load.answered(100).await;
         let tally = load.end().await;
         // What it was at when it was killed is lost with it, and nothing else is.
         assert!(
             tally
                 .lost
                 .iter()
-                .all(|why| why.ends_with("closed without an answer")),
+                .all(|why| why.ends_with("closed without a response")),
             "{tally:#?}"
         );
         assert!(

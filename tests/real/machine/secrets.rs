@@ -1,7 +1,7 @@
 //! Secrets that only root can read reach a service that is nobody in particular.
 
 use super::boot::on_a_machine;
-use super::service::{CONFIG, PAGE, PUBLIC};
+use super::service::{CONFIG, DOCUMENT, PUBLIC};
 use support::{Client, FakeUpstream, Webhook};
 
 const TOKEN: &str = "12345678901234567890123456789012";
@@ -9,7 +9,7 @@ const TOKEN: &str = "12345678901234567890123456789012";
 #[test]
 fn tokens_come_as_a_credential_and_a_reload_reads_them_too() {
     on_a_machine(async |machine| {
-        let app = FakeUpstream::with_document(PAGE);
+        let app = FakeUpstream::with_document(DOCUMENT);
         machine.install().await;
         machine.write("/etc/understudy/tokens", &format!("*={TOKEN}\n"));
         machine.run("chmod 600 /etc/understudy/tokens").await;
@@ -30,13 +30,13 @@ fn tokens_come_as_a_credential_and_a_reload_reads_them_too() {
 
         let signed = Webhook::voice("/voice").signed("https://hooks.example.com", TOKEN);
         for _ in 0..2 {
-            let answer = Client::connect(PUBLIC).await.request(&signed).await;
-            assert_eq!((answer.status, answer.text().as_str()), (200, PAGE));
-            let answer = Client::connect(PUBLIC)
+            let response = Client::connect(PUBLIC).await.request(&signed).await;
+            assert_eq!((response.status, response.text().as_str()), (200, DOCUMENT));
+            let response = Client::connect(PUBLIC)
                 .await
                 .request(Webhook::voice("/voice"))
                 .await;
-            assert_eq!(answer.status, 403);
+            assert_eq!(response.status, 403);
             machine.run("systemctl reload understudy").await;
         }
         assert!(!machine.journal().await.contains(TOKEN));

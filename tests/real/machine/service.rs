@@ -3,14 +3,14 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use super::boot::{BREATH, Machine};
+use super::boot::{Machine, POLL_INTERVAL};
 use support::{Client, FakeUpstream, Response, Webhook, wait_for};
 
 /// Where the socket unit listens.
 pub(super) const PUBLIC: SocketAddr = at(8080);
 
 /// The page of the app.
-pub(super) const PAGE: &str = "<Response><Say>the app itself</Say></Response>";
+pub(super) const DOCUMENT: &str = "<Response><Say>the app itself</Say></Response>";
 
 /// The configuration.
 pub(super) const CONFIG: &str = "/etc/understudy/understudy.toml";
@@ -32,7 +32,7 @@ impl Machine {
         self.install().await;
         self.point_to(app);
         self.run("systemctl reload understudy").await;
-        self.answers(PAGE).await;
+        self.responds_with(DOCUMENT).await;
     }
 
     /// Edits the configuration as an operator does.
@@ -67,7 +67,7 @@ impl Machine {
     pub(super) async fn becomes(&self, name: &str, wanted: &str) {
         wait_for(&format!("{name} to be {wanted}"), async {
             while self.property(name).await != wanted {
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         })
         .await;
@@ -89,17 +89,17 @@ impl Machine {
                 {
                     return line.to_owned();
                 }
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         })
         .await
     }
 
     /// Waits until a call is answered with this page.
-    pub(super) async fn answers(&self, page: &str) {
+    pub(super) async fn responds_with(&self, page: &str) {
         wait_for("the page", async {
             while call(PUBLIC).await.text() != page {
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         })
         .await;

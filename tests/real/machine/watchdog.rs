@@ -8,7 +8,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 use super::boot::{Machine, on_a_machine};
-use super::service::PAGE;
+use super::service::DOCUMENT;
 use support::FakeUpstream;
 
 /// A patience that a test can wait for; twice as long as the pause between two signs of life, with some to spare.
@@ -18,7 +18,7 @@ async fn with_a_short_patience(machine: &Machine, app: &FakeUpstream) -> String 
     machine.install_before(app).await;
     machine.edit("understudy.service", SOON).await;
     machine.run("systemctl restart understudy").await;
-    machine.answers(PAGE).await;
+    machine.responds_with(DOCUMENT).await;
     machine.property("MainPID").await
 }
 
@@ -27,13 +27,13 @@ async fn is_started_anew(machine: &Machine, before: &str) {
     machine.becomes("ActiveState", "active").await;
     assert_ne!(machine.property("MainPID").await, before);
     machine.wait_for_log(&["Watchdog timeout"]).await;
-    machine.answers(PAGE).await;
+    machine.responds_with(DOCUMENT).await;
 }
 
 #[test]
 fn a_process_that_is_stopped_is_started_anew() {
     on_a_machine(async |machine| {
-        let app = FakeUpstream::with_document(PAGE);
+        let app = FakeUpstream::with_document(DOCUMENT);
         let before = with_a_short_patience(machine, &app).await;
         machine.run(&format!("kill -STOP {before}")).await;
         is_started_anew(machine, &before).await;
@@ -43,7 +43,7 @@ fn a_process_that_is_stopped_is_started_anew() {
 #[test]
 fn one_worker_that_stands_still_is_enough() {
     on_a_machine(async |machine| {
-        let app = FakeUpstream::with_document(PAGE);
+        let app = FakeUpstream::with_document(DOCUMENT);
         let before = with_a_short_patience(machine, &app).await;
         let worker = worker_of(machine.outside(&before));
         let (held, holds) = mpsc::channel();

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use support::{self, Sidecar, wait_for};
 
 /// How long a look that saw nothing new waits for the next.
-const BREATH: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A browser on one page. It ends with this; when a test fails, it prints what was seen.
 pub(super) struct Browser {
@@ -127,7 +127,7 @@ impl Browser {
                 if wanted.iter().all(|part| text.contains(part)) {
                     return;
                 }
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
         if tokio::time::timeout(support::TIMEOUT, reading)
@@ -143,7 +143,7 @@ impl Browser {
     pub(super) async fn sees(&self, expression: &str) {
         let look = async {
             while self.value(expression).await != true {
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
         wait_for(expression, look).await;
@@ -245,13 +245,13 @@ impl Browser {
             self.address,
             body.len()
         );
-        let answer = support::Client::connect(self.address)
+        let response = support::Client::connect(self.address)
             .await
             .request(request)
             .await;
-        assert_eq!(answer.status, 200, "{path}: {answer:?}");
-        let answer: Value = serde_json::from_slice(&answer.body).expect("JSON");
-        answer["value"].clone()
+        assert_eq!(response.status, 200, "{path}: {response:?}");
+        let response: Value = serde_json::from_slice(&response.body).expect("JSON");
+        response["value"].clone()
     }
 
     /// Expects that axe finds nothing that keeps anybody out: contrast, names, roles, order.

@@ -3,7 +3,7 @@
 use fantoccini::key::Key;
 
 use super::browser::{Browser, installed};
-use super::{CALM, PAGE, before, row};
+use super::{CALM, DOCUMENT, before, row};
 use support::FakeUpstream;
 
 #[tokio::test]
@@ -11,7 +11,7 @@ async fn a_drill_is_started_and_stopped_by_the_keyboard_alone() {
     if !installed() {
         return;
     }
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = before(&app).start().await;
     let browser = Browser::on(&sidecar).await;
     browser.reads("#headline", &[CALM]).await;
@@ -64,7 +64,7 @@ async fn what_is_wrong_with_a_drill_is_shown_and_validation_touches_no_request()
     if !installed() {
         return;
     }
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = before(&app).start().await;
     let browser = Browser::on(&sidecar).await;
     browser.reads("#headline", &[CALM]).await;
@@ -105,7 +105,7 @@ async fn what_is_wrong_with_a_drill_is_shown_and_validation_touches_no_request()
         )
         .await;
     assert_eq!(sidecar.metric("understudy_drill_active", &[]).await, 0.0);
-    // The browser itself tells of answers that are errors; of nothing else.
+    // The browser itself reports responses that are errors, and nothing else.
     let complaints = browser.complaints().await;
     assert!(
         complaints.iter().all(|line| line.contains("/api/drills/")),

@@ -4,7 +4,7 @@ use fantoccini::key::Key;
 use serde_json::json;
 
 use super::browser::{Browser, installed};
-use super::{BROKEN, CALM, PAGE, before, row};
+use super::{BROKEN, CALM, DOCUMENT, before, row};
 use support::{FakeUpstream, Webhook};
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn beyond_loopback_it_asks_for_the_token_and_keeps_it_to_itself() {
     if !installed() {
         return;
     }
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = before(&app)
         .server("admin = \"0.0.0.0:0\"")
         .server("admin_token_file = \"admin.token\"")

@@ -19,7 +19,7 @@ async fn everybody_can_read_it_in_the_light_in_the_dark_and_on_a_phone() {
     for scheme in ["light", "dark"] {
         browser.prefers("prefers-color-scheme", scheme).await;
         browser
-            .expect_accessible(&format!("all calm, {scheme}"))
+            .expect_accessible(&format!("all healthy, {scheme}"))
             .await;
     }
     for _ in 0..2 {
@@ -55,7 +55,7 @@ async fn everybody_can_read_it_in_the_light_in_the_dark_and_on_a_phone() {
     for scheme in ["light", "dark"] {
         browser.prefers("prefers-color-scheme", scheme).await;
         browser
-            .expect_accessible(&format!("no answer, {scheme}"))
+            .expect_accessible(&format!("no response, {scheme}"))
             .await;
     }
     let moves = "[...document.querySelectorAll('*')].filter((one) => { const style = getComputedStyle(one); \

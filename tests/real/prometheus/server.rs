@@ -16,7 +16,7 @@ use super::files::{self, Target};
 use support::{Client, TIMEOUT, wait_for};
 
 /// How long a poll that found nothing new waits for the next.
-pub(super) const BREATH: Duration = Duration::from_millis(100);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Whether Prometheus and promtool can run here. If not, that is said loudly; where `UNDERSTUDY_REAL` is `required`, it fails.
 pub(crate) fn installed() -> bool {
@@ -176,15 +176,15 @@ impl Prometheus {
 
     async fn request(&self, request: Vec<u8>) -> Value {
         let asked = String::from_utf8_lossy(&request).into_owned();
-        let answer = Client::connect(self.address).await.request(request).await;
-        assert_eq!(answer.status, 200, "{asked}\n{answer:?}");
-        serde_json::from_slice(&answer.body).expect("JSON")
+        let response = Client::connect(self.address).await.request(request).await;
+        assert_eq!(response.status, 200, "{asked}\n{response:?}");
+        serde_json::from_slice(&response.body).expect("JSON")
     }
 
     async fn eventually(&self, what: &str, is_so: impl AsyncFn() -> bool) {
         let so = async {
             while !is_so().await {
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
         wait_for(what, so).await;

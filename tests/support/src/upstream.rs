@@ -1,4 +1,4 @@
-//! A fake upstream on raw sockets: for each request it plays a script, byte by byte, that no HTTP library would let it play.
+//! A fake upstream on raw sockets: for each request it sends what a script says, byte by byte, also what no HTTP library would send.
 //!
 //! It keeps every request as it came, so that a test can compare bytes, and its address stays the same while it accepts
 //! connections, refuses them or lets them hang. When a test fails, it prints what it was sent.

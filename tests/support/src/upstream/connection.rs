@@ -65,7 +65,7 @@ impl Connection<'_> {
     /// Never goes on.
     async fn run(&mut self) -> io::Result<Next> {
         while let Some(request) = self.next_head().await? {
-            let next = self.play(request).await?;
+            let next = self.follow_script(request).await?;
             if next != Next::GoOn {
                 return Ok(next);
             }
@@ -91,7 +91,7 @@ impl Connection<'_> {
         }
     }
 
-    async fn play(&mut self, request: Request) -> io::Result<Next> {
+    async fn follow_script(&mut self, request: Request) -> io::Result<Next> {
         let script = (self.state.choose)(&request);
         let at = self.keep(&request);
         self.complete = request.framing().end(&[]).is_some();

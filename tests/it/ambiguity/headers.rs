@@ -1,4 +1,4 @@
-//! Field lines (RFC 9112 §5): names, values, folds, and fields that other fields name.
+//! Field lines (RFC 9112 §5): names, values, folds, and headers that other headers name.
 
 use super::case::{Case, Wanted, get, post};
 
@@ -149,9 +149,9 @@ pub(super) fn all() -> Vec<Case> {
         .collect()
 }
 
-/// `Connection` may name fields of its own hop only.
+/// `Connection` may name headers of its own hop only.
 fn listed() -> Vec<Case> {
-    let fields: String = ESSENTIAL
+    let headers: String = ESSENTIAL
         .iter()
         .skip(1)
         .map(|(name, value)| format!("{name}: {value}\r\n"))
@@ -173,7 +173,7 @@ fn listed() -> Vec<Case> {
     let mut cases: Vec<Case> = named
         .map(|named| {
             Case::is(
-                post(format!("{fields}Connection: {named}\r\n"), "abc"),
+                post(format!("{headers}Connection: {named}\r\n"), "abc"),
                 wanted(),
             )
         })
@@ -185,7 +185,7 @@ fn listed() -> Vec<Case> {
         "X-Hop, X-Hop",
         "\tX-Hop\t",
     ] {
-        let lines = format!("{fields}X-Hop: 1\r\nConnection: {named}\r\n");
+        let lines = format!("{headers}X-Hop: 1\r\nConnection: {named}\r\n");
         cases.push(Case::is(post(lines, "abc"), wanted().lacks("x-hop")));
     }
     for named in ["x-forwarded-for", "X-Forwarded-Proto", "x-forwarded-host"] {
