@@ -1,7 +1,8 @@
 //! The responses that are sent in place of the app's: validated when the configuration is read, filled with the request's own
 //! parameters when they are sent.
 //!
-//! A [`Fallback`] holds proofs: only [`Document::parse`] makes a [`Document`], and it renders to TwiML whatever a caller sends.
+//! Every document of a [`Fallback`] is valid: only [`Document::parse`] makes a [`Document`], and it renders to TwiML whatever a
+//! caller sends.
 //! This module does not know where documents come from, nor when one is needed.
 
 mod document;

@@ -30,7 +30,7 @@ const DEFAULT_LEVEL: &str = "info";
 /// Counts the lines that were dropped.
 static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 
-/// How many lines were dropped because whatever takes them (a journal, a full disk) stood still for too long.
+/// How many lines were dropped because whatever takes them (a journal, a full disk) was blocked for too long.
 pub fn dropped_lines() -> u64 {
     let lines = DROPPED.get().map_or(0, ErrorCounter::dropped_lines);
     lines as u64

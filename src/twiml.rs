@@ -2,7 +2,7 @@
 //! its position.
 //!
 //! Twilio knows two levels: it could not act on what it logs as an ERROR, and it acted on what it logs as a WARNING. This module
-//! draws the same line. It does no I/O, reads no clock and imports nothing of the proxy, so that it can be used alone:
+//! makes the same distinction. It does no I/O, reads no clock and imports nothing of the proxy, so that it can be used alone:
 //!
 //! ```
 //! use understudy::twiml::{Kind, Reason, Rules, Strictness, validate};

@@ -43,7 +43,7 @@ const NEXT_STEPS: &str = "
 Watch it at work:         understudy demo --stay
 Before an app of yours:   understudy run --upstream http://127.0.0.1:3000";
 
-/// Plays every scenario and prints what its callers got; with `stay` everything then goes on, with traffic, until Ctrl-C. Succeeds
+/// Runs every scenario and prints what its callers got; with `stay` everything then goes on, with traffic, until Ctrl-C. Succeeds
 /// if every caller got valid TwiML in time.
 pub fn run(stay: bool) -> ExitCode {
     let colored = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -118,7 +118,7 @@ fn script(path: &str) -> Vec<Step> {
     )
 }
 
-/// Plays the scenarios one after another, but lets slow ones run beside the next. For the last one the upstream is stopped.
+/// Runs the scenarios one after another, but lets slow ones run beside the next. For the last one the upstream is stopped.
 async fn play_all(
     upstream: SocketAddr,
     proxy: SocketAddr,

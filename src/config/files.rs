@@ -242,15 +242,4 @@ mod tests {
         fs::write(&path, "two").expect("written");
         assert!(now.has_changed());
     }
-
-    #[test]
-    fn what_is_no_file_says_so() {
-        let folder = tempfile::tempdir().expect("a folder");
-        assert_eq!(read(folder.path()), Err(ReadError::Directory));
-        assert_eq!(read(Path::new("/dev/zero")), Err(ReadError::NotRegular));
-        assert_eq!(
-            read(Path::new("/dev/null/x")),
-            Err(ReadError::Other(ErrorKind::NotADirectory))
-        );
-    }
 }

@@ -12,7 +12,7 @@ use super::diagnostic::{Diagnostic, quote, suggest};
 use super::fallback::{DocumentReader, built_in};
 use super::reader::Reader;
 use super::signature::Signatures;
-use super::upstream::{self, Upstream, own_listener, parse_in_flight};
+use super::upstream::{self, Upstream, parse_in_flight};
 use super::url;
 use super::value::{
     parse_any_duration, parse_bool, parse_count, parse_duration, parse_error_status, parse_method,
@@ -317,7 +317,7 @@ fn check_fallback_urls(route: &Route<'_>, listen: &[SocketAddr]) {
             (route.table.at("fallback")).error(message, "make it shorter");
         }
         let address = &url.upstream.settings.address;
-        if let Some(own) = own_listener(listen, address) {
+        if let Some(own) = listen.iter().find(|own| address.leads_to(**own)) {
             let message = format!("the fallback URL leads back to understudy at {own}");
             (route.table.at("fallback")).error(message, "name another app");
         }

@@ -1,6 +1,6 @@
 //! `[upstream]` and `[upstreams.NAME]`: where the apps are.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -13,7 +13,7 @@ use super::tls;
 use super::url::{self, Origin};
 use super::value::{parse_count, parse_duration, parse_pause, parse_text};
 use crate::tls::Client;
-use crate::upstream::{Address, Host, Settings};
+use crate::upstream::Settings;
 
 /// More requests at once than one machine carries.
 const MOST_IN_FLIGHT: usize = 10_000_000;
@@ -92,36 +92,12 @@ impl<'a> Upstream<'a> {
 
     /// Reports an upstream that leads back to us.
     pub(super) fn check(&self, listen: &[SocketAddr]) {
-        if let Some(own) = own_listener(listen, &self.settings.address) {
+        let address = &self.settings.address;
+        if let Some(own) = listen.iter().find(|own| address.leads_to(**own)) {
             let message = format!("the upstream is understudy's own listener at {own}");
             self.table.at("url").error(message, "name the app");
         }
     }
-}
-
-/// The listener that a connection to this address would come to, as far as the configuration tells.
-pub(super) fn own_listener<'l>(
-    listen: &'l [SocketAddr],
-    address: &Address,
-) -> Option<&'l SocketAddr> {
-    let Address::Tcp(host, port) = address else {
-        return None;
-    };
-    let address = match host {
-        Host::Address(address) => address.to_canonical(),
-        Host::Name(name) if name.trim_end_matches('.') == "localhost" => {
-            IpAddr::from([127, 0, 0, 1])
-        }
-        Host::Name(_) => return None,
-    };
-    let is_here = |own: &&SocketAddr| {
-        let ip = own.ip().to_canonical();
-        // The unspecified address leads to this machine, and a listener on it takes what comes to any of its addresses.
-        let is_any = ip.is_unspecified() && (address.is_loopback() || address.is_unspecified());
-        let is_local = address.is_unspecified() && ip.is_loopback();
-        own.port() == *port && (ip == address || is_any || is_local)
-    };
-    listen.iter().find(is_here)
 }
 
 /// A limit of requests at once.

@@ -2,7 +2,7 @@
 //! where it is broken. So only punctuation is shown, and names that TwiML or HTML has; every other letter and digit becomes a
 //! dot of its own, so that columns stay right.
 //!
-//! Excerpts are made only of rejected documents, so a valid one never pays for them.
+//! Excerpts are made only of rejected documents, so they cost nothing for a valid one.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;

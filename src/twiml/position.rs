@@ -1,4 +1,4 @@
-//! Lines and columns. They are counted only once there is a finding, so a valid document never pays for them.
+//! Lines and columns. They are counted only once there is a finding, so they cost nothing for a valid document.
 
 use std::fmt;
 
@@ -41,7 +41,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// Walks forward through a text and counts lines, so that all positions in a document cost one walk.
+/// Walks forward through a text and counts lines, so that all positions in a document take one pass.
 pub(super) struct LineIndex<'t, 'd> {
     text: &'t Text<'d>,
     source_map: SourceMap<'d>,

@@ -1,5 +1,5 @@
-//! A new connection to the upstream: its name is resolved, its addresses are tried in turn, and TLS is spoken on the first that
-//! answers.
+//! A new connection to the upstream: its name is resolved, its addresses are tried in turn, and the first that answers does
+//! the TLS handshake.
 
 use std::io;
 use std::net::SocketAddr;

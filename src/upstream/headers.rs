@@ -1,4 +1,4 @@
-//! Which headers cross in both directions, and which are added on the way (RFC 9110 §7.6).
+//! Which headers are forwarded in both directions, and which are added (RFC 9110 §7.6).
 
 use std::cell::Cell;
 use std::net::SocketAddr;

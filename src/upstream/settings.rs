@@ -1,7 +1,7 @@
 //! Where an upstream is, and how we connect to it.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -54,6 +54,24 @@ pub enum Address {
 }
 
 impl Address {
+    /// Whether a connection to it would come to a listener of this machine, as far as its text tells: other names than `localhost`
+    /// are not resolved.
+    pub fn leads_to(&self, listener: SocketAddr) -> bool {
+        let address = match self {
+            Self::Tcp(Host::Address(address), _) => address.to_canonical(),
+            Self::Tcp(Host::Name(name), _) if name.trim_end_matches('.') == "localhost" => {
+                IpAddr::from([127, 0, 0, 1])
+            }
+            Self::Tcp(Host::Name(_), _) | Self::Unix(_) => return false,
+        };
+        let ip = listener.ip().to_canonical();
+        // The unspecified address leads to this machine, and a listener on it takes what comes to any of its addresses.
+        let is_any = ip.is_unspecified() && (address.is_loopback() || address.is_unspecified());
+        let is_local = address.is_unspecified() && ip.is_loopback();
+        let has_port = matches!(self, Self::Tcp(_, port) if *port == listener.port());
+        has_port && (ip == address || is_any || is_local)
+    }
+
     /// The `Host` of a request that has none.
     pub(super) fn authority(&self) -> HeaderValue {
         let authority = match self {

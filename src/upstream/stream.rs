@@ -1,5 +1,5 @@
-//! A stream to the upstream that counts the bytes that cross it: only bytes that left can have been seen. The counter is below TLS,
-//! if there is TLS; what TLS still holds back has left no more than what hyper holds back.
+//! A stream to the upstream that counts the bytes in both directions: only bytes that were sent can have been seen. It counts
+//! below TLS, so bytes that TLS or hyper still buffers don't count as sent.
 
 use std::io;
 use std::pin::Pin;
@@ -21,7 +21,7 @@ pub(super) type Socket = Either<TcpStream, UnixStream>;
 /// The largest head of a response, in bytes.
 pub(super) const HEAD_LIMIT: usize = 64 * 1024;
 
-/// The bytes that crossed the socket since the current request began.
+/// The bytes that the socket has transferred since the current request began.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
     sent: AtomicU64,
@@ -128,7 +128,7 @@ impl Stream {
         })
     }
 
-    /// The bytes that crossed it.
+    /// The bytes that it has transferred.
     pub(super) fn traffic(&self) -> &Arc<Traffic> {
         &self.traffic
     }
@@ -211,7 +211,7 @@ impl AsyncWrite for Stream {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = ready!(Pin::new(&mut self.stream).poll_flush(cx));
-        // What TLS held back fails only here.
+        // Sending what TLS has buffered fails only here.
         Poll::Ready(self.ignore_closed(flushed.map(|()| 0), 0).map(drop))
     }
 

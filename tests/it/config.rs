@@ -231,9 +231,16 @@ fn the_server_section_sets_addresses_and_limits() {
         (Duration::from_millis(1), secs(60), secs(60))
     );
     assert_eq!(server.shutdown_delay, secs(3));
+    assert_eq!(server.max_connections, 1);
+    let trusted: Vec<_> = proxy
+        .trusted_proxies
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(
-        (server.max_connections, proxy.trusted_proxies.len()),
-        (1, 2)
+        trusted,
+        ["::1/128", "10.1.0.0/16"],
+        "one address is a block of one"
     );
     assert_eq!(
         proxy.upstreams[0].address,

@@ -1,4 +1,4 @@
-//! The words in which the tables of elements are written.
+//! The types and functions with which the tables of elements are written.
 
 use super::value::ValueType;
 pub(super) use crate::twiml::code::{Code, SCHEMA, error, warning};
@@ -22,13 +22,13 @@ pub(super) struct Element {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TextRules {
     pub(crate) allowed: bool,
-    /// What an element without text breaks.
+    /// The rule that an element without text breaks.
     pub(crate) required: Option<Code>,
     /// Attributes and children that an element may have in place of text.
     pub(super) unless: &'static str,
-    /// The most characters, and what more of them break.
+    /// The most characters, and the rule that more of them break.
     pub(crate) max: Option<(usize, Code)>,
-    /// What the text must be, and what other text breaks.
+    /// What the text must be, and the rule that other text breaks.
     pub(crate) value_type: Option<(ValueType, Code)>,
 }
 
@@ -42,13 +42,13 @@ impl TextRules {
 /// Rules on children beyond the list of those allowed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ChildRules {
-    /// What a child that is not on the list breaks, besides schema validation.
+    /// The rule that a child that is not on the list breaks, besides schema validation.
     pub(crate) unlisted: Option<Code>,
-    /// What an element without a child breaks.
+    /// The rule that an element without a child breaks.
     pub(crate) required: Option<Code>,
-    /// What a second child of the same name breaks.
+    /// The rule that a second child of the same name breaks.
     pub(crate) repeated: Option<Code>,
-    /// A child that can't have siblings, and what it breaks if it has.
+    /// A child that can't have siblings, and the rule that it breaks if it has.
     pub(crate) exclusive: Option<(&'static str, Code)>,
 }
 
@@ -59,7 +59,7 @@ impl ChildRules {
     }
 }
 
-/// An attribute, and what a value of another type breaks.
+/// An attribute, and the rule that a value of another type breaks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attribute {
     pub(super) name: &'static str,
