@@ -1,4 +1,4 @@
-//! Limits that Twilio sets for every webhook. Each stands in the project once, here.
+//! Limits that Twilio sets for every webhook. Each is written once, here.
 
 use std::time::Duration;
 

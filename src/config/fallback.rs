@@ -298,7 +298,7 @@ fn write_notes(document: &Document, file: Option<&Path>, location: &Location<'_>
     }
 }
 
-/// Says something of a position in a document; without a file it stands in the configuration itself.
+/// Says something of a position in a document; without a file it is in the configuration itself.
 fn in_document(
     file: Option<&Path>,
     position: Option<twiml::Position>,

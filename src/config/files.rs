@@ -210,7 +210,7 @@ fn read(path: &Path) -> Result<Bytes, ReadError> {
     if !metadata.is_file() {
         return Err(ReadError::NotRegular);
     }
-    // The file may grow meanwhile, but a buffer that grows leaves copies of a secret behind.
+    // The file may grow while it is read, but a buffer that grows leaves copies of a secret behind.
     let length = metadata.len().min(LARGEST) as usize;
     let mut content = Zeroizing::new(Vec::with_capacity(length + 1));
     file.take(LARGEST + 1).read_to_end(&mut content)?;

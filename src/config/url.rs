@@ -190,7 +190,7 @@ fn parse_host_text(text: &str) -> Option<Host> {
         return Some(Host::Address(address.into()));
     }
     if let Ok(address) = text.parse::<IpAddr>() {
-        // An IPv6 address without its brackets can't be told from its port.
+        // An IPv6 address without its brackets can't be distinguished from its port.
         return address.is_ipv4().then_some(Host::Address(address));
     }
     // A final dot only marks the name as fully qualified.

@@ -24,7 +24,7 @@ use crate::webhook::Parameters;
 
 /// One request as its head describes it.
 pub(super) struct RequestContext {
-    /// The configuration that holds for this request, whatever is reloaded meanwhile.
+    /// The configuration that holds for this request, even if it is reloaded while the request runs.
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) route: Arc<Route>,
     /// How its signature is checked.

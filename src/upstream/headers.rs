@@ -307,7 +307,7 @@ mod tests {
         )
     }
 
-    fn crossed(fields: &[(&str, &str)], trusted: bool) -> Vec<(String, String)> {
+    fn forwarded(fields: &[(&str, &str)], trusted: bool) -> Vec<(String, String)> {
         let mut map = headers(fields);
         let names = Names::of(&map);
         rewrite_request(&mut map, names, &peer(trusted), true, false);
@@ -328,7 +328,7 @@ mod tests {
 
     #[test]
     fn what_twilio_sends_crosses_and_the_hop_does_not() {
-        let got = crossed(
+        let got = forwarded(
             &[
                 ("host", "hooks.example.com"),
                 ("x-twilio-signature", "0/KCTR6DLpKmkAf8muzZqo1nDgQ="),
@@ -378,14 +378,14 @@ mod tests {
             ("x-forwarded-port", "443"),
             ("x-forwarded-proto", "https"),
         ];
-        assert_eq!(crossed(&claims, true), owned(&wanted));
+        assert_eq!(forwarded(&claims, true), owned(&wanted));
         let wanted = [
             ("host", "app.internal"),
             ("x-forwarded-for", "192.0.2.7"),
             ("x-forwarded-host", "app.internal"),
             ("x-forwarded-proto", "http"),
         ];
-        assert_eq!(crossed(&claims, false), owned(&wanted));
+        assert_eq!(forwarded(&claims, false), owned(&wanted));
     }
 
     #[test]
@@ -402,12 +402,12 @@ mod tests {
             ("x-forwarded-host", "app.internal"),
             ("x-forwarded-proto", "http"),
         ];
-        assert_eq!(crossed(&claims, true), owned(&wanted));
+        assert_eq!(forwarded(&claims, true), owned(&wanted));
     }
 
     #[test]
     fn a_connection_field_that_lists_what_no_message_can_do_without_is_not_obeyed() {
-        let got = crossed(
+        let got = forwarded(
             &[
                 ("host", "a"),
                 ("connection", "host, content-type"),

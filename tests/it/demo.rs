@@ -189,8 +189,8 @@ fn with_stay_traffic_goes_on_until_it_is_interrupted() {
     }
 
     let tell = format!("kill -INT {}", demo.0.id());
-    let told = Command::new("sh").args(["-c", &tell]).status();
-    assert!(told.expect("a shell runs").success());
+    let sent = Command::new("sh").args(["-c", &tell]).status();
+    assert!(sent.expect("a shell runs").success());
     assert_eq!(demo.0.wait().expect("a child").code(), Some(0));
 }
 

@@ -1,7 +1,7 @@
 //! Whatever the upstream does wrong, the client gets what the contract says, in time, counted once; and the next request on the
 //! same connection gets its own response.
 //!
-//! Each fault is a test, which plays it over a fresh and over a reused connection to the upstream, over TCP and over a
+//! Each fault is a test, which runs it over a fresh and over a reused connection to the upstream, over TCP and over a
 //! Unix socket, on a route of each kind.
 
 /// Declares faults: each becomes a test of its name, and all of them a list for others.
@@ -14,7 +14,7 @@ macro_rules! faults {
         $(
             #[tokio::test]
             async fn $name() {
-                super::play_everywhere($fault).await;
+                super::run_everywhere($fault).await;
             }
         )*
     };
@@ -35,7 +35,7 @@ use case::Case;
 use fault::{Fault, Kind, Transport};
 use support::Script;
 
-/// What an upstream plays in each fault.
+/// What an upstream does in each fault.
 pub(crate) fn scripts() -> Vec<Script> {
     let faults = [connections::all(), framing::all(), documents::all()].into_iter();
     let scripts = faults.flatten().map(|fault| fault.script().cloned());
@@ -47,21 +47,21 @@ fn cases(fault: &Fault) -> impl Iterator<Item = (Kind, Transport)> {
     transports.flat_map(|transport| Kind::ALL.map(|kind| (kind, *transport)))
 }
 
-/// Plays a fault on a route of each kind, over TCP and over a Unix socket, each behind a proxy of its own.
-async fn play_everywhere(fault: Fault) {
+/// Runs a fault on a route of each kind, over TCP and over a Unix socket, each behind a proxy of its own.
+async fn run_everywhere(fault: Fault) {
     let fault = Rc::new(fault);
-    let mut playing = JoinSet::new();
+    let mut running = JoinSet::new();
     let local = LocalSet::new();
     for (kind, transport) in cases(&fault) {
         let fault = Rc::clone(&fault);
-        playing.spawn_local_on(
+        running.spawn_local_on(
             async move { Case::start(fault, kind, transport).await.run().await },
             &local,
         );
     }
     let ended = local.run_until(async {
         let mut ended = Vec::new();
-        while let Some(end) = playing.join_next().await {
+        while let Some(end) = running.join_next().await {
             ended.push(end);
         }
         ended

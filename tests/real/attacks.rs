@@ -83,7 +83,7 @@ async fn is_answered(sidecar: &Sidecar) {
     assert_eq!((response.status, response.reason()), (200, None));
 }
 
-/// Runs an attack to its end; meanwhile, healthy callers are answered one after another.
+/// Runs an attack to its end, while healthy callers are answered one after another.
 async fn withstands(mode: &[&str]) {
     if !SLOWHTTPTEST.is_installed().await {
         return;
@@ -141,7 +141,7 @@ async fn slow_readers_are_left() {
         while sidecar.metric(requests, &abandoned).await < many {
             is_answered(&sidecar).await;
         }
-        // The attacker may have opened others meanwhile, which are left as well.
+        // The attacker may have opened others since, which remain as well.
         while sidecar.metric("understudy_in_flight_requests", &[]).await >= 2.0 {
             is_answered(&sidecar).await;
         }

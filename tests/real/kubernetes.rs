@@ -18,7 +18,7 @@ const PODS: [(&str, &str); 2] = [
 /// From the oldest that our manifests say they are for, to the newest that the schemas are of.
 const VERSIONS: [&str; 2] = ["1.30", "1.37"];
 
-/// Whether the manifests can be read and judged here. If not, that is said loudly; where `UNDERSTUDY_REAL` is `required`, it
+/// Whether the manifests can be read and validated here. If not, that is said loudly; where `UNDERSTUDY_REAL` is `required`, it
 /// fails.
 fn installed() -> bool {
     let probe = crate::real_app::python()

@@ -1,4 +1,4 @@
-//! The Debian package as Debian's own judge sees it.
+//! The Debian package as Debian's own checker, lintian, sees it.
 
 use std::process::Command;
 

@@ -35,7 +35,7 @@ kind = "voice"
 mode = "observe"
 "#;
 
-const CALM: &str = "Serving from app on all 4 routes";
+const HEALTHY: &str = "Serving from app on all 4 routes";
 
 /// The row of a route.
 fn row(name: &str) -> String {
@@ -63,7 +63,7 @@ async fn the_headline_tells_the_fallback_and_its_end_without_a_reload() {
     let app = FakeUpstream::start(half_broken);
     let sidecar = before(&app).start().await;
     let browser = Browser::on(&sidecar).await;
-    browser.reads("#headline", &[CALM]).await;
+    browser.reads("#headline", &[HEALTHY]).await;
     browser
         .sees("document.title === '● Serving from app on all 4 routes – understudy'")
         .await;
@@ -108,7 +108,7 @@ async fn the_headline_tells_the_fallback_and_its_end_without_a_reload() {
         .await;
 
     sidecar.request(Webhook::voice("/voice/x")).await;
-    browser.reads("#headline", &[CALM]).await;
+    browser.reads("#headline", &[HEALTHY]).await;
     assert_eq!(browser.value("window.isSame").await, true);
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
@@ -175,7 +175,7 @@ async fn an_error_of_the_configuration_is_shown_and_goes_when_it_is_mended() {
     let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = before(&app).start().await;
     let browser = Browser::on(&sidecar).await;
-    browser.reads("#headline", &[CALM]).await;
+    browser.reads("#headline", &[HEALTHY]).await;
     let good = sidecar.config();
     sidecar.rewrite_config(&good.replace("kind = \"callback\"", "kind = \"callbak\""));
     browser
@@ -184,7 +184,7 @@ async fn an_error_of_the_configuration_is_shown_and_goes_when_it_is_mended() {
             &["was not reloaded: the old one stays", "callbak", "callback"],
         )
         .await;
-    browser.reads("#headline", &[CALM]).await;
+    browser.reads("#headline", &[HEALTHY]).await;
     browser.expect_accessible("a refused configuration").await;
     browser.click("#reload").await;
     browser.reads("#reload-result", &["callbak"]).await;
@@ -205,7 +205,7 @@ async fn it_says_that_understudy_is_gone_and_goes_on_when_it_is_back() {
     let sidecar = before(&app).start().await;
     let admin = sidecar.admin;
     let browser = Browser::on(&sidecar).await;
-    browser.reads("#headline", &[CALM]).await;
+    browser.reads("#headline", &[HEALTHY]).await;
     drop(sidecar);
     browser
         .reads("#headline", &["No response from understudy since "])
@@ -220,5 +220,5 @@ async fn it_says_that_understudy_is_gone_and_goes_on_when_it_is_back() {
         .server(&format!("admin = \"{admin}\""))
         .start()
         .await;
-    browser.reads("#headline", &[CALM]).await;
+    browser.reads("#headline", &[HEALTHY]).await;
 }

@@ -92,7 +92,7 @@ async fn a_socket_that_systemd_passes_is_listened_on() {
         app.address()
     );
     fs::write(&path, config).expect("a file");
-    // Its port is free again at once; systemd is told which, since it doesn't say what 0 became.
+    // Its port is free again at once; systemd gets its number, since systemd doesn't report the port that it chose for 0.
     let port =
         std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let mut child = activated(port.expect("a port").port(), &path);

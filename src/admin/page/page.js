@@ -34,7 +34,7 @@ const describeError = (error) => (error.name === "TimeoutError" ? "understudy di
 async function poll() {
   const round = ++rounds;
   const { code, document: latest } = await fetchStatus();
-  if (round !== rounds) return; // A newer request was sent meanwhile.
+  if (round !== rounds) return; // A newer request was sent in the meantime.
   clearTimeout(timer);
   try {
     if (code === 401) showLogin();

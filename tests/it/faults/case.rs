@@ -23,7 +23,7 @@ const COUNTERS: [&str; 5] = [
 /// Values of counters, each by its name and labels in one line.
 type Counts = BTreeMap<String, f64>;
 
-/// A fault, the upstream that plays it, the proxy in front of it.
+/// A fault, the upstream that has it, the proxy in front of it.
 pub(super) struct Case {
     fault: Rc<Fault>,
     kind: Kind,
@@ -61,7 +61,7 @@ impl Case {
         // Where it is not what is tested, a busy machine must not bring it about.
         let connect_timeout = match fault.behaviour {
             Behaviour::Overflows => "500ms",
-            Behaviour::Plays(_) | Behaviour::Refuses => "1s",
+            Behaviour::Script(_) | Behaviour::Refuses => "1s",
         };
         let proxy = Sidecar::before(&upstream)
             .deadline(fault.deadline)
@@ -146,7 +146,7 @@ impl Case {
 
     async fn misbehave(&self) {
         match self.fault.behaviour {
-            Behaviour::Plays(_) => {}
+            Behaviour::Script(_) => {}
             Behaviour::Refuses => self.upstream.refuse().await,
             Behaviour::Overflows => self.upstream.overflow().await,
         }
@@ -210,7 +210,7 @@ impl Case {
 
     /// The request came over the kind of connection to the upstream that it was to come over.
     fn check_connection(&self, reused: bool) {
-        if matches!(self.fault.behaviour, Behaviour::Plays(_)) {
+        if matches!(self.fault.behaviour, Behaviour::Script(_)) {
             let requests = self.upstream.requests();
             let last = requests.last().expect("the app was asked");
             assert_eq!(last.number, if reused { 2 } else { 1 }, "{last:?}");
@@ -251,7 +251,7 @@ impl Case {
         {
             self.count(counts, WARNINGS, ("code", code));
         }
-        if !matches!(self.fault.behaviour, Behaviour::Plays(_)) {
+        if !matches!(self.fault.behaviour, Behaviour::Script(_)) {
             self.count(counts, RETRIES, ("result", "failure"));
         }
     }

@@ -25,11 +25,11 @@ faults! {
     head_byte_by_byte: {
         let (head, body) = document();
         let script = Script::new().trickle([head, body].concat(), millis(60));
-        Fault::plays(script, "deadline", Expected::Error(504))
+        Fault::scripted(script, "deadline", Expected::Error(504))
     },
     body_byte_by_byte: {
         let (head, body) = document();
-        Fault::plays(Script::new().send(head).trickle(body, millis(60)), "deadline", UNCHANGED)
+        Fault::scripted(Script::new().send(head).trickle(body, millis(60)), "deadline", UNCHANGED)
     },
 
     // An end before the head is complete.
@@ -51,15 +51,15 @@ faults! {
 }
 
 fn stalls(script: Script, streamed: Expected) -> Fault {
-    Fault::plays(script.stall(), "deadline", streamed)
+    Fault::scripted(script.stall(), "deadline", streamed)
 }
 
 fn resets(script: Script) -> Fault {
-    Fault::plays(script, "reset", Expected::Error(502))
+    Fault::scripted(script, "reset", Expected::Error(502))
 }
 
 fn truncates(script: Script) -> Fault {
-    Fault::plays(script, "truncated", Expected::Truncated)
+    Fault::scripted(script, "truncated", Expected::Truncated)
 }
 
 fn part(head: &str) -> Script {

@@ -135,7 +135,7 @@ faults! {
 
 /// Good for a client that wants no TwiML; for TwiML, a fault for this reason.
 fn fault(script: Script, reason: &'static str) -> Fault {
-    Fault::plays(script, reason, UNCHANGED)
+    Fault::scripted(script, reason, UNCHANGED)
 }
 
 fn status(status: &str, reason: &'static str) -> Fault {

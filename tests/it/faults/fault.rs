@@ -35,7 +35,7 @@ pub(super) struct Fault {
 /// What the upstream does.
 #[derive(Clone)]
 pub(super) enum Behaviour {
-    Plays(Script),
+    Script(Script),
     /// It is down: connections are refused.
     Refuses,
     /// It is overwhelmed: connections are neither accepted nor refused.
@@ -102,13 +102,13 @@ impl Expected {
 
 impl Fault {
     /// What the upstream sends and does is of no use: the same reason for all TwiML, this for the rest.
-    pub(super) fn plays(script: Script, reason: &'static str, streamed: Expected) -> Self {
-        Self::new(Behaviour::Plays(script), reason, streamed)
+    pub(super) fn scripted(script: Script, reason: &'static str, streamed: Expected) -> Self {
+        Self::new(Behaviour::Script(script), reason, streamed)
     }
 
     /// What the upstream sends is no fault at all.
     pub(super) fn harmless(script: Script) -> Self {
-        let fault = Self::plays(script, "", UNCHANGED);
+        let fault = Self::scripted(script, "", UNCHANGED);
         fault.on_voice(UNCHANGED).on_messaging(UNCHANGED)
     }
 
@@ -156,7 +156,7 @@ impl Fault {
     /// The script of an upstream that accepts connections.
     pub(super) fn script(&self) -> Option<&Script> {
         match &self.behaviour {
-            Behaviour::Plays(script) => Some(script),
+            Behaviour::Script(script) => Some(script),
             Behaviour::Refuses | Behaviour::Overflows => None,
         }
     }

@@ -26,7 +26,7 @@ faults! {
     invalid_chunk_size: protocol(chunks("xyz\r\n<Response/>\r\n0\r\n\r\n")),
     invalid_chunk_size_after_a_good_chunk: {
         let script = chunks("4\r\n<Res\r\n-7\r\nponse/>\r\n0\r\n\r\n");
-        Fault::plays(script, "protocol", Expected::Truncated)
+        Fault::scripted(script, "protocol", Expected::Truncated)
     },
 
     // Framing that contradicts itself.
@@ -69,8 +69,8 @@ faults! {
         let length = "Content-Length: 1000000000000\r\n\r\n";
         too_large(Script::new().send([HEAD, length].concat()).endless("x"))
     },
-    document_of_100_kb: Fault::plays(twiml_of(100_000), "too_large", UNCHANGED),
-    document_one_byte_over_64_kib: Fault::plays(twiml_of(LIMIT + 1), "too_large", UNCHANGED),
+    document_of_100_kb: Fault::scripted(twiml_of(100_000), "too_large", UNCHANGED),
+    document_one_byte_over_64_kib: Fault::scripted(twiml_of(LIMIT + 1), "too_large", UNCHANGED),
     document_of_64_kib: Fault::harmless(twiml_of(LIMIT)),
 
     // Unusual but right.
@@ -119,11 +119,11 @@ fn sends(bytes: &'static [u8]) -> Fault {
 }
 
 fn protocol(script: Script) -> Fault {
-    Fault::plays(script, "protocol", Expected::Error(502))
+    Fault::scripted(script, "protocol", Expected::Error(502))
 }
 
 fn too_large(script: Script) -> Fault {
-    Fault::plays(script, "too_large", Expected::Endless)
+    Fault::scripted(script, "too_large", Expected::Endless)
 }
 
 /// A response with these lines in its head, and this behind them.

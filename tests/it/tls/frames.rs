@@ -97,7 +97,7 @@ impl Connection {
         connection
     }
 
-    /// Sends these bytes; the server may have closed the connection meanwhile.
+    /// Sends these bytes; the server may have closed the connection by then.
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         let _ = wait_for("the bytes to be taken", self.0.write_all(bytes)).await;
     }

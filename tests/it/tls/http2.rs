@@ -183,11 +183,11 @@ async fn a_drain_says_so_and_lets_the_calls_under_way_finish() {
     wait_for("the request at the app", app.wait_for_requests(1)).await;
     sidecar.signal(Signal::Terminate);
     let ended = wait_for("the idle connection's end", idle.driver).await;
-    ended.expect("no panic").expect("it is told before");
+    ended.expect("no panic").expect("GOAWAY comes before");
     let (status, text, _) = wait_for("the request", pending).await.expect("no panic");
     assert_eq!((status, text.as_str()), (200, DOCUMENT));
     let ended = wait_for("the connection's end", connection.driver).await;
-    ended.expect("no panic").expect("it is told before");
+    ended.expect("no panic").expect("GOAWAY comes before");
     assert!(sidecar.wait().await.success());
     let last = sidecar
         .wait_for_log(|line| line["message"] == "stopped")
@@ -202,7 +202,7 @@ async fn an_idle_connection_and_one_that_takes_no_response_end_in_time() {
     let mut idle = connect(&authority, &sidecar).await;
     idle.request(webhook("/voice/x")).await;
     let ended = wait_for("the idle connection's end", idle.driver).await;
-    ended.expect("no panic").expect("it is told before");
+    ended.expect("no panic").expect("GOAWAY comes before");
 
     // One that promises to take no byte of any response (SETTINGS_INITIAL_WINDOW_SIZE 0).
     let settings = frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]);

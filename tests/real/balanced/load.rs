@@ -100,7 +100,7 @@ impl Common {
     }
 }
 
-/// A call that can be told from every other.
+/// A request that can be distinguished from every other.
 pub(super) fn webhook(path: &str, number: usize) -> Webhook {
     Webhook::voice(path).with("CallSid", &format!("CA{number:032x}"))
 }

@@ -1,6 +1,6 @@
 """Says what of Twilio's builders' documents the grammar lacks. Reads lists as list.py and list.js print them, lets
 `understudy lint --strict` validate every document, and prints a line for each name with a finding that the name above it
-has not. What refused.txt names is told apart. The last line has the number of documents and of names.
+has not. What refused.txt names is listed apart. The last line has the number of documents and of names.
 
 Usage: compare.py UNDERSTUDY LIST…
 """

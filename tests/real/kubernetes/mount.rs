@@ -25,7 +25,7 @@ pub(super) fn secret(key: &str) -> &'static str {
     match key {
         "admin-token" => "0dd5ec8e7a0dd5ec8e7a",
         "tokens" => "*=0123456789abcdef0123456789abcdef\n",
-        _ => panic!("nobody is told to make a secret {key}"),
+        _ => panic!("there are no instructions to make a secret {key}"),
     }
 }
 

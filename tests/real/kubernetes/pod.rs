@@ -10,7 +10,7 @@ const READ: &str =
 
 const VALIDATE: &str = "import json, sys, kubernetes_validate; kubernetes_validate.validate(json.loads(sys.argv[1]), sys.argv[2], strict=True)";
 
-/// What stands in a file, document by document.
+/// The content of a file, document by document.
 pub(super) fn documents(name: &str) -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/kubernetes");
     let read = python(&[READ, path.join(name).to_str().expect("a path")]);
@@ -55,7 +55,7 @@ pub(super) struct Pod {
 }
 
 impl Pod {
-    /// That of a file, whose understudy stands in this list.
+    /// That of a file, whose understudy is in this list.
     pub(super) fn read(name: &str, list: &str) -> Self {
         let deployment = only(documents(name), "Deployment");
         let template = &deployment["spec"]["template"];

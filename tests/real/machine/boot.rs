@@ -28,8 +28,8 @@ pub(super) struct Machine {
     pub(super) package: PathBuf,
 }
 
-/// Plays this on a machine of its own, within its network; where there can't be one, says so.
-pub(super) fn on_a_machine(play: impl AsyncFnOnce(&Machine) + Send) {
+/// Runs this on a machine of its own, within its network; where there can't be one, says so.
+pub(super) fn on_a_machine(test: impl AsyncFnOnce(&Machine) + Send) {
     let Some(package) = package() else { return };
     // They share the control groups of where they run: the end of a unit on one would take the ground from under the unit of
     // the same name on another. So there is one at a time, until it is gone.
@@ -43,7 +43,7 @@ pub(super) fn on_a_machine(play: impl AsyncFnOnce(&Machine) + Send) {
             .expect("a runtime");
         runtime.block_on(wait_for("the machine to boot", machine.booted()));
         machine.enter_network();
-        runtime.block_on(play(&machine));
+        runtime.block_on(test(&machine));
     };
     // The thread is within that network until its end.
     let played = std::thread::scope(|scope| scope.spawn(inside).join());
@@ -175,7 +175,7 @@ impl Machine {
         PathBuf::from(format!("/proc/{}/root{inside}", self.init))
     }
 
-    /// What stands in a file inside.
+    /// The content of a file inside.
     pub(super) fn read(&self, path: &str) -> String {
         fs::read_to_string(self.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }

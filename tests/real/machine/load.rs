@@ -1,5 +1,5 @@
 //! Callers who never stop: some on a connection for each call, some on one for as long as it lasts, with and without pauses. Each
-//! call has a number of its own, so that it can be told whether it was answered, and whether the app saw it once.
+//! call has a number of its own, so that it is known whether it was answered, and whether the app saw it once.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

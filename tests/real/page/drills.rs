@@ -3,7 +3,7 @@
 use fantoccini::key::Key;
 
 use super::browser::{Browser, installed};
-use super::{CALM, DOCUMENT, before, row};
+use super::{DOCUMENT, HEALTHY, before, row};
 use support::FakeUpstream;
 
 #[tokio::test]
@@ -14,7 +14,7 @@ async fn a_drill_is_started_and_stopped_by_the_keyboard_alone() {
     let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = before(&app).start().await;
     let browser = Browser::on(&sidecar).await;
-    browser.reads("#headline", &[CALM]).await;
+    browser.reads("#headline", &[HEALTHY]).await;
 
     browser.tab_to(&row("incoming-message")).await;
     browser.press(&[Key::Enter.into()]).await;
@@ -53,7 +53,7 @@ async fn a_drill_is_started_and_stopped_by_the_keyboard_alone() {
     browser.press(&[Key::Shift.into(), Key::Tab.into()]).await;
     assert!(browser.has_focus("#routes tr.drill button.stop").await);
     browser.press(&[Key::Enter.into()]).await;
-    browser.reads("#headline", &[CALM]).await;
+    browser.reads("#headline", &[HEALTHY]).await;
     assert!(browser.has_focus(&row("incoming-message")).await);
     assert_eq!(sidecar.metric("understudy_drill_active", &on).await, 0.0);
     assert_eq!(browser.complaints().await, Vec::<String>::new());
@@ -67,7 +67,7 @@ async fn what_is_wrong_with_a_drill_is_shown_and_validation_touches_no_request()
     let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = before(&app).start().await;
     let browser = Browser::on(&sidecar).await;
-    browser.reads("#headline", &[CALM]).await;
+    browser.reads("#headline", &[HEALTHY]).await;
     browser.click(&row("incoming-call")).await;
     browser.type_into("#drill-for", "25h").await;
     browser.click("#drill button[type=submit]").await;

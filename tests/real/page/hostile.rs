@@ -4,7 +4,7 @@ use fantoccini::key::Key;
 use serde_json::json;
 
 use super::browser::{Browser, installed};
-use super::{BROKEN, CALM, DOCUMENT, before, row};
+use super::{BROKEN, DOCUMENT, HEALTHY, before, row};
 use support::{FakeUpstream, Webhook};
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn beyond_loopback_it_asks_for_the_token_and_keeps_it_to_itself() {
         .await;
     browser.type_into("#token", "a-token-of-the-page").await;
     browser.press(&[Key::Enter.into()]).await;
-    browser.reads("#headline", &[CALM]).await;
+    browser.reads("#headline", &[HEALTHY]).await;
     browser.click(&row("incoming-call")).await;
     browser.click("#drill button[type=submit]").await;
     browser

@@ -4,7 +4,7 @@ use fantoccini::key::Key;
 use serde_json::json;
 
 use super::browser::{Browser, installed};
-use super::{CALM, before, half_broken, row};
+use super::{HEALTHY, before, half_broken, row};
 use support::{FakeUpstream, Webhook, millis};
 
 #[tokio::test]
@@ -15,7 +15,7 @@ async fn everybody_can_read_it_in_the_light_in_the_dark_and_on_a_phone() {
     let app = FakeUpstream::start(half_broken);
     let sidecar = before(&app).deadline(millis(300)).start().await;
     let browser = Browser::on(&sidecar).await;
-    browser.reads("#headline", &[CALM]).await;
+    browser.reads("#headline", &[HEALTHY]).await;
     for scheme in ["light", "dark"] {
         browser.prefers("prefers-color-scheme", scheme).await;
         browser

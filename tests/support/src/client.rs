@@ -14,7 +14,7 @@ use tokio_util::either::Either;
 use crate::stream::{Stream, socket};
 use crate::time::wait_for;
 
-/// One connection. When a test fails, it prints what crossed it.
+/// One connection. When a test fails, it prints what was sent and received.
 pub struct Client {
     stream: Stream,
     /// What has come and belongs to no response yet.

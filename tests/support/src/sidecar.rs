@@ -234,7 +234,7 @@ impl Sidecar {
         wait_for("the proxy's end", end).await
     }
 
-    /// The configuration as it stands in its file.
+    /// The configuration as it is in its file.
     pub fn config(&self) -> String {
         fs::read_to_string(self.config_path()).expect("the configuration")
     }

@@ -18,7 +18,7 @@ pub(crate) fn socket(stream: &Stream) -> SockRef<'_> {
     }
 }
 
-/// Waits until the peer has gone, and leaves unread what it sends before.
+/// Waits until the peer has gone, and leaves unread what it sends until then.
 pub(crate) async fn wait_for_end(stream: &Stream) -> io::Result<()> {
     loop {
         let ready = match stream {

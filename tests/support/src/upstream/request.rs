@@ -13,7 +13,7 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-/// How a body's end is told (RFC 9112 §6.3).
+/// How a body's end is marked (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
     Length(usize),
