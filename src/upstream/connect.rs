@@ -117,8 +117,8 @@ async fn open_any(addresses: &[SocketAddr], deadline: Instant) -> Result<Socket,
     Ok(Either::Left(socket))
 }
 
-/// Tries the addresses in turn (RFC 8305 §5): the next one as soon as one fails, or has not replied within its share of the time. Its
-/// attempt goes on.
+/// Tries the addresses in turn (RFC 8305 §5): the next one as soon as one fails, or has not replied within its share of the time.
+/// Then the attempt on the first goes on beside it.
 async fn race(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
     let remaining = deadline.saturating_duration_since(Instant::now());
     let share = remaining / u32::try_from(addresses.len()).unwrap_or(u32::MAX);
