@@ -5,8 +5,12 @@
 //! on one thread of their own, one reload after the other, and the end of the process doesn't wait for that thread. So a file
 //! system that doesn't respond holds up reloads and nothing else.
 
+mod debounce;
+mod poll;
+mod steps;
 mod watch;
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,8 +28,7 @@ use crate::recent_failures::now;
 use crate::server::Settings;
 use crate::tls;
 
-pub use watch::Changes;
-use watch::FolderWatcher;
+use watch::{Due, Watcher};
 
 /// Why the previous configuration stays in force.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +97,7 @@ impl Reloader {
             admin_address,
             files,
             watcher: None,
+            unconfirmed: None,
             status: Arc::clone(&status),
         };
         worker.publish_certificates();
@@ -104,19 +108,25 @@ impl Reloader {
         Ok(Arc::new(Self { jobs, status }))
     }
 
-    /// Starts to watch the files. None if there are no files, or if they can't be watched, which is logged.
-    pub async fn watch(&self) -> Option<Changes> {
-        self.run_on_thread(Worker::watch).await.flatten()
+    /// Watches the files, and reloads whenever one has changed and is complete, for ever. Errors are logged and counted. To be
+    /// called within a runtime, once at a time.
+    pub async fn follow_changes(&self) -> Infallible {
+        let (watcher, mut changes) = watch::start();
+        let watch = |worker: &mut Worker| worker.watch(watcher);
+        if self.run_on_thread(watch).await != Some(true) {
+            return std::future::pending().await;
+        }
+        loop {
+            match changes.next().await {
+                Due::Reload => self.run_on_thread(Worker::reload_if_changed).await,
+                Due::Poll => self.run_on_thread(Worker::poll).await,
+            };
+        }
     }
 
     /// How the last reload went.
     pub fn status(&self) -> Status {
         (**self.status.load()).clone()
-    }
-
-    /// Reloads if a file has changed since the last reload. Errors are logged and counted.
-    pub async fn reload_if_changed(&self) {
-        self.run_on_thread(Worker::reload_if_changed).await;
     }
 
     /// Reloads. If the future is dropped, the reload goes on. Errors are logged and counted, too.
@@ -154,7 +164,9 @@ struct Worker {
     admin_address: SocketAddr,
     /// The files as the last reload found them.
     files: Vec<SourceFile>,
-    watcher: Option<FolderWatcher>,
+    watcher: Option<Watcher>,
+    /// The files with which the last reload failed, until that is confirmed and logged.
+    unconfirmed: Option<Vec<SourceFile>>,
     status: Arc<ArcSwap<Status>>,
 }
 
@@ -179,37 +191,67 @@ impl Worker {
         self.shared.metrics.set_certificates(expiries);
     }
 
-    fn watch(&mut self) -> Option<Changes> {
-        self.path.as_ref()?;
-        match FolderWatcher::new() {
-            Ok((watcher, changes)) => {
-                self.watcher = Some(watcher);
-                self.watch_folders();
-                Some(changes)
-            }
-            Err(error) => {
-                warn!(%error, "files can't be watched; reload by SIGHUP");
-                None
-            }
+    /// Watches the files from now on. Returns false if there are none.
+    fn watch(&mut self, watcher: Watcher) -> bool {
+        if self.path.is_none() {
+            return false;
+        }
+        self.watcher = Some(watcher);
+        // A file may have changed between being read and being watched.
+        self.reload_if_changed();
+        true
+    }
+
+    fn poll(&mut self) {
+        if let Some(watcher) = &mut self.watcher {
+            watcher.poll();
         }
     }
 
+    /// Reloads if a file has changed since the last reload. An error is logged and counted only if a second try, a moment later,
+    /// fails with the same files: until then somebody may be writing them.
     fn reload_if_changed(&mut self) {
-        self.watch_folders();
-        if self.have_files_changed() {
-            // Errors are logged and counted there.
-            let _ = self.reload();
+        let is_new = self.watch_files();
+        let changed = self.changed_files();
+        if changed.is_empty() && self.unconfirmed.is_none() {
+            return;
+        }
+        if is_new && !changed.is_empty() {
+            // Nobody has seen whether their writer is done.
+            self.wait_for(&changed);
+            return;
+        }
+        let unconfirmed = self.unconfirmed.take();
+        let reloaded = self.try_reload();
+        if reloaded.is_err() && unconfirmed.as_ref() != Some(&self.files) {
+            self.unconfirmed = Some(self.files.clone());
+            self.watch_files();
+            self.wait_for(self.path.as_slice());
+        } else {
+            self.finish_reload(&reloaded);
         }
     }
 
     fn reload(&mut self) -> Result<(), Error> {
+        self.unconfirmed = None;
         let reloaded = self.try_reload();
-        self.record(&reloaded);
-        // A file may have changed while it was read, in a folder that is watched only from now on.
-        if self.watch_folders() && self.have_files_changed() {
-            return self.reload();
-        }
+        self.finish_reload(&reloaded);
         reloaded
+    }
+
+    fn finish_reload(&mut self, reloaded: &Result<(), Error>) {
+        self.record(reloaded);
+        // A file may have changed while it was read, in a folder that is watched only from now on.
+        if self.watch_files() {
+            self.wait_for(&self.changed_files());
+        }
+    }
+
+    /// Has [`Worker::reload_if_changed`] called again once these files rest.
+    fn wait_for(&self, files: &[PathBuf]) {
+        if let Some(watcher) = &self.watcher {
+            files.iter().for_each(|file| watcher.record(file));
+        }
     }
 
     fn try_reload(&mut self) -> Result<(), Error> {
@@ -267,14 +309,16 @@ impl Worker {
         }
     }
 
-    /// Watches the folders of the files. Returns whether one of them is new.
-    fn watch_folders(&mut self) -> bool {
+    /// Watches what may change the files. Returns whether some of that is new.
+    fn watch_files(&mut self) -> bool {
+        let files: Vec<_> = self.files.iter().map(|file| file.path.as_path()).collect();
         let watcher = self.watcher.as_mut();
-        watcher.is_some_and(|watcher| watcher.watch_folders_of(&self.files))
+        watcher.is_some_and(|watcher| watcher.watch(&files))
     }
 
-    fn have_files_changed(&self) -> bool {
-        self.files.iter().any(SourceFile::has_changed)
+    fn changed_files(&self) -> Vec<PathBuf> {
+        let changed = self.files.iter().filter(|file| file.has_changed());
+        changed.map(|file| file.path.clone()).collect()
     }
 }
 

@@ -21,7 +21,7 @@ use crate::config::{Config, Errors, check_admin_socket};
 use crate::log;
 use crate::notify;
 use crate::proxy::{SharedState, Snapshot};
-use crate::reload::{Changes, Reloader};
+use crate::reload::Reloader;
 use crate::server::{InheritedSockets, Listeners, Server, Settings, bind_one};
 
 /// Runs the configuration of a file until a signal ends it.
@@ -278,7 +278,6 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
-    changes: Option<Changes>,
 }
 
 impl Signals {
@@ -288,7 +287,6 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
-            changes: None,
             reloader: Arc::clone(reloader),
         })
     }
@@ -300,38 +298,21 @@ impl Signals {
             terminate,
             interrupt,
             hang_up,
-            changes,
         } = self;
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
-            never = reload_when_needed(reloader, hang_up, changes) => match never {},
+            never = reload_at_hang_up(reloader, hang_up) => match never {},
+            never = reloader.follow_changes() => match never {},
         }
     }
 }
 
-/// Reloads at SIGHUP and when a file has changed, for ever.
-async fn reload_when_needed(
-    reloader: &Reloader,
-    hang_up: &mut Signal,
-    changes: &mut Option<Changes>,
-) -> Infallible {
-    if changes.is_none() {
-        *changes = reloader.watch().await;
-    }
-    // A file may have changed between being read and being watched.
-    reloader.reload_if_changed().await;
+/// Reloads at SIGHUP, for ever.
+async fn reload_at_hang_up(reloader: &Reloader, hang_up: &mut Signal) -> Infallible {
     loop {
-        let changed = async {
-            match changes {
-                Some(changes) => changes.changed().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = hang_up.recv() => reload_and_notify(reloader).await,
-            () = changed => reloader.reload_if_changed().await,
-        }
+        hang_up.recv().await;
+        reload_and_notify(reloader).await;
     }
 }
 

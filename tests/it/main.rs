@@ -41,3 +41,4 @@ mod tls;
 mod twiml;
 mod upgrade;
 mod upstreams;
+mod watching;

@@ -349,6 +349,21 @@ impl Builder {
         self
     }
 
+    /// Started in a user namespace of its own, in which a shell runs this before.
+    #[must_use]
+    pub fn in_namespace_after(self, script: &str) -> Self {
+        let script = format!("{script} && exec \"$@\"");
+        self.within(&[
+            "unshare",
+            "--user",
+            "--map-root-user",
+            "sh",
+            "-c",
+            &script,
+            "sh",
+        ])
+    }
+
     /// Starts it and waits until it takes calls.
     pub async fn start(self) -> Sidecar {
         let folder = TempDir::new().expect("a folder");

@@ -1,0 +1,226 @@
+//! A change of a file is taken up once the file is complete, whatever else happens around it.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+
+use support::{Builder, FakeUpstream, Script, Sidecar, Webhook, millis, wait_until};
+
+use crate::tls::client::{self, BOTH};
+use crate::tls::pki::Authority;
+
+const NAME: &str = "hooks.example.com";
+
+fn says(word: &str) -> String {
+    format!("<Response><Say>{word}</Say></Response>")
+}
+
+fn broken_app() -> FakeUpstream {
+    FakeUpstream::start(|_| Script::response("500 Oops", "text/html", "no"))
+}
+
+/// A proxy before an app that is no good, with one voice route whose fallback is a file in a folder.
+fn with_page(app: &FakeUpstream) -> Builder {
+    let route = "[[route]]\nname = \"voice\"\npath = \"/voice/*\"\nkind = \"voice\"\nfallback = \"pages/page.xml\"\n";
+    Sidecar::before(app)
+        .routes(route)
+        .file("pages/page.xml", says("one"))
+}
+
+fn path_of(sidecar: &Sidecar, name: &str) -> PathBuf {
+    sidecar.config_path().with_file_name(name)
+}
+
+async fn until_it_says(sidecar: &Sidecar, word: &str) {
+    wait_until(word, async || {
+        let response = sidecar.request(Webhook::voice("/voice/x")).await;
+        response.text().contains(word)
+    })
+    .await;
+}
+
+/// Waits until a change is noticed at once, since everything is watched.
+async fn until_watched(sidecar: &Sidecar) {
+    fs::write(path_of(sidecar, "pages/page.xml"), says("watched")).expect("a file");
+    until_it_says(sidecar, "watched").await;
+}
+
+async fn failures(sidecar: &Sidecar) -> f64 {
+    sidecar
+        .metric("understudy_config_reloads_total", &[("result", "failure")])
+        .await
+}
+
+#[tokio::test]
+async fn a_log_that_is_written_all_the_time_holds_up_nothing() {
+    let app = broken_app();
+    let sidecar = with_page(&app).start().await;
+    let done = Arc::new(AtomicBool::new(false));
+    let (logs, is_done) = (
+        ["app.log", "pages/app.log"].map(|name| path_of(&sidecar, name)),
+        Arc::clone(&done),
+    );
+    let writer = thread::spawn(move || {
+        let mut logs = logs.map(|path| File::create(path).expect("a file"));
+        while !is_done.load(Relaxed) {
+            for log in &mut logs {
+                log.write_all(b"a line\n").expect("written");
+            }
+            thread::sleep(millis(50));
+        }
+    });
+    for word in ["two", "three"] {
+        fs::write(path_of(&sidecar, "pages/page.xml"), says(word)).expect("a file");
+        until_it_says(&sidecar, word).await;
+    }
+    done.store(true, Relaxed);
+    writer.join().expect("it wrote");
+}
+
+#[tokio::test]
+async fn a_file_that_is_written_slowly_is_taken_up_when_it_is_closed() {
+    let app = broken_app();
+    let sidecar = with_page(&app).start().await;
+    until_watched(&sidecar).await;
+    let page = says("slowly");
+    let mut file = File::create(path_of(&sidecar, "pages/page.xml")).expect("a file");
+    for part in page.as_bytes().chunks(4) {
+        file.write_all(part).expect("written");
+        tokio::time::sleep(millis(200)).await;
+        let response = sidecar.request(Webhook::voice("/voice/x")).await;
+        assert!(response.text().contains("watched"), "{response:?}");
+    }
+    drop(file);
+    until_it_says(&sidecar, "slowly").await;
+    assert_eq!(failures(&sidecar).await, 0.0);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_moved_away_and_comes_back_changed_is_followed() {
+    let app = broken_app();
+    let sidecar = with_page(&app).start().await;
+    let (here, away) = (path_of(&sidecar, "pages"), path_of(&sidecar, "away"));
+    fs::rename(&here, &away).expect("moved");
+    sidecar.wait_for_log(|line| line["level"] == "ERROR").await;
+    until_it_says(&sidecar, "one").await;
+    fs::write(away.join("page.xml"), says("two")).expect("a file");
+    fs::rename(&away, &here).expect("moved");
+    until_it_says(&sidecar, "two").await;
+    fs::write(here.join("page.xml"), says("three")).expect("a file");
+    until_it_says(&sidecar, "three").await;
+
+    fs::remove_dir_all(&here).expect("removed");
+    fs::create_dir(&here).expect("a folder");
+    fs::write(here.join("page.xml"), says("four")).expect("a file");
+    until_it_says(&sidecar, "four").await;
+    fs::write(here.join("page.xml"), says("five")).expect("a file");
+    until_it_says(&sidecar, "five").await;
+}
+
+#[tokio::test]
+async fn a_reload_that_fails_while_a_file_is_missing_for_a_moment_is_not_logged() {
+    let app = broken_app();
+    let sidecar = with_page(&app).start().await;
+    until_watched(&sidecar).await;
+    let page = path_of(&sidecar, "pages/page.xml");
+    for _ in 0..5 {
+        fs::remove_file(&page).expect("it was there");
+        tokio::time::sleep(millis(150)).await;
+        fs::write(&page, says("back")).expect("a file");
+        until_it_says(&sidecar, "back").await;
+    }
+    assert_eq!(failures(&sidecar).await, 0.0);
+}
+
+#[tokio::test]
+async fn without_inotify_a_change_is_taken_up_too() {
+    let app = broken_app();
+    let builder =
+        with_page(&app).in_namespace_after("echo 0 > /proc/sys/user/max_inotify_instances");
+    let sidecar = builder.start().await;
+    let message = "inotify can't be used; files are looked at twice a second";
+    sidecar
+        .wait_for_log(|line| line["message"] == message)
+        .await;
+    let page = path_of(&sidecar, "pages/page.xml");
+    fs::write(&page, says("two")).expect("a file");
+    until_it_says(&sidecar, "two").await;
+    sidecar.rewrite_config(&sidecar.config().replace("/page.xml", "/other.xml"));
+    fs::write(page.with_file_name("other.xml"), says("other")).expect("a file");
+    until_it_says(&sidecar, "other").await;
+}
+
+#[tokio::test]
+async fn without_watches_a_change_is_taken_up_too() {
+    let app = broken_app();
+    let builder = with_page(&app).in_namespace_after("echo 1 > /proc/sys/user/max_inotify_watches");
+    let sidecar = builder.start().await;
+    let message = "folder can't be watched; its files are looked at twice a second";
+    sidecar
+        .wait_for_log(|line| line["message"] == message)
+        .await;
+    let page = path_of(&sidecar, "pages/page.xml");
+    fs::write(&page, says("two")).expect("a file");
+    until_it_says(&sidecar, "two").await;
+}
+
+#[tokio::test]
+async fn tokens_are_taken_up() {
+    let app = FakeUpstream::with_document("<Response/>");
+    let route = "[signature]\ntokens_file = \"secrets/tokens\"\n[[route]]\nname = \"voice\"\npath = \"/voice/*\"\nkind = \"voice\"\nsignature = \"enforce\"\n";
+    let (old, new) = (
+        "0123456789abcdef0123456789abcdef",
+        "fedcba9876543210fedcba9876543210",
+    );
+    let url = format!("https://{NAME}");
+    let sidecar = Sidecar::before(&app)
+        .server(&format!("public_url = \"{url}\""))
+        .routes(route)
+        .file("secrets/tokens", format!("*={old}\n"))
+        .start()
+        .await;
+    let status = async |token| {
+        let webhook = Webhook::voice("/voice/x").signed(&url, token);
+        sidecar.request(webhook).await.status
+    };
+    assert_eq!(status(old).await, 200);
+    assert_eq!(status(new).await, 403);
+    fs::write(path_of(&sidecar, "secrets/tokens"), format!("*={new}\n")).expect("a file");
+    wait_until("the new token", async || status(new).await == 200).await;
+    assert_eq!(status(old).await, 403);
+}
+
+#[tokio::test]
+async fn a_certificate_and_its_key_are_taken_up_together() {
+    let app = broken_app();
+    let authority = Authority::new();
+    let (old, new) = (authority.issue(&[NAME]), authority.issue(&[NAME]));
+    let sidecar = Sidecar::before(&app)
+        .server("tls = { cert = \"cert.pem\", key = \"key.pem\" }")
+        .file("cert.pem", &old.cert)
+        .file("key.pem", &old.key)
+        .start()
+        .await;
+    let shown = async || {
+        let config = client::config(&authority, BOTH, &[]);
+        let stream = client::connect(&config, sidecar.address, NAME).await;
+        let stream = stream.expect("TLS");
+        let (_, session) = stream.get_ref();
+        session.peer_certificates().expect("one").to_vec()
+    };
+    let before = shown().await;
+    // In between the key belongs to another certificate, which is nobody's mistake.
+    fs::write(path_of(&sidecar, "cert.pem"), &new.cert).expect("a file");
+    tokio::time::sleep(millis(300)).await;
+    fs::write(path_of(&sidecar, "key.pem"), &new.key).expect("a file");
+    wait_until("the new certificate", async || shown().await != before).await;
+    let failures = sidecar
+        .log_lines()
+        .iter()
+        .filter(|line| line.contains("not reloaded"))
+        .count();
+    assert_eq!(failures, 0);
+}
