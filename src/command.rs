@@ -32,7 +32,7 @@ pub struct Arguments {
 enum Command {
     /// Runs the proxy.
     #[command(
-        after_help = "Examples:\n  understudy run --config /etc/understudy/understudy.toml\n  understudy run --upstream http://127.0.0.1:3000 --listen 127.0.0.1:8080\n\nSignals: SIGHUP reloads the configuration; SIGTERM and SIGINT stop accepting requests and let those in flight finish.\n\nEnvironment: RUST_LOG is the level of the log (error, warn, info, debug).\n\nExit status: 0 after SIGTERM or SIGINT; 78 if the configuration is wrong or an address can't be bound, which a restart won't fix."
+        after_help = "Examples:\n  understudy run --config /etc/understudy/understudy.toml\n  understudy run --upstream http://127.0.0.1:3000 --listen 127.0.0.1:8080\n\nSignals: SIGHUP reloads the configuration; SIGTERM and SIGINT stop accepting requests and let those in flight finish; SIGUSR1 and SIGUSR2 do nothing.\n\nEnvironment: RUST_LOG is the level of the log (error, warn, info, debug).\n\nExit status: 0 after SIGTERM or SIGINT; 1 if an address is still in use or not there after ten seconds, which a restart may fix; 78 if the configuration is wrong or a port is not allowed, which a restart won't fix."
     )]
     Run(RunArguments),
     /// Reads the configuration and every fallback document as `run` would, and prints every error at once.

@@ -1,10 +1,18 @@
 //! Notifications to systemd (`sd_notify(3)`): ready, reloading, stopping, a status text, and the watchdog. Nothing is sent where
 //! `NOTIFY_SOCKET` isn't set.
 
+use std::ffi::OsStr;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tracing::warn;
+
+/// The environment variable that names systemd's socket.
+const SOCKET: &str = "NOTIFY_SOCKET";
 
 /// Why systemd can't be notified.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +39,7 @@ pub fn check_watchdog() -> Result<(), Error> {
 
 /// Whether systemd listens for notifications.
 pub fn is_enabled() -> bool {
-    std::env::var_os("NOTIFY_SOCKET").is_some()
+    std::env::var_os(SOCKET).is_some()
 }
 
 /// The longest time between two pings of the watchdog, if it is on.
@@ -68,7 +76,24 @@ pub fn ping_watchdog() {
 }
 
 fn send(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
+    let Some(socket) = std::env::var_os(SOCKET) else {
+        return;
+    };
+    let message: String = states.iter().map(|state| format!("{state}\n")).collect();
+    if let Err(error) = send_to(&socket, &message) {
         warn!(%error, "systemd not notified");
     }
+}
+
+/// Sends to a socket that is named by a path, or by `@` and a name in the abstract namespace (`unix(7)`).
+fn send_to(socket: &OsStr, message: &str) -> io::Result<()> {
+    let address = match socket.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name)?,
+        None => SocketAddr::from_pathname(socket)?,
+    };
+    let sent = UnixDatagram::unbound()?.send_to_addr(message.as_bytes(), &address)?;
+    if sent < message.len() {
+        return Err(io::ErrorKind::WriteZero.into());
+    }
+    Ok(())
 }

@@ -27,7 +27,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use error::Error;
 pub use inherited::InheritedSockets;
-pub use listener::{Listeners, bind_one};
+pub use listener::{Listeners, bind_one, bind_with_retries};
 pub use settings::Settings;
 
 use crate::proxy::Snapshot;

@@ -17,12 +17,14 @@ use tracing::{error, info, warn};
 
 use super::EX_CONFIG;
 use crate::admin::Admin;
-use crate::config::{Config, Errors, check_admin_socket};
+use crate::config::{Config, Diagnostic, Errors, check_admin_socket};
 use crate::log;
 use crate::notify;
 use crate::proxy::{SharedState, Snapshot};
 use crate::reload::Reloader;
-use crate::server::{InheritedSockets, Listeners, Server, Settings, bind_one};
+use crate::server::{
+    self, InheritedSockets, Listeners, Server, Settings, bind_one, bind_with_retries,
+};
 
 /// Runs the configuration of a file until a signal ends it.
 pub fn with_file(path: &Path) -> ExitCode {
@@ -46,7 +48,40 @@ fn run(config: Result<Config, Errors>, path: Option<PathBuf>) -> ExitCode {
     raise_descriptor_limit();
     match Instance::start(config, path) {
         Ok(instance) => instance.run_until_signal(),
-        Err(error) => refuse(error.as_ref()),
+        Err(error) => {
+            log::print_error(&error);
+            error.exit_code()
+        }
+    }
+}
+
+/// Why a proxy can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address or a socket that systemd passes can't be listened on.
+    #[error(transparent)]
+    Listen(#[from] server::Error),
+    /// The admin listener would be open to others without a token.
+    #[error(transparent)]
+    AdminExposed(#[from] Diagnostic),
+    /// A thread or a runtime can't be started.
+    #[error("understudy can't start: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl StartError {
+    /// With status 1 systemd starts us again.
+    fn exit_code(&self) -> ExitCode {
+        let may_pass = match self {
+            Self::Listen(error) => error.may_pass(),
+            Self::AdminExposed(_) => false,
+            Self::Io(_) => true,
+        };
+        if may_pass {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::from(EX_CONFIG)
+        }
     }
 }
 
@@ -87,10 +122,7 @@ impl Instance {
     ///
     /// If an address can't be listened on, a thread or a runtime can't be started, or the admin listener would be open to others
     /// without a token.
-    pub fn start(
-        config: Config,
-        path: Option<PathBuf>,
-    ) -> Result<Self, Box<dyn std::error::Error>> {
+    pub fn start(config: Config, path: Option<PathBuf>) -> Result<Self, StartError> {
         let Config {
             server,
             proxy,
@@ -100,14 +132,23 @@ impl Instance {
         for note in &notes {
             warn!(note = %note, "configuration note");
         }
-        let inherited = InheritedSockets::take()?;
-        let listeners = listen(&server, &inherited)?;
-        let admin = inherited.admin.map_or_else(|| bind_one(server.admin), Ok)?;
-        let admin_address = admin.local_addr()?;
-        check_admin_socket(admin_address, server.admin_token.as_ref())?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build_local(Default::default())?;
+        runtime.block_on(async { ignore_user_signals() })?;
+        let inherited = InheritedSockets::take()?;
+        let listeners = if inherited.public.is_empty() {
+            let bind = || Listeners::bind(&server.listen, server.workers);
+            runtime.block_on(bind_with_retries(bind))?
+        } else {
+            Listeners::share(&inherited.public, server.workers)?
+        };
+        let admin = match inherited.admin {
+            Some(admin) => admin,
+            None => runtime.block_on(bind_with_retries(|| bind_one(server.admin)))?,
+        };
+        let admin_address = admin.local_addr()?;
+        check_admin_socket(admin_address, server.admin_token.as_ref())?;
 
         let shared = SharedState::new();
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::new(proxy, &shared, None)));
@@ -245,17 +286,6 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 const MIN_STATUS_INTERVAL: Duration = Duration::from_millis(1500);
 
 /// The sockets that systemd passes, or else sockets of our own.
-fn listen(
-    settings: &Settings,
-    inherited: &InheritedSockets,
-) -> Result<Listeners, Box<dyn std::error::Error>> {
-    Ok(if inherited.public.is_empty() {
-        Listeners::bind(&settings.listen, settings.workers)?
-    } else {
-        Listeners::share(&inherited.public, settings.workers)?
-    })
-}
-
 /// What callers get now, in one line.
 fn serving_status(snapshot: &Snapshot) -> String {
     let on_fallback: Vec<_> = snapshot
@@ -270,6 +300,14 @@ fn serving_status(snapshot: &Snapshot) -> String {
         1 => "1 route, serving from app".to_owned(),
         routes => format!("{routes} routes, serving from app"),
     }
+}
+
+/// From now on SIGUSR1 and SIGUSR2, which would end the process, do nothing. To be called within a runtime.
+fn ignore_user_signals() -> std::io::Result<()> {
+    // Once received, a signal never gets its default action back.
+    drop(signal(SignalKind::user_defined1())?);
+    drop(signal(SignalKind::user_defined2())?);
+    Ok(())
 }
 
 /// Receives signals and changes of files.

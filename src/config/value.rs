@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use http::{Method, StatusCode};
 use humantime::format_duration;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use toml::de::{DeInteger, DeValue};
 
 use super::diagnostic::{Diagnostic, quote, suggest};
@@ -177,10 +177,22 @@ pub(super) fn parse_network(value: &DeValue<'_>) -> Result<IpNet, Diagnostic> {
     let text = parse_text(value)?;
     let block = text.parse::<IpNet>();
     let block = block.or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    block.map_err(|_| {
+    block.map(canonical).map_err(|_| {
         Diagnostic::about(text, "is not a valid block of addresses")
             .help("write \"10.0.0.0/8\", or one address: \"::1\"")
     })
+}
+
+/// A block of IPv4 addresses that is written as IPv6 ones (`::ffff:10.0.0.0/104`), as IPv4 ones.
+fn canonical(block: IpNet) -> IpNet {
+    let ipv4 = |block: Ipv6Net| {
+        let length = block.prefix_len().checked_sub(96)?;
+        Ipv4Net::new(block.addr().to_ipv4_mapped()?, length).ok()
+    };
+    match block {
+        IpNet::V4(_) => block,
+        IpNet::V6(ipv6) => ipv4(ipv6).map_or(block, IpNet::V4),
+    }
 }
 
 /// The path of a route.

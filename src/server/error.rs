@@ -35,6 +35,30 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the address may be free, or there, in a moment: a predecessor may be about to end, a floating address about to come,
+    /// and an IPv6 address can't be used while the system looks for another machine that has it.
+    pub(super) fn is_momentary(&self) -> bool {
+        match self {
+            Self::AddressInUse(_) | Self::AddressNotAvailable(_) => true,
+            Self::PermissionDenied(_)
+            | Self::Bind(..)
+            | Self::NotTcp(_)
+            | Self::NotListening(_)
+            | Self::Inherited(..) => false,
+        }
+    }
+
+    /// Whether a restart may help without anybody's help.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::AddressInUse(_)
+            | Self::AddressNotAvailable(_)
+            | Self::Bind(..)
+            | Self::Inherited(..) => true,
+            Self::PermissionDenied(_) | Self::NotTcp(_) | Self::NotListening(_) => false,
+        }
+    }
+
     pub(super) fn bind(address: SocketAddr, error: io::Error) -> Self {
         let kind = error.kind();
         if kind == ErrorKind::AddrInUse {

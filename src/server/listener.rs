@@ -3,13 +3,22 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::time::{Instant, sleep};
+use tracing::warn;
 
 use super::error::Error;
 
 /// How many connections may wait to be accepted; the kernel's own limit caps it.
 const BACKLOG: i32 = 4096;
+
+/// How long an address that is in use, or not there, is tried again.
+const RETRY_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long the next try waits.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// The public listening sockets of all workers.
 pub struct Listeners {
@@ -29,10 +38,20 @@ impl Listeners {
             addresses: Vec::new(),
             per_worker: (0..workers.get()).map(|_| Vec::new()).collect(),
         };
+        let has_ipv4 = |port| {
+            let mut ipv4 = addresses.iter().filter(|address| address.is_ipv4());
+            port != 0 && ipv4.any(|address| address.port() == port)
+        };
         for address in addresses {
-            let address = free_address(*address)?;
+            let family = if has_ipv4(address.port()) {
+                Family::Own
+            } else {
+                Family::Both
+            };
+            let address = free_address(*address, family)?;
             for listeners in &mut all.per_worker {
-                listeners.push(listen(bind(address, workers.get() > 1)?, address)?);
+                let socket = bind(address, family, workers.get() > 1)?;
+                listeners.push(listen(socket, address)?);
             }
             all.addresses.push(address);
         }
@@ -54,19 +73,54 @@ impl Listeners {
     }
 }
 
+/// Which clients come to the unspecified IPv6 address, `[::]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    /// Those with IPv6 addresses, since another listener has the IPv4 ones.
+    Own,
+    /// Those with IPv4 addresses too.
+    Both,
+}
+
+/// Binds, and if an address is in use or not there, tries again for a while. That is logged once.
+///
+/// # Errors
+///
+/// Why an address can't be listened on.
+pub async fn bind_with_retries<T>(bind: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+    let began = Instant::now();
+    let mut is_logged = false;
+    loop {
+        match bind() {
+            Err(error) if error.is_momentary() && began.elapsed() < RETRY_LIMIT => {
+                if !is_logged {
+                    // No peer has a say in it.
+                    warn!(
+                        error = error.to_string(),
+                        "listening failed; trying again for {RETRY_LIMIT:?}"
+                    );
+                    is_logged = true;
+                }
+                sleep(RETRY_PAUSE).await;
+            }
+            bound => return bound,
+        }
+    }
+}
+
 /// Listens on one address with one socket.
 ///
 /// # Errors
 ///
 /// Why the address can't be listened on.
 pub fn bind_one(address: SocketAddr) -> Result<TcpListener, Error> {
-    listen(bind(address, false)?, address)
+    listen(bind(address, Family::Both, false)?, address)
 }
 
 /// Makes sure that nobody listens on the address: sockets that share a port would join another process's unnoticed. Returns it
 /// with its port.
-fn free_address(address: SocketAddr) -> Result<SocketAddr, Error> {
-    let own = bind(address, false)?.local_addr();
+fn free_address(address: SocketAddr, family: Family) -> Result<SocketAddr, Error> {
+    let own = bind(address, family, false)?.local_addr();
     own.and_then(|own| {
         own.as_socket()
             .ok_or_else(|| io::Error::other("not an Internet address"))
@@ -74,7 +128,7 @@ fn free_address(address: SocketAddr) -> Result<SocketAddr, Error> {
     .map_err(|error| Error::bind(address, error))
 }
 
-fn bind(address: SocketAddr, is_shared: bool) -> Result<Socket, Error> {
+fn bind(address: SocketAddr, family: Family, is_shared: bool) -> Result<Socket, Error> {
     let bind = || {
         let domain = Domain::for_address(address);
         let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
@@ -83,7 +137,7 @@ fn bind(address: SocketAddr, is_shared: bool) -> Result<Socket, Error> {
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(is_shared)?;
         if address.is_ipv6() {
-            socket.set_only_v6(true)?;
+            socket.set_only_v6(family == Family::Own)?;
         }
         socket.bind(&address.into())?;
         Ok(socket)
@@ -96,4 +150,75 @@ fn listen(socket: Socket, address: SocketAddr) -> Result<TcpListener, Error> {
         .listen(BACKLOG)
         .map_err(|error| Error::bind(address, error))?;
     Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    fn address() -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, 1], 80))
+    }
+
+    async fn bind_until(tries: u32, error: fn() -> Error) -> (Result<u32, Error>, Duration) {
+        let (began, tried) = (Instant::now(), Cell::new(0));
+        let bound = bind_with_retries(|| {
+            tried.set(tried.get() + 1);
+            if tried.get() > tries {
+                Ok(tried.get())
+            } else {
+                Err(error())
+            }
+        });
+        (bound.await, began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_comes_in_time_is_listened_on() {
+        for error in [
+            || Error::AddressInUse(address()),
+            || Error::AddressNotAvailable(address()),
+        ] as [fn() -> Error; 2]
+        {
+            let (bound, _) = bind_until(20, error).await;
+            assert_eq!(bound.expect("it is bound"), 21);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_does_not_come_is_given_up() {
+        let (bound, elapsed) = bind_until(u32::MAX, || Error::AddressInUse(address())).await;
+        assert!(bound.expect_err("it is in use").may_pass());
+        assert_eq!(elapsed, RETRY_LIMIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_may_not_be_used_is_not_tried_again() {
+        let (bound, elapsed) = bind_until(1, || Error::PermissionDenied(address())).await;
+        assert!(!bound.expect_err("it is denied").may_pass());
+        assert_eq!(elapsed, Duration::ZERO);
+    }
+
+    #[test]
+    fn the_unspecified_addresses_of_both_families_share_a_port() {
+        let bind = |addresses: &[SocketAddr]| {
+            let workers = NonZeroUsize::new(2).expect("not zero");
+            Listeners::bind(addresses, workers)
+        };
+        let any_ipv4 = |port| SocketAddr::from(([0, 0, 0, 0], port));
+        let any_ipv6 = |port| SocketAddr::from(([0u16; 8], port));
+        // Another process may take a port that was free.
+        let all_bound = || {
+            let port = bind(&[any_ipv4(0)]).ok()?.addresses[0].port();
+            bind(&[any_ipv4(port), any_ipv6(port)]).ok()?;
+            bind(&[any_ipv6(port), any_ipv4(port)]).ok()?;
+            let both = bind(&[any_ipv6(port)]).ok()?;
+            // It takes IPv4 connections, so no other listener can.
+            assert!(bind(&[any_ipv4(port)]).is_err());
+            drop(both);
+            Some(())
+        };
+        assert!((0..20).any(|_| all_bound().is_some()));
+    }
 }

@@ -165,7 +165,9 @@ impl Worker {
 
     fn serve(&self, stream: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
         let snapshot = self.proxy.snapshot();
+        // A listener on `[::]` has clients with IPv4 addresses too, which come as IPv6 ones.
         let ip = address.ip().to_canonical();
+        let address = SocketAddr::new(ip, address.port());
         let mut trusted_proxies = snapshot.trusted_proxies.iter();
         let is_trusted = trusted_proxies.any(|block| block.contains(&ip));
         let open = OpenConnection::new(&snapshot.shared.metrics.client_connections, permit);

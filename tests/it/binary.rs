@@ -1,10 +1,9 @@
 //! What a user types, and what comes of it.
 
 use std::fs;
-use std::net::TcpListener;
 use std::process::Output;
 
-use support::{FakeUpstream, understudy};
+use support::understudy;
 
 fn said(output: &Output) -> (Option<i32>, String) {
     let text = [&output.stdout[..], &output.stderr[..]].concat();
@@ -57,47 +56,6 @@ fn check_and_run_say_every_mistake_at_once_and_exit_78() {
             assert!(text.contains(wanted), "{wanted} is not in:\n{text}");
         }
     }
-}
-
-#[test]
-fn a_port_in_use_is_said_and_exits_78() {
-    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = taken.local_addr().expect("an address").to_string();
-    for (listen, admin) in [
-        (address.as_str(), "127.0.0.1:0"),
-        ("127.0.0.1:0", address.as_str()),
-    ] {
-        let arguments = [
-            "run",
-            "--upstream",
-            "http://127.0.0.1:1",
-            "--listen",
-            listen,
-            "--admin",
-            admin,
-        ];
-        let (code, text) = said(&understudy(&arguments));
-        assert_eq!(code, Some(78), "{text}");
-        assert!(text.contains(&format!("{address} is in use")), "{text}");
-    }
-}
-
-#[tokio::test]
-async fn the_port_of_another_understudy_is_in_use_too() {
-    let app = FakeUpstream::with_document("<Response/>");
-    let sidecar = support::Sidecar::before(&app).start().await;
-    let listen = sidecar.address.to_string();
-    let arguments = [
-        "run",
-        "--upstream",
-        "http://127.0.0.1:1",
-        "--listen",
-        &listen,
-        "--admin",
-        "127.0.0.1:0",
-    ];
-    let (code, text) = said(&understudy(&arguments));
-    assert_eq!(code, Some(78), "{text}");
 }
 
 #[test]

@@ -34,6 +34,7 @@ mod retry;
 mod reuse;
 mod signature;
 mod smoke;
+mod start;
 mod status;
 mod status_page;
 mod systemd;

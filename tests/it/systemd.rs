@@ -3,6 +3,8 @@
 use std::fs;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram as UnixSocket};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -23,16 +25,27 @@ struct Service {
 impl Service {
     fn start(app: &FakeUpstream, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("notify");
+        let socket = UnixDatagram::bind(&path).expect("a socket");
+        let path = path.to_string_lossy().into_owned();
+        Self::start_with(app, folder, (socket, &path), environment)
+    }
+
+    fn start_with(
+        app: &FakeUpstream,
+        folder: tempfile::TempDir,
+        (socket, name): (UnixDatagram, &str),
+        environment: &[(&str, &str)],
+    ) -> Self {
         let config = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n[upstream]\nurl = \"http://{}\"\n",
             app.address()
         );
         fs::write(folder.path().join("understudy.toml"), config).expect("a file");
-        let socket = UnixDatagram::bind(folder.path().join("notify")).expect("a socket");
         let child = Command::new(env!("CARGO_BIN_EXE_understudy"))
             .args(["run", "--config"])
             .arg(folder.path().join("understudy.toml"))
-            .env("NOTIFY_SOCKET", folder.path().join("notify"))
+            .env("NOTIFY_SOCKET", name)
             .envs(environment.iter().copied())
             .stdout(Stdio::null())
             .kill_on_drop(true)
@@ -95,6 +108,21 @@ async fn it_is_told_of_readiness_reloads_and_the_end() {
         .await
         .expect("it ends");
     assert_eq!(end.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_socket_in_the_abstract_namespace_is_told_too() {
+    let app = FakeUpstream::with_document("<Response/>");
+    let name = format!("understudy-test-{}", std::process::id());
+    let address = UnixAddress::from_abstract_name(&name).expect("a name");
+    let socket = UnixSocket::bind_addr(&address).expect("a socket");
+    socket.set_nonblocking(true).expect("a socket");
+    let socket = UnixDatagram::from_std(socket).expect("a socket");
+    let folder = tempfile::tempdir().expect("a folder");
+    let service = Service::start_with(&app, folder, (socket, &format!("@{name}")), &[]);
+    service.hears("READY=1").await;
+    service.signal("TERM");
+    service.hears("STOPPING=1").await;
 }
 
 #[tokio::test]

@@ -64,6 +64,10 @@ pub enum Signal {
     Interrupt,
     /// SIGHUP: read the configuration again.
     HangUp,
+    /// SIGUSR1.
+    User1,
+    /// SIGUSR2.
+    User2,
 }
 
 /// A proxy that is still to be started.
@@ -212,6 +216,8 @@ impl Sidecar {
             Signal::Terminate => "-TERM",
             Signal::Interrupt => "-INT",
             Signal::HangUp => "-HUP",
+            Signal::User1 => "-USR1",
+            Signal::User2 => "-USR2",
         };
         kill(name, self.child.id());
     }
