@@ -7,13 +7,16 @@
 mod client;
 mod error;
 mod identity;
+mod load_error;
+mod pem;
 mod pin;
 mod server;
 mod stream;
 
 pub use client::{Client, Trust};
 pub use error::Error;
-pub use identity::{Identity, LoadError, Validity, ValidityStatus};
+pub use identity::{Identity, Validity, ValidityStatus};
+pub use load_error::{IdentityError, LoadError};
 pub use rustls::pki_types::ServerName;
 pub use server::Server;
 pub use stream::{Protocol, Stream};

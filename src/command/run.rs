@@ -285,7 +285,6 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 /// Heartbeats that are read more often than this prove nothing: an accept loop counts one a second.
 const MIN_STATUS_INTERVAL: Duration = Duration::from_millis(1500);
 
-/// The sockets that systemd passes, or else sockets of our own.
 /// What callers get now, in one line.
 fn serving_status(snapshot: &Snapshot) -> String {
     let on_fallback: Vec<_> = snapshot

@@ -9,7 +9,7 @@ use super::report::Location;
 use super::url::Origin;
 use super::value;
 use crate::tls::{
-    Client, Identity, LoadError, Server, ServerName, Trust, Validity, ValidityStatus,
+    Client, Identity, IdentityError, LoadError, Server, ServerName, Trust, Validity, ValidityStatus,
 };
 use crate::upstream::{Address, Host};
 
@@ -129,8 +129,8 @@ fn read_identity(
             }
             Some(identity)
         }
-        Err(error) if error.is_of_key() => key.take(Err(error)),
-        Err(error) => certificate.take(Err(error)),
+        Err(IdentityError::Certificate(error)) => certificate.take(Err(error)),
+        Err(IdentityError::Key(error)) => key.take(Err(error)),
     }
 }
 

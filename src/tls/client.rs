@@ -11,7 +11,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
 use super::error::Error;
-use super::identity::{Identity, LoadError, provider};
+use super::identity::{Identity, provider};
+use super::load_error::LoadError;
+use super::pem::check;
 use super::pin::PinVerifier;
 use super::stream::{HTTP_1_1, Stream};
 
@@ -122,7 +124,8 @@ impl Trust {
     ///
     /// If the text isn't PEM or has no usable certificate.
     pub fn of_pem(pem: &[u8]) -> Result<Self, LoadError> {
-        let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+        let certificates =
+            CertificateDer::pem_slice_iter(check(pem)?).collect::<Result<Vec<_>, _>>();
         Self::new(certificates.map_err(|_| LoadError::NotPem)?)
     }
 
@@ -143,7 +146,7 @@ impl Trust {
     ///
     /// If the text isn't PEM or has no certificate.
     pub fn of_pin(pem: &[u8]) -> Result<Self, LoadError> {
-        let first = CertificateDer::pem_slice_iter(pem).next();
+        let first = CertificateDer::pem_slice_iter(check(pem)?).next();
         let certificate = first.ok_or(LoadError::NoCertificate)?;
         let pinned = Self(Accepted::Pinned(
             certificate.map_err(|_| LoadError::NotPem)?,

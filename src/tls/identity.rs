@@ -12,6 +12,9 @@ use rustls::{Error, InconsistentKeys};
 use x509_parser::certificate::X509CertificateParser;
 use x509_parser::nom::Parser;
 
+use super::load_error::{IdentityError, LoadError};
+use super::pem::{check, has_encrypted_key};
+
 /// A certificate chain and the private key of its first certificate.
 pub struct Identity {
     /// Its name in metrics and messages: the certificate's file.
@@ -22,71 +25,27 @@ pub struct Identity {
     key: PrivateKeyDer<'static>,
 }
 
-/// Why a certificate, a key or the trusted authorities can't be used. The text goes on behind the name of the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LoadError {
-    /// The text isn't PEM.
-    #[error("is not valid PEM; write each part between its BEGIN and END lines")]
-    NotPem,
-    /// The text has no certificate.
-    #[error(
-        "holds no certificate; name a PEM file with the certificate first, then what leads to its root"
-    )]
-    NoCertificate,
-    /// A certificate can't be parsed.
-    #[error("holds a certificate that can't be read; have it issued again")]
-    BadCertificate,
-    /// The text has no private key.
-    #[error("holds no private key; name the PEM file with the certificate's key")]
-    NoKey,
-    /// The key is encrypted, and there is nobody to ask for the passphrase.
-    #[error(
-        "holds a key that is encrypted; write it without a passphrase: openssl pkey -in key.pem -out plain.pem"
-    )]
-    EncryptedKey,
-    /// The key can't be parsed, or is of a kind that isn't supported.
-    #[error(
-        "holds a key that can't be used; RSA of 2048 bits and over, ECDSA P-256 or P-384 and Ed25519 can"
-    )]
-    BadKey,
-    /// The key belongs to another certificate.
-    #[error("holds the key of another certificate; name the one that belongs to `cert`")]
-    Mismatch,
-    /// The operating system trusts no authority.
-    #[error(
-        "no certificate is trusted on this machine; install its package ca-certificates, or name a file: ca = \"ca.pem\""
-    )]
-    NoRoots,
-}
-
-impl LoadError {
-    /// Whether the key is wrong, and not the certificate.
-    pub fn is_of_key(self) -> bool {
-        match self {
-            Self::NoKey | Self::EncryptedKey | Self::BadKey | Self::Mismatch => true,
-            Self::NotPem | Self::NoCertificate | Self::BadCertificate | Self::NoRoots => false,
-        }
-    }
-}
-
 impl Identity {
     /// Reads both from PEM. The key must be that of the first certificate.
     ///
     /// # Errors
     ///
     /// What is wrong with either, or with both together.
-    pub fn parse(name: &str, certificates: &[u8], key: &[u8]) -> Result<Self, LoadError> {
-        let chain = CertificateDer::pem_slice_iter(certificates).collect::<Result<Vec<_>, _>>();
-        let chain = chain.map_err(|_| LoadError::NotPem)?;
-        let first = chain.first().ok_or(LoadError::NoCertificate)?;
-        let validity = Validity::of(first).ok_or(LoadError::BadCertificate)?;
+    pub fn parse(name: &str, certificates: &[u8], key: &[u8]) -> Result<Self, IdentityError> {
+        let (chain, validity) = parse_chain(certificates).map_err(IdentityError::Certificate)?;
         let identity = Self {
             name: name.to_owned(),
             validity,
-            key: parse_key(key)?,
+            key: parse_key(key).map_err(IdentityError::Key)?,
             chain,
         };
-        identity.certified_key()?;
+        identity.certified_key().map_err(|error| {
+            if error == LoadError::BadCertificate {
+                IdentityError::Certificate(error)
+            } else {
+                IdentityError::Key(error)
+            }
+        })?;
         Ok(identity)
     }
 
@@ -133,15 +92,24 @@ impl fmt::Debug for Identity {
     }
 }
 
+/// The certificates of a text, and the validity of the first.
+fn parse_chain(text: &[u8]) -> Result<(Vec<CertificateDer<'static>>, Validity), LoadError> {
+    let chain = CertificateDer::pem_slice_iter(check(text)?).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(|_| LoadError::NotPem)?;
+    let first = chain.first().ok_or(LoadError::NoCertificate)?;
+    let validity = Validity::of(first).ok_or(LoadError::BadCertificate)?;
+    Ok((chain, validity))
+}
+
 fn parse_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, LoadError> {
-    const ENCRYPTED: &[u8] = b"ENCRYPTED PRIVATE KEY";
+    let text = check(text)?;
     PrivateKeyDer::from_pem_slice(text).map_err(|error| {
-        if !matches!(error, pem::Error::NoItemsFound) {
-            LoadError::BadKey
-        } else if text.windows(ENCRYPTED.len()).any(|part| part == ENCRYPTED) {
+        if has_encrypted_key(text) {
             LoadError::EncryptedKey
-        } else {
+        } else if matches!(error, pem::Error::NoItemsFound) {
             LoadError::NoKey
+        } else {
+            LoadError::BadKey
         }
     })
 }

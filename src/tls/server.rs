@@ -13,7 +13,8 @@ use rustls::sign::CertifiedKey;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 
-use super::identity::{Identity, LoadError, provider};
+use super::identity::{Identity, provider};
+use super::load_error::LoadError;
 use super::stream::{HTTP_1_1, HTTP_2, Protocol, Stream};
 
 /// The TLS settings of client connections. All workers share them, and with them the keys of session tickets.

@@ -294,6 +294,55 @@ fn a_machine_that_trusts_nobody_is_told_what_to_do() {
 }
 
 #[test]
+fn what_is_wrong_with_the_certificates_of_an_app_is_said() {
+    let authority = Authority::new();
+    let own = authority.issue(&[NAME]);
+    let glued = authority.pem.trim_end().to_owned() + &authority.pem;
+    let trusted = authority
+        .pem
+        .replace(" CERTIFICATE", " TRUSTED CERTIFICATE");
+    let marked = format!("\u{feff}{}", authority.pem);
+    let joined = "has a BEGIN or END line with something else before it";
+    for (key, other) in [
+        ("ca", ""),
+        ("pin", ""),
+        ("client_cert", "client_key = \"key.pem\""),
+    ] {
+        for (text, expected) in [
+            (&glued, joined),
+            (&trusted, "holds a TRUSTED CERTIFICATE"),
+            (&marked, ""),
+        ] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let write = |name: &str, text: &str| {
+                std::fs::write(folder.path().join(name), text).expect("a file");
+            };
+            let is_own = key == "client_cert" && text == &marked;
+            let own_marked = format!("\u{feff}{}", own.cert);
+            write("a.pem", if is_own { &own_marked } else { text });
+            write("key.pem", &own.key);
+            write(
+                "understudy.toml",
+                &format!(
+                    "[upstream]\nurl = \"https://127.0.0.1:1\"\n[upstream.tls]\n{key} = \"a.pem\"\n{other}\n"
+                ),
+            );
+            let config = folder.path().join("understudy.toml");
+            let checked = understudy(&["check", "--config", &config.to_string_lossy()]);
+            let said = [checked.stdout, checked.stderr].concat();
+            let said = String::from_utf8(said).expect("text");
+            let is_valid = expected.is_empty();
+            assert_eq!(checked.status.success(), is_valid, "{key}: {said}");
+            assert!(
+                is_valid || said.contains(&format!("upstream.tls.{key}: ")),
+                "{said}"
+            );
+            assert!(said.contains(expected), "{key}: {said}");
+        }
+    }
+}
+
+#[test]
 fn what_is_wrong_with_a_certificate_or_a_key_is_said() {
     let authority = Authority::new();
     let (one, other) = (authority.issue(&[NAME]), authority.issue(&[NAME]));
@@ -301,8 +350,48 @@ fn what_is_wrong_with_a_certificate_or_a_key_is_said() {
     let locked =
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
     let broken = one.cert.replace("MII", "MIA");
-    let cases: [(&str, &str, &str, i32); 8] = [
+    let old_locked = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+    let glued = one.cert.trim_end().to_owned() + &authority.pem;
+    let both = one.cert.trim_end().to_owned() + &one.key;
+    let (marked_cert, marked_key) = (
+        format!("\u{feff}{}", one.cert),
+        format!("\u{feff}{}", one.key),
+    );
+    let trusted = one.cert.replace(" CERTIFICATE", " TRUSTED CERTIFICATE");
+    let joined = "has a BEGIN or END line with something else before it";
+    let cases: [(&str, &str, &str, i32); 14] = [
         (&one.cert, &one.key, "ok", 0),
+        (&marked_cert, &marked_key, "ok", 0),
+        (
+            &glued,
+            &one.key,
+            &format!("server.tls.cert: cert.pem: {joined}"),
+            78,
+        ),
+        (
+            &one.cert,
+            &both,
+            &format!("server.tls.key: key.pem: {joined}"),
+            78,
+        ),
+        (
+            &one.cert,
+            old_locked,
+            "server.tls.key: key.pem: holds a key that is encrypted; write it without a passphrase: openssl pkey -in",
+            78,
+        ),
+        (
+            &trusted,
+            &one.key,
+            "server.tls.cert: cert.pem: holds a TRUSTED CERTIFICATE, which only OpenSSL reads; convert it: openssl x509 -in",
+            78,
+        ),
+        (
+            &(one.cert.clone() + &trusted),
+            &one.key,
+            "server.tls.cert: cert.pem: holds a TRUSTED CERTIFICATE",
+            78,
+        ),
         (
             &one.cert,
             &other.key,
