@@ -134,6 +134,8 @@ impl Pattern {
 
     /// Whether the method and the host match.
     fn matches(&self, method: &Method, host: &str) -> bool {
+        // A final dot only says that the name is whole.
+        let host = host.strip_suffix('.').unwrap_or(host);
         (self.methods.is_empty() || self.methods.contains(method))
             && self
                 .host

@@ -48,7 +48,7 @@ mod tests;
 
 use bytes::Bytes;
 
-pub use charset::{EncodingError, decode_lossy};
+pub use charset::{EncodingError, decode_lossy, other_than_utf8};
 pub use code::Level;
 pub use context::Context;
 pub use error::Error;

@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::diagnostic::{Diagnostic, Position, quote, quote_key};
+use super::value::meant_as_bool;
 
 /// The errors and notes so far.
 #[derive(Debug)]
@@ -53,7 +54,9 @@ impl<'t> Report<'t> {
             let offset = self.text.floor_char_boundary(span.start);
             if self.broken.borrow_mut().insert(self.line(offset)) {
                 let source = self.text.get(span).unwrap_or_default();
-                self.file_error(Some(offset), syntax_error(error.message(), source));
+                let line = self.text.lines().nth(self.line(offset) - 1);
+                let error = syntax_error(error.message(), source, line.unwrap_or_default());
+                self.file_error(Some(offset), error);
             }
         }
         table
@@ -156,18 +159,46 @@ impl Location<'_> {
     }
 }
 
-/// The parser's error about this piece of the text, in our words where they are clearer.
-fn syntax_error(message: &str, source: &str) -> Diagnostic {
+/// The parser's error about this piece of a line, in our words where they are clearer.
+fn syntax_error(message: &str, source: &str, line: &str) -> Diagnostic {
+    let is_about_text = message.contains("quote") || message.contains("string");
+    let around = if is_about_text { line } else { source };
+    if let Some(mark) = around
+        .chars()
+        .find(|mark| TYPOGRAPHIC_QUOTES.contains(mark))
+    {
+        let text = source.trim_matches(TYPOGRAPHIC_QUOTES);
+        let example = if source.starts_with(TYPOGRAPHIC_QUOTES) && !text.is_empty() {
+            quote(text)
+        } else {
+            "\"text\"".to_owned()
+        };
+        return Diagnostic::new(format!("{mark} is a typographic quote"))
+            .help(format!("write straight quotes: {example}"));
+    }
     if message.starts_with("duplicate key") {
         Diagnostic::new(format!("the key {} is given twice", quote_key(source))).help("leave one")
+    } else if message.starts_with("invalid boolean") {
+        Diagnostic::new("this is not a valid boolean").help("write true or false, in lower case")
     } else if !message.starts_with("string values must be quoted") {
         Diagnostic::new(message)
     } else if source.is_empty() {
         Diagnostic::new("no value is given").help("write one, or leave the key out")
+    } else if let Some(meant) = meant_as_bool(source) {
+        Diagnostic::new(format!("{source} is neither text nor a boolean")).help(format!(
+            "write {meant}, or {} where text is wanted",
+            quote(source)
+        ))
     } else {
         Diagnostic::new(format!("text is written in quotes: {}", quote(source)))
     }
 }
+
+/// What word processors and chats make of straight quotes.
+const TYPOGRAPHIC_QUOTES: [char; 10] = [
+    '\u{201c}', '\u{201d}', '\u{201e}', '\u{201f}', '\u{2018}', '\u{2019}', '\u{201a}', '\u{201b}',
+    '\u{ab}', '\u{bb}',
+];
 
 #[cfg(test)]
 mod tests {

@@ -60,11 +60,16 @@ pub(super) fn parse_origin(value: &DeValue<'_>) -> Result<Origin, Diagnostic> {
 
 /// The same, from an argument.
 pub(super) fn parse_origin_text(text: &str) -> Result<Origin, Diagnostic> {
-    if let Some(path) = text.strip_prefix("unix:") {
+    refuse_socket_behind_scheme(text)?;
+    if let Some(path) = strip_unix(text) {
         return parse_socket(text, path);
     }
     let (scheme, authority, path) = split_url(text);
     let is_secure = scheme.eq_ignore_ascii_case("https");
+    if let Some(url) = without_slashes(text) {
+        let what = "has no `://` behind its scheme";
+        return Err(Diagnostic::about(text, what).help(format!("write {}", quote(&url))));
+    }
     let right = write_origin(is_secure, authority);
     if authority.contains('@') {
         // The password is not repeated.
@@ -100,7 +105,43 @@ pub(super) fn parse_origin_text(text: &str) -> Result<Origin, Diagnostic> {
 fn write_origin(is_secure: bool, authority: &str) -> String {
     let scheme = if is_secure { "https" } else { "http" };
     let (_, authority) = authority.rsplit_once('@').unwrap_or(("", authority));
-    format!("write {}", quote(&format!("{scheme}://{authority}")))
+    match is_authority(authority) {
+        true => format!("write {}", quote(&format!("{scheme}://{authority}"))),
+        false => "write \"http://127.0.0.1:3000\"".to_owned(),
+    }
+}
+
+/// The text behind `unix:`.
+fn strip_unix(text: &str) -> Option<&str> {
+    let (scheme, rest) = text.split_at_checked("unix:".len())?;
+    scheme.eq_ignore_ascii_case("unix:").then_some(rest)
+}
+
+/// Refuses `http://unix:/run/app.sock`, as nginx writes a socket.
+fn refuse_socket_behind_scheme(text: &str) -> Result<(), Diagnostic> {
+    let socket = text.split_once("://").map(|(_, rest)| rest);
+    match socket.filter(|socket| strip_unix(socket).is_some_and(|path| path.starts_with('/'))) {
+        Some(socket) => {
+            let what = "has a scheme before the socket";
+            Err(Diagnostic::about(text, what).help(format!("write {}", quote(socket))))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The URL that was meant by `http:/app`, `http:app.internal` or `https//app`.
+fn without_slashes(text: &str) -> Option<String> {
+    if text.contains("://") {
+        return None;
+    }
+    ["https", "http"].into_iter().find_map(|scheme| {
+        let rest = text.strip_prefix(scheme)?;
+        let authority = rest.trim_start_matches([':', '/']);
+        // A host may have the name `http`, and then a port.
+        let is_port = authority.bytes().all(|byte| byte.is_ascii_digit());
+        (authority.len() < rest.len() && !is_port && is_authority(authority))
+            .then(|| format!("{scheme}://{authority}"))
+    })
 }
 
 /// The path of a Unix socket.
@@ -123,8 +164,10 @@ fn parse_socket(text: &str, path: &str) -> Result<Origin, Diagnostic> {
 /// The URL of a fallback document, with path and query.
 pub(super) fn parse_url(value: &DeValue<'_>) -> Result<(Origin, PathAndQuery), Diagnostic> {
     let text = text_or(value, "a URL in quotes: \"http://127.0.0.1:4000/voice\"")?;
+    refuse_socket_behind_scheme(text)?;
     // As nginx writes it: a socket's path, a colon, then the path of the request.
-    let (origin, path) = if let Some(rest) = text.strip_prefix("unix:") {
+    let socket = strip_unix(text);
+    let (origin, path) = if let Some(rest) = socket {
         let (socket, path) = rest.split_once(':').unwrap_or((rest, ""));
         (parse_socket(text, socket)?, path)
     } else {
@@ -234,6 +277,29 @@ mod tests {
             let found = read(&format!("http://{authority}"));
             assert!(found.contains("has no valid"), "{authority}");
         }
+    }
+
+    #[test]
+    fn the_remedy_is_what_was_meant() {
+        for (text, remedy) in [
+            ("http://unix:/run/a.sock", "write \"unix:/run/a.sock\""),
+            ("HTTPS://UNIX:/run/a.sock", "write \"UNIX:/run/a.sock\""),
+            ("unix:", "write \"unix:/run/app.sock\""),
+            ("http://unix:", "write \"http://127.0.0.1:3000\""),
+            ("http:/app", "write \"http://app\""),
+            ("http:app:80", "write \"http://app:80\""),
+            ("https//app", "write \"https://app\""),
+            ("http:3000", "write \"http://http:3000\""),
+            ("ftp://app:", "write \"http://127.0.0.1:3000\""),
+            ("ftp://app:21", "write \"http://app:21\""),
+        ] {
+            let said = read(text);
+            assert!(said.ends_with(remedy), "{text}: {said}");
+        }
+        assert_eq!(read("UNIX:/run/a.sock"), read("unix:/run/a.sock"));
+        let url = DeValue::String("http://unix:/run/a.sock:/x".into());
+        let said = parse_url(&url).expect_err("not a URL").to_string();
+        assert!(said.ends_with("write \"unix:/run/a.sock:/x\""), "{said}");
     }
 
     #[test]

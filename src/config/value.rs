@@ -34,7 +34,20 @@ pub(super) fn text_or<'v>(value: &'v DeValue<'_>, wanted: &str) -> Result<&'v st
 
 pub(super) fn parse_bool(value: &DeValue<'_>) -> Result<bool, Diagnostic> {
     let found = value.as_bool();
-    found.ok_or_else(|| wrong_type(value, "true or false"))
+    found.ok_or_else(|| match value.as_str().and_then(meant_as_bool) {
+        Some(meant) => wrong_type(value, &format!("{meant} without quotes")),
+        None => wrong_type(value, "true or false"),
+    })
+}
+
+/// The boolean that a word of another language stands for.
+pub(super) fn meant_as_bool(word: &str) -> Option<bool> {
+    let word = word.to_ascii_lowercase();
+    match word.as_str() {
+        "true" | "yes" | "on" => Some(true),
+        "false" | "no" | "off" => Some(false),
+        _ => None,
+    }
 }
 
 /// One of these words, as what it stands for.

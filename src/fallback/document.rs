@@ -9,8 +9,10 @@ use super::injection::Injection;
 use super::source::{CHARSET, Source};
 use super::template::Template;
 use crate::twilio::RESPONSE_LIMIT;
-use crate::twiml::{self, Kind, Rules, Strictness, Twiml};
+use crate::twiml::{self, Kind, Rules, Strictness, Twiml, other_than_utf8};
 use crate::webhook::Parameters;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A document that is TwiML for every request. Only [`Document::parse`] makes one.
 #[derive(Clone, Debug)]
@@ -39,7 +41,16 @@ impl Document {
             return Err(Error::TooLarge(document.len()));
         }
         let kind = rules.kind();
-        let source = Source::parse(as_text(&document)?)?;
+        // It is sent with its charset, so no byte order mark is needed, and some readers of XML take it for text.
+        let document = match document.strip_prefix(BYTE_ORDER_MARK) {
+            Some(_) => document.slice(BYTE_ORDER_MARK.len()..),
+            None => document,
+        };
+        let text = as_text(&document)?;
+        if let Some((at, charset)) = other_than_utf8(text) {
+            return Err(Error::Declared(charset, position(text, at)));
+        }
+        let source = Source::parse(text)?;
         let content = if source.is_fixed() {
             let strict = rules.with_strictness(Strictness::Strict);
             let twiml = twiml::validate(document.clone(), CHARSET, &strict)

@@ -15,6 +15,11 @@ pub enum Error {
     /// The document is not UTF-8 from here on.
     #[error("this byte is not UTF-8; save the document as UTF-8")]
     NotUtf8(Position),
+    /// The XML declaration names another charset than the one that the document is sent with.
+    #[error(
+        "declared as {0}, but a fallback document is sent as UTF-8; write encoding=\"UTF-8\", and save it so"
+    )]
+    Declared(twiml::Name, Position),
     /// A `{{` is not a valid placeholder.
     #[error("{0}")]
     Placeholder(PlaceholderError, Position),
@@ -88,6 +93,7 @@ impl Error {
         match self {
             Self::TooLarge(_) => None,
             Self::NotUtf8(position)
+            | Self::Declared(_, position)
             | Self::Placeholder(_, position)
             | Self::Filled { position, .. }
             | Self::SecondParser { position, .. } => Some(*position),

@@ -34,6 +34,43 @@ fn says(words: &str) -> String {
     format!("<Response><Say>{words}</Say></Response>")
 }
 
+#[test]
+fn a_byte_order_mark_is_not_sent() {
+    for words in ["Hello", "Hello {{From}}"] {
+        let document = says(words);
+        let sent = render(&format!("\u{feff}{document}"), "From=you");
+        assert_eq!(sent, document.replace("{{From}}", "you"));
+    }
+    let at = reject(&format!("\u{feff}{}", says("{{")));
+    assert!(at.starts_with("1:16"), "{at}");
+}
+
+#[test]
+fn a_declaration_of_another_charset_is_an_error() {
+    for charset in ["UTF-8", "utf-8", "utf8"] {
+        let document = format!(
+            "<?xml version=\"1.0\" encoding=\"{charset}\"?>{}",
+            says("é")
+        );
+        assert_eq!(render(&document, ""), document);
+    }
+    for charset in ["ISO-8859-1", "UTF-16", "windows-1252", "unknown"] {
+        for words in ["e", "é", "{{From}}"] {
+            let document = format!(
+                "<?xml version='1.0' encoding='{charset}'?>\n{}",
+                says(words)
+            );
+            for mark in ["", "\u{feff}"] {
+                let error = reject(&format!("{mark}{document}"));
+                let expected = format!(
+                    "1:31 declared as {charset}, but a fallback document is sent as UTF-8; write encoding=\"UTF-8\", and save it so"
+                );
+                assert_eq!(error, expected);
+            }
+        }
+    }
+}
+
 /// The position and the message of the error in a document.
 fn reject(document: &str) -> String {
     let error = parse(document).map(drop).expect_err(document);

@@ -53,6 +53,20 @@ fn a_path_that_no_pattern_matches_has_no_route() {
 }
 
 #[test]
+fn a_final_dot_of_the_host_does_not_matter() {
+    let table = table(&["/v a.example"]);
+    for (host, route) in [
+        ("a.example", "/v a.example"),
+        ("A.example.", "/v a.example"),
+        ("a.example..", "-"),
+        (".", "-"),
+        ("", "-"),
+    ] {
+        assert_eq!(find(&table, Method::POST, host, "/v"), route, "{host}");
+    }
+}
+
+#[test]
 fn host_and_method_are_more_specific_than_none() {
     let table = table(&[
         "/v",

@@ -150,6 +150,14 @@ fn declared_charset(text: &[u8]) -> Result<Option<(&'static Encoding, Range<usiz
         .map_err(|error| ReadError { at, error })
 }
 
+/// What the XML declaration of a document in UTF-8 names as its charset, and where, if that is another one.
+pub fn other_than_utf8(document: &str) -> Option<(usize, Name)> {
+    let label = declaration::read(document.as_bytes()).ok()?.encoding?;
+    let name = &document.as_bytes()[label.clone()];
+    let is_utf8 = Encoding::for_label(name).is_some_and(|charset| charset == UTF_8);
+    (!is_utf8).then(|| (label.start, Name::new(name)))
+}
+
 fn find_charset(label: &[u8]) -> Result<&'static Encoding, EncodingError> {
     match Encoding::for_label(label) {
         Some(charset) if charset != REPLACEMENT => Ok(charset),

@@ -11,7 +11,7 @@ use crate::twiml::{check_well_formed, validate};
 /// Documents with placeholders wherever Twilio's grammar allows values, also where it allows only certain ones.
 const DOCUMENTS: &[&str] = &[
     "<Response><Say>{{a}}</Say></Response>",
-    "<?xml version='1.0' encoding='ISO-8859-1'?><Response><Say>{{a}}]]{{b}}&gt;</Say></Response>",
+    "<?xml version='1.0' encoding='utf-8'?><Response><Say>{{a}}]]{{b}}&gt;</Say></Response>",
     "<Response><Dial callerId='{{a}}' action=\"/x?a={{b}}&amp;c={{c}}\"><Number>{{a}}</Number></Dial></Response>",
     "<Response><Enqueue action='{{a}}' waitUrl=\"{{b}}//x\">{{c}}</Enqueue></Response>",
     "<Response><Enqueue workflowSid='WW0123456789abcdef0123456789abcdef'><Task>{\"a\": \"{{a}}\", \"b\": \"{{b}}\"}</Task></Enqueue></Response>",
