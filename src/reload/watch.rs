@@ -66,6 +66,7 @@ struct State {
     debounce: Debounce,
     folders: HashMap<WatchDescriptor, Folder>,
     has_polled_files: bool,
+    has_lost_inotify: bool,
 }
 
 /// A watched folder.
@@ -122,6 +123,9 @@ impl Watcher {
     }
 
     fn watch_once(&mut self, files: &[&Path]) -> bool {
+        if self.shared.lock().has_lost_inotify {
+            self.watches = None;
+        }
         let mut steps = Steps::default();
         let folders_of_files: Vec<_> = files.iter().map(|file| steps.add(file)).collect();
         let network = poll::network_devices().unwrap_or_default();
@@ -137,7 +141,11 @@ impl Watcher {
                     folder.names.extend(names.all);
                 }
                 Err(error) => {
-                    if self.watches.is_some() && !self.unwatched.contains(&path) {
+                    // A folder on the way may be closed to us, as systemd's is above that of credentials.
+                    let is_closed =
+                        error.kind() == ErrorKind::PermissionDenied && !names.have_files;
+                    let is_known = is_closed || self.unwatched.contains(&path);
+                    if self.watches.is_some() && !is_known {
                         warn!(path = %path.display(), %error, "folder can't be watched; its files are looked at twice a second");
                     }
                     unwatched.insert(path);
@@ -272,8 +280,9 @@ async fn read_events(events: &mut Option<AsyncFd<Inotify>>, shared: &Shared) {
         Ok(())
     });
     if let Ok(Err(error)) = read {
-        warn!(%error, "changes of files are no longer noticed; reload by SIGHUP");
+        warn!(%error, "inotify has failed; files are looked at twice a second");
         *events = None;
+        shared.lose_inotify();
     }
 }
 
@@ -286,6 +295,12 @@ impl Shared {
         let now = Instant::now().into_std();
         self.lock().debounce.record(path, change, now);
         self.has_changed.notify_one();
+    }
+
+    /// From now on nothing can be watched.
+    fn lose_inotify(&self) {
+        self.lock().has_lost_inotify = true;
+        self.record(Path::new(""), Change::Unknown);
     }
 
     fn record_event(&self, event: &inotify::Event<&OsStr>) {
@@ -536,6 +551,17 @@ mod tests {
         fs::rename(&here, &away).expect("moved");
         watched.until_due().await;
         fs::rename(&away, &here).expect("moved");
+        watched.until_due().await;
+    }
+
+    #[tokio::test]
+    async fn when_inotify_fails_later_files_are_looked_at() {
+        let mut watched = Watched::start();
+        watched.changes.events = None;
+        watched.changes.shared.lose_inotify();
+        watched.until_due().await;
+        watched.watcher.watch(&[&watched.file]);
+        fs::write(&watched.file, "two").expect("a file");
         watched.until_due().await;
     }
 

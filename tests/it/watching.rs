@@ -146,8 +146,14 @@ async fn without_inotify_a_change_is_taken_up_too() {
         .wait_for_log(|line| line["message"] == message)
         .await;
     let page = path_of(&sidecar, "pages/page.xml");
-    fs::write(&page, says("two")).expect("a file");
+    let mut file = File::create(&page).expect("a file");
+    for part in says("two").as_bytes().chunks(8) {
+        file.write_all(part).expect("written");
+        tokio::time::sleep(millis(200)).await;
+    }
+    drop(file);
     until_it_says(&sidecar, "two").await;
+    assert_eq!(failures(&sidecar).await, 0.0);
     sidecar.rewrite_config(&sidecar.config().replace("/page.xml", "/other.xml"));
     fs::write(page.with_file_name("other.xml"), says("other")).expect("a file");
     until_it_says(&sidecar, "other").await;
