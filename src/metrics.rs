@@ -31,6 +31,8 @@ pub struct Metrics {
     upstreams: Mutex<BTreeMap<String, Arc<ConnectionStats>>>,
     /// Open connections of clients.
     pub client_connections: IntGauge,
+    /// Idle connections of clients that were closed because new ones needed their places.
+    pub evicted_connections: IntCounter,
     /// The kind and mode of each route in the configuration in force.
     pub route_info: IntGaugeVec,
     /// The deadline of each route in the configuration in force, in seconds.
@@ -56,6 +58,10 @@ impl Metrics {
             client_connections: registrar.gauge(
                 "understudy_client_connections",
                 "Open connections of clients.",
+            ),
+            evicted_connections: registrar.counter(
+                "understudy_client_connections_evicted_total",
+                "Idle connections of clients that were closed because new ones needed their places.",
             ),
             route_info: registrar.gauges(
                 "understudy_route_info",

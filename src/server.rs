@@ -13,6 +13,7 @@ mod http1;
 mod http2;
 mod inherited;
 mod listener;
+mod places;
 mod settings;
 mod worker;
 
@@ -22,7 +23,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
 
 use arc_swap::ArcSwap;
-use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use error::Error;
@@ -31,6 +31,7 @@ pub use listener::{Listeners, bind_one, bind_with_retries};
 pub use settings::Settings;
 
 use crate::proxy::Snapshot;
+use places::{Places, WorkerPlaces};
 use worker::{Context, Heartbeat};
 
 /// The running workers. If this is dropped, they drain, but nobody waits for them.
@@ -53,22 +54,26 @@ impl Server {
         snapshot: Arc<ArcSwap<Snapshot>>,
     ) -> io::Result<Self> {
         let drain = CancellationToken::new();
-        let permits = settings.load().max_connections.min(Semaphore::MAX_PERMITS);
-        let permits = Arc::new(Semaphore::new(permits));
+        let evicted = snapshot.load().shared.metrics.evicted_connections.clone();
+        let (places, worker_places) = Places::new(
+            settings.load().max_connections,
+            listeners.per_worker.len(),
+            evicted,
+        );
         let mut server = Self {
             threads: Vec::new(),
             heartbeats: Vec::new(),
             drain: drain.clone().drop_guard(),
         };
-        for listeners in listeners.per_worker {
+        for (listeners, own_places) in listeners.per_worker.into_iter().zip(worker_places) {
             let context = Context {
                 snapshot: Arc::clone(&snapshot),
                 settings: Arc::clone(&settings),
-                permits: Arc::clone(&permits),
+                places: Arc::clone(&places),
                 // Its own token, so that workers don't share a lock.
                 drain: drain.child_token(),
             };
-            server.start_worker(listeners, context)?;
+            server.start_worker(listeners, context, own_places)?;
         }
         Ok(server)
     }
@@ -77,6 +82,7 @@ impl Server {
         &mut self,
         listeners: Vec<std::net::TcpListener>,
         context: Context,
+        places: WorkerPlaces,
     ) -> io::Result<()> {
         let mut with_heartbeats = Vec::new();
         for listener in listeners {
@@ -86,7 +92,7 @@ impl Server {
         }
         let thread = thread::Builder::new().name(format!("worker-{}", self.threads.len()));
         self.threads
-            .push(thread.spawn(move || worker::run(with_heartbeats, context))?);
+            .push(thread.spawn(move || worker::run(with_heartbeats, context, places))?);
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::control_frames::ControlFrameBudget;
+use super::places::Place;
 use crate::body::FramingBytes;
 use crate::proxy::ResponseBody;
 use crate::tls::Protocol;
@@ -29,9 +30,10 @@ pub(super) enum State {
 }
 
 /// The state of one connection.
-#[derive(Debug)]
 pub(super) struct Activity {
     pub(super) protocol: Protocol,
+    /// Its place, which it may have to give away while it is idle.
+    pub(super) place: Rc<Place>,
     /// How many control frames of HTTP/2 may still come.
     pub(super) control_frames: ControlFrameBudget,
     /// When the state last changed, or the client last took part of a response.
@@ -50,9 +52,10 @@ pub(super) struct Activity {
 }
 
 impl Activity {
-    pub(super) fn new(protocol: Protocol) -> Rc<Self> {
+    pub(super) fn new(protocol: Protocol, place: Rc<Place>) -> Rc<Self> {
         Rc::new(Self {
             protocol,
+            place,
             control_frames: ControlFrameBudget::new(),
             since: Cell::new(Instant::now()),
             requests: Cell::new(0),
@@ -91,6 +94,7 @@ impl Activity {
         if self.state() == State::Idle && self.protocol == Protocol::Http1 {
             self.is_reading_head.set(true);
             self.restart_timer();
+            self.place.set_reading_head(self.since());
         }
         let framing = self.framing.borrow();
         framing.as_ref().is_none_or(|count| count.add_read(bytes))
@@ -101,9 +105,11 @@ impl Activity {
     pub(super) fn set_write_blocked(&self, is_blocked: bool) {
         if self.protocol == Protocol::Http1
             && self.is_write_blocked.replace(is_blocked) != is_blocked
-            && self.requests.get() > 0
         {
-            self.restart_timer();
+            self.place.set_write_blocked(is_blocked);
+            if self.requests.get() > 0 {
+                self.restart_timer();
+            }
         }
     }
 
@@ -123,6 +129,11 @@ impl Activity {
     pub(super) fn has_unread(&self) -> bool {
         self.has_unread.get() || self.is_reading_head.get()
     }
+
+    /// Whether the client is waited for when the connection is closed. It isn't where another one waits for the place.
+    pub(super) fn closes_lingering(&self) -> bool {
+        self.has_unread() && !self.place.is_evicted()
+    }
 }
 
 /// One request under way; it has ended when this is dropped.
@@ -135,7 +146,9 @@ impl ActiveRequest {
     pub(super) fn start(activity: &Rc<Activity>) -> Self {
         activity.is_reading_head.set(false);
         activity.framing.take();
-        activity.requests.update(|count| count + 1);
+        if activity.requests.replace(activity.requests.get() + 1) == 0 {
+            activity.place.set_busy();
+        }
         activity.processing.update(|count| count + 1);
         Self {
             activity: Rc::clone(activity),
@@ -163,6 +176,9 @@ impl Drop for ActiveRequest {
     fn drop(&mut self) {
         self.wait_for_client();
         self.activity.requests.update(|count| count - 1);
+        if self.activity.requests.get() == 0 {
+            self.activity.place.set_idle();
+        }
     }
 }
 

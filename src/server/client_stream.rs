@@ -135,7 +135,7 @@ impl AsyncWrite for ClientStream {
         if self.lingering_close.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         }
-        if self.activity.has_unread() {
+        if self.activity.closes_lingering() {
             ready!(self.poll_lingering_close(cx));
         }
         Poll::Ready(Ok(()))

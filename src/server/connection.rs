@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -23,6 +24,7 @@ use tracing::debug;
 use super::activity::{ActiveRequest, Activity, TrackedBody};
 use super::client_stream::ClientStream;
 use super::driver::{DRAIN_GRACE, End, drive};
+use super::places::Place;
 use super::settings::Settings;
 use super::{http1, http2};
 use crate::log::describe_error;
@@ -35,6 +37,7 @@ use crate::upstream::headers::Peer;
 pub(super) struct Client {
     pub(super) address: SocketAddr,
     pub(super) peer: Peer,
+    pub(super) place: Rc<Place>,
     pub(super) proxy: Rc<Proxy>,
     pub(super) settings: Arc<Settings>,
     pub(super) drain: CancellationToken,
@@ -52,7 +55,7 @@ pub(super) async fn serve(stream: TcpStream, mut client: Client) {
     } else {
         (Stream::Plain(stream), Protocol::Http1)
     };
-    let activity = Activity::new(protocol);
+    let activity = Activity::new(protocol, Rc::clone(&client.place));
     let stream = ClientStream::new(stream, Rc::clone(&activity));
     let connection = Rc::new(Connection {
         client,
@@ -76,6 +79,7 @@ impl Client {
         let accepted = tokio::select! {
             accepted = tls.accept(stream) => accepted,
             () = self.handshake_timeout() => Err(io::ErrorKind::TimedOut.into()),
+            () = poll_fn(|cx| self.place.poll_evicted(cx)) => return None,
         };
         accepted
             .inspect_err(|error| {
@@ -122,7 +126,7 @@ impl Connection {
             End::Closed(Err(error)) if error.is_parse_version_h2() => {
                 http1::send_last(stream, http1::VERSION_NOT_SUPPORTED).await;
             }
-            End::Closed(Err(_)) => {}
+            End::Closed(Err(_)) | End::Evicted => {}
             End::HeadTimeout => http1::send_last(stream, http1::REQUEST_TIMEOUT).await,
             End::Stalled => stream.abort(),
         }
@@ -166,7 +170,7 @@ impl Connection {
         } = &self.client;
         let end = drive(http, shut_down, &self.activity, settings, drain).await;
         let is_rejected = match &end {
-            End::Closed(Ok(())) | End::Stalled => false,
+            End::Closed(Ok(())) | End::Stalled | End::Evicted => false,
             End::Closed(Err(error)) => {
                 debug!(
                     client_addr = self.client.address.to_string(),
@@ -185,9 +189,12 @@ impl Connection {
 
     /// HTTP has ended. If the connection has switched protocols, bytes go both ways until both sides end.
     async fn join_tunnel(&self, stream: ClientStream, early: Bytes) {
-        if let Some(tunnel) = self.tunnel.take()
-            && let Err(error) = tunnel.join(stream, early).await
-        {
+        let Some(tunnel) = self.tunnel.take() else {
+            return;
+        };
+        // A tunnel is busy, however little goes through it.
+        let _busy = ActiveRequest::start(&self.activity);
+        if let Err(error) = tunnel.join(stream, early).await {
             debug!(
                 client_addr = self.client.address.to_string(),
                 error = describe_error(&error),

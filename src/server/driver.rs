@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | reads a request's head | `header_timeout` | it is rejected |
 //! | is idle, or the client takes nothing of its responses | `keep_alive` | it is closed gracefully |
+//! | is idle, and another one needs its place | – | it is closed |
 //! | is being closed, and nothing happens | [`CLOSE_TIMEOUT`] | it is dropped |
 //!
 //! While a request waits for the upstream, the route's deadline limits it. At shutdown the request under way is the last one.
@@ -34,6 +35,8 @@ pub(super) enum End {
     HeadTimeout,
     /// The client takes nothing of its response, not even the close.
     Stalled,
+    /// It was idle, and another one needs its place.
+    Evicted,
 }
 
 /// Lets hyper serve a connection until it ends by itself, lasts too long, or has drained. `shut_down` is hyper's graceful
@@ -83,6 +86,14 @@ impl<H: Future<Output = hyper::Result<()>>> Driver<'_, H> {
             if let Poll::Ready(result) = self.http.as_mut().poll(cx) {
                 return Poll::Ready(End::Closed(result));
             }
+            let is_evicted = self.activity.place.poll_evicted(cx).is_ready();
+            if is_evicted && self.is_surely_idle() {
+                return Poll::Ready(End::Evicted);
+            }
+            if is_evicted && self.closing_since.is_none() {
+                self.close();
+                continue;
+            }
             ready!(self.poll_timer(cx));
             if self.activity.state() == State::ReadingHead {
                 return Poll::Ready(End::HeadTimeout);
@@ -92,6 +103,14 @@ impl<H: Future<Output = hyper::Result<()>>> Driver<'_, H> {
             }
             self.close();
         }
+    }
+
+    /// Whether it may be closed without a word. A request may have come first; and a client of HTTP/2 that had requests may
+    /// still be reading a response.
+    fn is_surely_idle(&self) -> bool {
+        let is_idle = matches!(self.activity.state(), State::Idle | State::ReadingHead);
+        let is_http1 = self.activity.protocol == Protocol::Http1;
+        is_idle && (is_http1 || !self.activity.place.had_request())
     }
 
     /// At shutdown the request under way is the last one.
@@ -160,9 +179,12 @@ impl<H: Future<Output = hyper::Result<()>>> Driver<'_, H> {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use tokio::task::LocalSet;
 
     use super::super::activity::ActiveRequest;
+    use super::super::places::{IdleConnections, Place, Places};
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -183,6 +205,16 @@ mod tests {
         }
     }
 
+    fn activity(protocol: Protocol) -> Rc<Activity> {
+        Activity::new(protocol, Place::new(&connections()))
+    }
+
+    fn connections() -> Rc<IdleConnections> {
+        let evicted = prometheus::IntCounter::new("evicted", "Evicted.").expect("a counter");
+        let (_, mut workers) = Places::new(1, 1, evicted);
+        workers.remove(0).start().0
+    }
+
     /// Drives a connection that does nothing and never closes: how it ends, and after what time.
     async fn drive_forever(activity: &Activity, drain: &CancellationToken) -> (End, Duration) {
         let began = Instant::now();
@@ -194,7 +226,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_idle_connection_and_an_endless_head_end_in_time() {
         let drain = CancellationToken::new();
-        let activity = Activity::new(Protocol::Http1);
+        let activity = activity(Protocol::Http1);
         let (end, time) = drive_forever(&activity, &drain).await;
         assert!(matches!(end, End::Stalled));
         assert_eq!(time, 75 * SECOND + CLOSE_TIMEOUT);
@@ -207,7 +239,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_idle_time_begins_when_the_last_request_ends_also_in_another_task() {
         for protocol in [Protocol::Http1, Protocol::Http2] {
-            let activity = Activity::new(protocol);
+            let activity = activity(protocol);
             let first = ActiveRequest::start(&activity);
             let second = ActiveRequest::start(&activity);
             let ends = async move {
@@ -232,7 +264,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_is_not_waited_for_though_the_upstream_is() {
-        let activity = Activity::new(Protocol::Http1);
+        let activity = activity(Protocol::Http1);
         let _request = ActiveRequest::start(&activity);
         sleep(SECOND).await;
         activity.set_write_blocked(true);
@@ -249,7 +281,7 @@ mod tests {
             (Protocol::Http1, DRAIN_GRACE),
             (Protocol::Http2, Duration::ZERO),
         ] {
-            let activity = Activity::new(protocol);
+            let activity = activity(protocol);
             let (end, time) = drive_forever(&activity, &drain).await;
             assert!(matches!(end, End::Stalled));
             assert_eq!(time, grace + CLOSE_TIMEOUT);

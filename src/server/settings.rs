@@ -24,7 +24,7 @@ pub struct Settings {
     pub shutdown_delay: Duration,
     /// How long requests under way may take to finish at shutdown.
     pub drain: Duration,
-    /// The most client connections at once; others wait in the kernel's backlog.
+    /// The most client connections at once. For one more, an idle one is closed; if none is idle, it waits.
     pub max_connections: usize,
     /// The longest time from a request head's first byte to its last, and of a TLS handshake.
     pub header_timeout: Duration,

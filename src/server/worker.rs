@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
 use super::connection::{self, Client};
+use super::places::{IdleConnections, Place, Places, WorkerPlaces};
 use super::settings::Settings;
 use crate::log::describe_error;
 use crate::proxy::{Proxy, Snapshot};
@@ -40,19 +41,25 @@ pub(super) type Heartbeat = Arc<AtomicU64>;
 pub(super) struct Context {
     pub(super) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(super) settings: Arc<ArcSwap<Settings>>,
-    /// One for each client connection; shared by all workers.
-    pub(super) permits: Arc<Semaphore>,
+    /// The places of client connections; shared by all workers.
+    pub(super) places: Arc<Places>,
     /// Cancelled when the drain begins.
     pub(super) drain: CancellationToken,
 }
 
 /// Runs a worker until it has drained. Returns how many connections were cut off.
-pub(super) fn run(listeners: Vec<(std::net::TcpListener, Heartbeat)>, context: Context) -> usize {
+pub(super) fn run(
+    listeners: Vec<(std::net::TcpListener, Heartbeat)>,
+    context: Context,
+    places: WorkerPlaces,
+) -> usize {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(Default::default());
     match runtime {
-        Ok(runtime) => runtime.block_on(async { Worker::new(context).run(listeners).await }),
+        Ok(runtime) => {
+            runtime.block_on(async { Worker::new(context, places).run(listeners).await })
+        }
         Err(error) => {
             error!(error = describe_error(&error), "worker could not start");
             0
@@ -64,15 +71,19 @@ struct Worker {
     context: Context,
     proxy: Rc<Proxy>,
     connections: TaskTracker,
+    idle: Rc<IdleConnections>,
 }
 
 impl Worker {
     /// To be called within the worker's runtime.
-    fn new(context: Context) -> Rc<Self> {
+    fn new(context: Context, places: WorkerPlaces) -> Rc<Self> {
         let pool = Pool::new();
+        let (idle, evict) = places.start();
+        tokio::task::spawn_local(evict);
         Rc::new(Self {
             proxy: Rc::new(Proxy::new(Arc::clone(&context.snapshot), pool)),
             connections: TaskTracker::new(),
+            idle,
             context,
         })
     }
@@ -125,7 +136,7 @@ impl Worker {
                 _ = ticks.tick() => continue,
             };
             let mut served = pin!(self.serve_accepted(accepted, is_failing));
-            // While it waits for a permit, the loop is not stuck.
+            // While it waits for a place, the loop is not stuck.
             is_failing = loop {
                 tokio::select! {
                     is_failing = &mut served => break is_failing,
@@ -135,7 +146,7 @@ impl Worker {
         }
     }
 
-    /// Serves a connection once there is a permit for it; until then others wait in the backlog. If the system has no more
+    /// Serves a connection once there is a place for it; until then others wait in the backlog. If the system has no more
     /// sockets, that is logged once, and the next accept waits. Returns whether accepting is failing.
     async fn serve_accepted(
         &self,
@@ -144,9 +155,8 @@ impl Worker {
     ) -> bool {
         match accepted {
             Ok((stream, address)) => {
-                if let Ok(permit) = Arc::clone(&self.context.permits).acquire_owned().await {
-                    self.serve(stream, address, permit);
-                }
+                let permit = self.context.places.take().await;
+                self.serve(stream, address, permit);
                 false
             }
             Err(error) if is_of_connection(&error) => was_failing,
@@ -177,6 +187,7 @@ impl Worker {
         let client = Client {
             address,
             peer: Peer::new(address, local, is_trusted),
+            place: Place::new(&self.idle),
             proxy: Rc::clone(&self.proxy),
             settings: self.context.settings.load_full(),
             drain: self.context.drain.clone(),

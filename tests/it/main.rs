@@ -25,6 +25,7 @@ mod log;
 mod malformed;
 mod map;
 mod observe;
+mod places;
 mod privacy;
 mod readme;
 mod reload;

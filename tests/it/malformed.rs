@@ -1,6 +1,6 @@
 //! A request that isn't right is its sender's fault: a 4xx, never a fallback, never a crash.
 
-use support::{FakeUpstream, Sidecar, Webhook, millis, wait_for};
+use support::{FakeUpstream, Sidecar, Webhook, millis};
 
 async fn rejected(sidecar: &Sidecar, many: f64) {
     sidecar
@@ -167,23 +167,4 @@ async fn an_old_client_is_served_and_its_connection_closed() {
         head.starts_with("GET /voice/x HTTP/1.1\r\n") && head.contains("\r\nHost: "),
         "{head}"
     );
-}
-
-#[tokio::test]
-async fn connections_over_the_limit_wait_and_are_served_in_their_turn() {
-    let app = FakeUpstream::with_document("<Response/>");
-    let sidecar = Sidecar::before(&app)
-        .server("max_connections = 1")
-        .start()
-        .await;
-    let mut first = sidecar.connect().await;
-    assert_eq!(first.request(Webhook::voice("/voice/1")).await.status, 200);
-    let mut second = sidecar.connect().await;
-    second.send(Webhook::voice("/voice/2")).await;
-    assert_eq!(
-        sidecar.metric("understudy_client_connections", &[]).await,
-        1.0
-    );
-    drop(first);
-    assert_eq!(wait_for("its turn", second.response()).await.status, 200);
 }

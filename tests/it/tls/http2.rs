@@ -222,6 +222,27 @@ async fn an_idle_connection_and_one_that_takes_no_response_end_in_time() {
 }
 
 #[tokio::test]
+async fn a_silent_handshake_gives_its_place_away_and_then_an_idle_connection_does() {
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
+    let sidecar = showing(&authority, &app, "max_connections = 2").await;
+    let mut first = connect(&authority, &sidecar).await;
+    assert_eq!(first.request(webhook("/voice/x")).await.0, 200);
+    let mut silent = sidecar.connect().await;
+    let connections = "understudy_client_connections";
+    sidecar.wait_for_metric(connections, &[], 2.0).await;
+
+    let mut second = connect(&authority, &sidecar).await;
+    assert_eq!(silent.closed().await, b"");
+    assert_eq!(second.request(webhook("/voice/x")).await.0, 200);
+    let mut third = connect(&authority, &sidecar).await;
+    assert_eq!(third.request(webhook("/voice/x")).await.0, 200);
+    // It is told that no request of it was under way.
+    let ended = wait_for("the connection's end", first.driver).await;
+    ended.expect("no panic").expect("a graceful end");
+    assert_eq!(second.request(webhook("/voice/x")).await.0, 200);
+}
+
+#[tokio::test]
 async fn floods_end_the_connection_and_nobody_elses_call() {
     let (authority, app) = (Authority::new(), FakeUpstream::with_document(DOCUMENT));
     let sidecar = showing(&authority, &app, "workers = 1").await;
