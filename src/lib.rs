@@ -12,7 +12,7 @@
 //! 7. [`fallback`] has the document for every failure.
 //! 8. [`failure`] names why there is no good response; [`metrics`] counts the request, once; [`recent_failures`] keeps the last ones.
 //!
-//! Beside these: [`twilio`] has the limits that Twilio sets, [`form`] decodes parameters, [`tls`] is for both sides, [`secret`]
+//! Beside these: [`twilio`] has the limits that Twilio sets, [`form`] decodes parameters, [`tls`] and [`tcp`] are for both sides, [`secret`]
 //! is never printed, [`breaker`] and [`drill`] say why a request may be answered without a try, [`admin`] shows and steers,
 //! [`config`] turns a file into every module's settings, [`reload`] swaps them in one step under running requests, [`command`] is
 //! what a user types, [`log`] writes the log, [`notify`] talks to systemd.
@@ -72,6 +72,8 @@ pub mod deadline;
 pub mod secret;
 
 pub mod tls;
+
+pub mod tcp;
 
 pub mod breaker;
 

@@ -33,6 +33,8 @@ pub struct Metrics {
     pub client_connections: IntGauge,
     /// Idle connections of clients that were closed because new ones needed their places.
     pub evicted_connections: IntCounter,
+    /// Open tunnels: client connections that have switched protocols.
+    pub tunnels: IntGauge,
     /// The kind and mode of each route in the configuration in force.
     pub route_info: IntGaugeVec,
     /// The deadline of each route in the configuration in force, in seconds.
@@ -62,6 +64,10 @@ impl Metrics {
             evicted_connections: registrar.counter(
                 "understudy_client_connections_evicted_total",
                 "Idle connections of clients that were closed because new ones needed their places.",
+            ),
+            tunnels: registrar.gauge(
+                "understudy_tunnels",
+                "Open tunnels: client connections that have switched to another protocol, such as WebSocket.",
             ),
             route_info: registrar.gauges(
                 "understudy_route_info",

@@ -7,6 +7,7 @@ mod activity;
 mod client_stream;
 mod connection;
 mod control_frames;
+mod counted;
 mod driver;
 mod error;
 mod http1;

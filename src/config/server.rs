@@ -52,6 +52,7 @@ pub(super) fn default_settings() -> Settings {
         max_connections: 10_000,
         header_timeout: Duration::from_secs(10),
         keep_alive: Duration::from_secs(75),
+        tunnel_idle_timeout: Duration::from_secs(60 * 60),
     }
 }
 
@@ -90,6 +91,11 @@ pub(super) fn read(file: &mut Reader<'_>, files: &mut Files) -> Server {
     );
     table.set("header_timeout", &mut server.header_timeout, parse_duration);
     table.set("keep_alive", &mut server.keep_alive, parse_duration);
+    table.set(
+        "tunnel_idle_timeout",
+        &mut server.tunnel_idle_timeout,
+        value::parse_long_duration,
+    );
     let trusted_proxies = table.list("trusted_proxies", value::parse_network);
     let public_url = PublicUrl {
         url: table.read("public_url", url::parse_public_url),

@@ -12,8 +12,9 @@ use toml::de::{DeInteger, DeValue};
 use super::diagnostic::{Diagnostic, quote, suggest};
 use crate::route;
 
-/// The longest duration: more is a typo, and far more would overflow the clock.
-const LONGEST_DURATION: Duration = Duration::from_secs(60 * 60);
+/// The longest durations: more is a typo, and far more would overflow the clock.
+const AN_HOUR: Duration = Duration::from_secs(60 * 60);
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What is said of a value of another type than this.
 pub(super) fn wrong_type(value: &DeValue<'_>, wanted: &str) -> Diagnostic {
@@ -66,12 +67,17 @@ pub(super) fn parse_word<T: Copy>(
 
 /// A duration such as `"8s"` or `"250ms"`: more than none, and at most an hour.
 pub(super) fn parse_duration(value: &DeValue<'_>) -> Result<Duration, Diagnostic> {
-    at_most_an_hour(parse_any_duration(value)?)
+    at_most(AN_HOUR, parse_any_duration(value)?)
 }
 
 /// The same, or none: `"0s"`.
 pub(super) fn parse_pause(value: &DeValue<'_>) -> Result<Duration, Diagnostic> {
-    at_most_an_hour(parse_zero_duration(value)?)
+    at_most(AN_HOUR, parse_zero_duration(value)?)
+}
+
+/// A duration of more than none, and at most a day.
+pub(super) fn parse_long_duration(value: &DeValue<'_>) -> Result<Duration, Diagnostic> {
+    at_most(A_DAY, parse_any_duration(value)?)
 }
 
 /// A duration of more than none. Its caller has a limit of its own.
@@ -98,11 +104,11 @@ fn parse_zero_duration(value: &DeValue<'_>) -> Result<Duration, Diagnostic> {
 
 const DURATIONS: &str = "write \"8s\" or \"250ms\"";
 
-fn at_most_an_hour(duration: Duration) -> Result<Duration, Diagnostic> {
-    if duration <= LONGEST_DURATION {
+fn at_most(limit: Duration, duration: Duration) -> Result<Duration, Diagnostic> {
+    if duration <= limit {
         return Ok(duration);
     }
-    let (found, limit) = (format_duration(duration), format_duration(LONGEST_DURATION));
+    let (found, limit) = (format_duration(duration), format_duration(limit));
     let message = format!("{found} is longer than {limit}, the longest that makes sense here");
     Err(Diagnostic::new(message))
 }

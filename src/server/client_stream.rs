@@ -45,6 +45,11 @@ impl ClientStream {
         }
     }
 
+    /// The socket.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        self.stream.get_ref()
+    }
+
     /// Counts bytes that came.
     fn add_read(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
         if bytes.is_empty() {
@@ -64,7 +69,7 @@ impl ClientStream {
     /// Closes the connection at once. What the client hasn't taken is dropped; else the kernel would keep it for minutes.
     pub(super) fn abort(self) {
         // If this fails, the kernel keeps it.
-        let _ = SockRef::from(self.stream.get_ref()).set_linger(Some(Duration::ZERO));
+        let _ = SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO));
     }
 
     /// Reads and drops what the client still sends, for a while (RFC 9112 §9.6).

@@ -23,12 +23,14 @@ use tracing::debug;
 
 use super::activity::{ActiveRequest, Activity, TrackedBody};
 use super::client_stream::ClientStream;
+use super::counted::Counted;
 use super::driver::{DRAIN_GRACE, End, drive};
 use super::places::Place;
 use super::settings::Settings;
 use super::{http1, http2};
 use crate::log::describe_error;
 use crate::proxy::Proxy;
+use crate::tcp;
 use crate::tls::{self, Protocol, Stream};
 use crate::upstream::Tunnel;
 use crate::upstream::headers::Peer;
@@ -194,7 +196,10 @@ impl Connection {
         };
         // A tunnel is busy, however little goes through it.
         let _busy = ActiveRequest::start(&self.activity);
-        if let Err(error) = tunnel.join(stream, early).await {
+        let _open = Counted::new(&self.client.proxy.snapshot().shared.metrics.tunnels);
+        tcp::set_user_timeout(stream.tcp());
+        let idle_timeout = self.client.settings.tunnel_idle_timeout;
+        if let Err(error) = tunnel.join(stream, early, idle_timeout).await {
             debug!(
                 client_addr = self.client.address.to_string(),
                 error = describe_error(&error),

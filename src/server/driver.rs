@@ -202,6 +202,7 @@ mod tests {
             max_connections: 1,
             header_timeout: 10 * SECOND,
             keep_alive: 75 * SECOND,
+            tunnel_idle_timeout: 3600 * SECOND,
         }
     }
 

@@ -30,4 +30,6 @@ pub struct Settings {
     pub header_timeout: Duration,
     /// How long an idle client connection is kept.
     pub keep_alive: Duration,
+    /// How long a tunnel is kept without a byte either way.
+    pub tunnel_idle_timeout: Duration,
 }

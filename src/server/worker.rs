@@ -17,10 +17,12 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
 use super::connection::{self, Client};
+use super::counted::Counted;
 use super::places::{IdleConnections, Place, Places, WorkerPlaces};
 use super::settings::Settings;
 use crate::log::describe_error;
 use crate::proxy::{Proxy, Snapshot};
+use crate::tcp;
 use crate::upstream::Pool;
 use crate::upstream::headers::Peer;
 
@@ -180,10 +182,11 @@ impl Worker {
         let address = SocketAddr::new(ip, address.port());
         let mut trusted_proxies = snapshot.trusted_proxies.iter();
         let is_trusted = trusted_proxies.any(|block| block.contains(&ip));
-        let open = OpenConnection::new(&snapshot.shared.metrics.client_connections, permit);
+        let open = Counted::new(&snapshot.shared.metrics.client_connections);
         let Ok(local) = stream.set_nodelay(true).and_then(|()| stream.local_addr()) else {
             return;
         };
+        tcp::set_keepalive(&stream);
         let client = Client {
             address,
             peer: Peer::new(address, local, is_trusted),
@@ -193,31 +196,9 @@ impl Worker {
             drain: self.context.drain.clone(),
         };
         self.connections.spawn_local(async move {
-            let _open = open;
+            let _open = (open, permit);
             connection::serve(stream, client).await;
         });
-    }
-}
-
-/// Counts a connection, and holds its permit, until this is dropped.
-struct OpenConnection {
-    gauge: prometheus::IntGauge,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl OpenConnection {
-    fn new(gauge: &prometheus::IntGauge, permit: OwnedSemaphorePermit) -> Self {
-        gauge.inc();
-        Self {
-            gauge: gauge.clone(),
-            _permit: permit,
-        }
-    }
-}
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.gauge.dec();
     }
 }
 

@@ -18,6 +18,7 @@ use super::resolver::Resolver;
 use super::settings::{Address, Host, Settings};
 use super::stream::{Socket, Stream};
 use crate::log::describe_error;
+use crate::tcp;
 use crate::tls;
 
 /// The pause between tries of a Unix socket whose backlog is full.
@@ -114,6 +115,7 @@ async fn open_any(addresses: &[SocketAddr], deadline: Instant) -> Result<Socket,
     let socket = connected.map_err(|_| Error::ConnectTimeout)?;
     let socket = socket.map_err(Error::of_connect)?;
     socket.set_nodelay(true).map_err(Error::of_connect)?;
+    tcp::set_keepalive(&socket);
     Ok(Either::Left(socket))
 }
 

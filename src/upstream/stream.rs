@@ -13,6 +13,7 @@ use tokio_util::either::Either;
 
 use super::own_connections::OwnConnection;
 use crate::body::FramingBytes;
+use crate::tcp;
 use crate::tls::{self, Client};
 
 /// A TCP or a Unix socket.
@@ -135,6 +136,9 @@ impl Stream {
 
     /// The same socket, after HTTP has ended on it.
     pub(super) fn into_tunnel(self) -> Self {
+        if let Either::Left(socket) = &self.stream.get_ref().socket {
+            tcp::set_user_timeout(socket);
+        }
         Self {
             is_tunnel: true,
             ..self

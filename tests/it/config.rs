@@ -97,6 +97,7 @@ fn the_defaults_are_as_specified() {
         (secs(20), secs(10), secs(75))
     );
     assert_eq!(server.shutdown_delay, secs(0));
+    assert_eq!(server.tunnel_idle_timeout, secs(60 * 60));
     assert_eq!(server.max_connections, 10_000);
     let trusted: Vec<_> = proxy
         .trusted_proxies
@@ -231,6 +232,7 @@ fn the_server_section_sets_addresses_and_limits() {
         (Duration::from_millis(1), secs(60), secs(60))
     );
     assert_eq!(server.shutdown_delay, secs(3));
+    assert_eq!(server.tunnel_idle_timeout, secs(24 * 60 * 60));
     assert_eq!(server.max_connections, 1);
     let trusted: Vec<_> = proxy
         .trusted_proxies

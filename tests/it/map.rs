@@ -20,13 +20,17 @@ const MODULES: &[(&str, &[&str])] = &[
     ("signature", &["form", "secret"]),
     ("log", &["twiml"]),
     ("tls", &[]),
+    ("tcp", &[]),
     ("notify", &[]),
     ("breaker", &[]),
     ("drill", &[]),
     ("body", &[]),
     ("webhook", &["form", "twiml"]),
     ("response", &["twiml"]),
-    ("upstream", &["body", "log", "signature", "tls", "twilio"]),
+    (
+        "upstream",
+        &["body", "log", "signature", "tcp", "tls", "twilio"],
+    ),
     (
         "fallback",
         &["breaker", "twilio", "twiml", "upstream", "webhook"],
@@ -72,7 +76,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ),
     (
         "server",
-        &["body", "proxy", "log", "secret", "tls", "upstream"],
+        &["body", "proxy", "log", "secret", "tcp", "tls", "upstream"],
     ),
     (
         "config",

@@ -1,6 +1,8 @@
 //! WebSockets go through on any route, and nothing else that asks for an upgrade does.
 
-use support::{FakeUpstream, Script, Sidecar};
+use std::net::SocketAddr;
+
+use support::{Client, FakeUpstream, Script, Sidecar, wait_until};
 
 const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n";
 
@@ -103,4 +105,53 @@ async fn another_upgrade_is_not_passed_on() {
         (request.header("upgrade"), request.header("connection")),
         (None, None)
     );
+}
+
+async fn open_tunnel(sidecar: &Sidecar) -> Client {
+    let mut client = sidecar.connect().await;
+    client.send(handshake("/voice/media", "websocket")).await;
+    assert_eq!(client.head().await.status, 101);
+    client
+}
+
+#[tokio::test]
+async fn a_tunnel_is_counted_and_closed_on_both_sides_when_nothing_comes_any_more() {
+    let app = FakeUpstream::start(|_| Script::new().send(SWITCH).echo());
+    let sidecar = Sidecar::before(&app)
+        .server("tunnel_idle_timeout = \"500ms\"")
+        .start()
+        .await;
+    let mut client = open_tunnel(&sidecar).await;
+    sidecar
+        .wait_for_metric("understudy_tunnels", &[], 1.0)
+        .await;
+    assert_eq!(client.closed().await, b"");
+    wait_until("the tunnel's end", async || {
+        sidecar.metric("understudy_tunnels", &[]).await == 0.0 && app.open_connections() == 0
+    })
+    .await;
+}
+
+/// The timers of the open connections that have this port at one end, as Linux numbers them; 2 is keep-alive.
+fn timers(is_local: bool, address: SocketAddr) -> Vec<u8> {
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux has the table");
+    let port = format!(":{:04X}", address.port());
+    let established = table.lines().skip(1).filter_map(|line| {
+        let columns: Vec<_> = line.split_whitespace().collect();
+        let own = columns[if is_local { 1 } else { 2 }];
+        let is_open = own.ends_with(&port) && columns[3] == "01";
+        is_open.then(|| columns[5][..2].parse().expect("a number"))
+    });
+    established.collect()
+}
+
+#[tokio::test]
+async fn both_sides_of_a_tunnel_are_probed_for_whether_they_are_still_there() {
+    let app = FakeUpstream::start(|_| Script::new().send(SWITCH).echo());
+    let sidecar = Sidecar::before(&app).start().await;
+    let _client = open_tunnel(&sidecar).await;
+    for (is_local, address) in [(true, sidecar.address), (false, app.address())] {
+        // Until the last byte is acknowledged there is another timer.
+        wait_until("keep-alive", async || timers(is_local, address) == [2]).await;
+    }
 }
