@@ -168,3 +168,79 @@ async fn an_old_client_is_served_and_its_connection_closed() {
         "{head}"
     );
 }
+
+/// Heads that are wrong, each with a body that never comes.
+const WRONG_HEADS: [(&str, u16); 24] = [
+    ("PO ST /voice/x HTTP/1.1\r\nHost: a\r\n", 400),
+    ("P@ST /voice/x HTTP/1.1\r\nHost: a\r\n", 400),
+    ("POST /voice/x HTTP/9.9\r\nHost: a\r\n", 400),
+    ("POST /voice/x HTTP/1.2\r\nHost: a\r\n", 400),
+    ("POST /voice/x\r\nHost: a\r\n", 400),
+    ("POST voice HTTP/1.1\r\nHost: a\r\n", 400),
+    ("POST * HTTP/1.1\r\nHost: a\r\n", 400),
+    ("POST ftp://a/voice/x HTTP/1.1\r\nHost: a\r\n", 400),
+    ("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n", 501),
+    ("POST /voice/x HTTP/1.1\r\n", 400),
+    ("POST / HTTP/1.1\r\n", 400),
+    ("POST /voice/x HTTP/1.1\r\nHost: a\r\nHost: b\r\n", 400),
+    ("POST /voice/x HTTP/1.1\r\nHost: a b\r\n", 400),
+    ("POST /voice/x HTTP/1.1\r\nHost : a\r\n", 400),
+    ("POST /voice/x HTTP/1.1\r\nHost: a\r\nX\r\n", 400),
+    ("POST /voice/x HTTP/1.1\r\nHost: a\r\nX@(): 1\r\n", 400),
+    ("POST /voice/x HTTP/1.1\r\nHost: a\r\nX: \x01\r\n", 400),
+    ("POST /voice/x HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n", 400),
+    ("POST /voice/x HTTP/1.1\r\n X: a\r\nHost: a\r\n", 400),
+    (
+        "POST /voice/x HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n",
+        400,
+    ),
+    (
+        "POST /voice/x HTTP/1.1\r\nHost: a\r\nContent-Length: 7\r\n",
+        400,
+    ),
+    (
+        "POST /voice/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n",
+        400,
+    ),
+    (
+        "POST /voice/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n",
+        501,
+    ),
+    (
+        "POST /voice/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n",
+        501,
+    ),
+];
+
+#[tokio::test]
+async fn a_wrong_head_is_refused_at_once_whatever_body_it_announces() {
+    let app = FakeUpstream::with_document("<Response/>");
+    let sidecar = Sidecar::before(&app)
+        .server("header_timeout = \"14s\"")
+        .defaults("deadline = \"14s\"")
+        .start()
+        .await;
+    // A right one waits for its body until the deadline.
+    let mut waiting = sidecar.connect().await;
+    waiting
+        .send("POST /voice/x HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n")
+        .await;
+    let refused = async {
+        for (head, status) in WRONG_HEADS {
+            let mut client = sidecar.connect().await;
+            client
+                .send(format!("{head}Content-Length: 50\r\n\r\n"))
+                .await;
+            let got = client.response().await;
+            assert_eq!(got.status, status, "{head}");
+            // Nothing of it is read as another request, and what comes late destroys nothing.
+            let _ = client.send_more("GET /voice/x HTTP/1.1\r\n").await;
+            client.closed().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = refused => {}
+        _ = waiting.response() => panic!("a wrong head waited for its body"),
+    }
+}
