@@ -39,8 +39,8 @@ use worker::{Context, Heartbeat};
 pub struct Server {
     threads: Vec<JoinHandle<usize>>,
     heartbeats: Vec<Heartbeat>,
-    /// Starts the drain when it is dropped.
-    drain: DropGuard,
+    /// Starts the shutdown when it is dropped.
+    shutdown: DropGuard,
 }
 
 impl Server {
@@ -54,7 +54,8 @@ impl Server {
         settings: Arc<ArcSwap<Settings>>,
         snapshot: Arc<ArcSwap<Snapshot>>,
     ) -> io::Result<Self> {
-        let drain = CancellationToken::new();
+        let shutdown = CancellationToken::new();
+        let listeners_outlive_us = listeners.are_inherited;
         let evicted = snapshot.load().shared.metrics.evicted_connections.clone();
         let (places, worker_places) = Places::new(
             settings.load().max_connections,
@@ -64,7 +65,7 @@ impl Server {
         let mut server = Self {
             threads: Vec::new(),
             heartbeats: Vec::new(),
-            drain: drain.clone().drop_guard(),
+            shutdown: shutdown.clone().drop_guard(),
         };
         for (listeners, own_places) in listeners.per_worker.into_iter().zip(worker_places) {
             let context = Context {
@@ -72,7 +73,8 @@ impl Server {
                 settings: Arc::clone(&settings),
                 places: Arc::clone(&places),
                 // Its own token, so that workers don't share a lock.
-                drain: drain.child_token(),
+                shutdown: shutdown.child_token(),
+                listeners_outlive_us,
             };
             server.start_worker(listeners, context, own_places)?;
         }
@@ -105,10 +107,11 @@ impl Server {
             .collect()
     }
 
-    /// Stops accepting and waits until every request has finished, at most for `drain`. Returns how many connections were cut
-    /// off then.
+    /// Stops accepting and waits until every request has finished, at most for `drain`. Where the listeners are systemd's, it
+    /// first goes on accepting until no request in flight is slow. Returns how many connections were cut off then: streams, and
+    /// whatever takes longer than `drain`.
     pub fn drain(self) -> usize {
-        drop(self.drain);
+        drop(self.shutdown);
         // A worker that panicked has no connections left.
         self.threads
             .into_iter()

@@ -117,6 +117,12 @@ impl Snapshot {
         self.routes.iter().chain([&self.unmatched])
     }
 
+    /// The longest time that a response may take on any route, until its head is there.
+    pub fn longest_deadline(&self) -> Duration {
+        let limits = self.all_routes().map(|route| route.time_limit());
+        limits.max().unwrap_or_default()
+    }
+
     /// The metrics of the process, in Prometheus' text format.
     pub fn render_metrics(&self) -> Vec<u8> {
         let metrics = &self.shared.metrics;

@@ -139,20 +139,35 @@ impl Activity {
 /// One request under way; it has ended when this is dropped.
 pub(super) struct ActiveRequest {
     activity: Rc<Activity>,
+    has_response: bool,
     is_processing: bool,
 }
 
 impl ActiveRequest {
     pub(super) fn start(activity: &Rc<Activity>) -> Self {
-        activity.is_reading_head.set(false);
+        // Under HTTP/1.1 it began with its head.
+        let began = match activity.is_reading_head.replace(false) {
+            true => activity.since(),
+            false => Instant::now(),
+        };
         activity.framing.take();
         if activity.requests.replace(activity.requests.get() + 1) == 0 {
             activity.place.set_busy();
         }
         activity.processing.update(|count| count + 1);
+        activity.place.add_request(began);
         Self {
             activity: Rc::clone(activity),
+            has_response: false,
             is_processing: true,
+        }
+    }
+
+    /// The head of its response is there.
+    pub(super) fn respond(&mut self) {
+        self.wait_for_client();
+        if !std::mem::replace(&mut self.has_response, true) {
+            self.activity.place.add_response(self.activity.since());
         }
     }
 
@@ -174,6 +189,7 @@ impl ActiveRequest {
 
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
+        self.respond();
         self.wait_for_client();
         self.activity.requests.update(|count| count - 1);
         if self.activity.requests.get() == 0 {
@@ -190,7 +206,7 @@ pub(super) struct TrackedBody {
 
 impl TrackedBody {
     pub(super) fn new(body: ResponseBody, mut request: ActiveRequest) -> Self {
-        request.wait_for_client();
+        request.respond();
         Self { body, request }
     }
 }

@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -11,21 +10,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::TRANSFER_ENCODING;
-use http::{Request, Response};
+use http::header::{CONNECTION, TRANSFER_ENCODING};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1 as hyper_http1, http2 as hyper_http2};
 use hyper::service::service_fn;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::activity::{ActiveRequest, Activity, TrackedBody};
 use super::client_stream::ClientStream;
 use super::counted::Counted;
 use super::driver::{DRAIN_GRACE, End, drive};
-use super::places::Place;
+use super::places::{Closed, Phase, Place};
 use super::settings::Settings;
 use super::{http1, http2};
 use crate::log::describe_error;
@@ -35,6 +33,8 @@ use crate::tls::{self, Protocol, Stream};
 use crate::upstream::Tunnel;
 use crate::upstream::headers::Peer;
 
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
 /// A client that has connected, and what serves it.
 pub(super) struct Client {
     pub(super) address: SocketAddr,
@@ -42,7 +42,6 @@ pub(super) struct Client {
     pub(super) place: Rc<Place>,
     pub(super) proxy: Rc<Proxy>,
     pub(super) settings: Arc<Settings>,
-    pub(super) drain: CancellationToken,
 }
 
 /// Serves every request of a connection until it ends.
@@ -81,7 +80,6 @@ impl Client {
         let accepted = tokio::select! {
             accepted = tls.accept(stream) => accepted,
             () = self.handshake_timeout() => Err(io::ErrorKind::TimedOut.into()),
-            () = poll_fn(|cx| self.place.poll_evicted(cx)) => return None,
         };
         accepted
             .inspect_err(|error| {
@@ -95,9 +93,9 @@ impl Client {
     }
 
     async fn handshake_timeout(&self) {
-        let drained = timeout(self.settings.header_timeout, self.drain.cancelled());
-        if drained.await.is_ok() {
-            sleep(DRAIN_GRACE).await;
+        match timeout(self.settings.header_timeout, self.place.closed()).await {
+            Ok(Closed::Draining) => sleep(DRAIN_GRACE).await,
+            Ok(Closed::Evicted) | Err(_) => {}
         }
     }
 }
@@ -157,9 +155,18 @@ impl Connection {
             if reply.has_unread_body {
                 self.activity.set_unread();
             }
+            let mut response = reply.response;
+            if reply.tunnel.is_none() && self.is_last_request() {
+                response.headers_mut().insert(CONNECTION, CLOSE);
+            }
             self.tunnel.replace(reply.tunnel);
-            Ok(reply.response.map(|body| TrackedBody::new(body, active)))
+            Ok(response.map(|body| TrackedBody::new(body, active)))
         }
+    }
+
+    /// Whether the connection is closed behind the response. HTTP/2 has no header for it.
+    fn is_last_request(&self) -> bool {
+        self.activity.protocol == Protocol::Http1 && self.client.place.phase() != Phase::Running
     }
 
     /// Serves HTTP within the limits of time. Logs and counts what the client did wrong.
@@ -167,10 +174,7 @@ impl Connection {
     where
         H: Future<Output = hyper::Result<()>>,
     {
-        let Client {
-            settings, drain, ..
-        } = &self.client;
-        let end = drive(http, shut_down, &self.activity, settings, drain).await;
+        let end = drive(http, shut_down, &self.activity, &self.client.settings).await;
         let is_rejected = match &end {
             End::Closed(Ok(())) | End::Stalled | End::Evicted => false,
             End::Closed(Err(error)) => {
@@ -195,7 +199,8 @@ impl Connection {
             return;
         };
         // A tunnel is busy, however little goes through it.
-        let _busy = ActiveRequest::start(&self.activity);
+        let mut busy = ActiveRequest::start(&self.activity);
+        busy.respond();
         let _open = Counted::new(&self.client.proxy.snapshot().shared.metrics.tunnels);
         tcp::set_user_timeout(stream.tcp());
         let idle_timeout = self.client.settings.tunnel_idle_timeout;

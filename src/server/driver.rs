@@ -14,9 +14,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
-use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, State};
+use super::places::Phase;
 use super::settings::Settings;
 use crate::tls::Protocol;
 
@@ -46,7 +46,6 @@ pub(super) async fn drive<H>(
     shut_down: fn(Pin<&mut H>),
     activity: &Activity,
     settings: &Settings,
-    drain: &CancellationToken,
 ) -> End
 where
     H: Future<Output = hyper::Result<()>>,
@@ -57,7 +56,6 @@ where
         activity,
         settings,
         timer: pin!(sleep(settings.keep_alive)),
-        drain: pin!(drain.cancelled()),
         draining_since: None,
         closing_since: None,
     };
@@ -72,8 +70,7 @@ struct Driver<'a, H> {
     settings: &'a Settings,
     /// Fires when the state is due or before. It is not reset for each request, only when it fires too early.
     timer: Pin<&'a mut Sleep>,
-    /// Ready when the drain has begun.
-    drain: Pin<&'a mut dyn Future<Output = ()>>,
+    /// Since when the next request has been the last one.
     draining_since: Option<Instant>,
     /// When the graceful shutdown began.
     closing_since: Option<Instant>,
@@ -81,12 +78,16 @@ struct Driver<'a, H> {
 
 impl<H: Future<Output = hyper::Result<()>>> Driver<'_, H> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        self.poll_drain(cx);
         loop {
+            self.activity.place.watch(cx);
+            self.close_in_shutdown();
             if let Poll::Ready(result) = self.http.as_mut().poll(cx) {
                 return Poll::Ready(End::Closed(result));
             }
-            let is_evicted = self.activity.place.poll_evicted(cx).is_ready();
+            if self.close_in_shutdown() {
+                continue;
+            }
+            let is_evicted = self.activity.place.is_evicted();
             if is_evicted && self.is_surely_idle() {
                 return Poll::Ready(End::Evicted);
             }
@@ -113,18 +114,25 @@ impl<H: Future<Output = hyper::Result<()>>> Driver<'_, H> {
         is_idle && (is_http1 || !self.activity.place.had_request())
     }
 
-    /// At shutdown the request under way is the last one.
-    fn poll_drain(&mut self, cx: &mut Context<'_>) {
-        if self.draining_since.is_none() && self.drain.as_mut().poll(cx).is_ready() {
-            self.draining_since = Some(Instant::now());
+    /// At shutdown the request in flight is the last one. A connection that never had one may have it for as long as new
+    /// connections are accepted. Returns whether it has begun to close.
+    fn close_in_shutdown(&mut self) -> bool {
+        let place = &self.activity.place;
+        let is_last = match place.phase() {
+            Phase::Running => false,
+            Phase::Closing => place.had_request(),
+            Phase::Draining => true,
+        };
+        if !is_last || self.closing_since.is_some() {
+            return false;
         }
-        if self.draining_since.is_none() || self.closing_since.is_some() {
-            return;
-        }
+        self.draining_since.get_or_insert_with(Instant::now);
         let may_get_request = matches!(self.activity.state(), State::Idle | State::ReadingHead);
-        if !may_get_request || self.activity.protocol == Protocol::Http2 {
-            self.close();
+        if may_get_request && self.activity.protocol == Protocol::Http1 {
+            return false;
         }
+        self.close();
+        true
     }
 
     fn close(&mut self) {
@@ -184,7 +192,7 @@ mod tests {
     use tokio::task::LocalSet;
 
     use super::super::activity::ActiveRequest;
-    use super::super::places::{IdleConnections, Place, Places};
+    use super::super::places::{Connections, Place, Places};
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -210,29 +218,28 @@ mod tests {
         Activity::new(protocol, Place::new(&connections()))
     }
 
-    fn connections() -> Rc<IdleConnections> {
+    fn connections() -> Rc<Connections> {
         let evicted = prometheus::IntCounter::new("evicted", "Evicted.").expect("a counter");
         let (_, mut workers) = Places::new(1, 1, evicted);
         workers.remove(0).start().0
     }
 
     /// Drives a connection that does nothing and never closes: how it ends, and after what time.
-    async fn drive_forever(activity: &Activity, drain: &CancellationToken) -> (End, Duration) {
+    async fn drive_forever(activity: &Activity) -> (End, Duration) {
         let began = Instant::now();
         let http = pin!(std::future::pending());
-        let end = drive(http, |_| {}, activity, &settings(), drain).await;
+        let end = drive(http, |_| {}, activity, &settings()).await;
         (end, began.elapsed())
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_idle_connection_and_an_endless_head_end_in_time() {
-        let drain = CancellationToken::new();
         let activity = activity(Protocol::Http1);
-        let (end, time) = drive_forever(&activity, &drain).await;
+        let (end, time) = drive_forever(&activity).await;
         assert!(matches!(end, End::Stalled));
         assert_eq!(time, 75 * SECOND + CLOSE_TIMEOUT);
         assert!(activity.add_read(1));
-        let (end, time) = drive_forever(&activity, &drain).await;
+        let (end, time) = drive_forever(&activity).await;
         assert!(matches!(end, End::HeadTimeout));
         assert_eq!(time, 10 * SECOND);
     }
@@ -251,11 +258,7 @@ mod tests {
             };
             let tasks = LocalSet::new();
             tasks.spawn_local(ends);
-            let driven = async move {
-                let drain = CancellationToken::new();
-                drive_forever(&activity, &drain).await
-            };
-            let driven = tasks.spawn_local(driven);
+            let driven = tasks.spawn_local(async move { drive_forever(&activity).await });
             tasks.await;
             let (end, time) = driven.await.expect("no panic");
             assert!(matches!(end, End::Stalled));
@@ -269,23 +272,67 @@ mod tests {
         let _request = ActiveRequest::start(&activity);
         sleep(SECOND).await;
         activity.set_write_blocked(true);
-        let (end, time) = drive_forever(&activity, &CancellationToken::new()).await;
+        let (end, time) = drive_forever(&activity).await;
         assert!(matches!(end, End::Stalled));
         assert_eq!(time, 75 * SECOND + CLOSE_TIMEOUT);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_drain_leaves_http_1_a_moment_for_a_request_on_its_way() {
-        let drain = CancellationToken::new();
-        drain.cancel();
-        for (protocol, grace) in [
-            (Protocol::Http1, DRAIN_GRACE),
-            (Protocol::Http2, Duration::ZERO),
-        ] {
-            let activity = activity(protocol);
-            let (end, time) = drive_forever(&activity, &drain).await;
-            assert!(matches!(end, End::Stalled));
-            assert_eq!(time, grace + CLOSE_TIMEOUT);
+        for phase in [Phase::Closing, Phase::Draining] {
+            for (protocol, grace) in [
+                (Protocol::Http1, DRAIN_GRACE),
+                (Protocol::Http2, Duration::ZERO),
+            ] {
+                let connections = connections();
+                let activity = Activity::new(protocol, Place::new(&connections));
+                drop(ActiveRequest::start(&activity));
+                connections.set_phase(phase);
+                let (end, time) = drive_forever(&activity).await;
+                assert!(matches!(end, End::Stalled));
+                assert_eq!(time, grace + CLOSE_TIMEOUT);
+            }
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_new_connections_are_accepted_they_have_time_for_a_request() {
+        for protocol in [Protocol::Http1, Protocol::Http2] {
+            let connections = connections();
+            connections.set_phase(Phase::Closing);
+            let activity = Activity::new(protocol, Place::new(&connections));
+            let tasks = LocalSet::new();
+            let driven = tasks.spawn_local(async move { drive_forever(&activity).await });
+            tasks
+                .run_until(async move {
+                    sleep(20 * SECOND).await;
+                    connections.set_phase(Phase::Draining);
+                    let (end, time) = driven.await.expect("no panic");
+                    assert!(matches!(end, End::Stalled));
+                    assert!(time >= 20 * SECOND + CLOSE_TIMEOUT);
+                    assert!(time <= 20 * SECOND + DRAIN_GRACE + CLOSE_TIMEOUT);
+                })
+                .await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_holds_up_a_shutdown_until_its_response_streams() {
+        let connections = connections();
+        let activity = Activity::new(Protocol::Http1, Place::new(&connections));
+        assert!(!connections.has_requests());
+        assert!(activity.add_read(1));
+        assert!(connections.has_requests(), "its head may be on its way");
+        sleep(2 * SECOND).await;
+        assert!(!connections.has_requests(), "its head never comes");
+        let mut request = ActiveRequest::start(&activity);
+        sleep(30 * SECOND).await;
+        assert!(connections.has_requests() && connections.has_requests_of(30 * SECOND));
+        request.respond();
+        assert!(connections.has_requests());
+        sleep(3 * SECOND).await;
+        assert!(!connections.has_requests() && !connections.has_requests_of(Duration::ZERO));
+        let _second = ActiveRequest::start(&activity);
+        assert!(connections.has_requests() && !connections.has_requests_of(SECOND));
     }
 }

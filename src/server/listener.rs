@@ -25,6 +25,8 @@ pub struct Listeners {
     /// The addresses, with the ports that the kernel chose where the configuration says 0.
     pub addresses: Vec<SocketAddr>,
     pub(super) per_worker: Vec<Vec<TcpListener>>,
+    /// Whether systemd holds them open as well.
+    pub(super) are_inherited: bool,
 }
 
 impl Listeners {
@@ -37,6 +39,7 @@ impl Listeners {
         let mut all = Self {
             addresses: Vec::new(),
             per_worker: (0..workers.get()).map(|_| Vec::new()).collect(),
+            are_inherited: false,
         };
         let has_ipv4 = |port| {
             let mut ipv4 = addresses.iter().filter(|address| address.is_ipv4());
@@ -69,6 +72,7 @@ impl Listeners {
         Ok(Self {
             addresses: addresses.collect::<io::Result<_>>()?,
             per_worker: (0..workers.get()).map(share).collect::<io::Result<_>>()?,
+            are_inherited: true,
         })
     }
 }

@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -27,6 +28,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// A head that is not whole after this time makes its connection no less idle.
 const HEAD_GRACE: Duration = Duration::from_secs(1);
+
+/// A response that isn't whole so long after its head is a stream: it holds up no shutdown.
+const STREAM_GRACE: Duration = Duration::from_secs(2);
 
 /// The places of all workers.
 pub(super) struct Places {
@@ -157,8 +161,11 @@ pub(super) struct WorkerPlaces {
 
 impl WorkerPlaces {
     /// The worker's connections. The future closes one whenever a worker asks for it; it never ends while the server runs.
-    pub(super) fn start(self) -> (Rc<IdleConnections>, impl Future<Output = ()>) {
-        let connections = Rc::new(IdleConnections {
+    pub(super) fn start(self) -> (Rc<Connections>, impl Future<Output = ()>) {
+        let connections = Rc::new(Connections {
+            phase: Cell::default(),
+            all: RefCell::default(),
+            open: Cell::new(0),
             lists: RefCell::default(),
             front: self.front,
             start: self.start,
@@ -169,7 +176,7 @@ impl WorkerPlaces {
 }
 
 async fn evict_on_request(
-    connections: Rc<IdleConnections>,
+    connections: Rc<Connections>,
     mut requests: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
     evictions: Arc<Evictions>,
 ) {
@@ -188,9 +195,26 @@ async fn evict_on_request(
     }
 }
 
-/// The connections of one worker that have no request in flight, in the order in which they became so.
-pub(super) struct IdleConnections {
-    /// Those that never had a request, and the others.
+/// How far a worker's shutdown has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    /// It has not begun.
+    #[default]
+    Running,
+    /// New connections are accepted, and each connection's next request is its last one.
+    Closing,
+    /// No new connection is accepted.
+    Draining,
+}
+
+/// The connections of one worker.
+pub(super) struct Connections {
+    phase: Cell<Phase>,
+    /// All of them, and some that were closed.
+    all: RefCell<Vec<Weak<Place>>>,
+    open: Cell<usize>,
+    /// Those without a request in flight, in the order in which they became so: first those that never had a request, then the
+    /// others.
     lists: RefCell<[List; 2]>,
     front: Arc<Front>,
     start: Instant,
@@ -239,7 +263,55 @@ impl List {
     }
 }
 
-impl IdleConnections {
+impl Connections {
+    /// How far the shutdown has come.
+    pub(super) fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// The shutdown has come so far. Every connection looks at it.
+    pub(super) fn set_phase(&self, phase: Phase) {
+        self.phase.set(phase);
+        for place in self.places() {
+            place.wake();
+        }
+    }
+
+    /// Whether a request is in flight, or its head arrives. Streams are none.
+    pub(super) fn has_requests(&self) -> bool {
+        self.places().iter().any(|place| {
+            let is_sending_head = place.head_since.get().is_some() && !place.has_slow_head();
+            is_sending_head || place.in_flight_since().is_some()
+        })
+    }
+
+    /// Whether a request has been in flight for so long. Streams are none.
+    pub(super) fn has_requests_of(&self, age: Duration) -> bool {
+        let mut since = self
+            .places()
+            .into_iter()
+            .filter_map(|place| place.in_flight_since());
+        since.any(|since| since.elapsed() >= age)
+    }
+
+    /// Whether there is a connection that soon ends by itself: all but streams, and clients that keep us waiting.
+    pub(super) fn has_ending(&self) -> bool {
+        self.places().iter().any(|place| place.ends_soon())
+    }
+
+    fn places(&self) -> Vec<Rc<Place>> {
+        self.all.borrow().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn add_place(&self, place: Weak<Place>) {
+        self.open.set(self.open.get() + 1);
+        let mut all = self.all.borrow_mut();
+        if all.len() > 2 * self.open.get() + 64 {
+            all.retain(|place| place.strong_count() > 0);
+        }
+        all.push(place);
+    }
+
     fn add(&self, place: Weak<Place>, turn: u64, kind: usize) {
         let since = Instant::now().duration_since(self.start).as_nanos();
         let entry = Entry {
@@ -269,7 +341,7 @@ impl IdleConnections {
 
 /// The place of one connection. At first it is idle, and never had a request.
 pub(super) struct Place {
-    connections: Rc<IdleConnections>,
+    connections: Rc<Connections>,
     /// Counts how often it became idle.
     turn: Cell<u64>,
     /// The current turn, if it is idle.
@@ -277,6 +349,11 @@ pub(super) struct Place {
     had_request: Cell<bool>,
     /// Since when part of a request's head has been here.
     head_since: Cell<Option<Instant>>,
+    /// How many requests have no response yet, and when the last one came.
+    waiting: Cell<usize>,
+    last_request: Cell<Option<Instant>>,
+    /// When the head of the last response was there.
+    last_response: Cell<Option<Instant>>,
     /// Part of the last response is still to be written.
     is_write_blocked: Cell<bool>,
     is_evicted: Cell<bool>,
@@ -286,17 +363,21 @@ pub(super) struct Place {
 
 impl Place {
     /// A new connection's place.
-    pub(super) fn new(connections: &Rc<IdleConnections>) -> Rc<Self> {
+    pub(super) fn new(connections: &Rc<Connections>) -> Rc<Self> {
         let place = Rc::new(Self {
             connections: Rc::clone(connections),
             turn: Cell::new(0),
             idle_turn: Cell::new(Some(0)),
             had_request: Cell::new(false),
             head_since: Cell::new(None),
+            waiting: Cell::new(0),
+            last_request: Cell::new(None),
+            last_response: Cell::new(None),
             is_write_blocked: Cell::new(false),
             is_evicted: Cell::new(false),
             waker: RefCell::default(),
         });
+        connections.add_place(Rc::downgrade(&place));
         connections.add(Rc::downgrade(&place), 0, place.kind());
         place
     }
@@ -325,6 +406,45 @@ impl Place {
         }
     }
 
+    /// A request has come.
+    pub(super) fn add_request(&self, at: Instant) {
+        self.waiting.set(self.waiting.get() + 1);
+        self.last_request.set(Some(at));
+    }
+
+    /// The head of its response is there, or there will be none.
+    pub(super) fn add_response(&self, at: Instant) {
+        self.waiting.set(self.waiting.get() - 1);
+        self.last_response.set(Some(at));
+    }
+
+    /// Since when a request is in flight; the last one, if there are several. Streams are none.
+    fn in_flight_since(&self) -> Option<Instant> {
+        if self.waiting.get() > 0 {
+            return self.last_request.get();
+        }
+        let is_sending = self.idle_turn.get().is_none() && !self.is_evicted.get();
+        let last_response = self.last_response.get()?;
+        let is_in_flight =
+            (is_sending || self.is_write_blocked.get()) && last_response.elapsed() < STREAM_GRACE;
+        is_in_flight.then_some(self.last_request.get()?)
+    }
+
+    /// Whether it ends by itself at shutdown, and soon.
+    fn ends_soon(&self) -> bool {
+        let is_closing = self.is_evicted.get()
+            || self.idle_turn.get().is_some()
+                && !self.is_write_blocked.get()
+                && !self.has_slow_head();
+        is_closing || self.in_flight_since().is_some()
+    }
+
+    fn has_slow_head(&self) -> bool {
+        self.head_since
+            .get()
+            .is_some_and(|since| since.elapsed() >= HEAD_GRACE)
+    }
+
     /// Part of a request's head has come.
     pub(super) fn set_reading_head(&self, since: Instant) {
         self.head_since.set(Some(since));
@@ -336,10 +456,9 @@ impl Place {
     }
 
     fn can_be_evicted(&self) -> bool {
-        let head_since = self.head_since.get();
         !self.is_evicted.get()
             && !self.is_write_blocked.get()
-            && head_since.is_none_or(|since| since.elapsed() >= HEAD_GRACE)
+            && (self.head_since.get().is_none() || self.has_slow_head())
     }
 
     fn evict(&self) {
@@ -347,9 +466,18 @@ impl Place {
         if self.idle_turn.take().is_some() {
             self.connections.remove_one(self.kind());
         }
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
+    }
+
+    /// How far the worker's shutdown has come.
+    pub(super) fn phase(&self) -> Phase {
+        self.connections.phase()
     }
 
     /// Whether it ever had a request.
@@ -362,21 +490,41 @@ impl Place {
         self.is_evicted.get()
     }
 
-    /// Ready when the place is given to another connection. Only the last task that polled it is woken.
-    pub(super) fn poll_evicted(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.is_evicted.get() {
-            return Poll::Ready(());
-        }
+    /// Wakes this task when the place is given to another connection or the shutdown comes further. Only the last task is woken.
+    pub(super) fn watch(&self, cx: &Context<'_>) {
         let mut waker = self.waker.borrow_mut();
         if !waker.as_ref().is_some_and(|own| own.will_wake(cx.waker())) {
             *waker = Some(cx.waker().clone());
         }
-        Poll::Pending
     }
+
+    /// Waits until the place is given to another connection, or the shutdown is so far that no new connection is accepted.
+    pub(super) async fn closed(&self) -> Closed {
+        poll_fn(|cx| {
+            self.watch(cx);
+            if self.is_evicted.get() {
+                return Poll::Ready(Closed::Evicted);
+            }
+            match self.phase() {
+                Phase::Draining => Poll::Ready(Closed::Draining),
+                Phase::Running | Phase::Closing => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+/// Why a connection that is not up yet is given up.
+pub(super) enum Closed {
+    /// Its place is given to another connection.
+    Evicted,
+    /// The worker shuts down.
+    Draining,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.connections.open.set(self.connections.open.get() - 1);
         if self.idle_turn.take().is_some() {
             self.connections.remove_one(self.kind());
         }

@@ -11,14 +11,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
 use super::connection::{self, Client};
 use super::counted::Counted;
-use super::places::{IdleConnections, Place, Places, WorkerPlaces};
+use super::places::{Connections, Phase, Place, Places, WorkerPlaces};
 use super::settings::Settings;
 use crate::log::describe_error;
 use crate::proxy::{Proxy, Snapshot};
@@ -36,6 +36,12 @@ const BACKLOG_IDLE_TIMEOUT: Duration = Duration::from_millis(2);
 /// How often an accept loop counts up its heartbeat, at least.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// A request that takes less than this is short: at shutdown, those who wait for it in the backlog hardly notice.
+const SHORT_REQUEST: Duration = Duration::from_secs(1);
+
+/// How often a shutdown looks for requests in flight.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
 /// A counter that an accept loop counts up while it runs.
 pub(super) type Heartbeat = Arc<AtomicU64>;
 
@@ -45,8 +51,10 @@ pub(super) struct Context {
     pub(super) settings: Arc<ArcSwap<Settings>>,
     /// The places of client connections; shared by all workers.
     pub(super) places: Arc<Places>,
-    /// Cancelled when the drain begins.
-    pub(super) drain: CancellationToken,
+    /// Cancelled when the shutdown begins.
+    pub(super) shutdown: CancellationToken,
+    /// Whether others keep the listeners open: then connections that aren't accepted here wait for the next process.
+    pub(super) listeners_outlive_us: bool,
 }
 
 /// Runs a worker until it has drained. Returns how many connections were cut off.
@@ -72,20 +80,23 @@ pub(super) fn run(
 struct Worker {
     context: Context,
     proxy: Rc<Proxy>,
-    connections: TaskTracker,
-    idle: Rc<IdleConnections>,
+    tasks: TaskTracker,
+    connections: Rc<Connections>,
+    /// Cancelled when no new connection is accepted any more.
+    stop_accepting: CancellationToken,
 }
 
 impl Worker {
     /// To be called within the worker's runtime.
     fn new(context: Context, places: WorkerPlaces) -> Rc<Self> {
         let pool = Pool::new();
-        let (idle, evict) = places.start();
+        let (connections, evict) = places.start();
         tokio::task::spawn_local(evict);
         Rc::new(Self {
             proxy: Rc::new(Proxy::new(Arc::clone(&context.snapshot), pool)),
-            connections: TaskTracker::new(),
-            idle,
+            tasks: TaskTracker::new(),
+            connections,
+            stop_accepting: CancellationToken::new(),
             context,
         })
     }
@@ -95,20 +106,58 @@ impl Worker {
         for (listener, heartbeat) in listeners {
             accept_loops.spawn_local(Rc::clone(&self).accept(listener, heartbeat));
         }
-        self.context.drain.cancelled().await;
-        let finish = async {
-            accept_loops.close();
-            accept_loops.wait().await;
-            self.connections.close();
-            self.connections.wait().await;
-        };
+        self.context.shutdown.cancelled().await;
         let limit = self.context.settings.load().drain;
+        let finish = async {
+            if self.context.listeners_outlive_us {
+                self.serve_on(limit.saturating_sub(self.proxy.snapshot().longest_deadline()))
+                    .await;
+            }
+            self.stop_accepting.cancel();
+            self.connections.set_phase(Phase::Draining);
+            self.finish_requests(accept_loops).await;
+        };
         let _ = timeout(limit, finish).await;
-        self.connections.len()
+        self.tasks.len()
     }
 
-    /// Accepts connections from one listener until the drain begins, then those that already wait in its backlog: the kernel
-    /// resets them when the listener is closed.
+    /// Goes on accepting while requests are in flight that take long, so that nobody has to wait for them in the backlog.
+    async fn serve_on(&self, limit: Duration) {
+        self.connections.set_phase(Phase::Closing);
+        let began = Instant::now();
+        let has_slow_requests = || match began.elapsed() < SHORT_REQUEST {
+            // Which of them are slow, nobody knows yet.
+            true => self.connections.has_requests(),
+            false => self.connections.has_requests_of(SHORT_REQUEST),
+        };
+        while began.elapsed() < limit && has_slow_requests() {
+            sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// Waits until every connection has ended, or only streams are left.
+    async fn finish_requests(&self, accept_loops: TaskTracker) {
+        let all = async {
+            accept_loops.close();
+            accept_loops.wait().await;
+            self.tasks.close();
+            self.tasks.wait().await;
+        };
+        let only_streams = async {
+            // Until then connections come out of the backlog.
+            sleep(BACKLOG_TIMEOUT).await;
+            while self.connections.has_ending() {
+                sleep(POLL_INTERVAL).await;
+            }
+        };
+        tokio::select! {
+            () = all => {}
+            () = only_streams => {}
+        }
+    }
+
+    /// Accepts connections from one listener until the worker stops accepting, then those that already wait in its backlog:
+    /// the kernel resets them when the listener is closed.
     async fn accept(self: Rc<Self>, listener: std::net::TcpListener, heartbeat: Heartbeat) {
         let listener = match TcpListener::from_std(listener) {
             Ok(listener) => listener,
@@ -117,7 +166,7 @@ impl Worker {
                 return;
             }
         };
-        self.accept_until_drain(&listener, &heartbeat).await;
+        self.accept_until_stop(&listener, &heartbeat).await;
         let backlog = async {
             while let Ok(accepted) = timeout(BACKLOG_IDLE_TIMEOUT, listener.accept()).await {
                 self.serve_accepted(accepted, false).await;
@@ -126,15 +175,15 @@ impl Worker {
         let _ = timeout(BACKLOG_TIMEOUT, backlog).await;
     }
 
-    async fn accept_until_drain(&self, listener: &TcpListener, heartbeat: &Heartbeat) {
-        let mut drain = pin!(self.context.drain.cancelled());
+    async fn accept_until_stop(&self, listener: &TcpListener, heartbeat: &Heartbeat) {
+        let mut stop = pin!(self.stop_accepting.cancelled());
         let mut ticks = interval(HEARTBEAT_INTERVAL);
         let mut is_failing = false;
-        while !self.context.drain.is_cancelled() {
+        while !self.stop_accepting.is_cancelled() {
             heartbeat.fetch_add(1, Relaxed);
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                () = &mut drain => return,
+                () = &mut stop => return,
                 _ = ticks.tick() => continue,
             };
             let mut served = pin!(self.serve_accepted(accepted, is_failing));
@@ -190,12 +239,11 @@ impl Worker {
         let client = Client {
             address,
             peer: Peer::new(address, local, is_trusted),
-            place: Place::new(&self.idle),
+            place: Place::new(&self.connections),
             proxy: Rc::clone(&self.proxy),
             settings: self.context.settings.load_full(),
-            drain: self.context.drain.clone(),
         };
-        self.connections.spawn_local(async move {
+        self.tasks.spawn_local(async move {
             let _open = (open, permit);
             connection::serve(stream, client).await;
         });

@@ -30,6 +30,7 @@ mod privacy;
 mod readme;
 mod reload;
 mod reports;
+mod restart;
 mod restarting_app;
 mod retry;
 mod reuse;

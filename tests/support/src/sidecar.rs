@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -83,6 +84,8 @@ pub struct Builder {
     within: Vec<String>,
     /// The URL of the app, where there is no configuration.
     upstream_alone: Option<String>,
+    /// The public socket, where systemd would pass it.
+    socket: Option<TcpListener>,
 }
 
 impl Sidecar {
@@ -108,6 +111,7 @@ impl Sidecar {
             rust_log: None,
             within: Vec::new(),
             upstream_alone: None,
+            socket: None,
         }
         .server("listen = \"127.0.0.1:0\"")
         .server("admin = \"127.0.0.1:0\"")
@@ -370,8 +374,18 @@ impl Builder {
         ])
     }
 
+    /// On this socket, passed as systemd passes it.
+    #[must_use]
+    pub fn socket(mut self, socket: &TcpListener) -> Self {
+        self.socket = Some(socket.try_clone().expect("a socket"));
+        // The shell's process id is the proxy's too, and systemd's first socket is file descriptor 3.
+        let script =
+            "export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=http; exec \"$@\" 3<&0 </dev/null";
+        self.within(&["sh", "-c", script, "sh"])
+    }
+
     /// Starts it and waits until it takes calls.
-    pub async fn start(self) -> Sidecar {
+    pub async fn start(mut self) -> Sidecar {
         let folder = TempDir::new().expect("a folder");
         for (name, contents) in &self.files {
             let path = folder.path().join(name);
@@ -398,7 +412,11 @@ impl Builder {
         }
     }
 
-    fn spawn(&self, config: &Path) -> Child {
+    fn spawn(&mut self, config: &Path) -> Child {
+        let stdin = match self.socket.take() {
+            Some(socket) => Stdio::from(OwnedFd::from(socket)),
+            None => Stdio::null(),
+        };
         let mut command = self.within.iter().map(OsString::from).chain([binary()]);
         let mut child = Command::new(command.next().expect("there is a binary"));
         child.args(command).arg("run");
@@ -414,7 +432,7 @@ impl Builder {
         child
             .env_remove("RUST_LOG")
             .envs(self.rust_log.as_ref().map(|filter| ("RUST_LOG", filter)))
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         child.spawn().expect("the binary runs")
