@@ -5,7 +5,7 @@ use support::{
     Client, FakeUpstream, Script, Sidecar, Webhook, millis, response, wait_for, wait_until,
 };
 
-const PAGE: &str = "<Response/>";
+const DOCUMENT: &str = "<Response/>";
 const CONNECTIONS: &str = "understudy_client_connections";
 const EVICTED: &str = "understudy_client_connections_evicted_total";
 
@@ -43,7 +43,7 @@ async fn serve(client: &mut Client) {
 #[tokio::test]
 async fn clients_that_say_nothing_give_way_before_those_that_had_a_request() {
     for workers in [1, 2] {
-        let app = FakeUpstream::with_document(PAGE);
+        let app = FakeUpstream::with_document(DOCUMENT);
         let sidecar = with_places(&app, 4, workers).await;
         let mut oldest = served(&sidecar).await;
         let mut first_silent = silent(&sidecar, 2).await;
@@ -71,7 +71,7 @@ async fn clients_that_say_nothing_give_way_before_those_that_had_a_request() {
 
 #[tokio::test]
 async fn a_crowd_of_silent_clients_keeps_no_caller_waiting() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = with_places(&app, 50, 2).await;
     let mut crowd = Vec::new();
     for _ in 0..10 {
@@ -93,10 +93,10 @@ async fn requests_and_tunnels_are_never_cut_off() {
     let app = FakeUpstream::start(move |request| match request.path() {
         "/voice/media" => Script::new().send(switch).echo(),
         "/voice/slow" => {
-            let document = response("200 OK", &[("Content-Type", "text/xml")], PAGE);
+            let document = response("200 OK", &[("Content-Type", "text/xml")], DOCUMENT);
             Script::new().pause(millis(700)).send(document)
         }
-        _ => Script::twiml(PAGE),
+        _ => Script::twiml(DOCUMENT),
     });
     let sidecar = with_places(&app, 2, 2).await;
     let mut tunnel = sidecar.connect().await;
@@ -122,7 +122,7 @@ async fn a_client_that_is_still_reading_its_response_is_not_cut_off() {
     const LENGTH: usize = 20_000_000;
     let app = FakeUpstream::start(|request| match request.path() {
         "/pass/big" => Script::response("200 OK", "audio/mpeg", vec![7; LENGTH]),
-        _ => Script::twiml(PAGE),
+        _ => Script::twiml(DOCUMENT),
     });
     let sidecar = with_places(&app, 1, 1).await;
     let mut reader = sidecar.connect().await;
@@ -138,7 +138,7 @@ async fn a_client_that_is_still_reading_its_response_is_not_cut_off() {
 
 #[tokio::test]
 async fn a_head_that_never_becomes_whole_keeps_no_place() {
-    let app = FakeUpstream::with_document(PAGE);
+    let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = with_places(&app, 1, 1).await;
     let mut slow = sidecar.connect().await;
     slow.send("GET /voice/x HTTP/1.1\r\n").await;

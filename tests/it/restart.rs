@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use support::{Client, FakeUpstream, Script, Sidecar, Signal, Webhook, millis, response, wait_for};
 
-const PAGE: &str = "<Response/>";
+const DOCUMENT: &str = "<Response/>";
 const SWITCH: &str =
     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
@@ -12,7 +12,7 @@ const SWITCH: &str =
 fn app() -> FakeUpstream {
     FakeUpstream::start(|request| match request.path() {
         "/voice/slow" => {
-            let document = response("200 OK", &[("Content-Type", "text/xml")], PAGE);
+            let document = response("200 OK", &[("Content-Type", "text/xml")], DOCUMENT);
             Script::new().pause(millis(3000)).send(document)
         }
         "/voice/media" => Script::new().send(SWITCH).echo(),
@@ -20,7 +20,7 @@ fn app() -> FakeUpstream {
             let head = "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nbegun";
             Script::new().send(head).stall()
         }
-        _ => Script::twiml(PAGE),
+        _ => Script::twiml(DOCUMENT),
     })
 }
 

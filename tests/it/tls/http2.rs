@@ -223,7 +223,7 @@ async fn an_idle_connection_and_one_that_takes_no_response_end_in_time() {
 
 #[tokio::test]
 async fn a_silent_handshake_gives_its_place_away_and_then_an_idle_connection_does() {
-    let (authority, app) = (Authority::new(), FakeUpstream::with_document(PAGE));
+    let (authority, app) = (Authority::new(), FakeUpstream::with_document(DOCUMENT));
     let sidecar = showing(&authority, &app, "max_connections = 2").await;
     let mut first = connect(&authority, &sidecar).await;
     assert_eq!(first.request(webhook("/voice/x")).await.0, 200);
