@@ -16,4 +16,4 @@ mod secrets;
 mod service;
 mod watchdog;
 
-pub(crate) use needs::newest_package;
+pub(crate) use needs::{newest, newest_package};

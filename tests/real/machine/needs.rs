@@ -59,9 +59,14 @@ pub(super) fn base() -> PathBuf {
 
 /// The package that was made last.
 pub(crate) fn newest_package() -> Option<PathBuf> {
-    let all = fs::read_dir(target().join("debian")).ok()?.flatten();
+    newest("debian", "deb")
+}
+
+/// The newest file of this kind in a folder of the target folder.
+pub(crate) fn newest(folder: &str, kind: &str) -> Option<PathBuf> {
+    let all = fs::read_dir(target().join(folder)).ok()?.flatten();
     let packages = all.map(|entry| entry.path());
     packages
-        .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .filter(|path| path.extension().is_some_and(|extension| extension == kind))
         .max_by_key(|path| path.metadata().and_then(|meta| meta.modified()).ok())
 }
