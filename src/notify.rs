@@ -52,6 +52,11 @@ pub fn ready(status: &str) {
     send(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// Another process is the main one from now on, and is ready.
+pub fn main_process(pid: u32) {
+    send(&[NotifyState::MainPid(pid), NotifyState::Ready]);
+}
+
 /// A reload has begun; [`ready`] ends it.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {

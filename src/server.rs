@@ -10,6 +10,7 @@ mod control_frames;
 mod counted;
 mod driver;
 mod error;
+mod handover;
 mod http1;
 mod http2;
 mod inherited;
@@ -20,13 +21,14 @@ mod worker;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use error::Error;
+pub use handover::{PassedSocket, Predecessor, Purpose, Successor};
 pub use inherited::InheritedSockets;
 pub use listener::{Listeners, bind_one, bind_with_retries};
 pub use settings::Settings;
@@ -39,6 +41,8 @@ use worker::{Context, Heartbeat};
 pub struct Server {
     threads: Vec<JoinHandle<usize>>,
     heartbeats: Vec<Heartbeat>,
+    /// Whether another process accepts from the same listeners now.
+    is_handed_over: Arc<AtomicBool>,
     /// Starts the shutdown when it is dropped.
     shutdown: DropGuard,
 }
@@ -56,6 +60,7 @@ impl Server {
     ) -> io::Result<Self> {
         let shutdown = CancellationToken::new();
         let listeners_outlive_us = listeners.are_inherited;
+        let is_handed_over = Arc::new(AtomicBool::new(false));
         let evicted = snapshot.load().shared.metrics.evicted_connections.clone();
         let (places, worker_places) = Places::new(
             settings.load().max_connections,
@@ -65,6 +70,7 @@ impl Server {
         let mut server = Self {
             threads: Vec::new(),
             heartbeats: Vec::new(),
+            is_handed_over: Arc::clone(&is_handed_over),
             shutdown: shutdown.clone().drop_guard(),
         };
         for (listeners, own_places) in listeners.per_worker.into_iter().zip(worker_places) {
@@ -75,6 +81,7 @@ impl Server {
                 // Its own token, so that workers don't share a lock.
                 shutdown: shutdown.child_token(),
                 listeners_outlive_us,
+                is_handed_over: Arc::clone(&is_handed_over),
             };
             server.start_worker(listeners, context, own_places)?;
         }
@@ -105,6 +112,13 @@ impl Server {
         heartbeats
             .map(|heartbeat| heartbeat.load(Relaxed))
             .collect()
+    }
+
+    /// Stops accepting, since another process has the same listeners, and waits until everything that is open has ended, streams
+    /// too, for four hours at most. Returns how many connections were cut off then.
+    pub fn hand_over(self) -> usize {
+        self.is_handed_over.store(true, Relaxed);
+        self.drain()
     }
 
     /// Stops accepting and waits until every request has finished, at most for `drain`. Where the listeners are systemd's, it

@@ -1,4 +1,6 @@
-//! `understudy run`: starts the proxy from a configuration, reloads it, and drains it at the end.
+//! `understudy run`: starts the proxy from a configuration, reloads it, upgrades it, and drains it at the end.
+
+mod upgrade;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -23,8 +25,10 @@ use crate::notify;
 use crate::proxy::{SharedState, Snapshot};
 use crate::reload::Reloader;
 use crate::server::{
-    self, InheritedSockets, Listeners, Server, Settings, bind_one, bind_with_retries,
+    self, InheritedSockets, Listeners, PassedSocket, Predecessor, Purpose, Server, Settings,
+    Successor, bind_one, bind_with_retries,
 };
+use upgrade::Upgrade;
 
 /// Runs the configuration of a file until a signal ends it.
 pub fn with_file(path: &Path) -> ExitCode {
@@ -113,6 +117,9 @@ pub struct Instance {
     reloader: Arc<Reloader>,
     ready: Arc<AtomicBool>,
     runtime: LocalRuntime,
+    upgrade: Upgrade,
+    /// The process that this one replaces, until it knows that this one is ready.
+    predecessor: Option<Predecessor>,
 }
 
 impl Instance {
@@ -136,17 +143,31 @@ impl Instance {
             .enable_all()
             .build_local(Default::default())?;
         runtime.block_on(async { ignore_user_signals() })?;
-        let inherited = InheritedSockets::take()?;
-        let listeners = if inherited.public.is_empty() {
-            let bind = || Listeners::bind(&server.listen, server.workers);
+        let predecessor = Predecessor::from_environment();
+        let inherited = InheritedSockets::take(predecessor.as_ref())?;
+        let mut listeners = if inherited.public.is_empty() {
+            let passed = &inherited.own_public;
+            let bind = || Listeners::bind(&server.listen, server.workers, passed);
             runtime.block_on(bind_with_retries(bind))?
         } else {
-            Listeners::share(&inherited.public, server.workers)?
+            Listeners::share(inherited.public, server.workers)?
         };
-        let admin = match inherited.admin {
-            Some(admin) => admin,
-            None => runtime.block_on(bind_with_retries(|| bind_one(server.admin)))?,
+        let own_admin = inherited.own_admin;
+        let own_admin = own_admin.filter(|(configured, _)| *configured == server.admin);
+        let (admin, purpose) = match (inherited.admin, own_admin) {
+            (Some(admin), _) => (admin, Purpose::SystemdAdmin),
+            (None, Some((configured, admin))) => (admin, Purpose::Admin(configured)),
+            (None, None) => {
+                let bind = || bind_one(server.admin);
+                let admin = runtime.block_on(bind_with_retries(bind))?;
+                (admin, Purpose::Admin(server.admin))
+            }
         };
+        let mut sockets = std::mem::take(&mut listeners.sockets);
+        sockets.push(PassedSocket {
+            purpose,
+            socket: admin.try_clone()?,
+        });
         let admin_address = admin.local_addr()?;
         check_admin_socket(admin_address, server.admin_token.as_ref())?;
 
@@ -174,6 +195,8 @@ impl Instance {
             reloader,
             ready,
             runtime,
+            upgrade: Upgrade::new(sockets),
+            predecessor,
         };
         instance.serve_admin(admin)?;
         Ok(instance)
@@ -195,8 +218,8 @@ impl Instance {
         Ok(())
     }
 
-    /// Runs until SIGTERM or SIGINT, then drains. Reloads at SIGHUP or when a file changes.
-    fn run_until_signal(self) -> ExitCode {
+    /// Runs until SIGTERM or SIGINT, then drains. Reloads at SIGHUP or when a file changes, upgrades at SIGUSR2.
+    fn run_until_signal(mut self) -> ExitCode {
         let signals = self.run_blocking(async { Signals::new(&self.reloader) });
         let mut signals = match signals {
             Ok(signals) => signals,
@@ -208,19 +231,76 @@ impl Instance {
         // Only now: whoever reads this line may send a signal, or change a file, at once.
         let listen: Vec<_> = self.addresses.iter().map(ToString::to_string).collect();
         info!(listen = listen.join(" "), admin = %self.admin_address, "listening");
+        if let Some(predecessor) = self.predecessor.take()
+            && let Err(error) = predecessor.report_ready()
+        {
+            warn!(
+                error = log::describe_error(&error),
+                "the process before did not wait for this one"
+            );
+        }
         notify::ready(&serving_status(&self.snapshot.load()));
-        self.run_blocking(async {
+        let successor = self.run_blocking(async {
             tokio::select! {
-                () = signals.until_shutdown() => {}
+                successor = self.run_until_end(&mut signals) => successor,
                 never = self.notify_systemd() => match never {},
             }
         });
+        if let Some(successor) = successor {
+            return self.hand_over(successor);
+        }
         notify::stopping();
         self.wait_for_shutdown_delay(&mut signals);
         info!("draining");
         let cut_off = self.stop();
         info!(cut_off, "stopped");
         ExitCode::SUCCESS
+    }
+
+    /// Runs until a signal to end, or until another process has taken over.
+    async fn run_until_end(&self, signals: &mut Signals) -> Option<Successor> {
+        loop {
+            match signals.until_end().await {
+                End::Shutdown => return None,
+                End::Upgrade => {}
+            }
+            tokio::select! {
+                successor = self.upgrade.start() => {
+                    if successor.is_some() {
+                        return successor;
+                    }
+                }
+                () = signals.until_shutdown() => return None,
+            }
+        }
+    }
+
+    /// Stays for what is open, while the new process accepts.
+    fn hand_over(self, mut successor: Successor) -> ExitCode {
+        info!("draining");
+        let Self {
+            server,
+            runtime,
+            upgrade,
+            ..
+        } = self;
+        // With the admin listener's connections: from now on the new process answers there.
+        drop((runtime, upgrade));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(Default::default());
+        match runtime {
+            Ok(runtime) => {
+                let exit_code = runtime.block_on(linger(server, &mut successor));
+                // Where it ends early, nobody waits for the workers.
+                runtime.shutdown_background();
+                exit_code
+            }
+            Err(error) => {
+                error!(%error, "no runtime for what is open");
+                ExitCode::FAILURE
+            }
+        }
     }
 
     /// Sends systemd the status text, and pings its watchdog while every worker responds.
@@ -274,10 +354,57 @@ impl Instance {
     pub fn stop(self) -> usize {
         self.ready.store(false, Relaxed);
         let server = self.server;
+        // Nobody would accept from them.
+        drop(self.upgrade);
         let drain = async { tokio::task::spawn_blocking(|| server.drain()).await };
         self.runtime.block_on(drain).unwrap_or_default()
     }
 }
+
+/// Waits until everything that is open has ended, or a signal ends it. If the new process ends before, this one fails, so that the
+/// service manager notices.
+async fn linger(server: Server, successor: &mut Successor) -> ExitCode {
+    let hand_over = tokio::task::spawn_blocking(|| server.hand_over());
+    let successor_ends = async {
+        loop {
+            tokio::time::sleep(SUCCESSOR_INTERVAL).await;
+            if let Some(status) = successor.try_wait() {
+                return status;
+            }
+        }
+    };
+    tokio::select! {
+        cut_off = hand_over => {
+            info!(cut_off = cut_off.unwrap_or_default(), "stopped");
+            ExitCode::SUCCESS
+        }
+        () = signalled_to_end() => {
+            info!("stopped by a signal");
+            ExitCode::SUCCESS
+        }
+        status = successor_ends => {
+            error!(%status, "the new process has ended");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn signalled_to_end() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// How often the process that hands over looks whether the new one is still there.
+const SUCCESSOR_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How often systemd gets the status text, at least.
 const STATUS_INTERVAL: Duration = Duration::from_secs(10);
@@ -301,7 +428,8 @@ fn serving_status(snapshot: &Snapshot) -> String {
     }
 }
 
-/// From now on SIGUSR1 and SIGUSR2, which would end the process, do nothing. To be called within a runtime.
+/// From now on SIGUSR1 and SIGUSR2, which would end the process, do nothing until somebody waits for them. To be called within a
+/// runtime.
 fn ignore_user_signals() -> std::io::Result<()> {
     // Once received, a signal never gets its default action back.
     drop(signal(SignalKind::user_defined1())?);
@@ -315,6 +443,15 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    upgrade: Signal,
+}
+
+/// Why a process doesn't just go on.
+enum End {
+    /// SIGTERM or SIGINT.
+    Shutdown,
+    /// SIGUSR2.
+    Upgrade,
 }
 
 impl Signals {
@@ -324,21 +461,29 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            upgrade: signal(SignalKind::user_defined2())?,
             reloader: Arc::clone(reloader),
         })
     }
 
-    /// Reloads when asked to, until SIGTERM or SIGINT; these wait for no reload.
+    /// Reloads when asked to, until SIGTERM or SIGINT; these wait for no reload. SIGUSR2 is left out.
     async fn until_shutdown(&mut self) {
+        while let End::Upgrade = self.until_end().await {}
+    }
+
+    /// Reloads when asked to, until SIGTERM, SIGINT or SIGUSR2; these wait for no reload.
+    async fn until_end(&mut self) -> End {
         let Self {
             reloader,
             terminate,
             interrupt,
             hang_up,
+            upgrade,
         } = self;
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = terminate.recv() => End::Shutdown,
+            _ = interrupt.recv() => End::Shutdown,
+            _ = upgrade.recv() => End::Upgrade,
             never = reload_at_hang_up(reloader, hang_up) => match never {},
             never = reloader.follow_changes() => match never {},
         }

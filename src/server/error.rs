@@ -29,6 +29,9 @@ pub enum Error {
     /// The socket is a connection.
     #[error("the socket {0:?} that systemd passes doesn't listen: write Accept=no into its unit")]
     NotListening(String),
+    /// The process before, which upgrades, doesn't pass its sockets.
+    #[error("the process that is upgraded doesn't pass its sockets: {0}")]
+    Predecessor(io::Error),
     /// The socket can't be set up.
     #[error("the socket {0:?} that systemd passes can't be listened on: {1}")]
     Inherited(String, io::Error),
@@ -44,7 +47,8 @@ impl Error {
             | Self::Bind(..)
             | Self::NotTcp(_)
             | Self::NotListening(_)
-            | Self::Inherited(..) => false,
+            | Self::Inherited(..)
+            | Self::Predecessor(_) => false,
         }
     }
 
@@ -55,6 +59,7 @@ impl Error {
             | Self::AddressNotAvailable(_)
             | Self::Bind(..)
             | Self::Inherited(..) => true,
+            Self::Predecessor(_) => true,
             Self::PermissionDenied(_) | Self::NotTcp(_) | Self::NotListening(_) => false,
         }
     }

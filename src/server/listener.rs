@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use super::error::Error;
+use super::handover::{PassedSocket, Purpose};
 
 /// How many connections may wait to be accepted; the kernel's own limit caps it.
 const BACKLOG: i32 = 4096;
@@ -27,19 +28,28 @@ pub struct Listeners {
     pub(super) per_worker: Vec<Vec<TcpListener>>,
     /// Whether systemd holds them open as well.
     pub(super) are_inherited: bool,
+    /// The same sockets once more, to be passed to the next process.
+    pub sockets: Vec<PassedSocket>,
 }
 
 impl Listeners {
-    /// Listens on every address, with a socket for each worker.
+    /// Listens on every address, with a socket for each worker. Where the process before had the same address in its
+    /// configuration, its sockets are taken.
     ///
     /// # Errors
     ///
     /// The first address that can't be listened on.
-    pub fn bind(addresses: &[SocketAddr], workers: NonZeroUsize) -> Result<Self, Error> {
+    pub fn bind(
+        addresses: &[SocketAddr],
+        workers: NonZeroUsize,
+        passed: &[(SocketAddr, TcpListener)],
+    ) -> Result<Self, Error> {
+        let mut passed: Vec<_> = passed.iter().collect();
         let mut all = Self {
             addresses: Vec::new(),
             per_worker: (0..workers.get()).map(|_| Vec::new()).collect(),
             are_inherited: false,
+            sockets: Vec::new(),
         };
         let has_ipv4 = |port| {
             let mut ipv4 = addresses.iter().filter(|address| address.is_ipv4());
@@ -51,14 +61,35 @@ impl Listeners {
             } else {
                 Family::Both
             };
-            let address = free_address(*address, family)?;
-            for listeners in &mut all.per_worker {
-                let socket = bind(address, family, workers.get() > 1)?;
-                listeners.push(listen(socket, address)?);
-            }
-            all.addresses.push(address);
+            let sockets = take_passed(&mut passed, *address);
+            let sockets = sockets.map_err(|error| Error::bind(*address, error))?;
+            let sockets = if sockets.is_empty() {
+                bind_all(*address, family, workers)?
+            } else {
+                sockets
+            };
+            all.add(*address, sockets)
+                .map_err(|error| Error::bind(*address, error))?;
         }
         Ok(all)
+    }
+
+    /// Adds the sockets of one address, which may be more or fewer than there are workers.
+    fn add(&mut self, configured: SocketAddr, sockets: Vec<TcpListener>) -> io::Result<()> {
+        let workers = self.per_worker.len();
+        for index in 0..workers.max(sockets.len()) {
+            // Each socket has a queue of its own, so each one needs a worker that accepts from it.
+            let socket = sockets[index % sockets.len()].try_clone()?;
+            self.per_worker[index % workers].push(socket);
+        }
+        self.addresses.push(sockets[0].local_addr()?);
+        let purpose = Purpose::Public(configured);
+        self.sockets
+            .extend(sockets.into_iter().map(|socket| PassedSocket {
+                purpose: purpose.clone(),
+                socket,
+            }));
+        Ok(())
     }
 
     /// Gives each worker a share of sockets that already listen.
@@ -66,13 +97,14 @@ impl Listeners {
     /// # Errors
     ///
     /// If one can't be shared.
-    pub fn share(sockets: &[TcpListener], workers: NonZeroUsize) -> io::Result<Self> {
+    pub fn share(sockets: Vec<TcpListener>, workers: NonZeroUsize) -> io::Result<Self> {
         let addresses = sockets.iter().map(TcpListener::local_addr);
         let share = |_| sockets.iter().map(TcpListener::try_clone).collect();
         Ok(Self {
             addresses: addresses.collect::<io::Result<_>>()?,
             per_worker: (0..workers.get()).map(share).collect::<io::Result<_>>()?,
             are_inherited: true,
+            sockets: sockets.into_iter().map(of_systemd).collect(),
         })
     }
 }
@@ -119,6 +151,40 @@ pub async fn bind_with_retries<T>(bind: impl Fn() -> Result<T, Error>) -> Result
 /// Why the address can't be listened on.
 pub fn bind_one(address: SocketAddr) -> Result<TcpListener, Error> {
     listen(bind(address, Family::Both, false)?, address)
+}
+
+fn of_systemd(socket: TcpListener) -> PassedSocket {
+    let purpose = Purpose::SystemdPublic;
+    PassedSocket { purpose, socket }
+}
+
+/// The sockets that were passed for an address. An address with port 0 may be there several times; each has a port of its own.
+fn take_passed(
+    passed: &mut Vec<&(SocketAddr, TcpListener)>,
+    address: SocketAddr,
+) -> io::Result<Vec<TcpListener>> {
+    let first = passed.iter().find(|(configured, _)| *configured == address);
+    let Some(bound) = first.and_then(|(_, socket)| socket.local_addr().ok()) else {
+        return Ok(Vec::new());
+    };
+    let is_same = |(configured, socket): &mut &(SocketAddr, TcpListener)| {
+        *configured == address && socket.local_addr().is_ok_and(|own| own == bound)
+    };
+    passed
+        .extract_if(.., is_same)
+        .map(|(_, socket)| socket.try_clone())
+        .collect()
+}
+
+/// A new socket for each worker.
+fn bind_all(
+    address: SocketAddr,
+    family: Family,
+    workers: NonZeroUsize,
+) -> Result<Vec<TcpListener>, Error> {
+    let address = free_address(address, family)?;
+    let socket = |_| listen(bind(address, family, workers.get() > 1)?, address);
+    (0..workers.get()).map(socket).collect()
 }
 
 /// Makes sure that nobody listens on the address: sockets that share a port would join another process's unnoticed. Returns it
@@ -208,7 +274,7 @@ mod tests {
     fn the_unspecified_addresses_of_both_families_share_a_port() {
         let bind = |addresses: &[SocketAddr]| {
             let workers = NonZeroUsize::new(2).expect("not zero");
-            Listeners::bind(addresses, workers)
+            Listeners::bind(addresses, workers, &[])
         };
         let any_ipv4 = |port| SocketAddr::from(([0, 0, 0, 0], port));
         let any_ipv6 = |port| SocketAddr::from(([0u16; 8], port));

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -36,6 +36,9 @@ const BACKLOG_IDLE_TIMEOUT: Duration = Duration::from_millis(2);
 /// How often an accept loop counts up its heartbeat, at least.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long a process that was upgraded stays for what is open: as long as Twilio lets a call last.
+const HANDOVER_LIMIT: Duration = Duration::from_secs(4 * 60 * 60);
+
 /// A request that takes less than this is short: at shutdown, those who wait for it in the backlog hardly notice.
 const SHORT_REQUEST: Duration = Duration::from_secs(1);
 
@@ -55,6 +58,8 @@ pub(super) struct Context {
     pub(super) shutdown: CancellationToken,
     /// Whether others keep the listeners open: then connections that aren't accepted here wait for the next process.
     pub(super) listeners_outlive_us: bool,
+    /// Set before the shutdown begins if another process accepts from the same listeners now.
+    pub(super) is_handed_over: Arc<AtomicBool>,
 }
 
 /// Runs a worker until it has drained. Returns how many connections were cut off.
@@ -107,9 +112,13 @@ impl Worker {
             accept_loops.spawn_local(Rc::clone(&self).accept(listener, heartbeat));
         }
         self.context.shutdown.cancelled().await;
-        let limit = self.context.settings.load().drain;
+        let is_handed_over = self.is_handed_over();
+        let limit = match is_handed_over {
+            true => HANDOVER_LIMIT,
+            false => self.context.settings.load().drain,
+        };
         let finish = async {
-            if self.context.listeners_outlive_us {
+            if self.context.listeners_outlive_us && !is_handed_over {
                 self.serve_on(limit.saturating_sub(self.proxy.snapshot().longest_deadline()))
                     .await;
             }
@@ -119,6 +128,10 @@ impl Worker {
         };
         let _ = timeout(limit, finish).await;
         self.tasks.len()
+    }
+
+    fn is_handed_over(&self) -> bool {
+        self.context.is_handed_over.load(Relaxed)
     }
 
     /// Goes on accepting while requests are in flight that take long, so that nobody has to wait for them in the backlog.
@@ -144,6 +157,10 @@ impl Worker {
             self.tasks.wait().await;
         };
         let only_streams = async {
+            if self.is_handed_over() {
+                // They hold up nothing.
+                std::future::pending::<()>().await;
+            }
             // Until then connections come out of the backlog.
             sleep(BACKLOG_TIMEOUT).await;
             while self.connections.has_ending() {
@@ -167,6 +184,9 @@ impl Worker {
             }
         };
         self.accept_until_stop(&listener, &heartbeat).await;
+        if self.is_handed_over() {
+            return;
+        }
         let backlog = async {
             while let Ok(accepted) = timeout(BACKLOG_IDLE_TIMEOUT, listener.accept()).await {
                 self.serve_accepted(accepted, false).await;

@@ -19,6 +19,7 @@ mod faults;
 mod files;
 mod forwarding;
 mod generate;
+mod handover;
 mod header_lines;
 mod lint;
 mod log;

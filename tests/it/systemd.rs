@@ -126,6 +126,32 @@ async fn a_socket_in_the_abstract_namespace_is_told_too() {
 }
 
 #[tokio::test]
+async fn in_an_upgrade_it_is_told_of_the_new_process_which_then_feeds_the_watchdog() {
+    let app = FakeUpstream::with_document("<Response/>");
+    let within = Duration::from_secs(4).as_micros().to_string();
+    let own_pid = [("WATCHDOG_USEC", within.as_str())];
+    let mut service = Service::start(&app, &own_pid);
+    service.hears("READY=1").await;
+    service.signal("USR2");
+    let main = service.hears("MAINPID=").await;
+    assert!(main.lines().any(|line| line == "READY=1"), "{main}");
+    let pid = main.lines().find_map(|line| line.strip_prefix("MAINPID="));
+    let pid: u32 = pid.and_then(|pid| pid.parse().ok()).expect("a process id");
+    assert_ne!(Some(pid), service.child.id());
+    let end = wait_for("the old one's end", service.child.wait()).await;
+    assert_eq!(end.expect("it ends").code(), Some(0));
+    // Only the new one is left to say so.
+    service.hears("STATUS=").await;
+    service.hears("WATCHDOG=1").await;
+    service.hears("WATCHDOG=1").await;
+    let status = std::process::Command::new("sh")
+        .args(["-c", &format!("kill -TERM {pid}")])
+        .status();
+    assert!(status.expect("a shell runs").success());
+    service.hears("STOPPING=1").await;
+}
+
+#[tokio::test]
 async fn the_watchdog_is_fed_while_every_accept_loop_goes_round() {
     let app = FakeUpstream::with_document("<Response/>");
     let within = Duration::from_secs(4).as_micros().to_string();

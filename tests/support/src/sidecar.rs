@@ -67,8 +67,8 @@ pub enum Signal {
     HangUp,
     /// SIGUSR1.
     User1,
-    /// SIGUSR2.
-    User2,
+    /// SIGUSR2: hand over to a new process.
+    Upgrade,
 }
 
 /// A proxy that is still to be started.
@@ -221,7 +221,7 @@ impl Sidecar {
             Signal::Interrupt => "-INT",
             Signal::HangUp => "-HUP",
             Signal::User1 => "-USR1",
-            Signal::User2 => "-USR2",
+            Signal::Upgrade => "-USR2",
         };
         kill(name, self.child.id());
     }
