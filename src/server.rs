@@ -28,7 +28,7 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use error::Error;
-pub use handover::{PassedSocket, Predecessor, Purpose, Successor};
+pub use handover::{PassedSocket, Predecessor, Purpose, Successor, start_if_starter};
 pub use inherited::InheritedSockets;
 pub use listener::{Listeners, bind_one, bind_with_retries};
 pub use settings::Settings;

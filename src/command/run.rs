@@ -26,7 +26,7 @@ use crate::proxy::{SharedState, Snapshot};
 use crate::reload::Reloader;
 use crate::server::{
     self, InheritedSockets, Listeners, PassedSocket, Predecessor, Purpose, Server, Settings,
-    Successor, bind_one, bind_with_retries,
+    Successor, bind_one, bind_with_retries, start_if_starter,
 };
 use upgrade::Upgrade;
 
@@ -41,6 +41,14 @@ pub fn for_upstream(url: &str, listen: Option<&str>, admin: Option<&str>) -> Exi
 }
 
 fn run(config: Result<Config, Errors>, path: Option<PathBuf>) -> ExitCode {
+    match start_if_starter() {
+        Some(Ok(())) => return ExitCode::SUCCESS,
+        Some(Err(error)) => {
+            log::print_error(&error);
+            return ExitCode::FAILURE;
+        }
+        None => {}
+    }
     let config = match config {
         Ok(config) => config,
         Err(errors) => return refuse(&errors),
@@ -118,7 +126,7 @@ pub struct Instance {
     ready: Arc<AtomicBool>,
     runtime: LocalRuntime,
     upgrade: Upgrade,
-    /// The process that this one replaces, until it knows that this one is ready.
+    /// The process that this one has replaced.
     predecessor: Option<Predecessor>,
 }
 
@@ -219,7 +227,7 @@ impl Instance {
     }
 
     /// Runs until SIGTERM or SIGINT, then drains. Reloads at SIGHUP or when a file changes, upgrades at SIGUSR2.
-    fn run_until_signal(mut self) -> ExitCode {
+    fn run_until_signal(self) -> ExitCode {
         let signals = self.run_blocking(async { Signals::new(&self.reloader) });
         let mut signals = match signals {
             Ok(signals) => signals,
@@ -231,13 +239,14 @@ impl Instance {
         // Only now: whoever reads this line may send a signal, or change a file, at once.
         let listen: Vec<_> = self.addresses.iter().map(ToString::to_string).collect();
         info!(listen = listen.join(" "), admin = %self.admin_address, "listening");
-        if let Some(predecessor) = self.predecessor.take()
+        if let Some(predecessor) = &self.predecessor
             && let Err(error) = predecessor.report_ready()
         {
-            warn!(
+            error!(
                 error = log::describe_error(&error),
-                "the process before did not wait for this one"
+                "the upgrade was given up; stopping"
             );
+            return ExitCode::FAILURE;
         }
         notify::ready(&serving_status(&self.snapshot.load()));
         let successor = self.run_blocking(async {
@@ -246,8 +255,11 @@ impl Instance {
                 never = self.notify_systemd() => match never {},
             }
         });
+        if let Some(predecessor) = &self.predecessor {
+            predecessor.say_goodbye();
+        }
         if let Some(successor) = successor {
-            return self.hand_over(successor);
+            return self.hand_over(&successor);
         }
         notify::stopping();
         self.wait_for_shutdown_delay(&mut signals);
@@ -276,7 +288,7 @@ impl Instance {
     }
 
     /// Stays for what is open, while the new process accepts.
-    fn hand_over(self, mut successor: Successor) -> ExitCode {
+    fn hand_over(self, successor: &Successor) -> ExitCode {
         info!("draining");
         let Self {
             server,
@@ -291,7 +303,7 @@ impl Instance {
             .build_local(Default::default());
         match runtime {
             Ok(runtime) => {
-                let exit_code = runtime.block_on(linger(server, &mut successor));
+                let exit_code = runtime.block_on(linger(server, successor));
                 // Where it ends early, nobody waits for the workers.
                 runtime.shutdown_background();
                 exit_code
@@ -363,14 +375,17 @@ impl Instance {
 
 /// Waits until everything that is open has ended, or a signal ends it. If the new process ends before, this one fails, so that the
 /// service manager notices.
-async fn linger(server: Server, successor: &mut Successor) -> ExitCode {
+async fn linger(server: Server, successor: &Successor) -> ExitCode {
     let hand_over = tokio::task::spawn_blocking(|| server.hand_over());
-    let successor_ends = async {
-        loop {
-            tokio::time::sleep(SUCCESSOR_INTERVAL).await;
-            if let Some(status) = successor.try_wait() {
-                return status;
-            }
+    let channel = successor.channel();
+    let successor_fails = async {
+        let Ok(channel) = channel else {
+            return std::future::pending().await;
+        };
+        let ended = tokio::task::spawn_blocking(move || Successor::wait_until_ended(&channel));
+        if ended.await.unwrap_or(true) {
+            // What is open here goes on all the same.
+            std::future::pending().await
         }
     };
     tokio::select! {
@@ -382,8 +397,8 @@ async fn linger(server: Server, successor: &mut Successor) -> ExitCode {
             info!("stopped by a signal");
             ExitCode::SUCCESS
         }
-        status = successor_ends => {
-            error!(%status, "the new process has ended");
+        () = successor_fails => {
+            error!("the new process has ended unexpectedly; stopping");
             ExitCode::FAILURE
         }
     }
@@ -402,9 +417,6 @@ async fn signalled_to_end() {
         _ = interrupt.recv() => {}
     }
 }
-
-/// How often the process that hands over looks whether the new one is still there.
-const SUCCESSOR_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How often systemd gets the status text, at least.
 const STATUS_INTERVAL: Duration = Duration::from_secs(10);

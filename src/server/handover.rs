@@ -2,8 +2,11 @@
 //! no time nobody accepts. The new one says when it is ready; if it ends before, the old one just goes on.
 //!
 //! The two speak over the new one's standard input, a Unix socket. The old one sends each listening socket with a line that says
-//! what it is for, then an empty line; the new one answers with a byte when it accepts requests; and the old one says with another
-//! that the service manager knows of it.
+//! what it is for, then an empty line; the new one says when it accepts requests; the old one says when the service manager knows
+//! of that; and the new one says when it ends in good order.
+//!
+//! The new process is not a child of the old one: a starter in between ends at once. So it becomes a child of the service manager,
+//! and systemd waits for its end as for any other's. It would kill a main process that is not its child without waiting.
 
 use std::ffi::OsString;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -11,17 +14,21 @@ use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_peercred};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Says to the new process who has started it.
 const PREDECESSOR_PID: &str = "UNDERSTUDY_PREDECESSOR_PID";
+
+/// Set for the starter alone.
+const STARTER: &str = "UNDERSTUDY_STARTER";
 
 /// How long the new process may take until it is ready.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -33,6 +40,7 @@ const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(10);
 const LINE_LIMIT: usize = 256;
 
 const READY: &[u8] = b"ready";
+const GOODBYE: &[u8] = b"goodbye";
 
 /// What a listening socket is for, and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,12 +89,12 @@ pub struct PassedSocket {
 /// The new process, as the old one sees it.
 #[derive(Debug)]
 pub struct Successor {
-    child: Child,
+    pid: Pid,
     channel: OwnedFd,
 }
 
 impl Successor {
-    /// Starts this binary with these arguments, and passes it the sockets.
+    /// Starts this binary with these arguments, and passes it the sockets. Blocks until it is a process of its own.
     ///
     /// # Errors
     ///
@@ -99,9 +107,10 @@ impl Successor {
         let family = AddressFamily::UNIX;
         let (channel, theirs) =
             socketpair(family, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-        let child = Command::new(binary)
+        let mut starter = Command::new(binary)
             .args(arguments)
             .env(PREDECESSOR_PID, std::process::id().to_string())
+            .env(STARTER, "1")
             // The sockets come over the channel, and the watchdog is for whichever process is the main one.
             .env_remove("LISTEN_PID")
             .env_remove("LISTEN_FDS")
@@ -109,7 +118,12 @@ impl Successor {
             .env_remove("WATCHDOG_PID")
             .stdin(Stdio::from(theirs))
             .spawn()?;
-        let mut successor = Self { child, channel };
+        starter.wait()?;
+        set_socket_timeout(&channel, Timeout::Recv, Some(START_TIMEOUT))?;
+        let (line, _) = receive(&channel)?;
+        let pid = str::from_utf8(&line).ok().and_then(|pid| pid.parse().ok());
+        let pid = pid.and_then(Pid::from_raw).ok_or_else(ended_early)?;
+        let successor = Self { pid, channel };
         match successor.pass(sockets) {
             Ok(()) => Ok(successor),
             Err(error) => {
@@ -153,7 +167,7 @@ impl Successor {
         }
     }
 
-    /// A handle for [`Self::wait_until_ready`].
+    /// A handle for [`Self::wait_until_ready`] and [`Self::wait_until_ended`].
     ///
     /// # Errors
     ///
@@ -171,21 +185,22 @@ impl Successor {
         send(&self.channel, READY, &mut SendAncillaryBuffer::default())
     }
 
+    /// Waits until it has ended. Returns whether it did so in good order. Blocks.
+    pub fn wait_until_ended(channel: &OwnedFd) -> bool {
+        let waited = set_socket_timeout(channel, Timeout::Recv, None);
+        let received = waited.map_err(Into::into).and_then(|()| receive(channel));
+        received.is_ok_and(|(line, _)| line == GOODBYE)
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.pid.as_raw_nonzero().get().unsigned_abs()
     }
 
-    /// How it has ended, if it has.
-    pub fn try_wait(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
-    }
-
-    /// Ends it. Returns how it had ended.
-    pub fn kill(&mut self) -> Option<ExitStatus> {
+    /// Ends it at once.
+    pub fn kill(&self) {
         // It may have ended by itself.
-        let _ = self.child.kill();
-        self.child.wait().ok()
+        let _ = kill_process(self.pid, Signal::KILL);
     }
 }
 
@@ -196,8 +211,9 @@ pub struct Predecessor(());
 impl Predecessor {
     /// The process that has started this one for an upgrade, if there is one.
     pub fn from_environment() -> Option<Self> {
-        let pid: u32 = std::env::var(PREDECESSOR_PID).ok()?.parse().ok()?;
-        (std::os::unix::process::parent_id() == pid).then_some(Self(()))
+        let pid: i32 = std::env::var(PREDECESSOR_PID).ok()?.parse().ok()?;
+        let peer = socket_peercred(io::stdin()).ok()?;
+        (peer.pid.as_raw_nonzero().get() == pid).then_some(Self(()))
     }
 
     /// Receives its listening sockets. Blocks; to be called once.
@@ -226,12 +242,45 @@ impl Predecessor {
     ///
     /// # Errors
     ///
-    /// If it has ended. Then nothing more has to be waited for.
+    /// If it has ended, or has given up.
     pub fn report_ready(&self) -> io::Result<()> {
         set_socket_timeout(io::stdin(), Timeout::Recv, Some(ACKNOWLEDGE_TIMEOUT))?;
         send(io::stdin(), READY, &mut SendAncillaryBuffer::default())?;
-        receive(io::stdin()).map(drop)
+        match receive(io::stdin())? {
+            (line, _) if line == READY => Ok(()),
+            _ => Err(io::Error::other("the process before has ended")),
+        }
     }
+
+    /// Says to it that this process ends in good order.
+    pub fn say_goodbye(&self) {
+        // It may have ended before.
+        let _ = send(io::stdin(), GOODBYE, &mut SendAncillaryBuffer::default());
+    }
+
+    fn start_new_process(&self) -> io::Result<()> {
+        let new = Command::new(std::env::current_exe()?)
+            .args(std::env::args_os().skip(1))
+            .env_remove(STARTER)
+            .spawn()?;
+        let pid = new.id().to_string();
+        send(
+            io::stdin(),
+            pid.as_bytes(),
+            &mut SendAncillaryBuffer::default(),
+        )
+    }
+}
+
+/// If this process is only the starter of an upgrade: starts the new process, and says which one it is.
+///
+/// # Errors
+///
+/// If it can't be started.
+pub fn start_if_starter() -> Option<io::Result<()>> {
+    std::env::var_os(STARTER)?;
+    let predecessor = Predecessor::from_environment()?;
+    Some(predecessor.start_new_process())
 }
 
 fn send(

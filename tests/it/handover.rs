@@ -218,7 +218,23 @@ async fn an_upgraded_process_can_be_upgraded_again_and_each_one_stays_for_its_st
         }
     })
     .await;
-    echoes(&mut first_tunnel).await;
+    // That it ended in good order is no reason for the first one to end.
+    for _ in 0..10 {
+        serve(&mut sidecar.connect().await).await;
+        echoes(&mut first_tunnel).await;
+    }
     assert!(second.is_running());
     serve(&mut sidecar.connect().await).await;
+}
+
+#[tokio::test]
+async fn an_old_process_does_not_outlive_a_new_one_that_dies() {
+    let app = app();
+    let mut sidecar = Sidecar::before(&app).start().await;
+    let mut tunnel = open_tunnel(&sidecar).await;
+    let process = upgrade(&sidecar).await;
+    echoes(&mut tunnel).await;
+    process.signal("-KILL");
+    assert_eq!(sidecar.wait().await.code(), Some(1));
+    assert_eq!(tunnel.closed().await, b"");
 }

@@ -51,6 +51,10 @@ impl Upgrade {
     }
 
     async fn start_binary(&self, binary: &Path) -> io::Result<Successor> {
+        if std::process::id() == 1 {
+            let reason = "this process is the first one of its container, which would end with it";
+            return Err(io::Error::other(reason));
+        }
         info!(binary = %binary.display(), "upgrading");
         let arguments = std::env::args_os().skip(1);
         let successor = Successor::start(binary, arguments, &self.sockets)?;
@@ -82,7 +86,7 @@ impl Starting {
 
 impl Drop for Starting {
     fn drop(&mut self) {
-        if let Some(successor) = &mut self.0 {
+        if let Some(successor) = &self.0 {
             successor.kill();
         }
     }
