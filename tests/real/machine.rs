@@ -14,6 +14,7 @@ mod remove;
 mod restart;
 mod secrets;
 mod service;
+mod streams;
 mod watchdog;
 
 pub(crate) use needs::{newest, newest_package};
