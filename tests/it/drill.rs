@@ -222,7 +222,7 @@ async fn a_drill_outlives_a_reload() {
     begin(&sidecar, "voice", "root").await;
     send_webhook(&sidecar).await;
     sidecar.rewrite("voice.xml", FALLBACK.replace("the", "another"));
-    wait_for("the other page", async {
+    wait_for("the other document", async {
         while !send_webhook(&sidecar).await.text().contains("another") {}
     })
     .await;

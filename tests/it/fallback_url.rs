@@ -28,7 +28,7 @@ fn says(what: &'static str) -> FakeUpstream {
 }
 
 #[tokio::test]
-async fn it_is_told_what_went_wrong_and_where_and_its_page_goes_back() {
+async fn it_gets_what_went_wrong_and_where_and_its_document_goes_back() {
     let (app, other) = (broken(), says("other app"));
     let sidecar = before(&app, &other, "").await;
     let webhook = Webhook::voice("/voice/menu?step=1")
@@ -84,7 +84,7 @@ async fn a_get_is_asked_by_its_query_and_the_public_url_is_named() {
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_there_the_page_stands_in() {
+async fn whatever_goes_wrong_there_the_document_behind_it_is_sent() {
     let app = broken();
     for script in [
         Script::response("500 Oops", "text/html", "no"),

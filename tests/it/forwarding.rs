@@ -7,7 +7,7 @@ use support::{Client, FakeUpstream, Script, Sidecar, Webhook, response};
 const DOCUMENT: &str = "<?xml version='1.0'?>\r\n<!-- hello -->\r\n<Response ><Say\tvoice='alice'>h\u{e9}</Say ></Response>\n";
 
 #[tokio::test]
-async fn a_good_page_goes_back_byte_for_byte_with_its_status_fields_and_cookies() {
+async fn a_good_document_goes_back_byte_for_byte_with_its_status_headers_and_cookies() {
     let app = FakeUpstream::start(|_| {
         let fields = [
             ("Content-Type", "Text/XML; Charset=\"utf-8\""),
@@ -80,7 +80,7 @@ async fn a_request_reaches_the_app_as_twilio_sent_it() {
 }
 
 #[tokio::test]
-async fn what_a_trusted_proxy_says_is_kept_and_what_a_stranger_says_is_replaced() {
+async fn what_a_trusted_proxy_says_is_kept_and_what_others_say_is_replaced() {
     let app = FakeUpstream::with_document("<Response/>");
     let webhook = Webhook::voice("/voice/in")
         .header("X-Forwarded-For", "203.0.113.9")
@@ -179,7 +179,7 @@ async fn callback_and_pass_stream_both_ways_without_a_limit() {
 }
 
 #[tokio::test]
-async fn audio_streams_to_a_call_beyond_the_limit_of_a_page() {
+async fn audio_streams_to_a_call_beyond_the_limit_of_a_document() {
     let app = FakeUpstream::start(|_| Script::response("200 OK", "audio/mpeg", vec![7; 200_000]));
     let sidecar = Sidecar::before(&app).start().await;
     let got = sidecar.request(Webhook::voice("/voice/hold.mp3")).await;
@@ -288,7 +288,7 @@ async fn what_an_app_says_in_our_name_does_not_go_back() {
 }
 
 #[tokio::test]
-async fn a_page_in_a_declared_legacy_charset_goes_back_as_it_was() {
+async fn a_document_in_a_declared_legacy_charset_goes_back_as_it_was() {
     let latin =
         b"<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><Response><Say>\xe9t\xe9</Say></Response>";
     let app = FakeUpstream::start(move |_| Script::response("200 OK", "text/xml", latin));
@@ -320,7 +320,7 @@ async fn html_that_is_no_markup_passes_to_a_message_since_twilio_only_warns_of_i
 }
 
 #[tokio::test]
-async fn the_kind_of_an_auto_route_is_told_by_the_request() {
+async fn the_kind_of_an_auto_route_follows_from_the_request() {
     let app = FakeUpstream::start(|_| Script::response("500 Oops", "text/html", "no"));
     let sidecar = Sidecar::before(&app).start().await;
     for (webhook, says) in [
@@ -417,7 +417,7 @@ async fn routes_are_found_by_host_method_and_the_longest_path() {
 }
 
 #[tokio::test]
-async fn calls_that_are_sent_in_one_breath_are_answered_in_their_order() {
+async fn pipelined_requests_get_their_responses_in_order() {
     let app = FakeUpstream::start(|request| {
         Script::twiml(format!(
             "<Response><Say>{}</Say></Response>",

@@ -14,12 +14,12 @@ fn says(word: &str) -> String {
     format!("<Response><Say>{word}</Say></Response>")
 }
 
-/// A proxy before an app that is no good, with one voice route whose page is a file.
-async fn with_document(app: &FakeUpstream, page: &str) -> Sidecar {
-    let route = "[[route]]\nname = \"voice\"\npath = \"/voice/*\"\nkind = \"voice\"\nfallback = \"page.xml\"\n";
+/// A proxy before an app that is no good, with one voice route whose document is a file.
+async fn with_document(app: &FakeUpstream, document: &str) -> Sidecar {
+    let route = "[[route]]\nname = \"voice\"\npath = \"/voice/*\"\nkind = \"voice\"\nfallback = \"document.xml\"\n";
     Sidecar::before(app)
         .routes(route)
-        .file("page.xml", says(page))
+        .file("document.xml", says(document))
         .start()
         .await
 }
@@ -54,19 +54,19 @@ async fn reloads(sidecar: &Sidecar, result: &str, many: f64) {
 }
 
 #[tokio::test]
-async fn a_changed_page_is_noticed_however_an_editor_writes_it() {
+async fn a_changed_document_is_noticed_however_an_editor_writes_it() {
     let app = broken_app();
     let sidecar = with_document(&app, "one").await;
     until_it_says(&sidecar, "one").await;
-    sidecar.rewrite("page.xml", says("two"));
+    sidecar.rewrite("document.xml", says("two"));
     until_it_says(&sidecar, "two").await;
-    let page = sidecar.config_path().with_file_name("page.xml");
-    fs::write(&page, says("three")).expect("a file");
+    let document = sidecar.config_path().with_file_name("document.xml");
+    fs::write(&document, says("three")).expect("a file");
     until_it_says(&sidecar, "three").await;
-    fs::remove_file(&page).expect("a file");
+    fs::remove_file(&document).expect("a file");
     reloads(&sidecar, "failure", 1.0).await;
     until_it_says(&sidecar, "three").await;
-    fs::write(&page, says("four")).expect("a file");
+    fs::write(&document, says("four")).expect("a file");
     until_it_says(&sidecar, "four").await;
 }
 
@@ -75,7 +75,7 @@ async fn a_changed_configuration_is_noticed() {
     let app = broken_app();
     let sidecar = with_document(&app, "one").await;
     let changed = sidecar.config().replace(
-        "\"page.xml\"",
+        "\"document.xml\"",
         "{ inline = \"<Response><Say>inline</Say></Response>\" }",
     );
     sidecar.rewrite_config(&changed);
@@ -89,16 +89,16 @@ async fn a_symbolic_link_that_is_swapped_is_noticed_as_kubernetes_does_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path();
     let config = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n[upstream]\nurl = \"http://{}\"\n[[route]]\nname = \"voice\"\npath = \"/voice/*\"\nkind = \"voice\"\nfallback = \"page.xml\"\n",
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n[upstream]\nurl = \"http://{}\"\n[[route]]\nname = \"voice\"\npath = \"/voice/*\"\nkind = \"voice\"\nfallback = \"document.xml\"\n",
         app.address()
     );
     for (version, word) in [("..1", "one"), ("..2", "two")] {
         fs::create_dir(root.join(version)).expect("a folder");
         fs::write(root.join(version).join("understudy.toml"), &config).expect("a file");
-        fs::write(root.join(version).join("page.xml"), says(word)).expect("a file");
+        fs::write(root.join(version).join("document.xml"), says(word)).expect("a file");
     }
     symlink("..1", root.join("..data")).expect("a link");
-    for file in ["understudy.toml", "page.xml"] {
+    for file in ["understudy.toml", "document.xml"] {
         symlink(format!("..data/{file}"), root.join(file)).expect("a link");
     }
     let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_understudy"))
@@ -129,7 +129,7 @@ async fn a_symbolic_link_that_is_swapped_is_noticed_as_kubernetes_does_it() {
     assert!(ask().await.contains("one"));
     symlink("..2", root.join("..data_tmp")).expect("a link");
     fs::rename(root.join("..data_tmp"), root.join("..data")).expect("a swap");
-    wait_for("the other page", async {
+    wait_for("the other document", async {
         while !ask().await.contains("two") {}
     })
     .await;
@@ -139,13 +139,13 @@ async fn a_symbolic_link_that_is_swapped_is_noticed_as_kubernetes_does_it() {
 async fn what_is_wrong_leaves_the_old_in_place_and_is_said_with_file_place_and_remedy() {
     let app = broken_app();
     let sidecar = with_document(&app, "one").await;
-    sidecar.rewrite("page.xml", "<Response><Say>half</Response>");
+    sidecar.rewrite("document.xml", "<Response><Say>half</Response>");
     reloads(&sidecar, "failure", 1.0).await;
     until_it_says(&sidecar, "one").await;
     let line = sidecar.wait_for_log(|line| line["level"] == "ERROR").await;
     let problem = line["error"].as_str().expect("words");
     assert!(
-        problem.contains("understudy.toml:") && problem.contains("page.xml:1:"),
+        problem.contains("understudy.toml:") && problem.contains("document.xml:1:"),
         "{problem}"
     );
     assert_eq!(
@@ -155,9 +155,9 @@ async fn what_is_wrong_leaves_the_old_in_place_and_is_said_with_file_place_and_r
         0.0
     );
     let status = sidecar.admin_get("/api/status").await.text();
-    assert!(status.contains("page.xml:1:"), "{status}");
+    assert!(status.contains("document.xml:1:"), "{status}");
     // Mended, it is taken.
-    sidecar.rewrite("page.xml", says("two"));
+    sidecar.rewrite("document.xml", says("two"));
     until_it_says(&sidecar, "two").await;
     assert_eq!(
         sidecar
@@ -226,16 +226,16 @@ async fn a_call_under_way_finishes_on_what_it_began_with_and_counters_go_on() {
         "/voice/slow" => Script::new().stall(),
         _ => Script::response("500 Oops", "text/html", "no"),
     });
-    let route = "[[route]]\nname = \"voice\"\npath = \"/voice/*\"\nkind = \"voice\"\ndeadline = \"2s\"\nfallback = \"page.xml\"\n";
+    let route = "[[route]]\nname = \"voice\"\npath = \"/voice/*\"\nkind = \"voice\"\ndeadline = \"2s\"\nfallback = \"document.xml\"\n";
     let sidecar = Sidecar::before(&app)
         .routes(route)
-        .file("page.xml", says("one"))
+        .file("document.xml", says("one"))
         .start()
         .await;
     let mut slow = sidecar.connect().await;
     slow.send(Webhook::voice("/voice/slow")).await;
     app.wait_for_requests(1).await;
-    sidecar.rewrite("page.xml", says("two"));
+    sidecar.rewrite("document.xml", says("two"));
     until_it_says(&sidecar, "two").await;
     let quick = sidecar
         .metric(

@@ -24,7 +24,7 @@ async fn a_call_goes_through_and_is_counted() {
 }
 
 #[tokio::test]
-async fn it_ends_in_good_order_when_it_is_told() {
+async fn it_ends_in_good_order_at_a_signal() {
     let app = FakeUpstream::with_document("<Response/>");
     let mut sidecar = Sidecar::before(&app).start().await;
     sidecar.signal(Signal::Terminate);

@@ -83,7 +83,7 @@ impl Service {
 }
 
 #[tokio::test]
-async fn it_is_told_of_readiness_reloads_and_the_end() {
+async fn it_reports_readiness_reloads_and_the_end() {
     let app = FakeUpstream::with_document("<Response/>");
     let mut service = Service::start(&app, &[]);
     let ready = service.hears("READY=1").await;
@@ -111,7 +111,7 @@ async fn it_is_told_of_readiness_reloads_and_the_end() {
 }
 
 #[tokio::test]
-async fn a_socket_in_the_abstract_namespace_is_told_too() {
+async fn a_socket_in_the_abstract_namespace_is_notified_too() {
     let app = FakeUpstream::with_document("<Response/>");
     let name = format!("understudy-test-{}", std::process::id());
     let address = UnixAddress::from_abstract_name(&name).expect("a name");
@@ -126,7 +126,7 @@ async fn a_socket_in_the_abstract_namespace_is_told_too() {
 }
 
 #[tokio::test]
-async fn in_an_upgrade_it_is_told_of_the_new_process_which_then_feeds_the_watchdog() {
+async fn in_an_upgrade_systemd_learns_of_the_new_process_which_then_pings_the_watchdog() {
     let app = FakeUpstream::with_document("<Response/>");
     let within = Duration::from_secs(4).as_micros().to_string();
     let own_pid = [("WATCHDOG_USEC", within.as_str())];

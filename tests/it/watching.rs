@@ -23,11 +23,11 @@ fn broken_app() -> FakeUpstream {
 }
 
 /// A proxy before an app that is no good, with one voice route whose fallback is a file in a folder.
-fn with_page(app: &FakeUpstream) -> Builder {
-    let route = "[[route]]\nname = \"voice\"\npath = \"/voice/*\"\nkind = \"voice\"\nfallback = \"pages/page.xml\"\n";
+fn with_document(app: &FakeUpstream) -> Builder {
+    let route = "[[route]]\nname = \"voice\"\npath = \"/voice/*\"\nkind = \"voice\"\nfallback = \"documents/document.xml\"\n";
     Sidecar::before(app)
         .routes(route)
-        .file("pages/page.xml", says("one"))
+        .file("documents/document.xml", says("one"))
 }
 
 fn path_of(sidecar: &Sidecar, name: &str) -> PathBuf {
@@ -44,7 +44,7 @@ async fn until_it_says(sidecar: &Sidecar, word: &str) {
 
 /// Waits until a change is noticed at once, since everything is watched.
 async fn until_watched(sidecar: &Sidecar) {
-    fs::write(path_of(sidecar, "pages/page.xml"), says("watched")).expect("a file");
+    fs::write(path_of(sidecar, "documents/document.xml"), says("watched")).expect("a file");
     until_it_says(sidecar, "watched").await;
 }
 
@@ -57,10 +57,10 @@ async fn failures(sidecar: &Sidecar) -> f64 {
 #[tokio::test]
 async fn a_log_that_is_written_all_the_time_holds_up_nothing() {
     let app = broken_app();
-    let sidecar = with_page(&app).start().await;
+    let sidecar = with_document(&app).start().await;
     let done = Arc::new(AtomicBool::new(false));
     let (logs, is_done) = (
-        ["app.log", "pages/app.log"].map(|name| path_of(&sidecar, name)),
+        ["app.log", "documents/app.log"].map(|name| path_of(&sidecar, name)),
         Arc::clone(&done),
     );
     let writer = thread::spawn(move || {
@@ -73,7 +73,7 @@ async fn a_log_that_is_written_all_the_time_holds_up_nothing() {
         }
     });
     for word in ["two", "three"] {
-        fs::write(path_of(&sidecar, "pages/page.xml"), says(word)).expect("a file");
+        fs::write(path_of(&sidecar, "documents/document.xml"), says(word)).expect("a file");
         until_it_says(&sidecar, word).await;
     }
     done.store(true, Relaxed);
@@ -83,11 +83,11 @@ async fn a_log_that_is_written_all_the_time_holds_up_nothing() {
 #[tokio::test]
 async fn a_file_that_is_written_slowly_is_taken_up_when_it_is_closed() {
     let app = broken_app();
-    let sidecar = with_page(&app).start().await;
+    let sidecar = with_document(&app).start().await;
     until_watched(&sidecar).await;
-    let page = says("slowly");
-    let mut file = File::create(path_of(&sidecar, "pages/page.xml")).expect("a file");
-    for part in page.as_bytes().chunks(4) {
+    let document = says("slowly");
+    let mut file = File::create(path_of(&sidecar, "documents/document.xml")).expect("a file");
+    for part in document.as_bytes().chunks(4) {
         file.write_all(part).expect("written");
         tokio::time::sleep(millis(200)).await;
         let response = sidecar.request(Webhook::voice("/voice/x")).await;
@@ -101,35 +101,35 @@ async fn a_file_that_is_written_slowly_is_taken_up_when_it_is_closed() {
 #[tokio::test]
 async fn a_folder_that_is_moved_away_and_comes_back_changed_is_followed() {
     let app = broken_app();
-    let sidecar = with_page(&app).start().await;
-    let (here, away) = (path_of(&sidecar, "pages"), path_of(&sidecar, "away"));
+    let sidecar = with_document(&app).start().await;
+    let (here, away) = (path_of(&sidecar, "documents"), path_of(&sidecar, "away"));
     fs::rename(&here, &away).expect("moved");
     sidecar.wait_for_log(|line| line["level"] == "ERROR").await;
     until_it_says(&sidecar, "one").await;
-    fs::write(away.join("page.xml"), says("two")).expect("a file");
+    fs::write(away.join("document.xml"), says("two")).expect("a file");
     fs::rename(&away, &here).expect("moved");
     until_it_says(&sidecar, "two").await;
-    fs::write(here.join("page.xml"), says("three")).expect("a file");
+    fs::write(here.join("document.xml"), says("three")).expect("a file");
     until_it_says(&sidecar, "three").await;
 
     fs::remove_dir_all(&here).expect("removed");
     fs::create_dir(&here).expect("a folder");
-    fs::write(here.join("page.xml"), says("four")).expect("a file");
+    fs::write(here.join("document.xml"), says("four")).expect("a file");
     until_it_says(&sidecar, "four").await;
-    fs::write(here.join("page.xml"), says("five")).expect("a file");
+    fs::write(here.join("document.xml"), says("five")).expect("a file");
     until_it_says(&sidecar, "five").await;
 }
 
 #[tokio::test]
 async fn a_reload_that_fails_while_a_file_is_missing_for_a_moment_is_not_logged() {
     let app = broken_app();
-    let sidecar = with_page(&app).start().await;
+    let sidecar = with_document(&app).start().await;
     until_watched(&sidecar).await;
-    let page = path_of(&sidecar, "pages/page.xml");
+    let document = path_of(&sidecar, "documents/document.xml");
     for _ in 0..5 {
-        fs::remove_file(&page).expect("it was there");
+        fs::remove_file(&document).expect("it was there");
         tokio::time::sleep(millis(150)).await;
-        fs::write(&page, says("back")).expect("a file");
+        fs::write(&document, says("back")).expect("a file");
         until_it_says(&sidecar, "back").await;
     }
     assert_eq!(failures(&sidecar).await, 0.0);
@@ -139,14 +139,14 @@ async fn a_reload_that_fails_while_a_file_is_missing_for_a_moment_is_not_logged(
 async fn without_inotify_a_change_is_taken_up_too() {
     let app = broken_app();
     let builder =
-        with_page(&app).in_namespace_after("echo 0 > /proc/sys/user/max_inotify_instances");
+        with_document(&app).in_namespace_after("echo 0 > /proc/sys/user/max_inotify_instances");
     let sidecar = builder.start().await;
     let message = "inotify can't be used; files are looked at twice a second";
     sidecar
         .wait_for_log(|line| line["message"] == message)
         .await;
-    let page = path_of(&sidecar, "pages/page.xml");
-    let mut file = File::create(&page).expect("a file");
+    let document = path_of(&sidecar, "documents/document.xml");
+    let mut file = File::create(&document).expect("a file");
     for part in says("two").as_bytes().chunks(8) {
         file.write_all(part).expect("written");
         tokio::time::sleep(millis(200)).await;
@@ -154,22 +154,23 @@ async fn without_inotify_a_change_is_taken_up_too() {
     drop(file);
     until_it_says(&sidecar, "two").await;
     assert_eq!(failures(&sidecar).await, 0.0);
-    sidecar.rewrite_config(&sidecar.config().replace("/page.xml", "/other.xml"));
-    fs::write(page.with_file_name("other.xml"), says("other")).expect("a file");
+    sidecar.rewrite_config(&sidecar.config().replace("/document.xml", "/other.xml"));
+    fs::write(document.with_file_name("other.xml"), says("other")).expect("a file");
     until_it_says(&sidecar, "other").await;
 }
 
 #[tokio::test]
 async fn without_watches_a_change_is_taken_up_too() {
     let app = broken_app();
-    let builder = with_page(&app).in_namespace_after("echo 1 > /proc/sys/user/max_inotify_watches");
+    let builder =
+        with_document(&app).in_namespace_after("echo 1 > /proc/sys/user/max_inotify_watches");
     let sidecar = builder.start().await;
     let message = "folder can't be watched; its files are looked at twice a second";
     sidecar
         .wait_for_log(|line| line["message"] == message)
         .await;
-    let page = path_of(&sidecar, "pages/page.xml");
-    fs::write(&page, says("two")).expect("a file");
+    let document = path_of(&sidecar, "documents/document.xml");
+    fs::write(&document, says("two")).expect("a file");
     until_it_says(&sidecar, "two").await;
 }
 

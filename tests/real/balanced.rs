@@ -152,7 +152,7 @@ async fn an_instance_that_stops_loses_no_call() {
     if !installed() {
         return;
     }
-    let app = FakeUpstream::start(|_| Script::new().pause(millis(10)).send(page()));
+    let app = FakeUpstream::start(|_| Script::new().pause(millis(10)).send(document()));
     let mut instances = three(&app, PORTS).await;
     let haproxy = Haproxy::start(PORTS, &certificate().0).await;
     let load = Load::begin(haproxy.address, 8);
@@ -181,7 +181,7 @@ async fn an_instance_that_dies_loses_only_the_calls_that_it_held() {
     }
     let app = FakeUpstream::start(|request| match request.path() {
         "/voice/held" => Script::new().stall(),
-        _ => Script::new().pause(millis(10)).send(page()),
+        _ => Script::new().pause(millis(10)).send(document()),
     });
     let mut instances = three(&app, PORTS).await;
     let haproxy = Haproxy::start(PORTS, &certificate().0).await;
@@ -289,7 +289,7 @@ async fn takes_calls(instance: &Sidecar) {
     .await;
 }
 
-fn page() -> Bytes {
+fn document() -> Bytes {
     support::response("200 OK", &[("Content-Type", "text/xml")], DOCUMENT)
 }
 

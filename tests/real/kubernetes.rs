@@ -129,7 +129,7 @@ async fn what_is_mounted_is_good() {
 }
 
 #[tokio::test]
-async fn probes_scrapes_and_renewed_pages_reach_an_understudy() {
+async fn probes_scrapes_and_renewed_documents_reach_an_understudy() {
     if !installed() {
         return;
     }
@@ -157,7 +157,7 @@ async fn probes_scrapes_and_renewed_pages_reach_an_understudy() {
             "voice.en.xml",
             "<Response><Say>We are renewed</Say></Response>",
         );
-        wait_for("the renewed page", async {
+        wait_for("the renewed document", async {
             while !says().await.contains("We are renewed") {}
         })
         .await;

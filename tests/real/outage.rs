@@ -9,7 +9,7 @@ use crate::requests::{self, Purpose};
 use support::{Response, Sidecar, Webhook};
 
 #[tokio::test]
-async fn a_killed_app_is_stood_in_for_until_it_runs_again() {
+async fn while_an_app_is_killed_the_fallback_is_sent_until_it_runs_again() {
     for kind in Kind::all() {
         let mut app = App::start(kind);
         let sidecar = before(&app).await;
@@ -34,7 +34,7 @@ async fn a_killed_app_is_stood_in_for_until_it_runs_again() {
 }
 
 #[tokio::test]
-async fn a_hanging_app_is_stood_in_for_at_the_deadline() {
+async fn while_an_app_hangs_the_fallback_is_sent_at_the_deadline() {
     const DEADLINE: Duration = Duration::from_millis(1000);
     for kind in Kind::all() {
         let app = App::start(kind);

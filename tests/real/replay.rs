@@ -41,7 +41,7 @@ async fn so_it_does_where_the_proxy_sees_for_itself_what_a_webhook_is_for() {
 }
 
 #[tokio::test]
-async fn an_app_that_is_told_of_no_tls_refuses_what_was_signed_for_https() {
+async fn an_app_that_does_not_learn_of_tls_refuses_what_was_signed_for_https() {
     for kind in Kind::all() {
         let app = App::start(kind);
         let sidecar = lenient(app.address, NAMED).await;
@@ -195,7 +195,7 @@ async fn assert_gets_the_apps_own_response(
     let expected = (direct.status != 204).then_some(Ok(direct.body.len()));
     assert_eq!(
         length, expected,
-        "{what}: Twilio wants pages with their length"
+        "{what}: Twilio wants documents with their length"
     );
 }
 

@@ -77,11 +77,11 @@ impl Case {
     /// The same on a route whose responses are validated.
     pub(super) fn validated(&self) -> Self {
         let mut case = self.clone();
-        case.bytes = on_judged_route(&case.bytes);
+        case.bytes = on_validated_route(&case.bytes);
         if let Right::Requests(wanted) | Right::Either(wanted) = &mut case.right {
             for wanted in wanted {
-                wanted.target = on_judged_route(&wanted.target);
-                wanted.body = on_judged_route(&wanted.body);
+                wanted.target = on_validated_route(&wanted.target);
+                wanted.body = on_validated_route(&wanted.body);
             }
         }
         case
@@ -89,7 +89,7 @@ impl Case {
 }
 
 /// Both paths are of one length, so that no framing changes.
-fn on_judged_route(bytes: &[u8]) -> Vec<u8> {
+fn on_validated_route(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let mut at = 0;
     while at + 6 <= bytes.len() {

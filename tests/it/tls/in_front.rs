@@ -1,4 +1,4 @@
-//! Clients speak TLS to us: both versions, a certificate for each name, and no patience for strangers.
+//! Clients speak TLS to us: both versions, and a certificate for each name. A client that speaks no TLS gets nothing.
 
 use rustls::{CipherSuite, HandshakeKind, version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,7 +31,7 @@ fn last_call(path: &str) -> Webhook {
 }
 
 #[tokio::test]
-async fn both_versions_are_spoken_and_the_app_is_told_of_https() {
+async fn both_versions_are_spoken_and_the_app_learns_of_https() {
     let (authority, app) = (Authority::new(), FakeUpstream::with_document(DOCUMENT));
     let sidecar = showing(&authority, &app, "trusted_proxies = []").await;
     for version in [&version::TLS12, &version::TLS13] {
@@ -133,7 +133,7 @@ async fn each_name_has_its_certificate_and_the_first_is_for_all_others() {
 }
 
 #[tokio::test]
-async fn strangers_get_nothing_and_are_neither_logged_nor_counted() {
+async fn clients_that_speak_no_tls_get_nothing_and_are_neither_logged_nor_counted() {
     let (authority, app) = (Authority::new(), FakeUpstream::with_document(DOCUMENT));
     let sidecar = showing(&authority, &app, "header_timeout = \"300ms\"").await;
 
@@ -272,7 +272,7 @@ async fn a_websocket_crosses_tls_on_both_sides() {
 }
 
 #[test]
-fn a_machine_that_trusts_nobody_is_told_what_to_do() {
+fn a_machine_without_trusted_authorities_gets_a_remedy() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);
     std::fs::write(path("none.pem"), "").expect("a file");

@@ -29,7 +29,7 @@ pub(super) struct Call {
     pub(super) began: Instant,
     /// None: the connection ended instead.
     pub(super) status: Option<u16>,
-    /// The app's own page came, whole.
+    /// The app's own document came, whole.
     is_page: bool,
 }
 

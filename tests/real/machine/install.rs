@@ -5,7 +5,7 @@ use super::service::{DOCUMENT, PUBLIC, at, call};
 use support::FakeUpstream;
 
 #[test]
-fn a_fresh_installation_runs_and_has_a_fallback_on_stage_until_there_is_an_app() {
+fn a_fresh_installation_serves_from_fallback_until_there_is_an_app() {
     on_a_machine(async |machine| {
         machine.install().await;
         let enabled = machine
@@ -20,8 +20,8 @@ fn a_fresh_installation_runs_and_has_a_fallback_on_stage_until_there_is_an_app()
 
         let response = call(PUBLIC).await;
         assert_eq!((response.status, response.reason()), (200, Some("connect")));
-        let page = machine.read("/etc/understudy/fallback/voice.en.xml");
-        assert_eq!(response.text(), page);
+        let document = machine.read("/etc/understudy/fallback/voice.en.xml");
+        assert_eq!(response.text(), document);
         machine
             .becomes("StatusText", "serving from fallback: webhooks")
             .await;
@@ -34,7 +34,7 @@ fn a_fresh_installation_runs_and_has_a_fallback_on_stage_until_there_is_an_app()
 }
 
 #[test]
-fn the_journal_knows_what_is_grave() {
+fn the_journal_knows_the_priority_of_each_line() {
     on_a_machine(async |machine| {
         machine.install().await;
         assert_eq!(call(PUBLIC).await.reason(), Some("connect"));

@@ -201,15 +201,15 @@ async fn ask(
 
 /// An app that takes its time for one call in ten, so that there is always one under way.
 pub(super) fn app() -> FakeUpstream {
-    let page = response("200 OK", &[("Content-Type", "text/xml")], DOCUMENT);
+    let document = response("200 OK", &[("Content-Type", "text/xml")], DOCUMENT);
     FakeUpstream::start(move |request| {
         let takes = if request.number % 10 == 0 { 300 } else { 0 };
-        Script::new().pause(millis(takes)).send(page.clone())
+        Script::new().pause(millis(takes)).send(document.clone())
     })
 }
 
 impl RequestRecord {
-    /// Expects that every caller got the app's own page.
+    /// Expects that every caller got the app's own document.
     #[track_caller]
     pub(super) fn nobody_was_lost(&self) {
         let Self {

@@ -74,7 +74,7 @@ fn a_configuration_that_may_not_be_read_is_said() {
 }
 
 #[test]
-fn a_watchdog_that_can_not_be_told_is_said() {
+fn a_watchdog_that_cannot_be_pinged_is_logged() {
     on_a_machine(async |machine| {
         machine.install().await;
         machine

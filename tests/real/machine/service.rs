@@ -9,7 +9,7 @@ use support::{Client, FakeUpstream, Response, Webhook, wait_for};
 /// Where the socket unit listens.
 pub(super) const PUBLIC: SocketAddr = at(8080);
 
-/// The page of the app.
+/// The document of the app.
 pub(super) const DOCUMENT: &str = "<Response><Say>the app itself</Say></Response>";
 
 /// The configuration.
@@ -95,10 +95,10 @@ impl Machine {
         .await
     }
 
-    /// Waits until a call is answered with this page.
-    pub(super) async fn responds_with(&self, page: &str) {
-        wait_for("the page", async {
-            while call(PUBLIC).await.text() != page {
+    /// Waits until a call is answered with this document.
+    pub(super) async fn responds_with(&self, document: &str) {
+        wait_for("the document", async {
+            while call(PUBLIC).await.text() != document {
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
         })
