@@ -1,9 +1,9 @@
 //! The series of one route, and the record that counts each of its requests once.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
-use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge};
+use prometheus::{Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 use tokio::time::Instant;
 
 use super::families::RouteFamilies;
@@ -20,12 +20,13 @@ const HEAD_WARNINGS: [u32; 2] = [12200, 12300];
 pub struct RouteMetrics {
     requests: [IntCounter; Outcome::ALL.len()],
     fallbacks: [IntCounter; Reason::ALL.len()],
-    observed_failures: [IntCounter; Reason::ALL.len()],
+    /// Only a route that observes has these.
+    observed_failures: OnceLock<[IntCounter; Reason::ALL.len()]>,
+    observed_family: IntCounterVec,
     warnings: IntCounterVec,
     route: String,
-    request_seconds: [Histogram; Outcome::ALL.len()],
-    /// Time from the request head received to the upstream's response received.
-    pub upstream_seconds: Histogram,
+    request_seconds: [LazyHistogram; Outcome::ALL.len()],
+    upstream_seconds: LazyHistogram,
     /// Requests in flight. The limit `max_in_flight` is compared with it too.
     pub in_flight: AtomicUsize,
     in_flight_gauge: IntGauge,
@@ -45,6 +46,28 @@ pub struct RouteMetrics {
     pub drill_success: Gauge,
 }
 
+/// A histogram that exists from its first observation. Its buckets are most of a route's series, and most outcomes never happen.
+struct LazyHistogram {
+    family: HistogramVec,
+    histogram: OnceLock<Histogram>,
+}
+
+impl LazyHistogram {
+    fn new(family: &HistogramVec) -> Self {
+        Self {
+            family: family.clone(),
+            histogram: OnceLock::new(),
+        }
+    }
+
+    fn observe(&self, labels: &[&str], seconds: f64) {
+        let histogram = self
+            .histogram
+            .get_or_init(|| self.family.with_label_values(labels));
+        histogram.observe(seconds);
+    }
+}
+
 impl RouteMetrics {
     pub(super) fn new(families: &RouteFamilies, route: &str) -> Self {
         let name = &[route];
@@ -57,14 +80,13 @@ impl RouteMetrics {
         let by_result = |result| [route, result];
         Self {
             requests: Outcome::ALL.map(|o| families.requests.with_label_values(&by_outcome(o))),
-            request_seconds: Outcome::ALL
-                .map(|o| families.request_seconds.with_label_values(&by_outcome(o))),
+            request_seconds: Outcome::ALL.map(|_| LazyHistogram::new(&families.request_seconds)),
             fallbacks: Reason::ALL.map(|r| families.fallbacks.with_label_values(&by_reason(r))),
-            observed_failures: Reason::ALL
-                .map(|r| families.observed_failures.with_label_values(&by_reason(r))),
+            observed_failures: OnceLock::new(),
+            observed_family: families.observed_failures.clone(),
             warnings: families.warnings.clone(),
             route: route.to_owned(),
-            upstream_seconds: families.upstream_seconds.with_label_values(name),
+            upstream_seconds: LazyHistogram::new(&families.upstream_seconds),
             in_flight: AtomicUsize::new(0),
             in_flight_gauge: families.in_flight.with_label_values(name),
             late_responses: families.late_responses.with_label_values(name),
@@ -107,7 +129,21 @@ impl RouteMetrics {
 
     /// Counts a response that mode enforce would have replaced.
     pub fn record_observed_failure(&self, reason: Reason) {
-        self.observed_failures[reason.index()].inc();
+        self.observed_failures()[reason.index()].inc();
+    }
+
+    /// The counters of a route that observes. They are there, at 0, from the first call.
+    pub fn observed_failures(&self) -> &[IntCounter; Reason::ALL.len()] {
+        let new = |reason: Reason| {
+            let labels = [self.route.as_str(), reason.label()];
+            self.observed_family.with_label_values(&labels)
+        };
+        self.observed_failures.get_or_init(|| Reason::ALL.map(new))
+    }
+
+    /// Records the time from the request head received to the upstream's response received.
+    pub fn record_upstream_time(&self, seconds: f64) {
+        self.upstream_seconds.observe(&[&self.route], seconds);
     }
 
     /// Counts a response for which Twilio will log a warning.
@@ -177,7 +213,8 @@ impl RequestRecord {
             self.route.fallback_since.set(0.0);
         }
         let duration = self.started.elapsed();
-        self.route.request_seconds[outcome.index()].observe(duration.as_secs_f64());
+        let labels = [self.route.route.as_str(), outcome.label()];
+        self.route.request_seconds[outcome.index()].observe(&labels, duration.as_secs_f64());
         if let Some(access) = self.access.take() {
             access.write(outcome.label(), duration);
         }

@@ -69,7 +69,7 @@ impl RequestContext {
         permit: ConcurrencyPermit,
     ) -> Result<Accepted, Failure> {
         let seconds = self.started.elapsed().as_secs_f64();
-        self.route.metrics.upstream_seconds.observe(seconds);
+        self.route.metrics.record_upstream_time(seconds);
         let upstream_status = upstream.status().unwrap_or_default();
         let mut observed = None;
         let response = match received {

@@ -138,8 +138,12 @@ impl Route {
         shared: &SharedState,
     ) -> Self {
         let strictness = settings.validate.unwrap_or(Strictness::Twilio);
+        let metrics = shared.metrics.route(&settings.name);
+        if settings.mode == Mode::Observe {
+            metrics.observed_failures();
+        }
         Self {
-            metrics: shared.metrics.route(&settings.name),
+            metrics,
             breaker: shared.breaker(&settings.name),
             drill: shared.drill(&settings.name),
             voice: grammar.rules(twiml::Kind::Voice, strictness),

@@ -5,7 +5,7 @@ use std::fs;
 use understudy::config::Config;
 use understudy::failure::{Outcome, Reason};
 
-use support::{FakeUpstream, Sidecar};
+use support::{FakeUpstream, Sidecar, Webhook};
 
 fn readme() -> String {
     fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("a README")
@@ -68,7 +68,17 @@ fn the_page_of_reasons_names_every_reason_and_every_outcome() {
 #[tokio::test]
 async fn the_page_of_metrics_has_what_is_served() {
     let app = FakeUpstream::with_document("<Response/>");
-    let sidecar = Sidecar::before(&app).start().await;
+    let sidecar = Sidecar::before(&app)
+        .defaults("mode = \"observe\"")
+        .start()
+        .await;
+    // A histogram is there from its first observation.
+    assert_eq!(
+        sidecar.request(Webhook::voice("/voice/x")).await.reason(),
+        None
+    );
+    let requests = "understudy_requests_total";
+    sidecar.wait_for_metric(requests, &[], 1.0).await;
     let served = sidecar.admin_get("/metrics").await.text();
     let mut served: Vec<_> = served
         .lines()
