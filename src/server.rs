@@ -16,6 +16,7 @@ mod http2;
 mod inherited;
 mod listener;
 mod places;
+mod proxy_protocol;
 mod settings;
 mod worker;
 

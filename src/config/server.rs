@@ -50,6 +50,7 @@ pub(super) fn default_settings() -> Settings {
         shutdown_delay: Duration::ZERO,
         drain: Duration::from_secs(20),
         max_connections: 10_000,
+        proxy_protocol: false,
         header_timeout: Duration::from_secs(10),
         keep_alive: Duration::from_secs(75),
         tunnel_idle_timeout: Duration::from_secs(60 * 60),
@@ -96,7 +97,18 @@ pub(super) fn read(file: &mut Reader<'_>, files: &mut Files) -> Server {
         &mut server.tunnel_idle_timeout,
         value::parse_long_duration,
     );
+    table.set(
+        "proxy_protocol",
+        &mut server.proxy_protocol,
+        value::parse_bool,
+    );
     let trusted_proxies = table.list("trusted_proxies", value::parse_network);
+    if server.proxy_protocol && trusted_proxies.as_ref().is_some_and(Vec::is_empty) {
+        table.at("proxy_protocol").error(
+            "no proxy is trusted, so every connection would be refused",
+            "list the addresses of your load balancer: trusted_proxies = [\"10.0.0.10\"]",
+        );
+    }
     let public_url = PublicUrl {
         url: table.read("public_url", url::parse_public_url),
         is_given: table.has("public_url"),

@@ -1,5 +1,6 @@
 //! One configuration in force: what a reload builds anew and swaps in one step.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +44,7 @@ pub struct Snapshot {
     /// The upstreams, in the order in which they were written.
     pub upstreams: Vec<Arc<Upstream>>,
     /// Peers whose `X-Forwarded-*` headers are kept.
-    pub trusted_proxies: Vec<IpNet>,
+    trusted_proxies: Vec<IpNet>,
     /// How Twilio addresses us.
     pub public_url: Option<String>,
     /// How long the body of a request may take whose signature is to be checked.
@@ -105,6 +106,14 @@ impl Snapshot {
                 warn!(route = name, "drill ended by the new configuration");
             }
         }
+    }
+
+    /// Whether a peer at this address is trusted to say for whom it forwards.
+    pub fn is_trusted(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.trusted_proxies
+            .iter()
+            .any(|block| block.contains(&address))
     }
 
     /// The route of this name.

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, TRANSFER_ENCODING};
@@ -17,7 +18,7 @@ use hyper::server::conn::{http1 as hyper_http1, http2 as hyper_http2};
 use hyper::service::service_fn;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::activity::{ActiveRequest, Activity, TrackedBody};
 use super::client_stream::ClientStream;
@@ -25,7 +26,7 @@ use super::counted::Counted;
 use super::driver::{DRAIN_GRACE, End, drive};
 use super::places::{Closed, Phase, Place};
 use super::settings::Settings;
-use super::{http1, http2};
+use super::{http1, http2, proxy_protocol};
 use crate::log::describe_error;
 use crate::proxy::Proxy;
 use crate::tcp;
@@ -45,7 +46,15 @@ pub(super) struct Client {
 }
 
 /// Serves every request of a connection until it ends.
-pub(super) async fn serve(stream: TcpStream, mut client: Client) {
+pub(super) async fn serve(mut stream: TcpStream, mut client: Client) {
+    if client.settings.proxy_protocol {
+        // Boxed and freed, as the handshake is.
+        match Box::pin(client.receive_proxy_header(&mut stream)).await {
+            Ok(Some(address)) => client.set_address(address),
+            Ok(None) => {}
+            Err(error) => return client.report_proxy_header(&error),
+        }
+    }
     let (stream, protocol) = if let Some(tls) = &client.settings.tls {
         // Boxed, since its state is large, and freed after the handshake.
         let Some(accepted) = Box::pin(client.accept_tls(tls, stream)).await else {
@@ -79,7 +88,7 @@ impl Client {
     ) -> Option<(Stream<TcpStream>, Protocol)> {
         let accepted = tokio::select! {
             accepted = tls.accept(stream) => accepted,
-            () = self.handshake_timeout() => Err(io::ErrorKind::TimedOut.into()),
+            _ = self.setup_timeout() => Err(io::ErrorKind::TimedOut.into()),
         };
         accepted
             .inspect_err(|error| {
@@ -92,11 +101,61 @@ impl Client {
             .ok()
     }
 
-    async fn handshake_timeout(&self) {
-        match timeout(self.settings.header_timeout, self.place.closed()).await {
-            Ok(Closed::Draining) => sleep(DRAIN_GRACE).await,
-            Ok(Closed::Evicted) | Err(_) => {}
+    /// Reads the header with which the connection begins: the client's own address, if the header says it.
+    async fn receive_proxy_header(
+        &self,
+        stream: &mut TcpStream,
+    ) -> Result<Option<SocketAddr>, proxy_protocol::Error> {
+        if !self.peer.is_trusted() {
+            return Err(proxy_protocol::Error::Untrusted);
         }
+        tokio::select! {
+            received = proxy_protocol::receive(stream) => received,
+            closed = self.setup_timeout() => Err(match closed {
+                Some(_) => proxy_protocol::Error::Closed,
+                None => proxy_protocol::Error::Timeout,
+            }),
+        }
+    }
+
+    /// The client is at this address, by what the proxy says. Whether it is trusted in turn depends on that address alone.
+    fn set_address(&mut self, address: SocketAddr) {
+        let is_trusted = self.proxy.snapshot().is_trusted(address.ip());
+        self.address = address;
+        self.peer.set_client(address.ip(), is_trusted);
+    }
+
+    /// Counts and logs why there is no valid PROXY header. The first one that is the peer's fault is a warning, since the balancer
+    /// may not be set up for it, and then nothing works; the others are at debug level.
+    fn report_proxy_header(&self, error: &proxy_protocol::Error) {
+        static IS_WARNED: AtomicBool = AtomicBool::new(false);
+        let client_addr = self.address.to_string();
+        let is_first = error.is_of_peer() && {
+            self.proxy.count_refused();
+            !IS_WARNED.swap(true, Relaxed)
+        };
+        if is_first {
+            warn!(
+                client_addr,
+                error = describe_error(error),
+                "connection without a valid PROXY header refused; later ones are logged at debug level"
+            );
+        } else {
+            debug!(
+                client_addr,
+                error = describe_error(error),
+                "connection without a valid PROXY header refused"
+            );
+        }
+    }
+
+    /// Waits until a connection on which no HTTP is spoken yet is to be closed. Returns None if it has taken too long.
+    async fn setup_timeout(&self) -> Option<Closed> {
+        let closed = timeout(self.settings.header_timeout, self.place.closed()).await;
+        if matches!(closed, Ok(Closed::Draining)) {
+            sleep(DRAIN_GRACE).await;
+        }
+        closed.ok()
     }
 }
 

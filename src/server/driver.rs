@@ -208,6 +208,7 @@ mod tests {
             shutdown_delay: Duration::ZERO,
             drain: 20 * SECOND,
             max_connections: 1,
+            proxy_protocol: false,
             header_timeout: 10 * SECOND,
             keep_alive: 75 * SECOND,
             tunnel_idle_timeout: 3600 * SECOND,

@@ -26,7 +26,9 @@ pub struct Settings {
     pub drain: Duration,
     /// The most client connections at once. For one more, an idle one is closed; if none is idle, it waits.
     pub max_connections: usize,
-    /// The longest time from a request head's first byte to its last, and of a TLS handshake.
+    /// Whether connections begin with a header of the PROXY protocol, which a trusted proxy writes.
+    pub proxy_protocol: bool,
+    /// The longest time from a request head's first byte to its last, of a PROXY header, and of a TLS handshake.
     pub header_timeout: Duration,
     /// How long an idle client connection is kept.
     pub keep_alive: Duration,

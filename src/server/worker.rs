@@ -249,8 +249,7 @@ impl Worker {
         // A listener on `[::]` has clients with IPv4 addresses too, which come as IPv6 ones.
         let ip = address.ip().to_canonical();
         let address = SocketAddr::new(ip, address.port());
-        let mut trusted_proxies = snapshot.trusted_proxies.iter();
-        let is_trusted = trusted_proxies.any(|block| block.contains(&ip));
+        let is_trusted = snapshot.is_trusted(ip);
         let open = Counted::new(&snapshot.shared.metrics.client_connections);
         let Ok(local) = stream.set_nodelay(true).and_then(|()| stream.local_addr()) else {
             return;

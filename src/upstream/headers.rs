@@ -1,7 +1,7 @@
 //! Which headers are forwarded in both directions, and which are added (RFC 9110 §7.6).
 
 use std::cell::Cell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
@@ -33,12 +33,10 @@ pub struct Peer {
 impl Peer {
     /// A peer at this address, connected to our own address `local`, over plain TCP.
     pub fn new(peer: SocketAddr, local: SocketAddr, trusted: bool) -> Self {
-        let address = HeaderValue::try_from(peer.ip().to_canonical().to_string())
-            .expect("an address is written in visible ASCII");
         Self {
             ends: (peer, local),
             is_known: Cell::new(false),
-            address,
+            address: header_value(peer.ip()),
             trusted,
             scheme: HeaderValue::from_static("http"),
         }
@@ -49,12 +47,29 @@ impl Peer {
         !self.is_known.replace(true) && is_own(self.ends)
     }
 
+    /// Whether what it says about whom it forwards for is kept.
+    pub fn is_trusted(&self) -> bool {
+        self.trusted
+    }
+
+    /// The peer forwards its whole connection for a client at this address (the PROXY protocol). Requests are the client's from
+    /// now on; the ends of the connection stay.
+    pub fn set_client(&mut self, address: IpAddr, trusted: bool) {
+        self.address = header_value(address);
+        self.trusted = trusted;
+    }
+
     /// The same, within TLS.
     #[must_use]
     pub fn within_tls(self) -> Self {
         let scheme = HeaderValue::from_static("https");
         Self { scheme, ..self }
     }
+}
+
+fn header_value(address: IpAddr) -> HeaderValue {
+    HeaderValue::try_from(address.to_canonical().to_string())
+        .expect("an address is written in visible ASCII")
 }
 
 /// Whether a request asks for a WebSocket, the one protocol that Twilio switches to. Other upgrades are not passed on:
@@ -324,6 +339,18 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect()
+    }
+
+    #[test]
+    fn a_client_that_a_proxy_names_is_trusted_for_its_own_address_only() {
+        for (trusted, chain) in [(false, "203.0.113.9"), (true, "192.0.2.8, 203.0.113.9")] {
+            let mut peer = peer(!trusted);
+            peer.set_client([203, 0, 113, 9].into(), trusted);
+            let mut map = headers(&[("x-forwarded-for", "192.0.2.8")]);
+            let names = Names::of(&map);
+            rewrite_request(&mut map, names, &peer, true, false);
+            assert_eq!(map[X_FORWARDED_FOR], chain);
+        }
     }
 
     #[test]

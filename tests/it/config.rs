@@ -99,6 +99,7 @@ fn the_defaults_are_as_specified() {
     assert_eq!(server.shutdown_delay, secs(0));
     assert_eq!(server.tunnel_idle_timeout, secs(60 * 60));
     assert_eq!(server.max_connections, 10_000);
+    assert!(!server.proxy_protocol);
     let trusted: Vec<_> = proxy
         .trusted_proxies
         .iter()
@@ -234,6 +235,7 @@ fn the_server_section_sets_addresses_and_limits() {
     assert_eq!(server.shutdown_delay, secs(3));
     assert_eq!(server.tunnel_idle_timeout, secs(24 * 60 * 60));
     assert_eq!(server.max_connections, 1);
+    assert!(server.proxy_protocol);
     let trusted: Vec<_> = proxy
         .trusted_proxies
         .iter()

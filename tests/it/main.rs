@@ -28,6 +28,7 @@ mod map;
 mod observe;
 mod places;
 mod privacy;
+mod proxy_protocol;
 mod readme;
 mod reload;
 mod reports;

@@ -38,7 +38,18 @@ pub(crate) async fn connect(
     address: SocketAddr,
     name: &str,
 ) -> std::io::Result<TlsStream<TcpStream>> {
-    let socket = wait_for("a connection", TcpStream::connect(address)).await?;
+    connect_behind(b"", config, address, name).await
+}
+
+/// The same behind these bytes, which are sent before the handshake.
+pub(crate) async fn connect_behind(
+    header: &[u8],
+    config: &Arc<ClientConfig>,
+    address: SocketAddr,
+    name: &str,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut socket = wait_for("a connection", TcpStream::connect(address)).await?;
+    socket.write_all(header).await?;
     let name = name.to_owned().try_into().expect("a name");
     let handshake = TlsConnector::from(Arc::clone(config)).connect(name, socket);
     wait_for("a handshake", handshake).await
