@@ -120,6 +120,23 @@ async fn the_client_is_the_one_that_the_header_names_or_the_balancer_itself() {
 }
 
 #[tokio::test]
+async fn the_log_names_the_client_of_the_header() {
+    let app = FakeUpstream::with_document(DOCUMENT);
+    let sidecar = behind_a_balancer(&app)
+        .rust_log("understudy=debug")
+        .start()
+        .await;
+    let mut client = sidecar.connect().await;
+    let got = client
+        .request([V1, b"G@T / HTTP/1.1\r\n\r\n"].concat())
+        .await;
+    assert_eq!(got.status, 400);
+    let is_failure = |line: &serde_json::Value| line["message"] == "client connection failed";
+    let line = sidecar.wait_for_log(is_failure).await;
+    assert_eq!(line["client_addr"], "203.0.113.9:4711");
+}
+
+#[tokio::test]
 async fn a_header_may_come_in_single_bytes() {
     let app = FakeUpstream::with_document(DOCUMENT);
     let sidecar = behind_a_balancer(&app).start().await;
