@@ -145,6 +145,80 @@ async fn the_app_learns_from_haproxy_who_asked_and_how() {
     }
 }
 
+/// HAProxy forwards TCP here, with or without TLS in it, and names its clients in PROXY headers of either version.
+#[tokio::test]
+async fn the_app_learns_from_proxy_headers_who_asked() {
+    const PORTS: [u16; 2] = [8400, 8480];
+    if !installed() {
+        return;
+    }
+    let (both, cert) = certificate();
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("cert.pem"), cert).expect("a file");
+    for (scheme, tls, check) in [
+        ("http", "", ""),
+        (
+            "https",
+            "tls = { cert = \"both.pem\", key = \"key.pem\" }",
+            "check-ssl verify none",
+        ),
+    ] {
+        let app = FakeUpstream::with_document(DOCUMENT);
+        let key = &both[both.find("-----BEGIN PRIVATE").expect("a key")..];
+        let instance = Sidecar::before(&app)
+            .server(&format!("listen = \"{}\"", address(1, PORTS[1])))
+            .server("proxy_protocol = true")
+            .server("trusted_proxies = [\"127.0.0.1\"]")
+            .server(tls)
+            .file("both.pem", both.replace(key, ""))
+            .file("key.pem", key)
+            .start()
+            .await;
+        for option in ["send-proxy", "send-proxy-v2"] {
+            let before = app.requests().len();
+            let haproxy = Haproxy::forwarding_tcp(PORTS, &format!("{option} {check}")).await;
+            let requests_to = |path: &str| {
+                let requests = app.requests().into_iter().skip(before);
+                requests
+                    .filter(|request| request.path() == path)
+                    .map(|request| {
+                        ["x-forwarded-for", "x-forwarded-proto"]
+                            .map(|name| request.headers(name).collect::<Vec<_>>().join(", "))
+                    })
+                    .collect::<Vec<_>>()
+            };
+            let resolve = format!("hooks.example.com:{}:{}", PORTS[0], haproxy.address.ip());
+            let client = own_address(2).to_string();
+            let output = tokio::process::Command::new("curl")
+                .args(["--silent", "--show-error", "--fail", "--cacert", "cert.pem"])
+                .args(["--interface", &client, "--resolve", &resolve])
+                .args(["--header", "X-Forwarded-For: 203.0.113.9"])
+                .args(["--data", "CallSid=CA1"])
+                .arg(format!("{scheme}://hooks.example.com:{}/voice/x", PORTS[0]))
+                .current_dir(folder.path())
+                .stdin(Stdio::null())
+                .output()
+                .await
+                .expect("curl runs");
+            let got = String::from_utf8_lossy(&output.stdout);
+            assert_eq!(got, DOCUMENT, "{option} {scheme}: {output:?}");
+            assert_eq!(requests_to("/voice/x"), [[client.as_str(), scheme]]);
+
+            wait_for("a health check", async {
+                while requests_to("/pass/health").is_empty() {
+                    tokio::time::sleep(millis(20)).await;
+                }
+            })
+            .await;
+            assert_eq!(requests_to("/pass/health")[0], ["127.0.0.1", scheme]);
+            haproxy.sees("one", "UP").await;
+        }
+        let rejected = [("outcome", "rejected")];
+        let rejected = instance.metric("understudy_requests_total", &rejected);
+        assert_eq!(rejected.await, 0.0);
+    }
+}
+
 /// A rolling restart, under load: nobody notices.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instance_that_stops_loses_no_call() {

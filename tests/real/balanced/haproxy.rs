@@ -80,8 +80,28 @@ impl Haproxy {
     pub(super) async fn start(ports: [u16; 3], certificate: &str) -> Self {
         let folder = TempDir::new().expect("a folder");
         fs::write(folder.path().join("both.pem"), certificate).expect("a file");
+        let config = moved_here(folder.path(), ports);
+        Self::run(folder, &config, address(0, ports[0])).await
+    }
+
+    /// One that forwards TCP connections as they are to the first of the addresses, and says by this option of `server` who its
+    /// clients are. It checks the server by a request for `/pass/health`.
+    pub(super) async fn forwarding_tcp([own, calls]: [u16; 2], option: &str) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let config = format!(
+            "global\n    log stdout format raw local0\n    stats socket {socket} mode 600 level admin\n\
+             defaults\n    mode tcp\n    log global\n    timeout connect 1s\n    timeout client 20s\n    timeout server 20s\n\
+             listen understudy\n    bind {from}\n    option httpchk GET /pass/health\n    server one {to} check inter 250ms {option}\n",
+            socket = folder.path().join("admin.sock").display(),
+            from = address(0, own),
+            to = address(1, calls),
+        );
+        Self::run(folder, &config, address(0, own)).await
+    }
+
+    async fn run(folder: TempDir, config: &str, address: SocketAddr) -> Self {
         let file = folder.path().join("haproxy.cfg");
-        fs::write(&file, moved_here(folder.path(), ports)).expect("a file");
+        fs::write(&file, config).expect("a file");
         let mut process = Command::new(program())
             .args(["-db", "-f"])
             .arg(&file)
@@ -100,7 +120,7 @@ impl Haproxy {
         let haproxy = Self {
             process,
             log,
-            address: address(0, ports[0]),
+            address,
             folder,
         };
         eventually("HAProxy to listen", || {
