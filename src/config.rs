@@ -7,6 +7,8 @@ mod diagnostic;
 mod fallback;
 mod files;
 mod grammar;
+mod include;
+mod pattern;
 mod reader;
 mod report;
 mod route;
@@ -17,10 +19,12 @@ mod upstream;
 mod url;
 mod value;
 
+use std::borrow::Borrow;
 use std::path::Path;
 
 pub use diagnostic::{Diagnostic, Position};
 pub use files::{ReadError, SourceFile};
+pub use pattern::NamePattern;
 pub use server::check_admin_socket;
 
 use crate::{proxy, server as listeners};
@@ -38,13 +42,14 @@ pub struct Config {
     pub server: listeners::Settings,
     /// How requests are handled.
     pub proxy: proxy::Settings,
-    /// Every file that was read: the configuration itself, then the others in the order in which they are named.
+    /// Every file that was read, and every pattern of names: the configuration itself, then the others in the order in which they
+    /// are named.
     pub files: Vec<SourceFile>,
     /// What is not an error, but may not be meant.
     pub notes: Vec<Diagnostic>,
 }
 
-/// Every error in a configuration, at least one, in the order of the file. Displayed one per line.
+/// Every error in a configuration, at least one, in the order of its files. Displayed one per line.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{}", lines(.diagnostics))]
 pub struct Errors {
@@ -57,30 +62,35 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Every error that was found, in the order of the file.
+    /// Every error that was found: those of the file itself, then those of each included file, in their order.
     pub fn load(path: &Path) -> Result<Self, Errors> {
-        let mut files = Files::beside(path);
-        let read = files.read(path);
-        let content = read.as_deref().unwrap_or_default();
-        // The text up to the first byte that is not UTF-8: all of it, if nothing is wrong.
-        let text = content
-            .utf8_chunks()
-            .next()
-            .map_or("", |chunk| chunk.valid());
-        let report = Report::on_file(path, text);
-        let config = match read {
-            Ok(_) if text.len() == content.len() => Some(build(&report, &mut files)),
-            Ok(_) => {
-                let error = Diagnostic::new("this byte is not UTF-8");
-                report.file_error(Some(text.len()), error.help("save the file as UTF-8"));
-                None
-            }
+        let mut files = Files::default();
+        let content = files.read(path);
+        let report = Report::on_file(path, content.as_deref().unwrap_or_default());
+        let document = match &content {
+            Ok(_) => report.parse(),
             Err(error) => {
                 report.file_error(None, Diagnostic::new(error.to_string()));
                 None
             }
         };
-        finish(config, report, files.into_list())
+        let Some(document) = document else {
+            return finish(None, &[report], files.into_list());
+        };
+        let mut main = Reader::of_file(&report, document.get_ref());
+        let included = include::read_files(&mut main, path, &mut files);
+        let reports: Vec<_> = (included.files.iter())
+            .map(|file| Report::on_file(&file.path, &file.content))
+            .collect();
+        let documents: Vec<_> = (reports.iter())
+            .filter_map(|report| Some((report, report.parse()?)))
+            .collect();
+        let readers = documents.iter();
+        let readers = readers.map(|(report, document)| Reader::of_file(report, document.get_ref()));
+        let reports: Vec<_> = [&report].into_iter().chain(&reports).collect();
+        let is_complete = included.are_all_read && !reports.iter().any(|report| report.is_broken());
+        let config = build(main, readers.collect(), is_complete, &mut files);
+        finish(Some(config), &reports, files.into_list())
     }
 
     /// The configuration of `run --upstream URL`: one route named `default` of kind `auto` takes every request to that app,
@@ -116,22 +126,30 @@ impl Config {
             files: Vec::new(),
             notes: Vec::new(),
         });
-        finish(config, report, Vec::new())
+        finish(config, &[report], Vec::new())
     }
 }
 
-/// Reads the whole file. The result is valid only if no error was reported.
-fn build(report: &Report<'_>, files: &mut Files) -> Config {
-    let document = report.parse();
-    let mut file = Reader::of_file(report, document.get_ref());
-    let server = server::read(&mut file, files);
-    let upstreams = upstream::read_all(&mut file, files);
-    let grammar = grammar::read(&mut file);
-    let signatures = Signatures::read(&mut file, &server.public_url, files);
+/// Reads the main file and those that it includes. The result is valid only if no error was reported. If they are not complete,
+/// upstreams may be missing only because of that.
+fn build<'a>(
+    mut main: Reader<'a>,
+    mut included: Vec<Reader<'a>>,
+    is_complete: bool,
+    files: &mut Files,
+) -> Config {
+    let server = server::read(&mut main, files);
+    let upstreams = upstream::read_all(&mut main, &mut included, files);
+    let grammar = grammar::read(&mut main);
+    let signatures = Signatures::read(&mut main, &server.public_url, files);
     let mut documents = DocumentReader::new(files, &grammar);
-    let routes = Routes::read(&mut file, &mut documents, &signatures);
+    let routes = Routes::read(&mut main, &mut included, &mut documents, &signatures);
     routes.check(&upstreams, &server.settings.listen);
-    file.finish();
+    if is_complete {
+        routes.check_upstreams(&upstreams);
+    }
+    main.finish();
+    (included.iter()).for_each(|file| include::finish(file, &main));
 
     let routes_settings = routes.list.into_iter().map(|route| route.settings);
     let upstreams = upstreams.into_iter().map(|upstream| upstream.settings);
@@ -152,26 +170,24 @@ fn build(report: &Report<'_>, files: &mut Files) -> Config {
 }
 
 /// The configuration with its files and notes, if no error was reported.
-fn finish(
+fn finish<'t>(
     config: Option<Config>,
-    report: Report<'_>,
+    reports: &[impl Borrow<Report<'t>>],
     files: Vec<SourceFile>,
 ) -> Result<Config, Errors> {
-    let (mut errors, mut notes) = report.into_diagnostics();
-    notes.sort_by_key(|note| note.position);
+    let reports = reports.iter().map(Borrow::borrow);
+    let (errors, notes): (Vec<_>, Vec<_>) = reports.map(Report::take_diagnostics).unzip();
+    let (errors, notes) = (errors.concat(), notes.concat());
     match config {
         Some(config) if errors.is_empty() => Ok(Config {
             files,
             notes,
             ..config
         }),
-        Some(_) | None => {
-            errors.sort_by_key(|error| error.position);
-            Err(Errors {
-                diagnostics: errors,
-                files,
-            })
-        }
+        Some(_) | None => Err(Errors {
+            diagnostics: errors,
+            files,
+        }),
     }
 }
 

@@ -72,12 +72,13 @@ async fn probe(snapshot: &Snapshot, upstream: &Upstream) -> Result<(), ProbeErro
 
 fn print_summary(path: &Path, config: &Config, out: &mut dyn Write) -> io::Result<()> {
     let routes = &config.proxy.routes;
+    let files = config.files.iter().filter(|file| !file.is_pattern());
     writeln!(
         out,
         "{}: ok — {}, {} read",
         path.display(),
         count("route", routes.len()),
-        count("file", config.files.len())
+        count("file", files.count())
     )?;
     let rows: Vec<_> = routes.iter().map(row).collect();
     let width = |column: usize| {

@@ -176,7 +176,7 @@ impl<'f> DocumentReader<'f> {
         kind: Kind,
         location: &Location<'_>,
     ) -> Option<Document> {
-        let path = self.files.path(written);
+        let path = location.report.resolve(written);
         let rules = self.rules(kind);
         let files = &mut self.files;
         let validated = self.validated.entry((path.clone(), kind));

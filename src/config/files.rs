@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::env;
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
@@ -14,6 +15,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::diagnostic::Diagnostic;
+use super::pattern::NamePattern;
 use super::reader::Reader;
 use super::report::Location;
 use super::value::parse_text;
@@ -22,13 +24,20 @@ use crate::tls::{LoadError, Trust};
 /// The size limit in bytes. Ten thousand routes take a few megabytes, every other file is far smaller.
 const LARGEST: u64 = 16 << 20;
 
-/// A file as it was when it was read.
+/// A file as it was when it was read, or the names in a folder that a pattern matched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
-    /// Its path: as given, or relative to the configuration's folder.
+    /// Its path, as given or relative to the folder of the file that names it; for a pattern the folder's path and the pattern.
     pub path: PathBuf,
-    /// The hash of its contents, or why it couldn't be read.
-    hash: Result<Hash, ReadError>,
+    state: State,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// The hash of the file's contents, or why it couldn't be read.
+    Content(Result<Hash, ReadError>),
+    /// The names that the pattern matched.
+    Names(Result<Vec<OsString>, ReadError>),
 }
 
 /// SHA-256.
@@ -39,14 +48,32 @@ impl SourceFile {
         let content = read(path);
         let file = Self {
             path: path.to_owned(),
-            hash: content.as_ref().map(hash).map_err(|error| *error),
+            state: State::Content(content.as_ref().map(hash).map_err(|error| *error)),
         };
         (file, content)
     }
 
-    /// Whether the file has changed since it was read. Blocks on the disk.
+    fn list(pattern: &NamePattern) -> (Self, Result<Vec<OsString>, ReadError>) {
+        let names = pattern.list().map_err(ReadError::from);
+        let file = Self {
+            path: pattern.path(),
+            state: State::Names(names.clone()),
+        };
+        (file, names)
+    }
+
+    /// Whether this is a pattern, and not a file.
+    pub fn is_pattern(&self) -> bool {
+        matches!(self.state, State::Names(_))
+    }
+
+    /// Whether the file or the names have changed since they were read. Blocks on the disk.
     pub fn has_changed(&self) -> bool {
-        Self::read(&self.path).0 != *self
+        let now = match (&self.state, NamePattern::of_path(&self.path)) {
+            (State::Names(_), Some(pattern)) => Self::list(&pattern).0,
+            (State::Names(_) | State::Content(_), _) => Self::read(&self.path).0,
+        };
+        now != *self
     }
 }
 
@@ -94,8 +121,8 @@ impl From<io::Error> for ReadError {
 }
 
 /// Reads files, and keeps the list of them.
+#[derive(Default)]
 pub(super) struct Files {
-    folder: PathBuf,
     list: Vec<SourceFile>,
     contents: HashMap<PathBuf, Result<Bytes, ReadError>>,
     /// The roots that the machine trusts, once they have been read.
@@ -103,21 +130,6 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Relative paths start at the folder of this configuration.
-    pub(super) fn beside(config: &Path) -> Self {
-        Self {
-            folder: config.parent().map_or_else(PathBuf::new, Path::to_owned),
-            list: Vec::new(),
-            contents: HashMap::new(),
-            roots: None,
-        }
-    }
-
-    /// The path of a file as the configuration writes it.
-    pub(super) fn path(&self, written: &str) -> PathBuf {
-        self.folder.join(written)
-    }
-
     /// The contents of a file; the disk is read only once.
     pub(super) fn read(&mut self, path: &Path) -> Result<Bytes, ReadError> {
         if let Some(content) = self.contents.get(path) {
@@ -133,6 +145,15 @@ impl Files {
     pub(super) fn read_named(&mut self, path: &Path) -> Result<Bytes, Diagnostic> {
         self.read(path)
             .map_err(|error| Diagnostic::in_file(path, error))
+    }
+
+    /// The files that a pattern matches, in order of name.
+    pub(super) fn list(&mut self, pattern: &NamePattern) -> Result<Vec<PathBuf>, ReadError> {
+        let (file, names) = SourceFile::list(pattern);
+        self.list.push(file);
+        let paths =
+            |names: Vec<OsString>| names.iter().map(|name| pattern.in_folder(name)).collect();
+        names.map(paths)
     }
 
     /// The roots that the machine trusts; they are read only once.
@@ -161,7 +182,8 @@ impl<'a> NamedFile<'a> {
         files: &mut Files,
     ) -> Option<Self> {
         let written = table.read(key, parse_text)?;
-        let (location, path) = (table.at(key), files.path(written));
+        let location = table.at(key);
+        let path = location.report.resolve(written);
         let content = location.take(files.read_named(&path))?;
         Some(Self {
             location,
@@ -228,7 +250,7 @@ mod tests {
     fn a_file_is_read_once_and_its_changes_are_noticed() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("voice.xml");
-        let mut files = Files::beside(&path);
+        let mut files = Files::default();
 
         assert_eq!(files.read(&path), Err(ReadError::Missing));
         fs::write(&path, "one").expect("written");

@@ -90,6 +90,24 @@ impl<'a> Reader<'a> {
         items.into_iter().collect()
     }
 
+    /// One value or a list of values, each with its location. Those that are not valid are left out.
+    pub(super) fn located_list<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&'a DeValue<'a>) -> Result<T, Diagnostic>,
+    ) -> Vec<(Location<'a>, T)> {
+        let Some(value) = self.value(key) else {
+            return Vec::new();
+        };
+        let items = value.items().map(Iterator::collect);
+        let items: Vec<_> = items.unwrap_or_else(|| vec![value]);
+        let parsed = items.into_iter().filter_map(|item| {
+            let parsed = item.parse(&parse)?;
+            Some((item.location, parsed))
+        });
+        parsed.collect()
+    }
+
     /// One value, or a list of at least one.
     pub(super) fn non_empty_list<T>(
         &mut self,
@@ -185,23 +203,40 @@ impl<'a> Reader<'a> {
 
     /// Reports every key that has no meaning here.
     pub(super) fn finish(&self) {
-        for (key, _) in self.table.into_iter().flatten() {
-            let name = key.get_ref().as_ref();
-            if self.known.contains(&name) {
-                continue;
-            }
+        for (name, location) in self.unknown_keys() {
+            let message = format!("unknown key {}", quote_key(name));
+            let help = match name {
+                // TOML takes what is written below a table for a key of that table.
+                "include" => {
+                    "write it at the top of the main file, before the first table".to_owned()
+                }
+                _ => suggest(name, &self.known, '`'),
+            };
+            location.key_error(message, help);
+        }
+    }
+
+    /// Every key that nobody has named, and where it stands.
+    pub(super) fn unknown_keys(&self) -> impl Iterator<Item = (&'a str, Location<'a>)> {
+        let keys = self.table.into_iter().flatten().map(|(key, _)| key);
+        let unknown = keys.filter(|key| !self.knows(key.get_ref()));
+        unknown.map(|key| {
             let location = Location {
                 offset: key.span().start,
                 ..self.location.clone()
             };
-            let message = format!("unknown key {}", quote_key(name));
-            location.key_error(message, suggest(name, &self.known, '`'));
-        }
+            (key.get_ref().as_ref(), location)
+        })
     }
 
     /// Accepts a key without reading it.
     pub(super) fn skip(&mut self, key: &'static str) {
         self.known.push(key);
+    }
+
+    /// Whether the caller has named a key.
+    pub(super) fn knows(&self, key: &str) -> bool {
+        self.known.contains(&key)
     }
 
     /// Whether a key is given, valid or not.

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toml::Spanned;
@@ -16,21 +16,28 @@ use super::value::meant_as_bool;
 pub(super) struct Report<'t> {
     /// None for the arguments of a command.
     file: Option<Arc<Path>>,
+    /// Up to the first byte that is not UTF-8: all of it, if nothing is wrong.
     text: &'t str,
+    is_utf8: bool,
     /// The offset at which each line begins.
     lines: Vec<usize>,
     errors: RefCell<Vec<Diagnostic>>,
     notes: RefCell<Vec<Diagnostic>>,
-    /// The lines that are not TOML. If there are any, the parser has guessed the rest.
+    /// The lines that are not TOML, or not UTF-8. If there are any, the parser has guessed the rest.
     broken: RefCell<HashSet<usize>>,
 }
 
 impl<'t> Report<'t> {
-    pub(super) fn on_file(file: &Path, text: &'t str) -> Self {
+    pub(super) fn on_file(file: &Path, content: &'t [u8]) -> Self {
+        let text = content
+            .utf8_chunks()
+            .next()
+            .map_or("", |chunk| chunk.valid());
         let starts = text.match_indices('\n').map(|(end, _)| end + 1);
         Self {
             file: Some(file.into()),
             text,
+            is_utf8: text.len() == content.len(),
             lines: [0].into_iter().chain(starts).collect(),
             errors: RefCell::default(),
             notes: RefCell::default(),
@@ -41,12 +48,19 @@ impl<'t> Report<'t> {
     pub(super) fn on_arguments() -> Self {
         Self {
             file: None,
-            ..Self::on_file(Path::new(""), "")
+            ..Self::on_file(Path::new(""), b"")
         }
     }
 
-    /// Parses the text as TOML. Only the first error of a line is added: the others follow from it.
-    pub(super) fn parse(&self) -> Spanned<DeTable<'t>> {
+    /// Parses the text as TOML; none if it is not UTF-8. Only the first error of a line is added: the others follow from it.
+    pub(super) fn parse(&self) -> Option<Spanned<DeTable<'t>>> {
+        if !self.is_utf8 {
+            let error = Diagnostic::new("this byte is not UTF-8");
+            let offset = self.text.len();
+            self.file_error(Some(offset), error.help("save the file as UTF-8"));
+            self.broken.borrow_mut().insert(self.line(offset));
+            return None;
+        }
         let (table, mut errors) = DeTable::parse_recoverable(self.text);
         errors.sort_by_key(|error| error.span().map(|span| span.start));
         for error in errors {
@@ -59,7 +73,7 @@ impl<'t> Report<'t> {
                 self.file_error(Some(offset), error);
             }
         }
-        table
+        Some(table)
     }
 
     /// Whether the text has syntax errors, so that keys may be lost or stand in another table.
@@ -87,9 +101,18 @@ impl<'t> Report<'t> {
         Position { line, column }
     }
 
-    /// Every error, and every note.
-    pub(super) fn into_diagnostics(self) -> (Vec<Diagnostic>, Vec<Diagnostic>) {
-        (self.errors.into_inner(), self.notes.into_inner())
+    /// Every error and every note, in the order of the file.
+    pub(super) fn take_diagnostics(&self) -> (Vec<Diagnostic>, Vec<Diagnostic>) {
+        let (mut errors, mut notes) = (self.errors.take(), self.notes.take());
+        errors.sort_by_key(|error| error.position);
+        notes.sort_by_key(|note| note.position);
+        (errors, notes)
+    }
+
+    /// The path of a file as the text writes it: relative paths start at the folder of the file that has the text.
+    pub(super) fn resolve(&self, written: &str) -> PathBuf {
+        let folder = self.file.as_ref().and_then(|file| file.parent());
+        folder.map_or_else(|| written.into(), |folder| folder.join(written))
     }
 
     fn push(&self, offset: Option<usize>, key: String, error: Diagnostic) {
@@ -157,6 +180,16 @@ impl Location<'_> {
     pub(super) fn position(&self) -> Position {
         self.report.position(self.offset)
     }
+
+    /// Its position as an error at another place names it: with the file, unless that is the same.
+    pub(super) fn position_from(&self, other: &Location<'_>) -> String {
+        match &self.report.file {
+            Some(file) if self.report.file != other.report.file => {
+                format!("{}:{}", file.display(), self.position())
+            }
+            Some(_) | None => self.position().to_string(),
+        }
+    }
 }
 
 /// The parser's error about this piece of a line, in our words where they are clearer.
@@ -206,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_position_counts_lines_and_characters_from_one() {
-        let report = Report::on_file(Path::new("u"), "\u{feff}ab\r\né=1\n");
+        let report = Report::on_file(Path::new("u"), "\u{feff}ab\r\né=1\n".as_bytes());
         for (offset, line, column) in [
             (0, 1, 1),
             (3, 1, 1),

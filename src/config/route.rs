@@ -94,17 +94,19 @@ pub(super) fn default_routes() -> (RouteSettings, Vec<RouteSettings>) {
 }
 
 impl<'a> Routes<'a> {
-    /// Reads `[defaults]` and every `[[route]]`.
+    /// Reads `[defaults]`, and every `[[route]]` of the main file and of those that it includes.
     pub(super) fn read(
-        file: &mut Reader<'a>,
+        main: &mut Reader<'a>,
+        included: &mut [Reader<'a>],
         documents: &mut DocumentReader<'_>,
         signatures: &Signatures,
     ) -> Self {
-        let mut table = file.table("defaults");
+        let mut table = main.table("defaults");
         let mut defaults = built_in_defaults();
         read_settings(&mut table, &mut defaults, signatures);
         table.finish();
-        let tables = file.tables("route").into_iter();
+        let tables = [main].into_iter().chain(included);
+        let tables = tables.flat_map(|file| file.tables("route"));
         let list = tables.map(|table| Route::read(table, &defaults, documents, signatures));
         let list = list.collect();
         Self { defaults, list }
@@ -116,13 +118,19 @@ impl<'a> Routes<'a> {
         check_patterns(&self.list);
         for route in &self.list {
             check_fallback_urls(route, listen);
-            route.check_upstream(upstreams);
         }
         self.note_unchecked_requests();
         for upstream in upstreams {
             upstream.check(listen);
             self.check_connect_timeout(upstream);
             self.note_unused(upstream);
+        }
+    }
+
+    /// Reports each upstream that a route names and that there is none of.
+    pub(super) fn check_upstreams(&self, upstreams: &[Upstream<'_>]) {
+        for route in &self.list {
+            route.check_upstream(upstreams);
         }
     }
 
@@ -276,10 +284,11 @@ fn check_names(routes: &[Route<'_>]) {
     for route in routes.iter().filter(|route| route.has_valid_name) {
         let name = route.settings.name.as_str();
         if let Some(other) = taken.insert(name, &route.table) {
-            let position = other.at("name").position();
+            let location = route.table.at("name");
+            let position = other.at("name").position_from(&location);
             let message = format!("the name {} is taken at {position}", quote(name));
             let help = "each route is counted under its name, so give each its own";
-            route.table.at("name").error(message, help);
+            location.error(message, help);
         }
     }
 }
@@ -292,11 +301,12 @@ fn check_patterns(routes: &[Route<'_>]) {
         let earlier = seen.entry((&pattern.path, &pattern.host)).or_default();
         let conflicts = |other: &&&Route<'_>| pattern.conflicts_with(&other.settings.pattern);
         if let Some(other) = earlier.iter().find(conflicts) {
-            let (name, position) = (&other.settings.name, other.table.at("path").position());
-            let name = quote(name);
+            let location = route.table.at("path");
+            let position = other.table.at("path").position_from(&location);
+            let name = quote(&other.settings.name);
             let message = format!("route {name} at {position} matches the same requests");
             let help = "give one of the two another path, host or methods";
-            route.table.at("path").error(message, help);
+            location.error(message, help);
         }
         earlier.push(route);
     }

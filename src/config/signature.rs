@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::diagnostic::Diagnostic;
 use super::files::{Files, permissions_note};
 use super::reader::Reader;
+use super::report::Report;
 use super::server::PublicUrl;
 use super::value;
 use crate::signature::{Policy, Tokens, Verifier};
@@ -27,7 +28,8 @@ impl Signatures {
     /// Reads `[signature]`.
     pub(super) fn read(file: &mut Reader<'_>, public_url: &PublicUrl, files: &mut Files) -> Self {
         let mut table = file.table("signature");
-        let path = table.read(KEY, |value| resolve(value::parse_text(value)?, files));
+        let report = table.location.report;
+        let path = table.read(KEY, |value| resolve(value::parse_text(value)?, report));
         let tokens = path.and_then(|path| read_tokens(&path, &table, files));
         table.finish();
         let missing = [
@@ -66,9 +68,9 @@ const POLICIES: [(&str, Option<MakePolicy>); 3] = [
 ];
 
 /// The path of a tokens file.
-fn resolve(written: &str, files: &Files) -> Result<PathBuf, Diagnostic> {
+fn resolve(written: &str, report: &Report<'_>) -> Result<PathBuf, Diagnostic> {
     let Some(name) = written.strip_prefix(CREDENTIALS) else {
-        return Ok(files.path(written));
+        return Ok(report.resolve(written));
     };
     let folder = env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
     folder

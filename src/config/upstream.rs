@@ -1,5 +1,6 @@
 //! `[upstream]` and `[upstreams.NAME]`: where the apps are.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -45,14 +46,36 @@ pub(super) fn default_settings(origin: Origin, tls: Option<Client>) -> Settings 
     }
 }
 
-/// Reads `[upstream]`, then every `[upstreams.NAME]`.
-pub(super) fn read_all<'a>(file: &mut Reader<'a>, files: &mut Files) -> Vec<Upstream<'a>> {
-    let default = file.require_table("upstream", EXAMPLE);
+/// Reads `[upstream]`, then every `[upstreams.NAME]` of the main file and of those that it includes.
+pub(super) fn read_all<'a>(
+    main: &mut Reader<'a>,
+    included: &mut [Reader<'a>],
+    files: &mut Files,
+) -> Vec<Upstream<'a>> {
+    let default = main.require_table("upstream", EXAMPLE);
     let default = default.map(|table| (DEFAULT, table));
-    let named = file.named_tables("upstreams");
+    let named = [main].into_iter().chain(included);
+    let named = named.flat_map(|file| file.named_tables("upstreams"));
     let all = default.into_iter().chain(named);
-    all.map(|(name, table)| Upstream::read(name, table, files))
-        .collect()
+    let all: Vec<_> = all
+        .map(|(name, table)| Upstream::read(name, table, files))
+        .collect();
+    check_names(&all);
+    all
+}
+
+/// Reports names that are given in several files; within one file TOML allows none of them twice.
+fn check_names(upstreams: &[Upstream<'_>]) {
+    let mut taken = HashMap::new();
+    let named = upstreams.iter().filter(|upstream| upstream.name != DEFAULT);
+    for upstream in named {
+        let location = &upstream.table.location;
+        if let Some(other) = taken.insert(&upstream.name, location) {
+            let position = other.position_from(location);
+            let message = format!("the name {} is taken at {position}", quote(&upstream.name));
+            location.error(message, "give each upstream a name of its own");
+        }
+    }
 }
 
 impl<'a> Upstream<'a> {

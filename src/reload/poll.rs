@@ -1,10 +1,13 @@
 //! Looks at files again and again, where the kernel can't notify of changes. Blocks on the disk.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use crate::config::NamePattern;
 
 /// Files as they looked last.
 #[derive(Debug, Default)]
@@ -12,8 +15,14 @@ pub(super) struct Poll {
     files: HashMap<PathBuf, Look>,
 }
 
-/// What tells a file from what it was. None if it can't be opened.
-type Look = Option<[i64; 7]>;
+/// What tells a file from what it was, and the names that a pattern matches from what they were.
+#[derive(Debug, PartialEq, Eq)]
+struct Look {
+    /// None if the file can't be opened.
+    file: Option<[i64; 7]>,
+    /// None if the path is not a pattern, or its folder can't be read.
+    names: Option<Vec<OsString>>,
+}
 
 impl Poll {
     /// Looks at these files from now on, and at no others. Returns whether one of them is new.
@@ -49,8 +58,15 @@ impl Poll {
     }
 }
 
-/// A network file system sends for what a file is like when the file is opened; otherwise it may be a minute old.
 fn look_at(path: &Path) -> Look {
+    Look {
+        file: look_at_file(path),
+        names: NamePattern::of_path(path).and_then(|pattern| pattern.list().ok()),
+    }
+}
+
+/// A network file system sends for what a file is like when the file is opened; otherwise it may be a minute old.
+fn look_at_file(path: &Path) -> Option<[i64; 7]> {
     let file = File::options()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)

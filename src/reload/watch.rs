@@ -18,6 +18,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
+use crate::config::NamePattern;
+
 use super::debounce::{Change, Debounce};
 use super::poll::{self, Poll};
 use super::steps::{Names, Steps};
@@ -75,6 +77,15 @@ struct Folder {
     names: BTreeSet<OsString>,
 }
 
+impl Folder {
+    /// Whether something that has this name matters: a name that is watched may be a pattern.
+    fn has(&self, name: &OsStr) -> bool {
+        let mut patterns =
+            (self.names.iter()).filter_map(|name| NamePattern::of_path(name.as_ref()));
+        self.names.contains(name) || patterns.any(|pattern| pattern.matches(name))
+    }
+}
+
 /// Watches nothing yet.
 ///
 /// To be called within a runtime.
@@ -108,7 +119,7 @@ fn start_with(inotify: io::Result<Inotify>) -> (Watcher, Changes) {
 }
 
 impl Watcher {
-    /// Watches what may change these files, and nothing else. Returns whether there is something new to watch, where a change
+    /// Watches what may change these files, and what may come and go that a pattern among them matches, and nothing else. Returns whether there is something new to watch, where a change
     /// until now has not been noticed. Blocks on the disk.
     pub(super) fn watch(&mut self, files: &[&Path]) -> bool {
         let mut is_new = false;
@@ -315,7 +326,7 @@ impl Shared {
         let path = match event.name {
             // The folder itself is no longer watched, or its permissions have changed.
             None => folder.path.clone(),
-            Some(name) if folder.names.contains(name) => folder.path.join(name),
+            Some(name) if folder.has(name) => folder.path.join(name),
             Some(_) => return,
         };
         let change = change_of(event.mask, &path);
@@ -473,6 +484,23 @@ mod tests {
         let state = watched.changes.shared.lock();
         let log = watched.file.with_file_name("log");
         assert_eq!(state.debounce.last_change(&log), None);
+    }
+
+    #[tokio::test]
+    async fn what_a_pattern_matches_may_come_and_go() {
+        let mut watched = Watched::start();
+        watched.file = watched.file.with_file_name("new.toml");
+        let pattern = watched.file.with_file_name("*.toml");
+        assert!(watched.watcher.watch(&[&pattern]), "it is new");
+        fs::write(watched.file.with_file_name("new.log"), "").expect("a file");
+        fs::write(&watched.file, "").expect("a file");
+        watched.until_last(Change::Complete).await;
+        let log = watched.file.with_file_name("new.log");
+        let last_change = |path| watched.changes.shared.lock().debounce.last_change(path);
+        assert_eq!(last_change(&log), None);
+        watched.until_due().await;
+        fs::remove_file(&watched.file).expect("it was there");
+        watched.until_last(Change::Complete).await;
     }
 
     #[tokio::test]

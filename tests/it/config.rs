@@ -33,12 +33,8 @@ fn each_invalid_file_gives_exactly_the_errors_that_it_names() {
     );
     for file in files {
         let text = String::from_utf8_lossy(&fs::read(&file).expect("a fixture")).into_owned();
-        let named = text
-            .lines()
-            .map_while(|line| line.strip_prefix("# error: "));
-        let named: Vec<_> = named
-            .map(|error| format!("{}:{error}", file.display()))
-            .collect();
+        let named = text.lines().map_while(|line| named_error(&file, line));
+        let named: Vec<_> = named.collect();
         assert!(
             !named.is_empty() || text.is_empty(),
             "{} names no error",
@@ -59,10 +55,11 @@ fn each_valid_file_loads() {
             .next()
             .and_then(|line| line.strip_prefix("# reads: "));
         let config = loads(&file);
+        let files = config.files.iter().filter(|file| !file.is_pattern());
         let found = format!(
             "{} routes, {} files",
             config.proxy.routes.len(),
-            config.files.len()
+            files.count()
         );
         assert_eq!(Some(found.as_str()), expected, "{}", file.display());
         let named = text
@@ -341,6 +338,42 @@ fn a_failed_load_lists_the_files_to_watch() {
 }
 
 #[test]
+fn a_file_that_a_pattern_matches_may_come_and_go() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, routes) = (folder.path().join("u.toml"), folder.path().join("r"));
+    fs::write(&path, format!("include = \"r/*.toml\"\n{APP}")).expect("written");
+    let config = loads(&path);
+    let pattern = &config.files[1];
+    assert!(pattern.is_pattern() && pattern.path == routes.join("*.toml"));
+    fs::create_dir(&routes).expect("a folder");
+    fs::write(routes.join("a.xml"), "").expect("written");
+    assert!(!pattern.has_changed());
+    fs::write(routes.join("a.toml"), "").expect("written");
+    assert!(pattern.has_changed());
+    let config = loads(&path);
+    assert_eq!((config.files.len(), config.notes.len()), (3, 0));
+    fs::remove_file(routes.join("a.toml")).expect("it was there");
+    assert!(config.files[1].has_changed());
+}
+
+#[test]
+fn an_included_file_that_can_not_be_read_causes_no_other_errors() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("u.toml");
+    let route = "[[route]]\nname = \"x\"\npath = \"/x\"\nkind = \"voice\"\nupstream = \"texts\"\n";
+    let texts = format!("include = \"texts.toml\"\n{APP}{route}");
+    fs::write(&path, texts).expect("written");
+    assert_eq!(lines_of(&fails(&path)).len(), 1);
+    let included = folder.path().join("texts.toml");
+    fs::write(&included, "[upstreams.texts").expect("written");
+    assert_eq!(lines_of(&fails(&path)).len(), 1);
+    fs::write(&included, "[upstreams.text]\nurl = \"http://app\"\n").expect("written");
+    assert!(fails(&path).to_string().contains("did you mean \"text\"?"));
+    fs::write(&included, "[upstreams.texts]\nurl = \"http://app\"\n").expect("written");
+    loads(&path);
+}
+
+#[test]
 fn a_directory_or_device_is_reported() {
     assert_eq!(
         fails(Path::new("config")).to_string(),
@@ -476,6 +509,17 @@ fn no_text_causes_a_panic() {
             }
         }
     }
+}
+
+/// The error that a line of a fixture names: `# error: …` in the fixture itself, `# error in FILE: …` in one that it includes.
+fn named_error(fixture: &Path, line: &str) -> Option<String> {
+    let named = line.strip_prefix("# error")?;
+    let (file, error) = named.split_once(": ")?;
+    let file = match file.strip_prefix(" in ") {
+        Some(included) => fixture.with_file_name(included),
+        None => fixture.to_owned(),
+    };
+    Some(format!("{}:{error}", file.display()))
 }
 
 fn files_in(folder: &str, extension: &str) -> Vec<PathBuf> {

@@ -81,7 +81,7 @@ fn every_configuration_is_good() {
         let path = entry.expect("it can be read").path();
         let text = fs::read_to_string(&path).expect("a page");
         for block in blocks(&text, "toml") {
-            let whole = format!("[upstream]\nurl = \"http://127.0.0.1:3000\"\n{block}");
+            let whole = format!("{block}\n[upstream]\nurl = \"http://127.0.0.1:3000\"\n");
             let file = folder.path().join("understudy.toml");
             fs::write(&file, whole).expect("a file");
             Config::load(&file).unwrap_or_else(|errors| panic!("{}: {errors}", path.display()));

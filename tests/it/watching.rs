@@ -231,3 +231,101 @@ async fn a_certificate_and_its_key_are_taken_up_together() {
         .count();
     assert_eq!(failures, 0);
 }
+
+/// A route whose fallback says its name, for a file that is included.
+fn route(name: &str) -> String {
+    format!(
+        "[[route]]\nname = \"{name}\"\npath = \"/{name}\"\nkind = \"voice\"\n\
+         fallback = {{ inline = \"{}\" }}\n",
+        says(name)
+    )
+}
+
+/// A proxy before an app that is no good, whose routes are in files that it includes.
+fn with_included(app: &FakeUpstream) -> Builder {
+    let address = "127.0.0.1:0";
+    Sidecar::before(app).config(&format!(
+        "include = [\"routes.d/*.toml\"]\n\
+         [server]\nlisten = \"{address}\"\nadmin = \"{address}\"\n[upstream]\nurl = \"{}\"\n",
+        app.url()
+    ))
+}
+
+async fn until_route(sidecar: &Sidecar, name: &str, is_there: bool) {
+    wait_until(name, async || {
+        let response = sidecar.request(Webhook::voice(&format!("/{name}"))).await;
+        response.text().contains(&says(name)) == is_there
+    })
+    .await;
+}
+
+/// Includes files that change, come and go, in a folder that is there from the beginning or not.
+async fn follow_included(sidecar: &Sidecar) {
+    let path = |name| path_of(sidecar, &format!("routes.d/{name}"));
+    fs::create_dir_all(path_of(sidecar, "routes.d")).expect("a folder");
+    fs::write(path("a.toml"), route("one")).expect("a file");
+    until_route(sidecar, "one", true).await;
+    fs::write(path("b.toml"), route("two")).expect("a file");
+    until_route(sidecar, "two", true).await;
+    fs::write(path("b.toml"), route("three")).expect("a file");
+    until_route(sidecar, "three", true).await;
+    until_route(sidecar, "two", false).await;
+    fs::rename(path("a.toml"), path("a.toml.off")).expect("renamed");
+    until_route(sidecar, "one", false).await;
+    fs::write(path(".c.toml"), route("four")).expect("a file");
+    fs::rename(path(".c.toml"), path("c.toml")).expect("renamed");
+    until_route(sidecar, "four", true).await;
+    fs::remove_file(path("b.toml")).expect("it was there");
+    until_route(sidecar, "three", false).await;
+    until_route(sidecar, "four", true).await;
+}
+
+#[tokio::test]
+async fn included_files_that_change_come_and_go_are_taken_up() {
+    let app = broken_app();
+    let sidecar = with_included(&app)
+        .file("routes.d/a.toml", "")
+        .start()
+        .await;
+    follow_included(&sidecar).await;
+    assert_eq!(failures(&sidecar).await, 0.0);
+}
+
+#[tokio::test]
+async fn the_folder_of_included_files_may_come_later() {
+    let app = broken_app();
+    let sidecar = with_included(&app).start().await;
+    follow_included(&sidecar).await;
+    fs::remove_dir_all(path_of(&sidecar, "routes.d")).expect("removed");
+    until_route(&sidecar, "four", false).await;
+    follow_included(&sidecar).await;
+    assert_eq!(failures(&sidecar).await, 0.0);
+}
+
+#[tokio::test]
+async fn without_inotify_included_files_are_taken_up_too() {
+    let app = broken_app();
+    let builder =
+        with_included(&app).in_namespace_after("echo 0 > /proc/sys/user/max_inotify_instances");
+    follow_included(&builder.start().await).await;
+}
+
+#[tokio::test]
+async fn an_error_in_an_included_file_is_logged_with_its_place_and_the_old_routes_stay() {
+    let app = broken_app();
+    let sidecar = with_included(&app)
+        .file("routes.d/a.toml", route("one"))
+        .start()
+        .await;
+    let other = path_of(&sidecar, "routes.d/b.toml");
+    fs::write(&other, route("two").replace("voice", "vioce")).expect("a file");
+    let expected = format!("{}:4:8: route[0].kind: ", other.display());
+    let is_error = |line: &serde_json::Value| {
+        let error = line["error"].as_str();
+        error.is_some_and(|error| error.starts_with(&expected))
+    };
+    sidecar.wait_for_log(is_error).await;
+    until_route(&sidecar, "one", true).await;
+    fs::write(&other, route("two")).expect("a file");
+    until_route(&sidecar, "two", true).await;
+}

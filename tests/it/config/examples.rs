@@ -104,6 +104,7 @@ fn every_key_is_documented() {
     let documented = fs::read_to_string("config/understudy.toml").expect("it is there");
     let uncommented = |line: &'static str| line.trim_start_matches("# ");
     let documented: &'static str = documented.leak();
+    assert!(documented.contains("\n# include = ["));
     for section in [
         "[server]",
         "[upstream]",
