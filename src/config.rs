@@ -18,6 +18,7 @@ mod tls;
 mod upstream;
 mod url;
 mod value;
+mod variables;
 
 use std::borrow::Borrow;
 use std::path::Path;
@@ -66,7 +67,7 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, Errors> {
         let mut files = Files::default();
         let content = files.read(path);
-        let report = Report::on_file(path, content.as_deref().unwrap_or_default());
+        let report = Report::on_file(&path.into(), content.as_deref().unwrap_or_default());
         let document = match &content {
             Ok(_) => report.parse(),
             Err(error) => {

@@ -22,6 +22,10 @@ pub struct Diagnostic {
     pub message: String,
     /// What would be right, where the message doesn't say it.
     pub help: Option<String>,
+    /// How many bytes of the message are the text with which it begins, in its quotes.
+    quoted_length: u16,
+    /// Whether the help repeats the value or a part of it.
+    help_has_value: bool,
 }
 
 impl Diagnostic {
@@ -32,12 +36,19 @@ impl Diagnostic {
             key: String::new(),
             message: message.into(),
             help: None,
+            quoted_length: 0,
+            help_has_value: false,
         }
     }
 
-    /// Says something of a text in the configuration, which is quoted.
+    /// Says something of a text in the configuration, which is quoted. If variables are in it, it is quoted as it is written: their
+    /// values may be secrets.
     pub(super) fn about(text: &str, what: &str) -> Self {
-        Self::new(format!("{} {what}", quote(text)))
+        let quoted = quote(text);
+        Self {
+            quoted_length: u16::try_from(quoted.len()).expect("a quoted text is short"),
+            ..Self::new(format!("{quoted} {what}"))
+        }
     }
 
     /// Says something of a file other than the configuration itself.
@@ -49,6 +60,32 @@ impl Diagnostic {
     pub(super) fn help(self, help: impl Into<String>) -> Self {
         Self {
             help: Some(help.into()),
+            ..self
+        }
+    }
+
+    /// Adds what would be right, where that repeats the value or a part of it.
+    pub(super) fn help_with_value(self, help: impl Into<String>) -> Self {
+        Self {
+            help_has_value: true,
+            ..self.help(help)
+        }
+    }
+
+    /// The same without the value, which comes from variables: `written` is what the file has.
+    pub(super) fn without_value(self, written: &str) -> Self {
+        let message = match self.message.split_at(self.quoted_length.into()) {
+            ("", _) => self.message,
+            (_, what) => quote(written) + what,
+        };
+        let help = if self.help_has_value {
+            Some("look at what its variables are set to".to_owned())
+        } else {
+            self.help
+        };
+        Self {
+            message,
+            help,
             ..self
         }
     }
@@ -132,6 +169,17 @@ fn one_of(words: &[&str], quote: char) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_value_of_a_variable_is_not_shown() {
+        let about = |text: &str| Diagnostic::about(text, "is wrong").help_with_value(text);
+        let shown = "\"${A}\" is wrong; look at what its variables are set to";
+        for value in ["secret", "", "a\"\n", &"\u{10ffff}".repeat(100)] {
+            assert_eq!(about(value).without_value("${A}").to_string(), shown);
+        }
+        let other = Diagnostic::new("10s is too long").help("write \"8s\"");
+        assert_eq!(other.clone().without_value("${A}"), other);
+    }
 
     #[test]
     fn a_text_from_the_file_can_not_act_on_a_terminal_nor_fill_it() {

@@ -158,8 +158,8 @@ impl<'f> DocumentReader<'f> {
         let file = file.and_then(|file| self.read_file(file, kind, &table.at("file")));
         let inline = table.read("inline", parse_text);
         let inline = inline.and_then(|inline| {
-            let (content, location) = (inline.to_owned().into(), table.at("inline"));
-            let document = location.take(validate(content, &self.rules(kind), None))?;
+            let location = table.at("inline");
+            let document = location.take(validate_inline(inline, &self.rules(kind), &location))?;
             write_notes(&document, None, &location);
             Some(document)
         });
@@ -176,16 +176,16 @@ impl<'f> DocumentReader<'f> {
         kind: Kind,
         location: &Location<'_>,
     ) -> Option<Document> {
-        let path = location.report.resolve(written);
+        let file = location.resolve(written);
         let rules = self.rules(kind);
         let files = &mut self.files;
-        let validated = self.validated.entry((path.clone(), kind));
+        let validated = self.validated.entry((file.path.clone(), kind));
         let document = validated
-            .or_insert_with(|| validate(files.read_named(&path)?, &rules, Some(&path)))
+            .or_insert_with(|| validate(files.read_named(&file)?, &rules, Some(&file.shown)))
             .clone();
         let document = location.take(document)?;
-        if self.noted.insert(path.clone()) {
-            write_notes(&document, Some(&path), location);
+        if self.noted.insert(file.path) {
+            write_notes(&document, Some(&file.shown), location);
         }
         Some(document)
     }
@@ -289,6 +289,23 @@ fn parse_pattern(value: &DeValue<'_>) -> Result<Pattern, Diagnostic> {
 
 fn validate(content: Bytes, rules: &Rules, file: Option<&Path>) -> Result<Document, Diagnostic> {
     Document::parse(content, rules).map_err(|error| in_document(file, error.position(), error))
+}
+
+/// An error may quote the document, so it is about the document as it is written: the values of variables may be secrets.
+fn validate_inline(
+    text: &str,
+    rules: &Rules,
+    location: &Location<'_>,
+) -> Result<Document, Diagnostic> {
+    let document = validate(text.to_owned().into(), rules, None);
+    match (document, location.written()) {
+        (Err(_), Some(written)) => {
+            validate(written.into(), rules, None)?;
+            let message = "the values of its variables make a document that is not valid";
+            Err(Diagnostic::new(message).help("look at what they are set to"))
+        }
+        (document, _) => document,
+    }
 }
 
 /// Notes the placeholders by which a caller could choose whom Twilio calls.

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use super::diagnostic::Diagnostic;
 use super::pattern::NamePattern;
 use super::reader::Reader;
-use super::report::Location;
+use super::report::{Location, NamedPath};
 use super::value::parse_text;
 use crate::tls::{LoadError, Trust};
 
@@ -142,9 +142,9 @@ impl Files {
     }
 
     /// The contents of a file that the configuration names.
-    pub(super) fn read_named(&mut self, path: &Path) -> Result<Bytes, Diagnostic> {
-        self.read(path)
-            .map_err(|error| Diagnostic::in_file(path, error))
+    pub(super) fn read_named(&mut self, file: &NamedPath) -> Result<Bytes, Diagnostic> {
+        self.read(&file.path)
+            .map_err(|error| Diagnostic::in_file(&file.shown, error))
     }
 
     /// The files that a pattern matches, in order of name.
@@ -169,9 +169,9 @@ impl Files {
 /// A file that a key names.
 pub(super) struct NamedFile<'a> {
     pub(super) location: Location<'a>,
-    /// Its path as the configuration has it.
+    /// Its path as the configuration has it, with the values of its variables.
     pub(super) written: &'a str,
-    pub(super) path: PathBuf,
+    pub(super) path: NamedPath,
     pub(super) content: Bytes,
 }
 
@@ -183,7 +183,7 @@ impl<'a> NamedFile<'a> {
     ) -> Option<Self> {
         let written = table.read(key, parse_text)?;
         let location = table.at(key);
-        let path = location.report.resolve(written);
+        let path = location.resolve(written);
         let content = location.take(files.read_named(&path))?;
         Some(Self {
             location,
@@ -195,24 +195,24 @@ impl<'a> NamedFile<'a> {
 
     /// What was made of its content, or none after the error has been added.
     pub(super) fn take<T>(&self, result: Result<T, impl Display>) -> Option<T> {
-        let result = result.map_err(|error| Diagnostic::in_file(&self.path, error));
+        let result = result.map_err(|error| Diagnostic::in_file(&self.path.shown, error));
         self.location.take(result)
     }
 }
 
 /// The note on a file of secrets that others than its owner can read. Root's files may be readable by a group: that of the service,
 /// or that of a pod, where root owns every file. systemd sets the permissions of credentials itself.
-pub(super) fn permissions_note(file: &Path) -> Option<Diagnostic> {
+pub(super) fn permissions_note(file: &NamedPath) -> Option<Diagnostic> {
     let is_credential = env::var_os("CREDENTIALS_DIRECTORY")
-        .is_some_and(|folder| !folder.is_empty() && file.starts_with(folder));
-    let metadata = fs::metadata(file).ok()?;
+        .is_some_and(|folder| !folder.is_empty() && file.path.starts_with(folder));
+    let metadata = fs::metadata(&file.path).ok()?;
     let mode = metadata.permissions().mode() & 0o777;
     let others = if metadata.uid() == 0 { 0o004 } else { 0o044 };
     if is_credential || mode & others == 0 {
         return None;
     }
     let what = format!("others than its owner may read it (mode {mode:03o})");
-    Some(Diagnostic::in_file(file, what).help(
+    Some(Diagnostic::in_file(&file.shown, what).help(
         "give it to the user that understudy runs as, with mode 600, \
          or to root and that user's group, with mode 640",
     ))

@@ -10,7 +10,7 @@ use super::diagnostic::{Diagnostic, quote, quote_key};
 use super::files::Files;
 use super::pattern::NamePattern;
 use super::reader::Reader;
-use super::report::Location;
+use super::report::{Location, NamedPath};
 use super::value::parse_text;
 use crate::twiml;
 
@@ -29,7 +29,7 @@ pub(super) struct Included {
 
 /// One file.
 pub(super) struct IncludedFile {
-    pub(super) path: PathBuf,
+    pub(super) path: NamedPath,
     pub(super) content: Bytes,
 }
 
@@ -46,7 +46,7 @@ pub(super) fn read_files(main: &mut Reader<'_>, main_path: &Path, files: &mut Fi
         };
         for path in paths
             .into_iter()
-            .filter(|path| seen.insert(canonical(path)))
+            .filter(|path| seen.insert(canonical(&path.path)))
         {
             match location.take(files.read_named(&path)) {
                 Some(content) => included.push(IncludedFile { path, content }),
@@ -79,35 +79,40 @@ fn find(
     location: &Location<'_>,
     main_path: &Path,
     files: &mut Files,
-) -> Result<Vec<PathBuf>, Diagnostic> {
+) -> Result<Vec<NamedPath>, Diagnostic> {
     let folder = Path::new(written).parent();
     if folder.is_some_and(|folder| folder.to_string_lossy().contains('*')) {
         let what = "has a `*` in the name of a folder";
         return Err(Diagnostic::about(written, what)
             .help("a pattern matches the files of one folder: \"routes.d/*.toml\""));
     }
-    let path = location.report.resolve(written);
-    let Some(pattern) = NamePattern::of_path(&path) else {
-        if canonical(&path) == main_path {
+    let path = location.resolve(written);
+    let Some(pattern) = NamePattern::of_path(&path.path) else {
+        if canonical(&path.path) == main_path {
             return Err(Diagnostic::new("the file includes itself").help("name another one"));
         }
-        if path.is_dir() {
+        if path.path.is_dir() {
             let pattern = format!("{}/*.toml", written.trim_end_matches('/'));
             let error = Diagnostic::about(written, "is a folder");
-            return Err(error.help(format!("write {}", quote(&pattern))));
+            return Err(error.help_with_value(format!("write {}", quote(&pattern))));
         }
         return Ok(vec![path]);
     };
     let mut paths = files
         .list(&pattern)
-        .map_err(|error| Diagnostic::in_file(path.parent().unwrap_or(&path), error))?;
+        .map_err(|error| Diagnostic::in_file(path.shown.parent().unwrap_or(&path.shown), error))?;
     if paths.is_empty() {
-        let note = Diagnostic::new(format!("no file matches {}", quote(written)));
+        let note = Diagnostic::about(written, "matches no file");
         location.note(note.help("a file that comes later is taken up"));
     }
     // `include = "*.toml"` is about the files beside this one.
     paths.retain(|path| canonical(path) != main_path);
-    Ok(paths)
+    let named = paths.into_iter().map(|found| {
+        let name = found.file_name().unwrap_or_default();
+        let shown = path.shown.with_file_name(name);
+        NamedPath { path: found, shown }
+    });
+    Ok(named.collect())
 }
 
 /// The path by which a file is the same whatever it is called.

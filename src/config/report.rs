@@ -1,15 +1,18 @@
 //! Collects the errors of one text while it is read, and gives each its file and position.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toml::Spanned;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, Position, quote, quote_key};
 use super::value::meant_as_bool;
+use super::variables;
 
 /// The errors and notes so far.
 #[derive(Debug)]
@@ -23,24 +26,33 @@ pub(super) struct Report<'t> {
     lines: Vec<usize>,
     errors: RefCell<Vec<Diagnostic>>,
     notes: RefCell<Vec<Diagnostic>>,
+    /// The folder at which relative paths start.
+    folder: PathBuf,
+    /// The strings that had variables, as they are written, by their offsets.
+    written: RefCell<HashMap<usize, String>>,
+    /// The offsets of strings whose variables have no values. Other errors about them would follow from that.
+    unresolved: RefCell<HashSet<usize>>,
     /// The lines that are not TOML, or not UTF-8. If there are any, the parser has guessed the rest.
     broken: RefCell<HashSet<usize>>,
 }
 
 impl<'t> Report<'t> {
-    pub(super) fn on_file(file: &Path, content: &'t [u8]) -> Self {
+    pub(super) fn on_file(file: &NamedPath, content: &'t [u8]) -> Self {
         let text = content
             .utf8_chunks()
             .next()
             .map_or("", |chunk| chunk.valid());
         let starts = text.match_indices('\n').map(|(end, _)| end + 1);
         Self {
-            file: Some(file.into()),
+            file: Some(file.shown.as_path().into()),
             text,
             is_utf8: text.len() == content.len(),
             lines: [0].into_iter().chain(starts).collect(),
             errors: RefCell::default(),
             notes: RefCell::default(),
+            folder: file.path.parent().map_or_else(PathBuf::new, Path::to_owned),
+            written: RefCell::default(),
+            unresolved: RefCell::default(),
             broken: RefCell::default(),
         }
     }
@@ -48,11 +60,11 @@ impl<'t> Report<'t> {
     pub(super) fn on_arguments() -> Self {
         Self {
             file: None,
-            ..Self::on_file(Path::new(""), b"")
+            ..Self::on_file(&NamedPath::from(Path::new("")), b"")
         }
     }
 
-    /// Parses the text as TOML; none if it is not UTF-8. Only the first error of a line is added: the others follow from it.
+    /// Parses the text as TOML, with the values of its variables; none if it is not UTF-8. Only the first error of a line is added: the others follow from it.
     pub(super) fn parse(&self) -> Option<Spanned<DeTable<'t>>> {
         if !self.is_utf8 {
             let error = Diagnostic::new("this byte is not UTF-8");
@@ -61,7 +73,7 @@ impl<'t> Report<'t> {
             self.broken.borrow_mut().insert(self.line(offset));
             return None;
         }
-        let (table, mut errors) = DeTable::parse_recoverable(self.text);
+        let (mut table, mut errors) = DeTable::parse_recoverable(self.text);
         errors.sort_by_key(|error| error.span().map(|span| span.start));
         for error in errors {
             let span = error.span().unwrap_or_default();
@@ -73,7 +85,56 @@ impl<'t> Report<'t> {
                 self.file_error(Some(offset), error);
             }
         }
+        self.expand_table(table.get_mut(), "");
         Some(table)
+    }
+
+    fn expand_table(&self, table: &mut DeTable<'t>, path: &str) {
+        let dot = if path.is_empty() { "" } else { "." };
+        for (key, value) in table.iter_mut() {
+            self.expand(value, &format!("{path}{dot}{}", key.get_ref()));
+        }
+    }
+
+    /// Replaces the variables in the strings of a value.
+    fn expand(&self, value: &mut Spanned<DeValue<'t>>, key: &str) {
+        let span = value.span();
+        match value.get_mut() {
+            DeValue::String(text) => self.expand_text(text, span, key),
+            DeValue::Table(table) => self.expand_table(table, key),
+            DeValue::Array(items) => {
+                for (i, item) in items.iter_mut().enumerate() {
+                    self.expand(item, &format!("{key}[{i}]"));
+                }
+            }
+            DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_) => {}
+        }
+    }
+
+    fn expand_text(&self, text: &mut Cow<'t, str>, span: Range<usize>, key: &str) {
+        let expanded = match variables::expand(text) {
+            Ok(Cow::Borrowed(_)) => return,
+            Ok(Cow::Owned(expanded)) => expanded,
+            Err(errors) => {
+                for error in errors {
+                    let source = self.text.get(span.clone()).unwrap_or_default();
+                    let location = Location {
+                        report: self,
+                        offset: span.start + source.find(error.written).unwrap_or(0),
+                        key: key.to_owned(),
+                    };
+                    location.add(error.diagnostic);
+                }
+                self.unresolved.borrow_mut().insert(span.start);
+                return;
+            }
+        };
+        let written = std::mem::replace(text, Cow::Owned(expanded));
+        let mut all = self.written.borrow_mut();
+        all.insert(span.start, written.into_owned());
     }
 
     /// Whether the text has syntax errors, so that keys may be lost or stand in another table.
@@ -109,29 +170,43 @@ impl<'t> Report<'t> {
         (errors, notes)
     }
 
-    /// The path of a file as the text writes it: relative paths start at the folder of the file that has the text.
-    pub(super) fn resolve(&self, written: &str) -> PathBuf {
-        let folder = self.file.as_ref().and_then(|file| file.parent());
-        folder.map_or_else(|| written.into(), |folder| folder.join(written))
-    }
-
     fn push(&self, offset: Option<usize>, key: String, error: Diagnostic) {
         let error = self.complete(offset, key, error);
         self.errors.borrow_mut().push(error);
     }
 
     fn complete(&self, offset: Option<usize>, key: String, diagnostic: Diagnostic) -> Diagnostic {
-        Diagnostic {
-            file: self.file.clone(),
-            position: offset.map(|offset| self.position(offset)),
-            key,
-            ..diagnostic
-        }
+        let written = offset.and_then(|offset| self.written.borrow().get(&offset).cloned());
+        let mut diagnostic = match written {
+            Some(written) => diagnostic.without_value(&written),
+            None => diagnostic,
+        };
+        diagnostic.file = self.file.clone();
+        diagnostic.position = offset.map(|offset| self.position(offset));
+        diagnostic.key = key;
+        diagnostic
     }
 
     /// The number of the line, from 1.
     fn line(&self, offset: usize) -> usize {
         self.lines.partition_point(|start| *start <= offset)
+    }
+}
+
+/// The path of a file that the configuration names.
+#[derive(Clone, Debug)]
+pub(super) struct NamedPath {
+    pub(super) path: PathBuf,
+    /// The same for messages: one with variables is as it is written, since their values may be secrets.
+    pub(super) shown: PathBuf,
+}
+
+impl From<&Path> for NamedPath {
+    fn from(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            shown: path.to_owned(),
+        }
     }
 }
 
@@ -151,10 +226,11 @@ impl Location<'_> {
         value.map_err(|error| self.add(error)).ok()
     }
 
-    /// Adds an error, unless its line is not even TOML.
+    /// Adds an error, unless its line is not even TOML, or its variables have no values.
     pub(super) fn add(&self, error: Diagnostic) {
         let line = self.report.line(self.offset);
-        if !self.report.broken.borrow().contains(&line) {
+        let is_unresolved = self.report.unresolved.borrow().contains(&self.offset);
+        if !is_unresolved && !self.report.broken.borrow().contains(&line) {
             (self.report).push(Some(self.offset), self.key.clone(), error);
         }
     }
@@ -179,6 +255,24 @@ impl Location<'_> {
 
     pub(super) fn position(&self) -> Position {
         self.report.position(self.offset)
+    }
+
+    /// The string here as the file has it, if there are variables in it. Errors may quote this, and not the values.
+    pub(super) fn written(&self) -> Option<String> {
+        self.report.written.borrow().get(&self.offset).cloned()
+    }
+
+    /// The path of the file that is named here. A relative one starts at the folder of the file that has the text.
+    pub(super) fn resolve(&self, text: &str) -> NamedPath {
+        let folder = self.report.file.as_ref().and_then(|file| file.parent());
+        NamedPath {
+            path: self.report.folder.join(text),
+            shown: match (self.written(), folder) {
+                (Some(written), _) => written.into(),
+                (None, Some(folder)) => folder.join(text),
+                (None, None) => text.into(),
+            },
+        }
     }
 
     /// Its position as an error at another place names it: with the file, unless that is the same.
@@ -239,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_position_counts_lines_and_characters_from_one() {
-        let report = Report::on_file(Path::new("u"), "\u{feff}ab\r\né=1\n".as_bytes());
+        let report = Report::on_file(&Path::new("u").into(), "\u{feff}ab\r\né=1\n".as_bytes());
         for (offset, line, column) in [
             (0, 1, 1),
             (3, 1, 1),

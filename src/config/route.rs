@@ -254,9 +254,9 @@ impl<'a> Route<'a> {
         let names = upstreams.iter().map(|upstream| upstream.name.as_str());
         let (names, named) = (names.collect::<Vec<_>>(), self.settings.upstream.as_str());
         if self.table.has("upstream") && !names.contains(&named) {
-            let message = format!("there is no upstream {}", quote(named));
+            let error = Diagnostic::about(named, "is not the name of an upstream");
             let location = self.table.at("upstream");
-            location.error(message, suggest(named, &names, '"'));
+            location.add(error.help(suggest(named, &names, '"')));
         }
     }
 }

@@ -220,7 +220,7 @@ fn read_admin_token(table: &mut Reader<'_>, files: &mut Files) -> Option<Secret>
     if let Some(note) = permissions_note(&file.path) {
         file.location.note(note);
     }
-    (file.location).take(parse_token(&file.path, &file.content))
+    (file.location).take(parse_token(&file.path.shown, &file.content))
 }
 
 fn parse_token(path: &Path, content: &[u8]) -> Result<Secret, Diagnostic> {

@@ -1,13 +1,13 @@
 //! `[signature]`, and the key `signature` of `[defaults]` and each route: what it takes to check that requests come from Twilio.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::diagnostic::Diagnostic;
 use super::files::{Files, permissions_note};
 use super::reader::Reader;
-use super::report::Report;
+use super::report::{Location, NamedPath};
 use super::server::PublicUrl;
 use super::value;
 use crate::signature::{Policy, Tokens, Verifier};
@@ -28,8 +28,8 @@ impl Signatures {
     /// Reads `[signature]`.
     pub(super) fn read(file: &mut Reader<'_>, public_url: &PublicUrl, files: &mut Files) -> Self {
         let mut table = file.table("signature");
-        let report = table.location.report;
-        let path = table.read(KEY, |value| resolve(value::parse_text(value)?, report));
+        let location = table.at(KEY);
+        let path = table.read(KEY, |value| resolve(value::parse_text(value)?, &location));
         let tokens = path.and_then(|path| read_tokens(&path, &table, files));
         table.finish();
         let missing = [
@@ -68,27 +68,34 @@ const POLICIES: [(&str, Option<MakePolicy>); 3] = [
 ];
 
 /// The path of a tokens file.
-fn resolve(written: &str, report: &Report<'_>) -> Result<PathBuf, Diagnostic> {
-    let Some(name) = written.strip_prefix(CREDENTIALS) else {
-        return Ok(report.resolve(written));
+fn resolve(text: &str, location: &Location<'_>) -> Result<NamedPath, Diagnostic> {
+    let Some(name) = text.strip_prefix(CREDENTIALS) else {
+        return Ok(location.resolve(text));
     };
     let folder = env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
     folder
-        .map(|folder| Path::new(&folder).join(name))
+        .map(|folder| {
+            let path = Path::new(&folder).join(name);
+            let shown = match location.written() {
+                Some(written) => written.into(),
+                None => path.clone(),
+            };
+            NamedPath { path, shown }
+        })
         .ok_or_else(|| {
             Diagnostic::new("CREDENTIALS_DIRECTORY is not set")
                 .help("run as a systemd service with LoadCredential=, or name a file by its path")
         })
 }
 
-fn read_tokens(path: &Path, table: &Reader<'_>, files: &mut Files) -> Option<Tokens> {
+fn read_tokens(path: &NamedPath, table: &Reader<'_>, files: &mut Files) -> Option<Tokens> {
     let content = table.at(KEY).take(files.read_named(path))?;
     if let Some(note) = permissions_note(path) {
         table.at(KEY).note(note);
     }
     let report_all = |errors| {
         for error in errors {
-            table.at(KEY).add(Diagnostic::in_file(path, error));
+            table.at(KEY).add(Diagnostic::in_file(&path.shown, error));
         }
     };
     Tokens::parse(&content).map_err(report_all).ok()

@@ -124,7 +124,7 @@ fn read_identity(
     match Identity::parse(certificate.written, &certificate.content, &key.content) {
         Ok(identity) => {
             if let Some(what) = validity_note(&identity.validity) {
-                let note = Diagnostic::in_file(&certificate.path, what);
+                let note = Diagnostic::in_file(&certificate.path.shown, what);
                 certificate.location.note(note.help("renew it"));
             }
             Some(identity)

@@ -49,7 +49,7 @@ pub(super) fn parse_host(value: &DeValue<'_>) -> Result<String, Diagnostic> {
     } else {
         return Ok(host.trim_end_matches('.').to_ascii_lowercase());
     };
-    Err(Diagnostic::about(text, what).help(help))
+    Err(Diagnostic::about(text, what).help_with_value(help))
 }
 
 /// The URL of an app: scheme, host and port.
@@ -68,13 +68,14 @@ pub(super) fn parse_origin_text(text: &str) -> Result<Origin, Diagnostic> {
     let is_secure = scheme.eq_ignore_ascii_case("https");
     if let Some(url) = without_slashes(text) {
         let what = "has no `://` behind its scheme";
-        return Err(Diagnostic::about(text, what).help(format!("write {}", quote(&url))));
+        let help = format!("write {}", quote(&url));
+        return Err(Diagnostic::about(text, what).help_with_value(help));
     }
     let right = write_origin(is_secure, authority);
     if authority.contains('@') {
         // The password is not repeated.
         let what = "a name or password stands before the `@`, which would not reach the app";
-        return Err(Diagnostic::new(what).help(right));
+        return Err(Diagnostic::new(what).help_with_value(right));
     }
     let wrong = |what, help: &str| Err(Diagnostic::about(text, what).help(help));
     let (host, port) = split_port(authority);
@@ -84,11 +85,11 @@ pub(super) fn parse_origin_text(text: &str) -> Result<Origin, Diagnostic> {
     };
     if !is_secure && !scheme.eq_ignore_ascii_case("http") {
         let what = "begins with neither `http://` nor `https://`";
-        return wrong(what, &right);
+        return Err(Diagnostic::about(text, what).help_with_value(right));
     }
     if !matches!(path, "" | "/") {
         let what = "has more than a host and a port, but each request has its own path and query";
-        return wrong(what, &right);
+        return Err(Diagnostic::about(text, what).help_with_value(right));
     }
     let default = if is_secure { 443 } else { 80 };
     let Some(port) = port.map_or(Some(default), parse_port) else {
@@ -123,7 +124,8 @@ fn refuse_socket_behind_scheme(text: &str) -> Result<(), Diagnostic> {
     match socket.filter(|socket| strip_unix(socket).is_some_and(|path| path.starts_with('/'))) {
         Some(socket) => {
             let what = "has a scheme before the socket";
-            Err(Diagnostic::about(text, what).help(format!("write {}", quote(socket))))
+            let help = format!("write {}", quote(socket));
+            Err(Diagnostic::about(text, what).help_with_value(help))
         }
         None => Ok(()),
     }

@@ -167,7 +167,7 @@ pub(super) fn parse_address(value: &DeValue<'_>) -> Result<SocketAddr, Diagnosti
 pub(super) fn parse_address_text(text: &str) -> Result<SocketAddr, Diagnostic> {
     text.parse().map_err(|_| {
         Diagnostic::about(text, "is not an IP address with a port")
-            .help(format!("write {}", quote(&suggest_address(text))))
+            .help_with_value(format!("write {}", quote(&suggest_address(text))))
     })
 }
 
@@ -245,7 +245,7 @@ pub(super) fn parse_method(value: &DeValue<'_>) -> Result<Method, Diagnostic> {
     if upper != text {
         return Err(
             Diagnostic::about(text, "is not in upper case, as methods are")
-                .help(format!("write {}", quote(&upper))),
+                .help_with_value(format!("write {}", quote(&upper))),
         );
     }
     Method::from_bytes(text.as_bytes()).map_err(|_| {

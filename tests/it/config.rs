@@ -5,6 +5,7 @@ mod documents;
 mod examples;
 mod grammar;
 mod notes;
+mod variables;
 
 use std::fmt::Debug;
 use std::fs;
