@@ -22,3 +22,4 @@ mod shared_key;
 mod stream;
 mod systemd;
 mod tls;
+mod tunnels;
