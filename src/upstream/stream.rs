@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use memchr::{memchr, memchr_iter};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_util::either::Either;
@@ -27,6 +28,8 @@ pub(super) const HEAD_LIMIT: usize = 64 * 1024;
 pub(super) struct Traffic {
     sent: AtomicU64,
     received: AtomicU64,
+    /// The bytes of the response's head that hyper took, which TLS has decrypted.
+    taken: AtomicU64,
     /// The response's head is not whole yet.
     in_head: AtomicBool,
     /// The request's head, for a second try: a copy of its bytes costs less than one of its headers.
@@ -40,6 +43,7 @@ impl Traffic {
     pub(super) fn begin(&self) {
         self.sent.store(0, Relaxed);
         self.received.store(0, Relaxed);
+        self.taken.store(0, Relaxed);
         self.in_head.store(true, Relaxed);
         self.request_head().clear();
     }
@@ -83,6 +87,11 @@ impl Traffic {
     /// Whether any byte of a response came.
     pub(super) fn received_any(&self) -> bool {
         self.received.load(Relaxed) > 0
+    }
+
+    /// Whether the last bytes that came, so many, are the first ones of a response.
+    fn is_at_beginning(&self, many: usize) -> bool {
+        self.in_head.load(Relaxed) && self.taken.fetch_add(many as u64, Relaxed) == 0
     }
 
     /// Interim responses are heads too, and nothing else bounds how many of them an upstream may send.
@@ -159,6 +168,9 @@ impl AsyncRead for Stream {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let many = buf.filled().len() - before;
+        if self.traffic.is_at_beginning(many) {
+            mark_invalid_bytes(&mut buf.filled_mut()[before..]);
+        }
         if !self.is_tunnel && !self.traffic.add_read(many) {
             let error = "the response's framing has no end";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
@@ -174,6 +186,29 @@ impl Stream {
         match wrote {
             Err(error) if !self.is_tunnel && is_closed(&error) => Ok(asked),
             wrote => wrote,
+        }
+    }
+}
+
+/// Makes NUL, and a CR that no LF follows, another control character. hyper leaves out a header line with one of those, but refuses
+/// the response for these two.
+fn mark_invalid_bytes(beginning: &mut [u8]) {
+    const MARK: u8 = 1;
+    let is_bare_cr = |at: usize| beginning.get(at + 1).is_some_and(|next| *next != b'\n');
+    if memchr(0, beginning).is_none() && !memchr_iter(b'\r', beginning).any(is_bare_cr) {
+        return;
+    }
+    let is_end = |at: &usize| {
+        let rest = &beginning[at + 1..];
+        rest.starts_with(b"\n") || rest.starts_with(b"\r\n")
+    };
+    let end = memchr_iter(b'\n', beginning).find(is_end);
+    let end = end.unwrap_or(beginning.len());
+    let head = &mut beginning[..end];
+    for at in 0..head.len() {
+        let is_bare_cr = head[at] == b'\r' && head.get(at + 1).is_some_and(|next| *next != b'\n');
+        if head[at] == 0 || is_bare_cr {
+            head[at] = MARK;
         }
     }
 }
@@ -284,5 +319,30 @@ impl AsyncWrite for CountedSocket {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invalid_bytes_are_marked_in_the_head_alone() {
+        for (read, expected) in [
+            (
+                &b"A: 1\r\nB: \0\r\n\r\n\0\rx"[..],
+                &b"A: 1\r\nB: \x01\r\n\r\n\0\rx"[..],
+            ),
+            (b"A: \rb\nB: c\n\n\0", b"A: \x01b\nB: c\n\n\0"),
+            (b"A: \r\r\nB: \0\0", b"A: \x01\r\nB: \x01\x01"),
+            // What follows the last one is not known yet.
+            (b"A: b\r", b"A: b\r"),
+            (b"A: b\r\n\r\n", b"A: b\r\n\r\n"),
+            (b"", b""),
+        ] {
+            let mut bytes = read.to_vec();
+            mark_invalid_bytes(&mut bytes);
+            assert_eq!(bytes, expected, "{}", read.escape_ascii());
+        }
     }
 }
