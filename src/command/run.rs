@@ -152,30 +152,11 @@ impl Instance {
             .build_local(Default::default())?;
         runtime.block_on(async { ignore_user_signals() })?;
         let predecessor = Predecessor::from_environment();
-        let inherited = InheritedSockets::take(predecessor.as_ref())?;
-        let mut listeners = if inherited.public.is_empty() {
-            let passed = &inherited.own_public;
-            let bind = || Listeners::bind(&server.listen, server.workers, passed);
-            runtime.block_on(bind_with_retries(bind))?
-        } else {
-            Listeners::share(inherited.public, server.workers)?
-        };
-        let own_admin = inherited.own_admin;
-        let own_admin = own_admin.filter(|(configured, _)| *configured == server.admin);
-        let (admin, purpose) = match (inherited.admin, own_admin) {
-            (Some(admin), _) => (admin, Purpose::SystemdAdmin),
-            (None, Some((configured, admin))) => (admin, Purpose::Admin(configured)),
-            (None, None) => {
-                let bind = || bind_one(server.admin);
-                let admin = runtime.block_on(bind_with_retries(bind))?;
-                (admin, Purpose::Admin(server.admin))
-            }
-        };
-        let mut sockets = std::mem::take(&mut listeners.sockets);
-        sockets.push(PassedSocket {
-            purpose,
-            socket: admin.try_clone()?,
-        });
+        let OpenSockets {
+            listeners,
+            admin,
+            passable,
+        } = runtime.block_on(OpenSockets::open(&server, predecessor.as_ref()))?;
         let admin_address = admin.local_addr()?;
         check_admin_socket(admin_address, server.admin_token.as_ref())?;
 
@@ -203,7 +184,7 @@ impl Instance {
             reloader,
             ready,
             runtime,
-            upgrade: Upgrade::new(sockets),
+            upgrade: Upgrade::new(passable),
             predecessor,
         };
         instance.serve_admin(admin)?;
@@ -447,6 +428,47 @@ fn ignore_user_signals() -> std::io::Result<()> {
     drop(signal(SignalKind::user_defined1())?);
     drop(signal(SignalKind::user_defined2())?);
     Ok(())
+}
+
+/// The sockets that a process starts with: new ones, or those that were passed to it.
+struct OpenSockets {
+    listeners: Listeners,
+    admin: std::net::TcpListener,
+    /// All of them once more, for the next process.
+    passable: Vec<PassedSocket>,
+}
+
+impl OpenSockets {
+    async fn open(
+        server: &Settings,
+        predecessor: Option<&Predecessor>,
+    ) -> Result<Self, StartError> {
+        let inherited = InheritedSockets::take(predecessor)?;
+        let mut listeners = if inherited.public.is_empty() {
+            let passed = &inherited.own_public;
+            bind_with_retries(|| Listeners::bind(&server.listen, server.workers, passed)).await?
+        } else {
+            Listeners::share(inherited.public, server.workers)?
+        };
+        let own_admin = inherited.own_admin;
+        let own_admin = own_admin.filter(|(configured, _)| *configured == server.admin);
+        let (admin, purpose) = match (inherited.admin, own_admin) {
+            (Some(admin), _) => (admin, Purpose::SystemdAdmin),
+            (None, Some((configured, admin))) => (admin, Purpose::Admin(configured)),
+            (None, None) => {
+                let admin = bind_with_retries(|| bind_one(server.admin)).await?;
+                (admin, Purpose::Admin(server.admin))
+            }
+        };
+        let mut passable = std::mem::take(&mut listeners.sockets);
+        let socket = admin.try_clone()?;
+        passable.push(PassedSocket { purpose, socket });
+        Ok(Self {
+            listeners,
+            admin,
+            passable,
+        })
+    }
 }
 
 /// Receives signals and changes of files.
