@@ -136,45 +136,6 @@ async fn a_reload_that_fails_while_a_file_is_missing_for_a_moment_is_not_logged(
 }
 
 #[tokio::test]
-async fn without_inotify_a_change_is_taken_up_too() {
-    let app = broken_app();
-    let builder =
-        with_document(&app).in_namespace_after("echo 0 > /proc/sys/user/max_inotify_instances");
-    let sidecar = builder.start().await;
-    let message = "inotify can't be used; files are looked at twice a second";
-    sidecar
-        .wait_for_log(|line| line["message"] == message)
-        .await;
-    let document = path_of(&sidecar, "documents/document.xml");
-    let mut file = File::create(&document).expect("a file");
-    for part in says("two").as_bytes().chunks(8) {
-        file.write_all(part).expect("written");
-        tokio::time::sleep(millis(200)).await;
-    }
-    drop(file);
-    until_it_says(&sidecar, "two").await;
-    assert_eq!(failures(&sidecar).await, 0.0);
-    sidecar.rewrite_config(&sidecar.config().replace("/document.xml", "/other.xml"));
-    fs::write(document.with_file_name("other.xml"), says("other")).expect("a file");
-    until_it_says(&sidecar, "other").await;
-}
-
-#[tokio::test]
-async fn without_watches_a_change_is_taken_up_too() {
-    let app = broken_app();
-    let builder =
-        with_document(&app).in_namespace_after("echo 1 > /proc/sys/user/max_inotify_watches");
-    let sidecar = builder.start().await;
-    let message = "folder can't be watched; its files are looked at twice a second";
-    sidecar
-        .wait_for_log(|line| line["message"] == message)
-        .await;
-    let document = path_of(&sidecar, "documents/document.xml");
-    fs::write(&document, says("two")).expect("a file");
-    until_it_says(&sidecar, "two").await;
-}
-
-#[tokio::test]
 async fn tokens_are_taken_up() {
     let app = FakeUpstream::with_document("<Response/>");
     let route = "[signature]\ntokens_file = \"secrets/tokens\"\n[[route]]\nname = \"voice\"\npath = \"/voice/*\"\nkind = \"voice\"\nsignature = \"enforce\"\n";
@@ -300,14 +261,6 @@ async fn the_folder_of_included_files_may_come_later() {
     until_route(&sidecar, "four", false).await;
     follow_included(&sidecar).await;
     assert_eq!(failures(&sidecar).await, 0.0);
-}
-
-#[tokio::test]
-async fn without_inotify_included_files_are_taken_up_too() {
-    let app = broken_app();
-    let builder =
-        with_included(&app).in_namespace_after("echo 0 > /proc/sys/user/max_inotify_instances");
-    follow_included(&builder.start().await).await;
 }
 
 #[tokio::test]

@@ -23,3 +23,4 @@ mod stream;
 mod systemd;
 mod tls;
 mod tunnels;
+mod without_inotify;

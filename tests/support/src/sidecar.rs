@@ -359,21 +359,6 @@ impl Builder {
         self
     }
 
-    /// Started in a user namespace of its own, in which a shell runs this before.
-    #[must_use]
-    pub fn in_namespace_after(self, script: &str) -> Self {
-        let script = format!("{script} && exec \"$@\"");
-        self.within(&[
-            "unshare",
-            "--user",
-            "--map-root-user",
-            "sh",
-            "-c",
-            &script,
-            "sh",
-        ])
-    }
-
     /// On this socket, passed as systemd passes it.
     #[must_use]
     pub fn socket(mut self, socket: &TcpListener) -> Self {
