@@ -133,12 +133,14 @@ impl Proxy {
         let upstream_status = upstream_request.status();
         let accepted = match received {
             Ok(received) => context.accept(received, upstream_request, permit),
-            Err(failure) => {
-                if matches!(failure, Failure::Deadline) {
+            Err(Failure::Deadline) => match upstream_request.take_refusal() {
+                Some(refusal) => Err(refusal.into()),
+                None => {
                     upstream_request.finish_late(route.count_late());
+                    Err(Failure::Deadline)
                 }
-                Err(failure)
-            }
+            },
+            Err(failure) => Err(failure),
         };
         accepted.map_err(|failure| Rejected {
             failure,

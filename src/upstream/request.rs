@@ -37,6 +37,8 @@ pub struct UpstreamRequest {
     in_flight: Option<InFlight>,
     status: Option<StatusCode>,
     has_retried: bool,
+    /// Why the last try to connect failed, while another one is made.
+    refusal: Option<Error>,
 }
 
 /// Whether a connection that is refused may be tried again.
@@ -57,6 +59,7 @@ impl UpstreamRequest {
             in_flight: None,
             status: None,
             has_retried: false,
+            refusal: None,
         }
     }
 
@@ -123,7 +126,9 @@ impl UpstreamRequest {
             .min(Instant::now() + self.upstream.settings.retry_connect);
         let (mut pause, longest) = RETRY_PAUSES;
         loop {
-            let error = match self.upstream.connect().await {
+            let connected = self.upstream.connect().await;
+            self.refusal = None;
+            let error = match connected {
                 Ok(connection) => return Ok(connection),
                 Err(error) => error,
             };
@@ -131,6 +136,7 @@ impl UpstreamRequest {
                 if Instant::now() + pause >= until || !(retry.is_allowed)() {
                     return Err(error);
                 }
+                self.refusal = Some(error);
                 sleep(pause).await;
                 pause = longest.min(2 * pause);
             } else if self.has_retried || !error.is_transient() {
@@ -161,6 +167,11 @@ impl UpstreamRequest {
     /// The status of the response, once its head has come.
     pub fn status(&self) -> Option<StatusCode> {
         self.status
+    }
+
+    /// Why there was no connection yet when the time was over, if it was refused before.
+    pub fn take_refusal(&mut self) -> Option<Error> {
+        self.refusal.take()
     }
 
     /// Whether a further try was made.

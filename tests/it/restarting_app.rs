@@ -51,3 +51,21 @@ async fn a_retry_that_may_take_none_of_the_deadline_is_not_made() {
     assert_eq!(got.reason(), Some("connect"));
     assert_eq!(sidecar.metric("understudy_retries_total", &[]).await, 0.0);
 }
+
+#[tokio::test]
+async fn an_app_that_refuses_until_the_deadline_has_refused_and_is_not_slow() {
+    let app = FakeUpstream::with_document("<Response/>");
+    let sidecar = Sidecar::before(&app)
+        .upstream("retry_connect = \"60s\"")
+        .upstream("connect_timeout = \"1500ms\"")
+        .deadline(std::time::Duration::from_millis(1500))
+        .start()
+        .await;
+    app.refuse().await;
+    let mut client = sidecar.connect().await;
+    client.send(Webhook::voice("/voice/x")).await;
+    // It has been refused at least once by then; the next try hangs.
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    app.overflow().await;
+    assert_eq!(client.response().await.reason(), Some("connect"));
+}

@@ -21,6 +21,8 @@ async fn hostile_names_do_no_harm() {
     ];
     let route = |(at, name): (usize, &&str)| {
         let name = name.replace('\\', "\\\\").replace('"', "\\\"");
+        // Otherwise it would be a variable.
+        let name = name.replace("${", "$${");
         format!("[[route]]\nname = \"{name}\"\npath = \"/{at}/*\"\nkind = \"voice\"\n")
     };
     let routes: String = names.iter().enumerate().map(route).collect();
