@@ -21,13 +21,17 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// The names of its servers.
 pub(super) const NAMES: [&str; 3] = ["one", "two", "three"];
 
-/// Whether HAProxy can run here. If not, that is said loudly; where `UNDERSTUDY_REAL` is `required`, it fails.
+/// Whether HAProxy, and curl as its client, can run here. If not, that is said loudly; where `UNDERSTUDY_REAL` is `required`, it
+/// fails.
 pub(super) fn installed() -> bool {
-    let probe = Command::new(program()).arg("-v").output();
-    if probe.is_ok_and(|output| output.status.success()) {
+    let runs = |program: &str, argument: &str| {
+        let probe = Command::new(program).arg(argument).output();
+        probe.is_ok_and(|output| output.status.success())
+    };
+    if runs(program(), "-v") && runs("curl", "--version") {
         return true;
     }
-    support::skip("haproxy");
+    support::skip("haproxy and curl");
     false
 }
 
