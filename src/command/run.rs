@@ -1,5 +1,8 @@
 //! `understudy run`: starts the proxy from a configuration, reloads it, upgrades it, and drains it at the end.
 
+mod error;
+mod signals;
+mod sockets;
 mod upgrade;
 
 use std::convert::Infallible;
@@ -14,20 +17,19 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::runtime::LocalRuntime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use super::EX_CONFIG;
 use crate::admin::Admin;
-use crate::config::{Config, Diagnostic, Errors, check_admin_socket};
+use crate::config::{Config, Errors, check_admin_socket};
 use crate::log;
 use crate::notify;
 use crate::proxy::{SharedState, Snapshot};
 use crate::reload::Reloader;
-use crate::server::{
-    self, InheritedSockets, Listeners, PassedSocket, Predecessor, Purpose, Server, Settings,
-    Successor, bind_one, bind_with_retries, start_if_starter,
-};
+use crate::server::{Predecessor, Server, Settings, Successor, start_if_starter};
+pub use error::StartError;
+use signals::{End, Signals, ignore_user_signals, signalled_to_end};
+use sockets::OpenSockets;
 use upgrade::Upgrade;
 
 /// Runs the configuration of a file until a signal ends it.
@@ -63,36 +65,6 @@ fn run(config: Result<Config, Errors>, path: Option<PathBuf>) -> ExitCode {
         Err(error) => {
             log::print_error(&error);
             error.exit_code()
-        }
-    }
-}
-
-/// Why a proxy can't start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// An address or a socket that systemd passes can't be listened on.
-    #[error(transparent)]
-    Listen(#[from] server::Error),
-    /// The admin listener would be open to others without a token.
-    #[error(transparent)]
-    AdminExposed(#[from] Diagnostic),
-    /// A thread or a runtime can't be started.
-    #[error("understudy can't start: {0}")]
-    Io(#[from] std::io::Error),
-}
-
-impl StartError {
-    /// With status 1 systemd starts us again.
-    fn exit_code(&self) -> ExitCode {
-        let may_pass = match self {
-            Self::Listen(error) => error.may_pass(),
-            Self::AdminExposed(_) => false,
-            Self::Io(_) => true,
-        };
-        if may_pass {
-            ExitCode::FAILURE
-        } else {
-            ExitCode::from(EX_CONFIG)
         }
     }
 }
@@ -385,20 +357,6 @@ async fn linger(server: Server, successor: &Successor) -> ExitCode {
     }
 }
 
-/// Waits for SIGTERM or SIGINT.
-async fn signalled_to_end() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-}
-
 /// How often systemd gets the status text, at least.
 const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -419,126 +377,4 @@ fn serving_status(snapshot: &Snapshot) -> String {
         1 => "1 route, serving from app".to_owned(),
         routes => format!("{routes} routes, serving from app"),
     }
-}
-
-/// From now on SIGUSR1 and SIGUSR2, which would end the process, do nothing until somebody waits for them. To be called within a
-/// runtime.
-fn ignore_user_signals() -> std::io::Result<()> {
-    // Once received, a signal never gets its default action back.
-    drop(signal(SignalKind::user_defined1())?);
-    drop(signal(SignalKind::user_defined2())?);
-    Ok(())
-}
-
-/// The sockets that a process starts with: new ones, or those that were passed to it.
-struct OpenSockets {
-    listeners: Listeners,
-    admin: std::net::TcpListener,
-    /// All of them once more, for the next process.
-    passable: Vec<PassedSocket>,
-}
-
-impl OpenSockets {
-    async fn open(
-        server: &Settings,
-        predecessor: Option<&Predecessor>,
-    ) -> Result<Self, StartError> {
-        let inherited = InheritedSockets::take(predecessor)?;
-        let mut listeners = if inherited.public.is_empty() {
-            let passed = &inherited.own_public;
-            bind_with_retries(|| Listeners::bind(&server.listen, server.workers, passed)).await?
-        } else {
-            Listeners::share(inherited.public, server.workers)?
-        };
-        let own_admin = inherited.own_admin;
-        let own_admin = own_admin.filter(|(configured, _)| *configured == server.admin);
-        let (admin, purpose) = match (inherited.admin, own_admin) {
-            (Some(admin), _) => (admin, Purpose::SystemdAdmin),
-            (None, Some((configured, admin))) => (admin, Purpose::Admin(configured)),
-            (None, None) => {
-                let admin = bind_with_retries(|| bind_one(server.admin)).await?;
-                (admin, Purpose::Admin(server.admin))
-            }
-        };
-        let mut passable = std::mem::take(&mut listeners.sockets);
-        let socket = admin.try_clone()?;
-        passable.push(PassedSocket { purpose, socket });
-        Ok(Self {
-            listeners,
-            admin,
-            passable,
-        })
-    }
-}
-
-/// Receives signals and changes of files.
-struct Signals {
-    reloader: Arc<Reloader>,
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-    upgrade: Signal,
-}
-
-/// Why a process doesn't just go on.
-enum End {
-    /// SIGTERM or SIGINT.
-    Shutdown,
-    /// SIGUSR2.
-    Upgrade,
-}
-
-impl Signals {
-    /// From now on no signal is missed. To be called within a runtime.
-    fn new(reloader: &Arc<Reloader>) -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-            upgrade: signal(SignalKind::user_defined2())?,
-            reloader: Arc::clone(reloader),
-        })
-    }
-
-    /// Reloads when asked to, until SIGTERM or SIGINT; these wait for no reload. SIGUSR2 is left out.
-    async fn until_shutdown(&mut self) {
-        while let End::Upgrade = self.until_end().await {}
-    }
-
-    /// Reloads when asked to, until SIGTERM, SIGINT or SIGUSR2; these wait for no reload.
-    async fn until_end(&mut self) -> End {
-        let Self {
-            reloader,
-            terminate,
-            interrupt,
-            hang_up,
-            upgrade,
-        } = self;
-        tokio::select! {
-            _ = terminate.recv() => End::Shutdown,
-            _ = interrupt.recv() => End::Shutdown,
-            _ = upgrade.recv() => End::Upgrade,
-            never = reload_at_hang_up(reloader, hang_up) => match never {},
-            never = reloader.follow_changes() => match never {},
-        }
-    }
-}
-
-/// Reloads at SIGHUP, for ever.
-async fn reload_at_hang_up(reloader: &Reloader, hang_up: &mut Signal) -> Infallible {
-    loop {
-        hang_up.recv().await;
-        reload_and_notify(reloader).await;
-    }
-}
-
-/// Reloads, and notifies systemd of the beginning and the end.
-async fn reload_and_notify(reloader: &Reloader) {
-    notify::reloading();
-    // An error is logged and counted there.
-    let reloaded = reloader.reload().await;
-    notify::ready(match reloaded {
-        Ok(()) => "configuration reloaded",
-        Err(_) => "the configuration is wrong: the old one stays, and the log says why",
-    });
 }

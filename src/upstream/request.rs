@@ -38,7 +38,7 @@ pub struct UpstreamRequest {
     status: Option<StatusCode>,
     has_retried: bool,
     /// Why the last try to connect failed, while another one is made.
-    refusal: Option<Error>,
+    refusal: Option<Box<Error>>,
 }
 
 /// Whether a connection that is refused may be tried again.
@@ -136,7 +136,7 @@ impl UpstreamRequest {
                 if Instant::now() + pause >= until || !(retry.is_allowed)() {
                     return Err(error);
                 }
-                self.refusal = Some(error);
+                self.refusal = Some(Box::new(error));
                 sleep(pause).await;
                 pause = longest.min(2 * pause);
             } else if self.has_retried || !error.is_transient() {
@@ -171,7 +171,7 @@ impl UpstreamRequest {
 
     /// Why there was no connection yet when the time was over, if it was refused before.
     pub fn take_refusal(&mut self) -> Option<Error> {
-        self.refusal.take()
+        self.refusal.take().map(|error| *error)
     }
 
     /// Whether a further try was made.

@@ -2,25 +2,8 @@
 
 use std::net::TcpListener;
 
-use support::{
-    Client, FakeUpstream, Script, Sidecar, Signal, Webhook, millis, response, wait_for, wait_until,
-};
-
-const PAGE: &str = "<Response/>";
-const SWITCH: &str =
-    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-
-/// An app with a slow document and a tunnel.
-fn app() -> FakeUpstream {
-    FakeUpstream::start(|request| match request.path() {
-        "/voice/slow" => {
-            let document = response("200 OK", &[("Content-Type", "text/xml")], PAGE);
-            Script::new().pause(millis(3000)).send(document)
-        }
-        "/voice/media" => Script::new().send(SWITCH).echo(),
-        _ => Script::twiml(PAGE),
-    })
-}
+use crate::restart::{app, open_tunnel};
+use support::{Client, Sidecar, Signal, Webhook, millis, wait_for, wait_until};
 
 /// A process that isn't a child of the test. It is killed when this is dropped.
 struct Process(u64);
@@ -59,15 +42,6 @@ async fn upgrade(sidecar: &Sidecar) -> Process {
 async fn serve(client: &mut Client) {
     let got = client.request(Webhook::voice("/voice/x")).await;
     assert_eq!((got.status, got.reason()), (200, None));
-}
-
-async fn open_tunnel(sidecar: &Sidecar) -> Client {
-    let mut client = sidecar.connect().await;
-    client
-        .send("GET /voice/media HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-        .await;
-    assert_eq!(client.head().await.status, 101);
-    client
 }
 
 async fn echoes(tunnel: &mut Client) {

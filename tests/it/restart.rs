@@ -9,7 +9,7 @@ const SWITCH: &str =
     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
 /// An app with a slow document, a tunnel and a download without end.
-fn app() -> FakeUpstream {
+pub(crate) fn app() -> FakeUpstream {
     FakeUpstream::start(|request| match request.path() {
         "/voice/slow" => {
             let document = response("200 OK", &[("Content-Type", "text/xml")], DOCUMENT);
@@ -28,7 +28,8 @@ fn socket() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").expect("a port")
 }
 
-async fn open_tunnel(sidecar: &Sidecar) -> Client {
+/// Opens a tunnel to the app.
+pub(crate) async fn open_tunnel(sidecar: &Sidecar) -> Client {
     let mut client = sidecar.connect().await;
     client
         .send("GET /voice/media HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")

@@ -1,20 +1,27 @@
 //! An app that restarts loses no caller: a connection that is refused is tried again.
 
-use support::{FakeUpstream, Sidecar, Webhook};
+use support::{FakeUpstream, Sidecar, Webhook, millis};
+
+/// Waits until a request is in flight: in the same moment its first connection is refused.
+async fn wait_until_refused(sidecar: &Sidecar) {
+    let labels = [("route", "voice")];
+    sidecar
+        .wait_for_metric("understudy_in_flight_requests", &labels, 1.0)
+        .await;
+}
 
 #[tokio::test]
 async fn a_caller_who_comes_while_the_app_restarts_gets_the_apps_response() {
     let app = FakeUpstream::with_document("<Response/>");
     let sidecar = Sidecar::before(&app)
         .upstream("retry_connect = \"60s\"")
-        .deadline(std::time::Duration::from_secs(14))
+        .deadline(millis(14_000))
         .start()
         .await;
     app.refuse().await;
     let mut client = sidecar.connect().await;
     client.send(Webhook::voice("/voice/x")).await;
-    // It has been refused at least once by then.
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    wait_until_refused(&sidecar).await;
     app.recover().await;
     let got = client.response().await;
     assert_eq!((got.status, got.reason()), (200, None));
@@ -58,14 +65,14 @@ async fn an_app_that_refuses_until_the_deadline_has_refused_and_is_not_slow() {
     let sidecar = Sidecar::before(&app)
         .upstream("retry_connect = \"60s\"")
         .upstream("connect_timeout = \"1500ms\"")
-        .deadline(std::time::Duration::from_millis(1500))
+        .deadline(millis(1500))
         .start()
         .await;
     app.refuse().await;
     let mut client = sidecar.connect().await;
     client.send(Webhook::voice("/voice/x")).await;
-    // It has been refused at least once by then; the next try hangs.
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    wait_until_refused(&sidecar).await;
+    // The next try hangs.
     app.overflow().await;
     assert_eq!(client.response().await.reason(), Some("connect"));
 }
