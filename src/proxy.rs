@@ -133,8 +133,8 @@ impl Proxy {
         let upstream_status = upstream_request.status();
         let accepted = match received {
             Ok(received) => context.accept(received, upstream_request, permit),
-            Err(Failure::Deadline) => match upstream_request.take_refusal() {
-                Some(refusal) => Err(refusal.into()),
+            Err(Failure::Deadline) => match upstream_request.take_connect_error() {
+                Some(error) => Err(error.into()),
                 None => {
                     upstream_request.finish_late(route.count_late());
                     Err(Failure::Deadline)

@@ -38,7 +38,7 @@ pub struct UpstreamRequest {
     status: Option<StatusCode>,
     has_retried: bool,
     /// Why the last try to connect failed, while another one is made.
-    refusal: Option<Box<Error>>,
+    connect_error: Option<Box<Error>>,
 }
 
 /// Whether a connection that is refused may be tried again.
@@ -59,7 +59,7 @@ impl UpstreamRequest {
             in_flight: None,
             status: None,
             has_retried: false,
-            refusal: None,
+            connect_error: None,
         }
     }
 
@@ -127,7 +127,7 @@ impl UpstreamRequest {
         let (mut pause, longest) = RETRY_PAUSES;
         loop {
             let connected = self.upstream.connect().await;
-            self.refusal = None;
+            self.connect_error = None;
             let error = match connected {
                 Ok(connection) => return Ok(connection),
                 Err(error) => error,
@@ -136,11 +136,13 @@ impl UpstreamRequest {
                 if Instant::now() + pause >= until || !(retry.is_allowed)() {
                     return Err(error);
                 }
-                self.refusal = Some(Box::new(error));
+                self.connect_error = Some(Box::new(error));
                 sleep(pause).await;
                 pause = longest.min(2 * pause);
             } else if self.has_retried || !error.is_transient() {
                 return Err(error);
+            } else {
+                self.connect_error = Some(Box::new(error));
             }
             self.has_retried = true;
         }
@@ -169,9 +171,9 @@ impl UpstreamRequest {
         self.status
     }
 
-    /// Why there was no connection yet when the time was over, if it was refused before.
-    pub fn take_refusal(&mut self) -> Option<Error> {
-        self.refusal.take().map(|error| *error)
+    /// Why the last try to connect failed, if the time was over while another one was made.
+    pub fn take_connect_error(&mut self) -> Option<Error> {
+        self.connect_error.take().map(|error| *error)
     }
 
     /// Whether a further try was made.

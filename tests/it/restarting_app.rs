@@ -76,3 +76,17 @@ async fn an_app_that_refuses_until_the_deadline_has_refused_and_is_not_slow() {
     app.overflow().await;
     assert_eq!(client.response().await.reason(), Some("connect"));
 }
+
+#[tokio::test]
+async fn an_app_that_took_no_connection_in_time_is_not_slow_either() {
+    let app = FakeUpstream::with_document("<Response/>");
+    let sidecar = Sidecar::before(&app)
+        .upstream("connect_timeout = \"1s\"")
+        .deadline(millis(1900))
+        .start()
+        .await;
+    app.overflow().await;
+    // The second try is not over at the deadline.
+    let got = sidecar.request(Webhook::voice("/voice/x")).await;
+    assert_eq!(got.reason(), Some("connect_timeout"));
+}
