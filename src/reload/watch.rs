@@ -27,7 +27,7 @@ use super::steps::{Names, Steps};
 /// How often files are looked at that can't be watched.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How often what is watched is compared with what is there, while that changes.
+/// How often the folders are looked up again, at most, while new ones come.
 const MAX_ROUNDS: usize = 5;
 
 /// Watches folders, and looks at files that can't be watched.
@@ -119,8 +119,8 @@ fn start_with(inotify: io::Result<Inotify>) -> (Watcher, Changes) {
 }
 
 impl Watcher {
-    /// Watches what may change these files, and what may come and go that a pattern among them matches, and nothing else. Returns whether there is something new to watch, where a change
-    /// until now has not been noticed. Blocks on the disk.
+    /// Watches what may change these files, and the files that a pattern among them may match later, and nothing else. Returns
+    /// whether there is something new to watch, where a change until now was not noticed. Blocks on the disk.
     pub(super) fn watch(&mut self, files: &[&Path]) -> bool {
         let mut is_new = false;
         // A folder may come while its parent isn't watched yet.

@@ -35,11 +35,11 @@ const STREAM_GRACE: Duration = Duration::from_secs(2);
 /// The places of all workers.
 pub(super) struct Places {
     permits: Arc<Semaphore>,
-    workers: Vec<Arc<Front>>,
+    workers: Vec<Arc<WorkerHandle>>,
 }
 
-/// What a worker shows the others of its idle connections.
-struct Front {
+/// What the other workers know of a worker: since when its connections have been idle, and how to ask it to close one.
+struct WorkerHandle {
     /// Since when the first one that never had a request has been idle, and the first one of the others: nanoseconds since the
     /// start, or [`NEVER`].
     since: [AtomicU64; 2],
@@ -61,25 +61,25 @@ impl Places {
             counter: evicted,
             is_logged: AtomicBool::new(false),
         });
-        let (fronts, own) = (0..workers)
+        let (handles, own) = (0..workers)
             .map(|_| {
                 let (sender, requests) = mpsc::unbounded_channel();
-                let front = Arc::new(Front {
+                let handle = Arc::new(WorkerHandle {
                     since: [AtomicU64::new(NEVER), AtomicU64::new(NEVER)],
                     requests: sender,
                 });
                 let own = WorkerPlaces {
-                    front: Arc::clone(&front),
+                    handle: Arc::clone(&handle),
                     requests,
                     evictions: Arc::clone(&evictions),
                     start,
                 };
-                (front, own)
+                (handle, own)
             })
             .unzip();
         let places = Self {
             permits: Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS))),
-            workers: fronts,
+            workers: handles,
         };
         (Arc::new(places), own)
     }
@@ -120,18 +120,18 @@ impl Places {
     }
 
     /// The workers that have idle connections.
-    fn longest_idle_first(&self) -> Vec<&Front> {
-        let idle_since = |front: &Arc<Front>| {
-            let since = front.since.each_ref().map(|since| since.load(Relaxed));
+    fn longest_idle_first(&self) -> Vec<&WorkerHandle> {
+        let idle_since = |handle: &Arc<WorkerHandle>| {
+            let since = handle.since.each_ref().map(|since| since.load(Relaxed));
             let kind = since.iter().position(|since| *since != NEVER)?;
             Some((kind, since[kind]))
         };
         let workers = self.workers.iter();
         let mut idle: Vec<_> = workers
-            .filter_map(|front| Some((idle_since(front)?, &**front)))
+            .filter_map(|handle| Some((idle_since(handle)?, &**handle)))
             .collect();
         idle.sort_by_key(|(since, _)| *since);
-        idle.into_iter().map(|(_, front)| front).collect()
+        idle.into_iter().map(|(_, handle)| handle).collect()
     }
 }
 
@@ -153,7 +153,7 @@ impl Evictions {
 
 /// One worker's part of the places, before the worker runs.
 pub(super) struct WorkerPlaces {
-    front: Arc<Front>,
+    handle: Arc<WorkerHandle>,
     requests: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
     evictions: Arc<Evictions>,
     start: Instant,
@@ -167,7 +167,7 @@ impl WorkerPlaces {
             all: RefCell::default(),
             open: Cell::new(0),
             lists: RefCell::default(),
-            front: self.front,
+            handle: self.handle,
             start: self.start,
         });
         let evict = evict_on_request(Rc::clone(&connections), self.requests, self.evictions);
@@ -216,7 +216,7 @@ pub(super) struct Connections {
     /// Those without a request in flight, in the order in which they became so: first those that never had a request, then the
     /// others.
     lists: RefCell<[List; 2]>,
-    front: Arc<Front>,
+    handle: Arc<WorkerHandle>,
     start: Instant,
 }
 
@@ -277,7 +277,7 @@ impl Connections {
         }
     }
 
-    /// Whether a request is in flight, or its head arrives. Streams are none.
+    /// Whether a request is in flight, or its head arrives. Streams don't count.
     pub(super) fn has_requests(&self) -> bool {
         self.places().iter().any(|place| {
             let is_sending_head = place.head_since.get().is_some() && !place.has_slow_head();
@@ -285,7 +285,7 @@ impl Connections {
         })
     }
 
-    /// Whether a request has been in flight for so long. Streams are none.
+    /// Whether a request has been in flight for so long. Streams don't count.
     pub(super) fn has_requests_of(&self, age: Duration) -> bool {
         let mut since = self
             .places()
@@ -321,14 +321,14 @@ impl Connections {
         };
         let list = &mut self.lists.borrow_mut()[kind];
         list.push(entry);
-        self.front.since[kind].store(list.since(), Relaxed);
+        self.handle.since[kind].store(list.since(), Relaxed);
     }
 
-    /// One that was idle isn't any more.
+    /// One of the idle connections is no longer idle.
     fn remove_one(&self, kind: usize) {
         let list = &mut self.lists.borrow_mut()[kind];
         list.idle -= 1;
-        self.front.since[kind].store(list.since(), Relaxed);
+        self.handle.since[kind].store(list.since(), Relaxed);
     }
 
     /// The first one that can be closed.
@@ -418,7 +418,7 @@ impl Place {
         self.last_response.set(Some(at));
     }
 
-    /// Since when a request is in flight; the last one, if there are several. Streams are none.
+    /// Since when a request is in flight; the last one, if there are several. Streams don't count.
     fn in_flight_since(&self) -> Option<Instant> {
         if self.waiting.get() > 0 {
             return self.last_request.get();
