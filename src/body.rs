@@ -19,6 +19,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use smallvec::{SmallVec, smallvec};
 use tokio::time::Instant;
 
 pub use budget::MemoryBudget;
@@ -31,6 +32,9 @@ const REPLAY_LIMIT: usize = 64 * 1024;
 
 /// In how many frames a body may arrive that is kept: more than on any network, and few enough that their overhead is small.
 const MAX_REPLAY_FRAMES: usize = 256;
+
+/// The frames of a body. Nearly all bodies have one, which needs no allocation.
+pub type Frames = SmallVec<[Bytes; 1]>;
 
 /// A handle to a request body that arrives from the client. What has arrived is kept, so that it can be sent again and its
 /// parameters be read.
@@ -48,7 +52,7 @@ struct State {
     /// When bytes last arrived, other than in the first frame.
     last_received: Option<Instant>,
     /// The frames so far; empty if `is_discarded`.
-    frames: Vec<Bytes>,
+    frames: Frames,
     /// More than [`REPLAY_LIMIT`] bytes or [`MAX_REPLAY_FRAMES`] arrived, so the frames were dropped; never if it was collected.
     is_discarded: bool,
     is_complete: bool,
@@ -87,7 +91,7 @@ impl RequestBody {
             limit,
             received: 0,
             last_received: None,
-            frames: Vec::new(),
+            frames: Frames::new(),
             is_discarded: false,
             is_complete,
             is_pending: false,
@@ -299,7 +303,7 @@ impl State {
         self.is_discarded |=
             self.received > REPLAY_LIMIT as u64 || self.frames.len() == MAX_REPLAY_FRAMES;
         if self.is_discarded {
-            self.frames = Vec::new();
+            self.frames = Frames::new();
         } else {
             self.frames.push(bytes.clone());
         }
@@ -310,9 +314,9 @@ impl State {
     fn keep_whole(&mut self, whole: Bytes) {
         self.is_discarded = false;
         self.frames = if whole.is_empty() {
-            Vec::new()
+            Frames::new()
         } else {
-            vec![whole]
+            smallvec![whole]
         };
     }
 

@@ -1,11 +1,14 @@
 //! The instant by which a request must have its response.
 //!
-//! It is fixed when the request's head has been read, and passed on as a value. No step has a timer of its own.
+//! It is fixed when the request's head has been read, and passed on as a value. No step has a timer of its own, and a request of
+//! HTTP/1.1 has none either: see [`Alarm`].
 
-use std::future::Future;
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 /// The instant by which a request must have its response, and when the request began.
@@ -16,9 +19,8 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// The deadline of a request that begins now and may take this long.
-    pub fn after(budget: Duration) -> Self {
-        let began = Instant::now();
+    /// The deadline of a request that began then and may take this long.
+    pub fn after(began: Instant, budget: Duration) -> Self {
         Self {
             began,
             at: began + budget,
@@ -56,9 +58,63 @@ impl Deadline {
     ///
     /// # Errors
     ///
-    /// [`Elapsed`] if the deadline comes first.
-    pub async fn bound<T>(&self, future: impl Future<Output = T>) -> Result<T, Elapsed> {
-        timeout_at(self.at, future).await
+    /// [`Passed`] if the deadline comes first.
+    pub async fn bound<T>(&self, future: impl Future<Output = T>) -> Result<T, Passed> {
+        timeout_at(self.at, future).await.map_err(|_| Passed)
+    }
+
+    /// The same, without a timer of its own: whoever polls this polls it again when the alarm rings.
+    ///
+    /// # Errors
+    ///
+    /// [`Passed`] if the deadline comes first.
+    pub async fn bound_by<T>(
+        &self,
+        alarm: &Alarm,
+        mut future: Pin<&mut impl Future<Output = T>>,
+    ) -> Result<T, Passed> {
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = future.as_mut().poll(cx) {
+                return Poll::Ready(Ok(result));
+            }
+            if self.at <= Instant::now() {
+                return Poll::Ready(Err(Passed));
+            }
+            alarm.set(self.at);
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+/// The deadline has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed;
+
+/// When the task of a connection has to be polled again because of the deadline of its request. The task has a timer already, for
+/// its idle time; one more for each request would cost more than this.
+#[derive(Debug, Default)]
+pub struct Alarm(Cell<Option<Instant>>);
+
+impl Alarm {
+    /// The instant, if one is set.
+    pub fn at(&self) -> Option<Instant> {
+        self.0.get()
+    }
+
+    /// Whether the instant has come.
+    pub fn has_rung(&self) -> bool {
+        self.at().is_some_and(|at| at <= Instant::now())
+    }
+
+    /// Rings at this instant, and at no other.
+    pub fn set(&self, at: Instant) {
+        self.0.set(Some(at));
+    }
+
+    /// Doesn't ring.
+    pub fn clear(&self) {
+        self.0.set(None);
     }
 }
 
@@ -66,18 +122,38 @@ impl Deadline {
 mod tests {
     use super::*;
     use std::future::{pending, ready};
+    use std::pin::pin;
     use tokio::time::advance;
 
     #[tokio::test(start_paused = true)]
     async fn a_result_that_is_ready_when_the_deadline_passes_is_returned() {
-        let deadline = Deadline::after(Duration::from_secs(8));
+        let deadline = Deadline::after(Instant::now(), Duration::from_secs(8));
         advance(Duration::from_secs(9)).await;
         assert_eq!(deadline.bound(ready(1)).await, Ok(1));
     }
 
     #[tokio::test(start_paused = true)]
+    async fn with_an_alarm_a_deadline_passes_when_its_task_is_polled_after_it() {
+        let deadline = Deadline::after(Instant::now(), Duration::from_secs(8));
+        let alarm = Alarm::default();
+        let bounded = async {
+            let never = pin!(pending::<()>());
+            deadline.bound_by(&alarm, never).await
+        };
+        let ring = async {
+            let at = alarm.at().expect("it was polled, and has set the alarm");
+            tokio::time::sleep_until(at).await;
+        };
+        let (result, ()) = tokio::join!(biased; bounded, ring);
+        assert_eq!(result, Err(Passed));
+        assert_eq!(deadline.began.elapsed(), Duration::from_secs(8));
+        let ready = pin!(ready(1));
+        assert_eq!(deadline.bound_by(&alarm, ready).await, Ok(1));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_budget_can_be_counted_from_a_later_instant() {
-        let deadline = Deadline::after(Duration::from_secs(8));
+        let deadline = Deadline::after(Instant::now(), Duration::from_secs(8));
         advance(Duration::from_secs(5)).await;
         let later = Instant::now();
         advance(Duration::from_secs(3)).await;
@@ -89,7 +165,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_future_that_never_ends_is_cut_off_at_the_deadline() {
-        let deadline = Deadline::after(Duration::from_secs(8));
+        let deadline = Deadline::after(Instant::now(), Duration::from_secs(8));
         assert!(deadline.bound(pending::<()>()).await.is_err());
         assert_eq!(deadline.began.elapsed(), Duration::from_secs(8));
     }

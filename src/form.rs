@@ -16,11 +16,14 @@ pub fn is_form(headers: &HeaderMap) -> bool {
 }
 
 fn is_form_type(value: &HeaderValue) -> bool {
+    const FORM: &[u8] = b"application/x-www-form-urlencoded";
     let value = value.as_bytes();
+    // As Twilio writes it.
+    if let Some([] | [b';', ..]) = value.strip_prefix(FORM) {
+        return true;
+    }
     let media_type = value.split(|byte| *byte == b';').next().unwrap_or_default();
-    media_type
-        .trim_ascii()
-        .eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+    media_type.trim_ascii().eq_ignore_ascii_case(FORM)
 }
 
 /// Each parameter of a form or a query, decoded: its name and its value.

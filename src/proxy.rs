@@ -26,7 +26,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::{Request, request};
+use http::request;
 use hyper::body::Incoming;
 use tracing::{info, warn};
 
@@ -39,11 +39,11 @@ pub use snapshot::{Settings, Snapshot};
 
 use crate::body::RequestBody;
 use crate::breaker::{Opened, Permit};
-use crate::deadline::Deadline;
+use crate::deadline::{Alarm, Deadline};
 use crate::failure::{Failure, HeadError, Outcome, UpstreamHealth};
 use crate::signature::VerifiedRequest;
 use crate::upstream::headers::Peer;
-use crate::upstream::{Pool, UpstreamRequest};
+use crate::upstream::{Names, Pool, UpstreamRequest};
 use catch_panic::catch_panic;
 use context::RequestContext;
 use normalize::normalize_head;
@@ -69,24 +69,41 @@ impl Proxy {
     }
 
     /// Handles one request. Whatever goes wrong becomes a response, so this can't fail.
-    pub async fn handle(&self, request: Request<Incoming>, peer: &Peer) -> Reply {
+    ///
+    /// With an alarm, whoever polls this has to poll it again when the alarm rings.
+    pub async fn handle(
+        &self,
+        head: Box<request::Parts>,
+        body: Incoming,
+        peer: &Peer,
+        alarm: Option<&Rc<Alarm>>,
+    ) -> Reply {
         // Pinned where it is made, like every large future here: moving one costs as much as a header map.
-        let routed = pin!(self.route(request, peer));
+        let routed = pin!(self.route(head, body, peer, alarm));
         let handled = catch_panic(async { Ok::<_, Failure>(routed.await) });
         handled.await.unwrap_or_else(|_| respond::internal_error())
     }
 
-    async fn route(&self, request: Request<Incoming>, peer: &Peer) -> Reply {
+    async fn route(
+        &self,
+        mut head: Box<request::Parts>,
+        body: Incoming,
+        peer: &Peer,
+        alarm: Option<&Rc<Alarm>>,
+    ) -> Reply {
         let snapshot = self.snapshot.load_full();
-        let (mut head, body) = request.into_parts();
+        let names = Names::of(&head.headers);
         let normalized = match peer.is_ourselves() {
             true => Err(HeadError::Loop),
-            false => normalize_head(&mut head),
+            false => normalize_head(&mut head, names),
         };
         let route = Arc::clone(snapshot.route(&head));
         let record = route.metrics.start();
-        let deadline = Deadline::after(route.time_limit());
-        let context = RequestContext::new(snapshot, route, &mut head, body, peer, record.started());
+        let deadline = Deadline::after(record.started(), route.time_limit());
+        let started = record.started();
+        let mut context =
+            RequestContext::new(snapshot, route, &mut head, names, body, peer, started);
+        context.alarm = alarm.cloned();
         let record = Record::new(&context, record);
         let result = match normalized {
             Ok(()) => catch_panic(pin!(self.try_handle(&context, head, deadline))).await,
@@ -94,7 +111,8 @@ impl Proxy {
         };
         match result {
             Ok(accepted) => context.pass_on(accepted, record, deadline).await,
-            Err(rejected) => context.respond_to(rejected, record, deadline).await,
+            // Boxed like everything that few requests need: the others don't carry it.
+            Err(rejected) => Box::pin(context.respond_to(rejected, record, deadline)).await,
         }
     }
 
@@ -102,7 +120,7 @@ impl Proxy {
     async fn try_handle(
         &self,
         context: &RequestContext,
-        head: request::Parts,
+        head: Box<request::Parts>,
         deadline: Deadline,
     ) -> Result<Accepted, Rejected> {
         let deadline = deadline.shorten_by(context.route.settings.fallback.reserved_time());
@@ -132,7 +150,7 @@ impl Proxy {
         context.count_retry(&upstream_request);
         let upstream_status = upstream_request.status();
         let accepted = match received {
-            Ok(received) => context.accept(received, upstream_request, permit),
+            Ok(received) => context.accept(received, &mut upstream_request, permit),
             Err(Failure::Deadline) => match upstream_request.take_connect_error() {
                 Some(error) => Err(error.into()),
                 None => {

@@ -2,6 +2,7 @@
 //!
 //! Pure; the body itself is validated in [`crate::twiml`].
 
+use std::borrow::Cow;
 use std::io::Read;
 
 use bytes::Bytes;
@@ -23,7 +24,7 @@ pub enum Disposition {
     /// The body goes back if it is TwiML.
     Validate {
         /// The charset that the content type names.
-        charset: Option<String>,
+        charset: Option<Cow<'static, str>>,
         /// A body that isn't markup at all goes back too: the type is `text/html`, the webhook is a message's, and Twilio only
         /// warns about plain text in such a response.
         may_be_text: bool,
@@ -120,6 +121,13 @@ fn by_type(headers: &HeaderMap, kind: Kind, strictness: Strictness) -> Result<Di
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
+    // As nearly all apps write it.
+    if let "text/xml" | "application/xml" | "text/xml; charset=utf-8" = value {
+        return Ok(Disposition::Validate {
+            charset: value.ends_with("utf-8").then_some(Cow::Borrowed("utf-8")),
+            may_be_text: false,
+        });
+    }
     let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
     let essence = essence.trim();
     let is = |name: &str| essence.eq_ignore_ascii_case(name);
@@ -150,7 +158,7 @@ fn validate_as(parameters: &str, may_be_text: bool) -> Disposition {
     let charset = parameters.split(';').find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         let named = name.trim().eq_ignore_ascii_case("charset");
-        named.then(|| value.trim().trim_matches('"').to_owned())
+        named.then(|| value.trim().trim_matches('"').to_owned().into())
     });
     Disposition::Validate {
         charset,
@@ -221,7 +229,7 @@ mod tests {
 
     fn xml(charset: Option<&str>) -> Disposition {
         Disposition::Validate {
-            charset: charset.map(str::to_owned),
+            charset: charset.map(|charset| charset.to_owned().into()),
             may_be_text: false,
         }
     }

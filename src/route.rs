@@ -155,6 +155,7 @@ pub struct RouteTable<T> {
     prefixes: HashMap<String, Vec<(Pattern, T)>>,
     /// In bytes. Bounds the work for a long path.
     longest_prefix: usize,
+    names_hosts: bool,
 }
 
 impl<T> RouteTable<T> {
@@ -164,8 +165,10 @@ impl<T> RouteTable<T> {
             exact: HashMap::new(),
             prefixes: HashMap::new(),
             longest_prefix: 0,
+            names_hosts: false,
         };
         for (pattern, route) in routes {
+            table.names_hosts |= pattern.host.is_some();
             let entry = match &pattern.path {
                 Path::Exact(path) => table.exact.entry(path.clone()),
                 Path::Prefix(prefix) => {
@@ -179,6 +182,11 @@ impl<T> RouteTable<T> {
             routes.sort_by_key(|(pattern, _)| Reverse(pattern.specificity()));
         }
         table
+    }
+
+    /// Whether any route's pattern names a host.
+    pub fn names_hosts(&self) -> bool {
+        self.names_hosts
     }
 
     /// The route of a request; `host` is without its port.

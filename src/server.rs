@@ -10,6 +10,7 @@ mod control_frames;
 mod counted;
 mod driver;
 mod error;
+mod future_slots;
 mod handover;
 mod http1;
 mod http2;

@@ -40,13 +40,14 @@ const MAX_HASHED_BYTES: usize = 4 << 20;
 /// A request that may be forwarded: its signature was checked, or the route's policy doesn't require that.
 #[derive(Debug)]
 pub struct VerifiedRequest<B> {
-    head: request::Parts,
+    /// Boxed like every request's head: it is handed on many times, and moving it each time costs more than one allocation.
+    head: Box<request::Parts>,
     body: B,
 }
 
 impl<B> VerifiedRequest<B> {
     /// The request's head and body.
-    pub fn into_parts(self) -> (request::Parts, B) {
+    pub fn into_parts(self) -> (Box<request::Parts>, B) {
         (self.head, self.body)
     }
 }
@@ -87,7 +88,7 @@ pub enum Verification<'p, B> {
 pub struct UnverifiedRequest<'p, B> {
     verifier: &'p Verifier,
     is_enforced: bool,
-    head: request::Parts,
+    head: Box<request::Parts>,
     body: B,
 }
 
@@ -135,7 +136,7 @@ impl Policy {
     }
 
     /// What has to be done before this request may be forwarded.
-    pub fn apply<B>(&self, head: request::Parts, body: B) -> Verification<'_, B> {
+    pub fn apply<B>(&self, head: Box<request::Parts>, body: B) -> Verification<'_, B> {
         let (Self::Report(verifier) | Self::Enforce(verifier)) = self else {
             return Verification::Skipped(VerifiedRequest { head, body });
         };

@@ -13,6 +13,7 @@ mod own_connections;
 mod pool;
 mod probe;
 mod request;
+mod request_head;
 mod resolver;
 mod reuse;
 mod settings;

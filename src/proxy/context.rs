@@ -1,5 +1,6 @@
 //! What is known of a request from its head. It is read by every step and written by none.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 use super::route::{Mode, Route};
 use super::snapshot::Snapshot;
 use crate::body::{self, RequestBody};
-use crate::deadline::Deadline;
+use crate::deadline::{Alarm, Deadline};
 use crate::failure::Failure;
 use crate::form;
 use crate::log::TraceContext;
@@ -31,13 +32,15 @@ pub(super) struct RequestContext {
     pub(super) policy: Policy,
     pub(super) method: Method,
     pub(super) uri: Uri,
-    /// The headers as the upstream gets them; empty unless the route has a fallback URL, which gets some of them.
-    pub(super) headers: HeaderMap,
+    /// The headers as the upstream gets them, on a route with a fallback URL, which gets some of them.
+    pub(super) headers: Option<Box<HeaderMap>>,
     /// A handle to the body; the upstream's side has another one.
     pub(super) body: RequestBody,
     pub(super) started: Instant,
     pub(super) trace: TraceContext,
     pub(super) has_form: bool,
+    /// Polls the request again at its deadline.
+    pub(super) alarm: Option<Rc<Alarm>>,
     /// It is a conditional GET, to which 304 is a response (RFC 9110 §13.1).
     is_conditional: bool,
     expected: Expected,
@@ -53,17 +56,17 @@ enum Expected {
 }
 
 impl RequestContext {
-    /// Reads a head and rewrites its headers for the upstream.
+    /// Reads a head, which has headers of these names, and rewrites them for the upstream.
     pub(super) fn new(
         snapshot: Arc<Snapshot>,
         route: Arc<Route>,
         head: &mut request::Parts,
+        names: Names,
         incoming: Incoming,
         peer: &Peer,
         started: Instant,
     ) -> Self {
         let policy = snapshot.policy(&route, head).clone();
-        let names = Names::of(&head.headers);
         let asks_for_websocket = names.has(Names::UPGRADE) && headers::asks_for_websocket(head);
         let has_form = form::is_form(&head.headers);
         let has_parameters = has_form && !http_body::Body::is_end_stream(&incoming);
@@ -96,16 +99,17 @@ impl RequestContext {
         );
         // Only a fallback URL needs them after the request was sent.
         let has_fallback_url = route.settings.fallback.has_url();
-        let headers = has_fallback_url.then(|| head.headers.clone());
+        let headers = has_fallback_url.then(|| Box::new(head.headers.clone()));
         Self {
             policy,
             method: head.method.clone(),
             uri: head.uri.clone(),
-            headers: headers.unwrap_or_default(),
+            headers,
             body: RequestBody::new(incoming, limit).with_framing(head.extensions.get().cloned()),
             started,
             trace,
             has_form,
+            alarm: None,
             is_conditional,
             expected,
             snapshot,
@@ -188,7 +192,12 @@ impl RequestContext {
         let mut future = std::pin::pin!(future);
         let mut extended = deadline;
         loop {
-            if let Ok(result) = extended.bound(future.as_mut()).await {
+            let bounded = match &self.alarm {
+                Some(alarm) => extended.bound_by(alarm, future.as_mut()).await,
+                // Boxed, so that the others don't carry its timer.
+                None => Box::pin(extended.bound(future.as_mut())).await,
+            };
+            if let Ok(result) = bounded {
                 return result;
             }
             let last = self.body.last_received().filter(|_| extends);

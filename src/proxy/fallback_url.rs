@@ -22,6 +22,7 @@ use crate::response::{Disposition, Error, plan_response};
 use crate::signature;
 use crate::twilio::RESPONSE_LIMIT;
 use crate::twiml::Kind;
+use crate::upstream::headers::{X_FORWARDED_HOST, X_FORWARDED_PROTO};
 
 /// The headers of the request that the fallback URL gets too. Twilio's signature is for the URL that failed, which `ErrorUrl`
 /// names. Credentials and cookies are for the first app alone.
@@ -122,9 +123,9 @@ impl RequestContext {
     /// The request for the fallback URL: the parameters of the failed one, and what went wrong.
     fn build_request(&self, url: &FallbackUrl, code: u32) -> Request<Full<Bytes>> {
         let base = self.base_url();
-        let mut headers = forwarded_headers(&self.headers);
+        let mut headers = self.forwarded_headers();
         let (target, body) = if self.method == Method::POST {
-            let content_type = self.headers.get(CONTENT_TYPE).filter(|_| self.has_form);
+            let content_type = self.header(&CONTENT_TYPE).filter(|_| self.has_form);
             let form = HeaderValue::from_static("application/x-www-form-urlencoded");
             headers.insert(CONTENT_TYPE, content_type.cloned().unwrap_or(form));
             let failed = format!("{base}{}", self.target());
@@ -178,12 +179,23 @@ impl RequestContext {
         if let Some(base) = &self.snapshot.public_url {
             return base.clone();
         }
-        let header = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok());
-        let scheme = header("x-forwarded-proto").unwrap_or("http");
-        let host = header("x-forwarded-host")
-            .or_else(|| header(HOST.as_str()))
+        let header = |name| self.header(name).and_then(|value| value.to_str().ok());
+        let scheme = header(&X_FORWARDED_PROTO).unwrap_or("http");
+        let host = header(&X_FORWARDED_HOST)
+            .or_else(|| header(&HOST))
             .unwrap_or_default();
         format!("{scheme}://{host}")
+    }
+
+    fn header(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        self.headers.as_ref()?.get(name)
+    }
+
+    fn forwarded_headers(&self) -> HeaderMap {
+        let forwarded = FORWARDED_HEADERS
+            .iter()
+            .filter_map(|name| Some((name.clone(), self.header(name)?.clone())));
+        forwarded.collect()
     }
 }
 
@@ -216,11 +228,4 @@ fn without_error_parameters(parameters: &[u8]) -> Vec<u8> {
 fn join_parameters(first: &[u8], second: &[u8]) -> Vec<u8> {
     let between: &[u8] = if first.is_empty() { b"" } else { b"&" };
     [first, between, second].concat()
-}
-
-fn forwarded_headers(headers: &HeaderMap) -> HeaderMap {
-    let forwarded = FORWARDED_HEADERS
-        .iter()
-        .filter_map(|name| Some((name.clone(), headers.get(name)?.clone())));
-    forwarded.collect()
 }

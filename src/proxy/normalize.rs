@@ -8,13 +8,14 @@ use http::{HeaderMap, HeaderValue, Method, Uri, Version, request};
 
 use crate::body::FramingBytes;
 use crate::failure::HeadError;
+use crate::upstream::Names;
 
-/// Brings a head to origin-form, HTTP/1.1 and one good `Host`.
+/// Brings a head, which has headers of these names, to origin-form, HTTP/1.1 and one good `Host`.
 ///
 /// # Errors
 ///
 /// Why the head is not valid.
-pub(super) fn normalize_head(head: &mut request::Parts) -> Result<(), HeadError> {
+pub(super) fn normalize_head(head: &mut request::Parts, names: Names) -> Result<(), HeadError> {
     if head.method == Method::CONNECT {
         return Err(HeadError::Method);
     }
@@ -22,15 +23,14 @@ pub(super) fn normalize_head(head: &mut request::Parts) -> Result<(), HeadError>
     if is_asterisk || head.uri.authority().is_some() && !is_ours(head.uri.scheme()) {
         return Err(HeadError::Target);
     }
-    check_transfer_coding(&head.headers)?;
+    if names.has(Names::TRANSFER_ENCODING) {
+        check_transfer_coding(&head.headers)?;
+    }
     if head.version == Version::HTTP_2 {
         check_http2(head)?;
         join_cookies(&mut head.headers);
     }
     set_host(head)?;
-    if !head.headers.get(HOST).is_none_or(is_host) {
-        return Err(HeadError::Host);
-    }
     use_origin_form(head)?;
     if head.version != Version::HTTP_11 {
         // Others have no upgrades (RFC 9110 §7.8, RFC 9113 §8.6), and the version that the client used is lost below.
@@ -38,12 +38,14 @@ pub(super) fn normalize_head(head: &mut request::Parts) -> Result<(), HeadError>
     }
     head.version = Version::HTTP_11;
     merge_lengths(&mut head.headers)?;
-    strip_leading_zeros(&mut head.headers);
+    if names.has(Names::LEADING_ZERO) {
+        strip_leading_zeros(&mut head.headers);
+    }
     // hyper's extensions describe the client's connection, not the upstream's.
-    let framing = head.extensions.remove::<FramingBytes>();
-    head.extensions.clear();
-    if let Some(framing) = framing {
-        head.extensions.insert(framing);
+    if !head.extensions.is_empty() {
+        let framing = head.extensions.remove::<FramingBytes>();
+        head.extensions.clear();
+        framing.map(|framing| head.extensions.insert(framing));
     }
     Ok(())
 }
@@ -133,7 +135,7 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// The `Host` of a request, once: an absolute target's authority wins over the field (RFC 9112 §3.2.2).
+/// The `Host` of a request, once and valid: an absolute target's authority wins over the field (RFC 9112 §3.2.2).
 fn set_host(head: &mut request::Parts) -> Result<(), HeadError> {
     let mut fields = head.headers.get_all(HOST).iter();
     let (first, second) = (fields.next(), fields.next());
@@ -143,10 +145,17 @@ fn set_host(head: &mut request::Parts) -> Result<(), HeadError> {
     if head.version == Version::HTTP_2 && !is_one_host(head.uri.authority(), first) {
         return Err(HeadError::Host);
     }
-    if let Some(authority) = head.uri.authority() {
-        let value = HeaderValue::from_str(authority.as_str()).map_err(|_| HeadError::Target)?;
-        head.headers.insert(HOST, value);
+    let Some(authority) = head.uri.authority() else {
+        return first
+            .is_none_or(is_host)
+            .then_some(())
+            .ok_or(HeadError::Host);
+    };
+    let value = HeaderValue::from_str(authority.as_str()).map_err(|_| HeadError::Target)?;
+    if !is_host(&value) {
+        return Err(HeadError::Host);
     }
+    head.headers.insert(HOST, value);
     Ok(())
 }
 
@@ -170,7 +179,8 @@ pub(super) fn host(headers: &HeaderMap) -> &str {
 
 /// A host and its port.
 fn parts(field: &str) -> (&str, &str) {
-    match field.rfind([':', ']']) {
+    let is_mark = |byte: &u8| matches!(byte, b':' | b']');
+    match field.as_bytes().iter().rposition(is_mark) {
         Some(at) if field.as_bytes()[at] == b':' => (&field[..at], &field[at + 1..]),
         Some(_) | None => (field, ""),
     }
@@ -178,18 +188,30 @@ fn parts(field: &str) -> (&str, &str) {
 
 /// Whether a `Host` field can be one; an empty one is allowed where there is no name (RFC 9110 §7.2).
 fn is_host(value: &HeaderValue) -> bool {
-    let Ok(text) = value.to_str() else {
+    // As nearly all hosts are: a name, and perhaps a port.
+    let value = value.as_bytes();
+    let name = value.iter().take_while(|byte| OF_NAME[usize::from(**byte)]);
+    let name = name.count();
+    match &value[name..] {
+        [] => true,
+        [b':', port @ ..] => name > 0 && port.iter().all(u8::is_ascii_digit),
+        [b'[', literal @ ..] if name == 0 => is_address_literal(literal),
+        _ => false,
+    }
+}
+
+/// Whether this is an IPv6 address, the bracket behind it, and perhaps a port.
+fn is_address_literal(text: &[u8]) -> bool {
+    let Some(end) = text.iter().position(|byte| *byte == b']') else {
         return false;
     };
-    let (host, port) = parts(text);
-    let named = match host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-    {
-        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
-        None => host.bytes().all(|byte| OF_NAME[usize::from(byte)]),
-    };
-    named && port.bytes().all(|byte| byte.is_ascii_digit()) && (!host.is_empty() || text.is_empty())
+    let address = std::str::from_utf8(&text[..end]);
+    address.is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok())
+        && match &text[end + 1..] {
+            [] => true,
+            [b':', port @ ..] => port.iter().all(u8::is_ascii_digit),
+            _ => false,
+        }
 }
 
 /// The characters of a registered name (RFC 3986 §3.2.2).
@@ -241,7 +263,8 @@ mod tests {
             request.header(*name, *value)
         });
         let mut head = request.body(()).expect("a request").into_parts().0;
-        normalize_head(&mut head)?;
+        let names = Names::of(&head.headers);
+        normalize_head(&mut head, names)?;
         let host = host(&head.headers).to_owned();
         let field = head
             .headers
@@ -286,7 +309,8 @@ mod tests {
             let mut request = Request::get(target).header("host", "a.example");
             request = request.version(Version::HTTP_11);
             let mut head = request.body(()).expect("a request").into_parts().0;
-            assert_eq!(normalize_head(&mut head), Ok(()), "{target}");
+            let names = Names::of(&head.headers);
+            assert_eq!(normalize_head(&mut head, names), Ok(()), "{target}");
             let read = head.uri.path_and_query().map(PathAndQuery::as_str);
             assert_eq!(read, Some(written), "{target}");
             assert_eq!(head.uri.to_string(), written, "{target}");

@@ -1,25 +1,26 @@
 //! The response of the upstream, from its head to where it can go back.
 
+use bytes::Bytes;
 use http::{Response, StatusCode, response};
+use tokio::time::Instant;
 
 use super::body::ResponseBody;
 use super::context::RequestContext;
 use super::permit::ConcurrencyPermit;
 use super::respond::{Accepted, AcceptedResponse};
 use super::route::{AfterDeadline, Route};
-use super::validate::Validated;
 use crate::body::RequestBody;
 use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::signature::VerifiedRequest;
 use crate::upstream::{self, Retry, Tunnel, UpstreamRequest};
 
-/// A response that goes back, as far as it has been received.
+/// The body of a response that goes back, as far as it has been received.
 pub(super) enum Received {
-    Whole(Response<ResponseBody>),
+    Whole(Bytes),
     /// The body streams; on a route that observes, with the reason why enforcing would have replaced it.
-    Stream(response::Parts, Option<Failure>),
-    Tunnel(response::Parts, Tunnel),
+    Stream(Option<Failure>),
+    Tunnel(Box<(response::Parts, Tunnel)>),
 }
 
 impl RequestContext {
@@ -35,21 +36,20 @@ impl RequestContext {
             is_allowed: &|| self.route.is_breaker_closed(),
         };
         let sent = upstream.send(request, &retry).await;
-        let head = sent.map_err(|error| self.attribute(error))?;
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(Received::Tunnel(head, upstream.switch_protocols().await?));
+        let status = sent.map_err(|error| self.attribute(error))?;
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            let head = upstream.take_head();
+            let tunnel = Box::pin(upstream.switch_protocols()).await?;
+            return Ok(Received::Tunnel(Box::new((head, tunnel))));
         }
         let Some(kind) = self.expected_twiml().await? else {
-            return Ok(Received::Stream(head, None));
+            return Ok(Received::Stream(None));
         };
-        let original = self.observes().then(|| head.clone());
-        match (self.validate_response(head, kind, upstream).await, original) {
-            (Ok(Validated::Whole(response)), _) => Ok(Received::Whole(response)),
-            (Ok(Validated::Stream(head)), _) => Ok(Received::Stream(head, None)),
-            (Err(failure), Some(original)) if upstream.can_stream() => {
-                Ok(Received::Stream(original, Some(failure)))
+        match self.validate_response(kind, upstream).await {
+            Err(failure) if self.observes() && upstream.can_stream() => {
+                Ok(Received::Stream(Some(failure)))
             }
-            (Err(failure), _) => Err(failure),
+            received => received,
         }
     }
 
@@ -65,23 +65,27 @@ impl RequestContext {
     pub(super) fn accept(
         &self,
         received: Received,
-        upstream: UpstreamRequest,
+        upstream: &mut UpstreamRequest,
         permit: ConcurrencyPermit,
     ) -> Result<Accepted, Failure> {
-        let seconds = self.started.elapsed().as_secs_f64();
+        let now = Instant::now();
+        let seconds = (now - self.started).as_secs_f64();
         self.route.metrics.record_upstream_time(seconds);
         let upstream_status = upstream.status().unwrap_or_default();
         let mut observed = None;
         let response = match received {
-            Received::Whole(response) => {
-                upstream.release();
+            Received::Whole(body) => {
+                let response =
+                    Response::from_parts(upstream.take_head(), ResponseBody::Whole(body));
+                upstream.release(now);
                 AcceptedResponse::Whole(response)
             }
-            Received::Stream(head, failure) => {
+            Received::Stream(failure) => {
                 observed = failure;
-                AcceptedResponse::Stream(head, Box::new(upstream.into_body()?), permit)
+                let head = upstream.take_head();
+                AcceptedResponse::Stream(head, Box::new(upstream.take_body()?), permit)
             }
-            Received::Tunnel(head, tunnel) => AcceptedResponse::Tunnel(head, tunnel),
+            Received::Tunnel(switched) => AcceptedResponse::Tunnel(switched),
         };
         Ok(Accepted {
             response,

@@ -21,7 +21,7 @@ pub struct Reply {
     /// The response.
     pub response: Response<ResponseBody>,
     /// The upstream's side of the connection, to be joined with the client's side behind a response that switches protocols.
-    pub tunnel: Option<Tunnel>,
+    pub tunnel: Option<Box<Tunnel>>,
     /// Part of the request's body was not read.
     pub has_unread_body: bool,
 }
@@ -37,7 +37,7 @@ pub(super) struct Accepted {
 pub(super) enum AcceptedResponse {
     Whole(Response<ResponseBody>),
     Stream(response::Parts, Box<UpstreamBody>, ConcurrencyPermit),
-    Tunnel(response::Parts, Tunnel),
+    Tunnel(Box<(response::Parts, Tunnel)>),
 }
 
 /// Why no response of the upstream goes back, and with which status it had begun.
@@ -77,11 +77,12 @@ impl RequestContext {
                 let body = self.stream(*body, record, permit, ending);
                 self.reply(Response::from_parts(head, body))
             }
-            AcceptedResponse::Tunnel(head, tunnel) => {
+            AcceptedResponse::Tunnel(switched) => {
+                let (head, tunnel) = *switched;
                 record.finish(ending.with_status(head.status));
                 let response = Response::from_parts(head, ResponseBody::default());
                 Reply {
-                    tunnel: Some(tunnel),
+                    tunnel: Some(Box::new(tunnel)),
                     has_unread_body: false,
                     response,
                 }
@@ -104,7 +105,6 @@ impl RequestContext {
         if !failure.is_refusal() {
             self.read_rest(deadline).await;
         }
-        // Boxed like everything that few requests need: the others don't carry it.
         let from_url = Box::pin(self.ask_fallback_url(&failure, deadline)).await;
         let (outcome, response) = self.replacement(&failure, from_url);
         let reason = self.report(&failure, outcome, upstream_status);
@@ -121,7 +121,7 @@ impl RequestContext {
     /// is sent while bytes still arrive can be lost by a reset. After the deadline, only what has arrived already is read.
     async fn read_rest(&self, deadline: Deadline) {
         if !self.body.is_complete() {
-            let _ = deadline.bound(self.body.read_rest()).await;
+            let _ = Box::pin(deadline.bound(self.body.read_rest())).await;
         }
     }
 

@@ -179,7 +179,10 @@ impl Snapshot {
     }
 
     fn find_route(&self, head: &Parts, path: &str) -> &Arc<Route> {
-        let host = normalize::host(&head.headers);
+        let host = match self.table.names_hosts() {
+            true => normalize::host(&head.headers),
+            false => "",
+        };
         let found = self.table.find(&head.method, host, path);
         found.unwrap_or(&self.unmatched)
     }

@@ -1,24 +1,16 @@
 //! The response of the upstream on a TwiML route is collected and validated: only what was proved valid goes back.
 
 use bytes::Bytes;
-use http::{Response, header, response};
+use http::{header, response};
 
-use super::body::ResponseBody;
 use super::context::RequestContext;
+use super::receive::Received;
 use super::route::Route;
 use crate::failure::Failure;
 use crate::response::{Disposition, Error, accept_empty, decode_body, plan_response};
 use crate::twilio::RESPONSE_LIMIT;
 use crate::twiml::{self, Kind, Strictness};
 use crate::upstream::UpstreamRequest;
-
-/// What a valid head leads to.
-pub(super) enum Validated {
-    /// The response is whole.
-    Whole(Response<ResponseBody>),
-    /// The body is not to be collected.
-    Stream(response::Parts),
-}
 
 impl RequestContext {
     /// Collects and validates a response of which the head has come.
@@ -28,12 +20,11 @@ impl RequestContext {
     /// Why it does not go back.
     pub(super) async fn validate_response(
         &self,
-        mut head: response::Parts,
         kind: Kind,
         upstream: &mut UpstreamRequest,
-    ) -> Result<Validated, Failure> {
-        let disposition = match plan_response(&head, self.expectations(kind)) {
-            Ok(Disposition::Stream) => return Ok(Validated::Stream(head)),
+    ) -> Result<Received, Failure> {
+        let disposition = match plan_response(upstream.head(), self.expectations(kind)) {
+            Ok(Disposition::Stream) => return Ok(Received::Stream(None)),
             Ok(disposition) => disposition,
             // A response without a body needs no content type.
             Err(Error::ContentType) if upstream.has_empty_body().await? => {
@@ -42,11 +33,9 @@ impl RequestContext {
             Err(error) => return Err(error.into()),
         };
         let body = upstream.collect_body(RESPONSE_LIMIT).await?;
-        let body = self
-            .route
-            .validate_body(&mut head, body, disposition, kind)?;
-        let body = ResponseBody::Whole(body);
-        Ok(Validated::Whole(Response::from_parts(head, body)))
+        let head = upstream.head();
+        let body = self.route.validate_body(head, body, disposition, kind)?;
+        Ok(Received::Whole(body))
     }
 }
 
@@ -73,14 +62,17 @@ impl Route {
                 may_be_text,
             } => {
                 let (body, was_encoded) = decode_body(&head.headers, body, RESPONSE_LIMIT)?;
+                let body = if body.is_empty() {
+                    self.validate_empty(body, kind)?
+                } else {
+                    self.validate_twiml(body, charset.as_deref(), may_be_text, kind)?
+                };
+                // Not before: a response that is not valid may go back as it came.
                 if was_encoded {
                     head.headers.remove(header::CONTENT_ENCODING);
                     head.headers.remove(header::CONTENT_LENGTH);
                 }
-                if body.is_empty() {
-                    return self.validate_empty(body, kind);
-                }
-                self.validate_twiml(body, charset.as_deref(), may_be_text, kind)
+                Ok(body)
             }
         }
     }

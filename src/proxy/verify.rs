@@ -19,7 +19,7 @@ impl RequestContext {
     /// Why it is refused. Where a signature is required, a request without one is refused by its head alone.
     pub(super) async fn verify(
         &self,
-        head: Parts,
+        head: Box<Parts>,
         deadline: Deadline,
     ) -> Result<VerifiedRequest<RequestBody>, Failure> {
         match self.policy.apply(head, self.body.clone()) {

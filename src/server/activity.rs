@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::control_frames::ControlFrameBudget;
 use super::places::Place;
 use crate::body::FramingBytes;
+use crate::deadline::Alarm;
 use crate::proxy::ResponseBody;
 use crate::tls::Protocol;
 
@@ -36,6 +37,8 @@ pub(super) struct Activity {
     pub(super) place: Rc<Place>,
     /// How many control frames of HTTP/2 may still come.
     pub(super) control_frames: ControlFrameBudget,
+    /// When the request has to be polled again, whatever comes.
+    pub(super) alarm: Rc<Alarm>,
     /// When the state last changed, or the client last took part of a response.
     since: Cell<Instant>,
     /// The number of requests under way.
@@ -57,6 +60,7 @@ impl Activity {
             protocol,
             place,
             control_frames: ControlFrameBudget::new(),
+            alarm: Rc::default(),
             since: Cell::new(Instant::now()),
             requests: Cell::new(0),
             processing: Cell::new(0),
@@ -130,9 +134,10 @@ impl Activity {
         self.has_unread.get() || self.is_reading_head.get()
     }
 
-    /// Whether the client is waited for when the connection is closed. It isn't where another one waits for the place.
-    pub(super) fn closes_lingering(&self) -> bool {
-        self.has_unread() && !self.place.is_evicted()
+    /// Whether the client is waited for when the connection is closed, on which there may be unread bytes. It isn't where another
+    /// one waits for the place.
+    pub(super) fn closes_lingering(&self, has_unread_bytes: bool) -> bool {
+        (self.has_unread() || has_unread_bytes) && !self.place.is_evicted()
     }
 }
 
@@ -167,6 +172,7 @@ impl ActiveRequest {
     pub(super) fn respond(&mut self) {
         self.wait_for_client();
         if !std::mem::replace(&mut self.has_response, true) {
+            self.activity.alarm.clear();
             self.activity.place.add_response(self.activity.since());
         }
     }
@@ -189,11 +195,14 @@ impl ActiveRequest {
 
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        self.respond();
-        self.wait_for_client();
+        if self.has_response {
+            self.wait_for_client();
+        } else {
+            self.respond();
+        }
         self.activity.requests.update(|count| count - 1);
         if self.activity.requests.get() == 0 {
-            self.activity.place.set_idle();
+            self.activity.place.set_idle(self.activity.since());
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The stream of a client connection, with or without TLS. It reports what it sees to the connection's [`Activity`], ends a
 //! connection that sends overhead without end, and closes so that the last response arrives.
 
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -27,6 +28,8 @@ pub(super) struct ClientStream {
     /// HTTP/2 only.
     control_frames: Option<ControlFrameCounter>,
     lingering_close: Option<LingeringClose>,
+    /// Bytes have come that hyper has not read yet.
+    has_unread_bytes: bool,
 }
 
 struct LingeringClose {
@@ -42,12 +45,36 @@ impl ClientStream {
             activity,
             control_frames: is_http2.then(ControlFrameCounter::new),
             lingering_close: None,
+            has_unread_bytes: false,
         }
+    }
+
+    /// Whether TLS is spoken on it.
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self.stream, Stream::Tls(_))
     }
 
     /// The socket.
     pub(super) fn tcp(&self) -> &TcpStream {
         self.stream.get_ref()
+    }
+
+    /// Whether the client has closed its side, and hyper has read everything that came before. hyper can tell as well, but takes
+    /// a buffer of 8 KiB for it, for as long as the request waits. Within TLS only hyper can tell.
+    fn poll_client_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Stream::Plain(tcp) = &self.stream else {
+            return Poll::Pending;
+        };
+        if self.has_unread_bytes {
+            return Poll::Pending;
+        }
+        match ready!(tcp.poll_peek(cx, &mut ReadBuf::new(&mut [0]))) {
+            Ok(1..) => {
+                self.has_unread_bytes = true;
+                Poll::Pending
+            }
+            Ok(0) | Err(_) => Poll::Ready(()),
+        }
     }
 
     /// Counts bytes that came.
@@ -101,6 +128,7 @@ impl AsyncRead for ClientStream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
+        self.has_unread_bytes = false;
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let counted = self.add_read(&buf.filled()[before..]);
         Poll::Ready(counted.map_err(|excess| io::Error::new(io::ErrorKind::InvalidData, excess)))
@@ -140,9 +168,63 @@ impl AsyncWrite for ClientStream {
         if self.lingering_close.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         }
-        if self.activity.closes_lingering() {
+        let _ = self.poll_client_left(cx);
+        if self.activity.closes_lingering(self.has_unread_bytes) {
             ready!(self.poll_lingering_close(cx));
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+/// A client's stream as hyper has it, while the driver of the connection watches it too.
+#[derive(Clone)]
+pub(super) struct WatchedStream(Rc<RefCell<ClientStream>>);
+
+impl WatchedStream {
+    pub(super) fn new(stream: ClientStream) -> Self {
+        Self(Rc::new(RefCell::new(stream)))
+    }
+
+    /// Whether the client has left while hyper, which is served by [`super::http1::serve`], waits for a response.
+    pub(super) fn poll_client_left(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.borrow_mut().poll_client_left(cx)
+    }
+
+    /// The stream.
+    ///
+    /// # Panics
+    ///
+    /// If there is another handle to it.
+    pub(super) fn into_inner(self) -> ClientStream {
+        let stream = Rc::into_inner(self.0).expect("hyper and the driver have ended");
+        stream.into_inner()
+    }
+}
+
+impl AsyncRead for WatchedStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for WatchedStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_shutdown(cx)
     }
 }

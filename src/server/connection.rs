@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, TRANSFER_ENCODING};
+use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1 as hyper_http1, http2 as hyper_http2};
 use hyper::service::service_fn;
@@ -21,9 +22,10 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use super::activity::{ActiveRequest, Activity, TrackedBody};
-use super::client_stream::ClientStream;
+use super::client_stream::{ClientStream, WatchedStream};
 use super::counted::Counted;
 use super::driver::{DRAIN_GRACE, End, drive};
+use super::future_slots::FutureSlots;
 use super::places::{Closed, Phase, Place};
 use super::settings::Settings;
 use super::{http1, http2, proxy_protocol};
@@ -43,6 +45,7 @@ pub(super) struct Client {
     pub(super) place: Rc<Place>,
     pub(super) proxy: Rc<Proxy>,
     pub(super) settings: Arc<Settings>,
+    pub(super) future_slots: FutureSlots,
 }
 
 /// Serves every request of a connection until it ends.
@@ -164,28 +167,29 @@ struct Connection {
     client: Client,
     activity: Rc<Activity>,
     /// The upstream's side, once the connection has switched protocols.
-    tunnel: RefCell<Option<Tunnel>>,
+    tunnel: RefCell<Option<Box<Tunnel>>>,
 }
 
 impl Connection {
     async fn serve_http1(self: Rc<Self>, stream: ClientStream) {
-        // Boxed, so that a connection without a request holds no memory for one.
-        let service = service_fn(|request| Box::pin(Rc::clone(&self).handle(request)));
-        let mut http = http1::serve(stream, service);
+        let slots = &self.client.future_slots;
+        let handle = slots.place_futures_of(|request| Rc::clone(&self).handle(request));
+        let service = service_fn(handle);
+        let is_tls = stream.is_tls();
+        let stream = WatchedStream::new(stream);
+        let mut http = http1::serve(stream.clone(), is_tls, service);
+        let shut_down = hyper_http1::Connection::graceful_shutdown;
         let end = self
-            .drive(
-                Pin::new(&mut http),
-                hyper_http1::Connection::graceful_shutdown,
-            )
+            .drive(Pin::new(&mut http), shut_down, Some(stream))
             .await;
         let parts = http.into_parts();
-        let stream = parts.io.into_inner();
+        let stream = parts.io.into_inner().into_inner();
         match end {
             End::Closed(Ok(())) => self.join_tunnel(stream, parts.read_buf).await,
             End::Closed(Err(error)) if error.is_parse_version_h2() => {
                 http1::send_last(stream, http1::VERSION_NOT_SUPPORTED).await;
             }
-            End::Closed(Err(_)) | End::Evicted => {}
+            End::Closed(Err(_)) | End::Evicted | End::ClientLeft => {}
             End::HeadTimeout => http1::send_last(stream, http1::REQUEST_TIMEOUT).await,
             End::Stalled => stream.abort(),
         }
@@ -195,22 +199,31 @@ impl Connection {
         let connection = Rc::clone(&self);
         let service = service_fn(move |request| Rc::clone(&connection).handle(request));
         let http = pin!(http2::serve(stream, service));
-        self.drive(http, hyper_http2::Connection::graceful_shutdown)
-            .await;
+        let shut_down = hyper_http2::Connection::graceful_shutdown;
+        self.drive(http, shut_down, None).await;
     }
 
     /// Handles one request.
     fn handle(
         self: Rc<Self>,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<TrackedBody>, Infallible>> {
         let active = ActiveRequest::start(&self.activity);
+        let (head, body) = request.into_parts();
+        let mut head = Box::new(head);
         async move {
-            if request.headers().contains_key(TRANSFER_ENCODING) {
-                let framing = self.activity.count_framing();
-                request.extensions_mut().insert(framing);
+            let is_chunked =
+                self.activity.protocol == Protocol::Http1 && body.size_hint().exact().is_none();
+            if is_chunked {
+                head.extensions.insert(self.activity.count_framing());
             }
-            let reply = self.client.proxy.handle(request, &self.client.peer).await;
+            let alarm = match self.activity.protocol {
+                Protocol::Http1 => Some(&self.activity.alarm),
+                // Its requests are polled by tasks of their own.
+                Protocol::Http2 => None,
+            };
+            let proxy = &self.client.proxy;
+            let reply = proxy.handle(head, body, &self.client.peer, alarm).await;
             if reply.has_unread_body {
                 self.activity.set_unread();
             }
@@ -229,13 +242,19 @@ impl Connection {
     }
 
     /// Serves HTTP within the limits of time. Logs and counts what the client did wrong.
-    async fn drive<H>(&self, http: Pin<&mut H>, shut_down: fn(Pin<&mut H>)) -> End
+    async fn drive<H>(
+        &self,
+        http: Pin<&mut H>,
+        shut_down: fn(Pin<&mut H>),
+        stream: Option<WatchedStream>,
+    ) -> End
     where
         H: Future<Output = hyper::Result<()>>,
     {
-        let end = drive(http, shut_down, &self.activity, &self.client.settings).await;
+        let settings = &self.client.settings;
+        let end = drive(http, shut_down, &self.activity, settings, stream).await;
         let is_rejected = match &end {
-            End::Closed(Ok(())) | End::Stalled | End::Evicted => false,
+            End::Closed(Ok(())) | End::Stalled | End::Evicted | End::ClientLeft => false,
             End::Closed(Err(error)) => {
                 debug!(
                     client_addr = self.client.address.to_string(),

@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::activity::{Activity, State};
+use super::client_stream::WatchedStream;
 use super::places::Phase;
 use super::settings::Settings;
 use crate::tls::Protocol;
@@ -37,6 +38,8 @@ pub(super) enum End {
     Stalled,
     /// It was idle, and another one needs its place.
     Evicted,
+    /// The client has closed the connection before its response.
+    ClientLeft,
 }
 
 /// Lets hyper serve a connection until it ends by itself, lasts too long, or has drained. `shut_down` is hyper's graceful
@@ -46,6 +49,7 @@ pub(super) async fn drive<H>(
     shut_down: fn(Pin<&mut H>),
     activity: &Activity,
     settings: &Settings,
+    stream: Option<WatchedStream>,
 ) -> End
 where
     H: Future<Output = hyper::Result<()>>,
@@ -55,6 +59,7 @@ where
         shut_down,
         activity,
         settings,
+        stream,
         timer: pin!(sleep(settings.keep_alive)),
         draining_since: None,
         closing_since: None,
@@ -68,6 +73,8 @@ struct Driver<'a, H> {
     shut_down: fn(Pin<&mut H>),
     activity: &'a Activity,
     settings: &'a Settings,
+    /// To see whether the client leaves, where hyper doesn't.
+    stream: Option<WatchedStream>,
     /// Fires when the state is due or before. It is not reset for each request, only when it fires too early.
     timer: Pin<&'a mut Sleep>,
     /// Since when the next request has been the last one.
@@ -87,6 +94,9 @@ impl<H: Future<Output = hyper::Result<()>>> Driver<'_, H> {
             if self.close_in_shutdown() {
                 continue;
             }
+            if self.poll_client_left(cx).is_ready() {
+                return Poll::Ready(End::ClientLeft);
+            }
             let is_evicted = self.activity.place.is_evicted();
             if is_evicted && self.is_surely_idle() {
                 return Poll::Ready(End::Evicted);
@@ -96,6 +106,10 @@ impl<H: Future<Output = hyper::Result<()>>> Driver<'_, H> {
                 continue;
             }
             ready!(self.poll_timer(cx));
+            if self.activity.alarm.has_rung() {
+                self.activity.alarm.clear();
+                continue;
+            }
             if self.activity.state() == State::ReadingHead {
                 return Poll::Ready(End::HeadTimeout);
             }
@@ -103,6 +117,14 @@ impl<H: Future<Output = hyper::Result<()>>> Driver<'_, H> {
                 return Poll::Ready(End::Stalled);
             }
             self.close();
+        }
+    }
+
+    /// Whether the client has left before its response.
+    fn poll_client_left(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match (&self.stream, self.activity.state()) {
+            (Some(stream), State::Processing | State::Sending) => stream.poll_client_left(cx),
+            (Some(_), State::Idle | State::ReadingHead) | (None, _) => Poll::Pending,
         }
     }
 
@@ -145,7 +167,8 @@ impl<H: Future<Output = hyper::Result<()>>> Driver<'_, H> {
     /// Ready when the state has lasted too long.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let due = self.due();
+            let due = [self.due(), self.activity.alarm.at()];
+            let due = due.into_iter().flatten().min();
             if let Some(due) = due.filter(|due| *due < self.timer.deadline()) {
                 self.timer.as_mut().reset(due);
             }
@@ -229,7 +252,7 @@ mod tests {
     async fn drive_forever(activity: &Activity) -> (End, Duration) {
         let began = Instant::now();
         let http = pin!(std::future::pending());
-        let end = drive(http, |_| {}, activity, &settings()).await;
+        let end = drive(http, |_| {}, activity, &settings(), None).await;
         (end, began.elapsed())
     }
 

@@ -312,8 +312,8 @@ impl Connections {
         all.push(place);
     }
 
-    fn add(&self, place: Weak<Place>, turn: u64, kind: usize) {
-        let since = Instant::now().duration_since(self.start).as_nanos();
+    fn add(&self, place: Weak<Place>, turn: u64, kind: usize, since: Instant) {
+        let since = since.duration_since(self.start).as_nanos();
         let entry = Entry {
             place,
             turn,
@@ -378,7 +378,7 @@ impl Place {
             waker: RefCell::default(),
         });
         connections.add_place(Rc::downgrade(&place));
-        connections.add(Rc::downgrade(&place), 0, place.kind());
+        connections.add(Rc::downgrade(&place), 0, place.kind(), Instant::now());
         place
     }
 
@@ -397,12 +397,12 @@ impl Place {
     }
 
     /// The last request in flight has ended.
-    pub(super) fn set_idle(self: &Rc<Self>) {
+    pub(super) fn set_idle(self: &Rc<Self>, since: Instant) {
         let turn = self.turn.get() + 1;
         self.turn.set(turn);
         if self.idle_turn.replace(Some(turn)).is_none() {
             let weak = Rc::downgrade(self);
-            self.connections.add(weak, turn, self.kind());
+            self.connections.add(weak, turn, self.kind(), since);
         }
     }
 

@@ -18,6 +18,7 @@ use tracing::{error, warn};
 
 use super::connection::{self, Client};
 use super::counted::Counted;
+use super::future_slots::FutureSlots;
 use super::places::{Connections, Phase, Place, Places, WorkerPlaces};
 use super::settings::Settings;
 use crate::log::describe_error;
@@ -87,6 +88,7 @@ struct Worker {
     proxy: Rc<Proxy>,
     tasks: TaskTracker,
     connections: Rc<Connections>,
+    future_slots: FutureSlots,
     /// Cancelled when no new connection is accepted any more.
     stop_accepting: CancellationToken,
 }
@@ -101,6 +103,7 @@ impl Worker {
             proxy: Rc::new(Proxy::new(Arc::clone(&context.snapshot), pool)),
             tasks: TaskTracker::new(),
             connections,
+            future_slots: FutureSlots::default(),
             stop_accepting: CancellationToken::new(),
             context,
         })
@@ -261,6 +264,7 @@ impl Worker {
             place: Place::new(&self.connections),
             proxy: Rc::clone(&self.proxy),
             settings: self.context.settings.load_full(),
+            future_slots: self.future_slots.clone(),
         };
         self.tasks.spawn_local(async move {
             let _open = (open, permit);

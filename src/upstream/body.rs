@@ -5,6 +5,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
 
 use super::error::Error;
 use super::in_flight::InFlight;
@@ -53,7 +54,7 @@ impl UpstreamBody {
     /// Gives the connection back if there is nothing more to come: a body of known length is not polled beyond its end.
     fn settle(&mut self, ended: bool) {
         if let Some(done) = self.rest.take_if(|rest| ended || rest.is_at_end()) {
-            done.release();
+            done.release(Instant::now());
         }
     }
 }

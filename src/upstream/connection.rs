@@ -3,6 +3,7 @@
 //! The connection is driven by the request that uses it, on that request's own task: no hand-over, no second wake-up.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -16,14 +17,14 @@ use super::stats::{ConnectionStats, OpenConnection};
 use super::stream::{HEAD_LIMIT, Stream, Traffic};
 use crate::body::ReplayBody;
 
-/// A connection to the upstream, idle or in use.
+/// A connection to the upstream, idle or in use. Boxed wherever it is, since it changes hands several times a request.
 pub(super) struct Connection {
     pub(super) sender: SendRequest<ReplayBody>,
-    /// Boxed, since a connection changes hands several times a request, and this half is large.
-    driver: Box<http1::Connection<TokioIo<Stream>, ReplayBody>>,
+    /// None after it was dropped.
+    driver: Option<http1::Connection<TokioIo<Stream>, ReplayBody>>,
     /// The driver has finished; polling it again would panic.
     has_ended: bool,
-    pub(super) traffic: Arc<Traffic>,
+    pub(super) traffic: Rc<Traffic>,
     pub(super) opened_at: Instant,
     /// The reload after which it was opened.
     pub(super) generation: u64,
@@ -34,13 +35,10 @@ pub(super) struct Connection {
     _open: OpenConnection,
 }
 
-/// How heads are written to the upstream, and how leniently its responses are read: a header line that is not valid costs that line,
-/// not the response.
+/// How leniently the upstream's responses are read: a header line that is not valid costs that line, not the response.
 pub(super) fn http1() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
-        // As Twilio and most servers write them; some old handlers compare names letter by letter.
-        .title_case_headers(true)
         .max_buf_size(HEAD_LIMIT)
         .max_header_size(HEAD_LIMIT)
         .ignore_invalid_headers_in_responses(true)
@@ -58,14 +56,14 @@ impl Connection {
         stream: Stream,
         generation: u64,
         stats: &Arc<ConnectionStats>,
-    ) -> Result<Self, Error> {
-        let traffic = Arc::clone(stream.traffic());
+    ) -> Result<Box<Self>, Error> {
+        let traffic = Rc::clone(stream.traffic());
         let handshake = http1().writev(false).handshake(TokioIo::new(stream));
         let (sender, driver) = handshake.await.map_err(Error::of_head)?;
         let now = Instant::now();
-        Ok(Self {
+        Ok(Box::new(Self {
             sender,
-            driver: Box::new(driver),
+            driver: Some(driver),
             has_ended: false,
             traffic,
             opened_at: now,
@@ -73,14 +71,27 @@ impl Connection {
             idle_until: now,
             is_reused: false,
             _open: OpenConnection::new(stats),
-        })
+        }))
     }
 
     /// Moves bytes both ways as far as possible without waiting. Errors reach the request by its response's own future.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
-        if !self.has_ended {
-            self.has_ended = Pin::new(&mut *self.driver).poll(cx).is_ready();
+        if let Some(driver) = &mut self.driver
+            && !self.has_ended
+        {
+            self.has_ended = Pin::new(driver).poll(cx).is_ready();
         }
+    }
+
+    /// Closes the connection. hyper gives back a request that it has not taken only then.
+    pub(super) fn close(&mut self) {
+        self.driver = None;
+        self.has_ended = true;
+    }
+
+    /// Whether it was closed here.
+    pub(super) fn is_closed(&self) -> bool {
+        self.driver.is_none()
     }
 
     /// Whether no more bytes will come.
@@ -88,14 +99,21 @@ impl Connection {
         self.has_ended
     }
 
-    /// Whether it takes a request: the upstream has neither closed it nor sent bytes that nobody asked for.
-    pub(super) fn is_usable(&mut self) -> bool {
-        self.drive(&mut Context::from_waker(Waker::noop()));
+    /// Whether it takes a request. Where the upstream has closed it meanwhile, or sent bytes that nobody asked for, hyper notices
+    /// before it sends anything, and gives the request back.
+    pub(super) fn is_ready(&mut self) -> bool {
+        if !self.sender.is_ready() {
+            self.drive(&mut Context::from_waker(Waker::noop()));
+        }
         !self.has_ended && self.sender.is_ready()
     }
 
     /// Waits for the end of HTTP on it, and returns the stream with the bytes that were read beyond.
-    pub(super) async fn into_stream(mut self) -> (Stream, Bytes) {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Reset`] if it was closed.
+    pub(super) async fn into_stream(mut self: Box<Self>) -> Result<(Stream, Bytes), Error> {
         std::future::poll_fn(|cx| {
             self.drive(cx);
             if self.has_ended {
@@ -105,7 +123,7 @@ impl Connection {
             }
         })
         .await;
-        let parts = self.driver.into_parts();
-        (parts.io.into_inner(), parts.read_buf)
+        let parts = self.driver.ok_or(Error::Reset)?.into_parts();
+        Ok((parts.io.into_inner(), parts.read_buf))
     }
 }

@@ -13,9 +13,11 @@ use super::error::Error;
 use super::names::{HOP_BY_HOP, Names};
 use super::own_connections::is_own;
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// The host that the client asked for.
+pub static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// `http` or `https`, as the client spoke to us.
+pub static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Who is at the other end of a client connection.
 #[derive(Clone, Debug)]
@@ -133,14 +135,14 @@ fn add_forwarded(headers: &mut HeaderMap, names: Names, peer: &Peer) {
         false => peer.address.clone(),
         true => append_address(headers, &peer.address),
     };
-    headers.insert(X_FORWARDED_FOR, chain);
+    headers.insert(&X_FORWARDED_FOR, chain);
     if !(was_forwarded && has_value(headers, &X_FORWARDED_PROTO)) {
-        headers.insert(X_FORWARDED_PROTO, peer.scheme.clone());
+        headers.insert(&X_FORWARDED_PROTO, peer.scheme.clone());
     }
     if !(was_forwarded && has_value(headers, &X_FORWARDED_HOST))
         && let Some(host) = headers.get(HOST).cloned()
     {
-        headers.insert(X_FORWARDED_HOST, host);
+        headers.insert(&X_FORWARDED_HOST, host);
     }
 }
 
@@ -164,7 +166,7 @@ fn strip_forwarded(headers: &mut HeaderMap) {
 
 /// The addresses of every `X-Forwarded-For` line, and this one behind them.
 fn append_address(headers: &HeaderMap, address: &HeaderValue) -> HeaderValue {
-    let lines = headers.get_all(X_FORWARDED_FOR).iter().chain([address]);
+    let lines = headers.get_all(&X_FORWARDED_FOR).iter().chain([address]);
     let chain: Vec<&[u8]> = lines
         .map(HeaderValue::as_bytes)
         .filter(|line| !line.is_empty())
@@ -349,7 +351,7 @@ mod tests {
             let mut map = headers(&[("x-forwarded-for", "192.0.2.8")]);
             let names = Names::of(&map);
             rewrite_request(&mut map, names, &peer, true, false);
-            assert_eq!(map[X_FORWARDED_FOR], chain);
+            assert_eq!(map[&X_FORWARDED_FOR], chain);
         }
     }
 

@@ -22,21 +22,22 @@ use super::pool::Pool;
 use super::reuse::keep_alive;
 use super::target::Upstream;
 use super::tunnel::Tunnel;
-use crate::body::{ReplayBody, RequestBody, concat};
+use crate::body::{Frames, ReplayBody, RequestBody, concat};
 
-type ResponseHead =
+type ResponseFuture =
     Pin<Box<dyn Future<Output = Result<Response<Incoming>, TrySendError<Request<ReplayBody>>>>>>;
 
 /// A request on its connection. Dropped, it closes the connection.
 pub(super) struct InFlight {
-    connection: Connection,
-    response: ResponseHead,
+    connection: Box<Connection>,
+    response: ResponseFuture,
     /// The request's head, if hyper gave it back.
-    unsent: Option<request::Parts>,
-    /// The response's body, once its head has come.
+    unsent: Option<Box<request::Parts>>,
+    /// The response's head and body, once the head has come.
+    head: Option<response::Parts>,
     body: Option<Incoming>,
     /// What of the body was collected.
-    collected: Vec<Bytes>,
+    collected: Frames,
     request_body: RequestBody,
     method: Method,
     asks_for_upgrade: bool,
@@ -51,19 +52,21 @@ impl InFlight {
     pub(super) fn start(
         upstream: &Arc<Upstream>,
         pool: &Rc<Pool>,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         request: Request<ReplayBody>,
         request_body: &RequestBody,
     ) -> Self {
         connection.traffic.begin();
         Self {
             method: request.method().clone(),
-            asks_for_upgrade: request.headers().contains_key(header::UPGRADE),
+            asks_for_upgrade: request.method() == Method::GET
+                && request.headers().contains_key(header::UPGRADE),
             response: Box::pin(connection.sender.try_send_request(request)),
             connection,
             unsent: None,
+            head: None,
             body: None,
-            collected: Vec::new(),
+            collected: Frames::new(),
             request_body: request_body.clone(),
             keep_for: None,
             upstream: Arc::clone(upstream),
@@ -71,22 +74,12 @@ impl InFlight {
         }
     }
 
-    /// The response's head, with the headers that may go on to the client.
-    pub(super) async fn head(&mut self) -> Result<response::Parts, Error> {
-        let (mut head, body) = poll_fn(|cx| self.poll_head(cx)).await?.into_parts();
-        self.connection.traffic.head_done();
-        if head.status == StatusCode::SWITCHING_PROTOCOLS && !self.asks_for_upgrade {
-            return Err(Error::UnaskedUpgrade);
-        }
-        let names = Names::of(&head.headers);
-        let idle_timeout = self.upstream.settings.idle_timeout;
-        self.keep_for = keep_alive(&self.method, &head, names, idle_timeout);
-        headers::rewrite_response(&mut head, names)?;
-        self.body = Some(body);
-        Ok(head)
+    /// Receives the response's head, with the headers that may go on to the client, and returns its status.
+    pub(super) async fn receive_head(&mut self) -> Result<StatusCode, Error> {
+        poll_fn(|cx| self.poll_head(cx)).await
     }
 
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<Incoming>, Error>> {
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<StatusCode, Error>> {
         self.connection.drive(cx);
         // The response is delivered only while the connection is driven, which happens here: no second wake-up is needed.
         match self
@@ -94,14 +87,39 @@ impl InFlight {
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))
         {
-            Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+            Poll::Ready(Ok(response)) => Poll::Ready(self.take_head(response)),
             Poll::Ready(Err(mut error)) => {
-                self.unsent = error.take_message().map(|request| request.into_parts().0);
+                let unsent = error.take_message();
+                self.unsent = unsent.map(|request| Box::new(request.into_parts().0));
                 Poll::Ready(Err(Error::of_head(error.into_error())))
+            }
+            Poll::Pending if self.connection.has_ended() && !self.connection.is_closed() => {
+                self.connection.close();
+                self.poll_head(cx)
             }
             Poll::Pending if self.connection.has_ended() => Poll::Ready(Err(Error::Reset)),
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    fn take_head(&mut self, response: Response<Incoming>) -> Result<StatusCode, Error> {
+        let (head, body) = response.into_parts();
+        let head = self.head.insert(head);
+        self.connection.traffic.head_done();
+        if head.status == StatusCode::SWITCHING_PROTOCOLS && !self.asks_for_upgrade {
+            return Err(Error::UnaskedUpgrade);
+        }
+        let names = Names::of(&head.headers);
+        let idle_timeout = self.upstream.settings.idle_timeout;
+        self.keep_for = keep_alive(&self.method, head, names, idle_timeout);
+        headers::rewrite_response(head, names)?;
+        self.body = Some(body);
+        Ok(head.status)
+    }
+
+    /// The response's head, once it has come; not after it was taken.
+    pub(super) fn head(&mut self) -> &mut Option<response::Parts> {
+        &mut self.head
     }
 
     /// Whether the request can be sent again on a fresh connection after this one ended: the upstream can't have seen it, or it is
@@ -113,10 +131,14 @@ impl InFlight {
         (is_unseen || is_safe) && self.has_whole_copy()
     }
 
-    /// The request's head for another try: as hyper gave it back, or as it was written.
-    pub(super) fn take_request_head(&mut self) -> Option<request::Parts> {
-        let unsent = self.unsent.take();
-        unsent.or_else(|| parse_request_head(&self.connection.traffic.request_head()))
+    /// The request's head, if the connection had ended before it took any of it.
+    pub(super) fn take_unsent(&mut self) -> Option<Box<request::Parts>> {
+        self.unsent.take()
+    }
+
+    /// The request's head for another try, as it was written.
+    pub(super) fn copy_request_head(&self) -> Option<Box<request::Parts>> {
+        parse_request_head(&self.connection.traffic.request_head())
     }
 
     /// Whether all that has arrived of the request's body is still held.
@@ -189,15 +211,15 @@ impl InFlight {
         }
     }
 
-    /// Gives the connection back for the next request. To be called when the response is whole.
-    pub(super) fn release(self) {
+    /// Gives the connection back for the next request. To be called when the response is whole, at this instant.
+    pub(super) fn release(self, now: Instant) {
         let Some(keep_for) = self.keep_for.filter(|_| self.request_body.is_complete()) else {
             return;
         };
         let connection = self.connection;
         let too_old = connection.opened_at + self.upstream.settings.max_connection_age;
-        let until = too_old.min(Instant::now() + keep_for);
-        if self.upstream.is_current(connection.generation) {
+        let until = too_old.min(now + keep_for);
+        if until > now && self.upstream.is_current(connection.generation) {
             self.pool.give(&self.upstream, connection, until);
         }
     }
@@ -205,7 +227,7 @@ impl InFlight {
     /// Reads the rest of the response, of which the body may have `limit` bytes; then the connection is free.
     pub(super) async fn finish(mut self, limit: usize) -> Result<(), Error> {
         if self.body.is_none() {
-            self.head().await?;
+            self.receive_head().await?;
         }
         let mut length = 0;
         while let Some(frame) = poll_fn(|cx| self.poll_frame(cx)).await {
@@ -214,12 +236,12 @@ impl InFlight {
                 return Err(Error::BodyTooLarge(limit));
             }
         }
-        self.release();
+        self.release(Instant::now());
         Ok(())
     }
 
     /// What was collected of the body so far.
-    pub(super) fn take_collected(&mut self) -> Vec<Bytes> {
+    pub(super) fn take_collected(&mut self) -> Frames {
         std::mem::take(&mut self.collected)
     }
 
@@ -247,14 +269,18 @@ impl InFlight {
     }
 
     /// The stream, after the upstream has switched protocols.
-    pub(super) async fn into_tunnel(self) -> Tunnel {
-        let (stream, early) = self.connection.into_stream().await;
-        Tunnel::new(stream, early)
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Reset`] if there is none any more.
+    pub(super) async fn into_tunnel(self) -> Result<Tunnel, Error> {
+        let (stream, early) = self.connection.into_stream().await?;
+        Ok(Tunnel::new(stream, early))
     }
 }
 
 /// The head of a request as hyper wrote it.
-fn parse_request_head(written: &[u8]) -> Option<request::Parts> {
+fn parse_request_head(written: &[u8]) -> Option<Box<request::Parts>> {
     let lines = written.iter().filter(|byte| **byte == b'\n').count();
     let mut headers = vec![httparse::EMPTY_HEADER; lines];
     let mut head = httparse::Request::new(&mut headers);
@@ -265,5 +291,5 @@ fn parse_request_head(written: &[u8]) -> Option<request::Parts> {
     for header in head.headers {
         request = request.header(header.name, header.value);
     }
-    Some(request.body(()).ok()?.into_parts().0)
+    Some(Box::new(request.body(()).ok()?.into_parts().0))
 }

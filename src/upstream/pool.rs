@@ -33,7 +33,8 @@ pub struct Pool {
 struct Idle {
     upstream: Arc<Upstream>,
     /// The one at the end was used last.
-    connections: Vec<Connection>,
+    #[expect(clippy::vec_box, reason = "each is handed on in its box")]
+    connections: Vec<Box<Connection>>,
 }
 
 impl Pool {
@@ -51,8 +52,8 @@ impl Pool {
         pool
     }
 
-    /// The idle connection that was used last and is still good.
-    pub(super) fn take(&self, upstream: &Arc<Upstream>) -> Option<Connection> {
+    /// The idle connection that was used last and is still good, as far as can be told without a look at its socket.
+    pub(super) fn take(&self, upstream: &Arc<Upstream>) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
         let connections = &mut idle
             .iter_mut()
@@ -63,7 +64,7 @@ impl Pool {
             upstream.stats.left_idle(1);
             if connection.idle_until > now
                 && upstream.is_current(connection.generation)
-                && connection.is_usable()
+                && connection.is_ready()
             {
                 return Some(connection);
             }
@@ -75,10 +76,10 @@ impl Pool {
     pub(super) fn give(
         &self,
         upstream: &Arc<Upstream>,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         until: Instant,
     ) {
-        if connection.has_ended() || until <= Instant::now() {
+        if connection.has_ended() {
             return;
         }
         connection.idle_until = until;

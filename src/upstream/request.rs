@@ -63,7 +63,7 @@ impl UpstreamRequest {
         }
     }
 
-    /// Sends the request, and waits for the response's head.
+    /// Sends the request, waits for the response's head, and returns its status.
     ///
     /// A further try is made only where the upstream can't have seen the request: no connection was made, or one that was used
     /// before ended before it took a byte, or answered 408 (RFC 9110 §15.5.9); or, for GET and HEAD, one that was used before ended
@@ -76,10 +76,10 @@ impl UpstreamRequest {
         &mut self,
         request: VerifiedRequest<RequestBody>,
         retry: &Retry<'_>,
-    ) -> Result<response::Parts, Error> {
+    ) -> Result<StatusCode, Error> {
         let sent = self.try_send(request, retry).await;
         match &sent {
-            Ok(head) => self.status = Some(head.status),
+            Ok(status) => self.status = Some(*status),
             // Nothing is left that could finish.
             Err(_) => self.in_flight = None,
         }
@@ -90,37 +90,44 @@ impl UpstreamRequest {
         &mut self,
         request: VerifiedRequest<RequestBody>,
         retry: &Retry<'_>,
-    ) -> Result<response::Parts, Error> {
+    ) -> Result<StatusCode, Error> {
         let (mut head, body) = request.into_parts();
         self.upstream.address_request(&mut head.headers);
         if !body.has_length() {
             // Old WSGI servers take a chunked body for an empty one.
             body.receive_available().await;
         }
-        if let Some(connection) = self.pool.take(&self.upstream) {
+        while let Some(connection) = self.pool.take(&self.upstream) {
             let sent = self.start_on(connection, head, &body);
-            let result = sent.head().await;
+            let result = sent.receive_head().await;
+            if let Some(unsent) = sent.take_unsent() {
+                // The connection had ended while it was idle.
+                head = unsent;
+                self.in_flight = None;
+                continue;
+            }
             let may_be_repeated = match &result {
                 Err(Error::Reset) => sent.can_be_repeated(),
-                Ok(head) => head.status == StatusCode::REQUEST_TIMEOUT && sent.has_whole_copy(),
+                Ok(status) => *status == StatusCode::REQUEST_TIMEOUT && sent.has_whole_copy(),
                 Err(_) => false,
             };
             if !may_be_repeated {
                 return result;
             }
-            let Some(kept) = sent.take_request_head() else {
+            let Some(kept) = sent.copy_request_head() else {
                 return result;
             };
             head = kept;
             self.has_retried = true;
             self.in_flight = None;
+            break;
         }
         let connection = Box::pin(self.connect(retry)).await?;
-        self.start_on(connection, head, &body).head().await
+        self.start_on(connection, head, &body).receive_head().await
     }
 
     /// A new connection. One that is refused is tried again and again: an app that restarts loses no request.
-    async fn connect(&mut self, retry: &Retry<'_>) -> Result<Connection, Error> {
+    async fn connect(&mut self, retry: &Retry<'_>) -> Result<Box<Connection>, Error> {
         let until = retry
             .until
             .min(Instant::now() + self.upstream.settings.retry_connect);
@@ -150,8 +157,8 @@ impl UpstreamRequest {
 
     fn start_on(
         &mut self,
-        connection: Connection,
-        mut head: request::Parts,
+        connection: Box<Connection>,
+        mut head: Box<request::Parts>,
         body: &RequestBody,
     ) -> &mut InFlight {
         let sending = body.replay();
@@ -160,7 +167,7 @@ impl UpstreamRequest {
             let chunked = HeaderValue::from_static("chunked");
             head.headers.insert(header::TRANSFER_ENCODING, chunked);
         }
-        let request = Request::from_parts(head, sending);
+        let request = Request::from_parts(*head, sending);
         let (upstream, pool) = (&self.upstream, &self.pool);
         let in_flight = InFlight::start(upstream, pool, connection, request, body);
         self.in_flight.insert(in_flight)
@@ -214,10 +221,33 @@ impl UpstreamRequest {
         }
     }
 
-    /// The response is whole: its connection is free for the next request.
-    pub fn release(mut self) {
+    /// The response's head, from when it has come until it is taken, while the connection is good.
+    ///
+    /// # Panics
+    ///
+    /// At any other time.
+    pub fn head(&mut self) -> &mut response::Parts {
+        let head = self
+            .in_flight
+            .as_mut()
+            .and_then(|sent| sent.head().as_mut());
+        head.expect("the response's head has come, and was not taken")
+    }
+
+    /// Takes the response's head.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::head`].
+    pub fn take_head(&mut self) -> response::Parts {
+        let head = self.in_flight.as_mut().and_then(|sent| sent.head().take());
+        head.expect("the response's head has come, and was not taken")
+    }
+
+    /// The response is whole at this instant: its connection is free for the next request.
+    pub fn release(&mut self, now: Instant) {
         if let Some(in_flight) = self.in_flight.take() {
-            in_flight.release();
+            in_flight.release(now);
         }
     }
 
@@ -226,7 +256,7 @@ impl UpstreamRequest {
     /// # Errors
     ///
     /// Why it has broken off, if nothing of it has come.
-    pub fn into_body(mut self) -> Result<UpstreamBody, Error> {
+    pub fn take_body(&mut self) -> Result<UpstreamBody, Error> {
         UpstreamBody::new(self.in_flight.take().ok_or(Error::Reset)?)
     }
 
@@ -237,7 +267,7 @@ impl UpstreamRequest {
     /// [`Error::Reset`] if there is none any more.
     pub async fn switch_protocols(&mut self) -> Result<Tunnel, Error> {
         let in_flight = self.in_flight.take().ok_or(Error::Reset)?;
-        Ok(in_flight.into_tunnel().await)
+        in_flight.into_tunnel().await
     }
 
     /// Leaves the response to the pool, which lets the upstream finish, and calls `on_finish` if it did.

@@ -19,8 +19,10 @@ pub(super) fn keep_alive(
     names: Names,
     idle_timeout: Duration,
 ) -> Option<Duration> {
-    let mut options = head.headers.get_all(CONNECTION).iter();
-    let closes = names.has(Names::CONNECTION) && options.any(|value| lists(value, "close"));
+    let closes = names.has(Names::CONNECTION) && {
+        let mut options = head.headers.get_all(CONNECTION).iter();
+        options.any(|value| lists(value, "close"))
+    };
     if idle_timeout.is_zero() || closes || may_have_unread_body(method, head) {
         return None;
     }

@@ -1,10 +1,10 @@
 //! A stream to the upstream that counts the bytes in both directions: only bytes that were sent can have been seen. It counts
 //! below TLS, so bytes that TLS or hyper still buffers don't count as sent.
 
+use std::cell::{Cell, Ref, RefCell};
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use memchr::memchr_iter;
@@ -13,6 +13,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_util::either::Either;
 
 use super::own_connections::OwnConnection;
+use super::request_head::RequestHead;
 use crate::body::FramingBytes;
 use crate::tcp;
 use crate::tls::{self, Client};
@@ -26,14 +27,13 @@ pub(super) const HEAD_LIMIT: usize = 64 * 1024;
 /// The bytes that the socket has transferred since the current request began.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
-    sent: AtomicU64,
-    received: AtomicU64,
+    sent: Cell<u64>,
+    received: Cell<u64>,
     /// The bytes of the response's head that hyper took, which TLS has decrypted.
-    taken: AtomicU64,
+    taken: Cell<u64>,
     /// The response's head is not whole yet.
-    in_head: AtomicBool,
-    /// The request's head, for a second try: a copy of its bytes costs less than one of its headers.
-    request_head: Mutex<Vec<u8>>,
+    in_head: Cell<bool>,
+    request_head: RefCell<RequestHead>,
     /// The bytes behind the head that are not content.
     framing: FramingBytes,
 }
@@ -41,31 +41,21 @@ pub(super) struct Traffic {
 impl Traffic {
     /// A request begins.
     pub(super) fn begin(&self) {
-        self.sent.store(0, Relaxed);
-        self.received.store(0, Relaxed);
-        self.taken.store(0, Relaxed);
-        self.in_head.store(true, Relaxed);
-        self.request_head().clear();
+        self.sent.set(0);
+        self.received.set(0);
+        self.taken.set(0);
+        self.in_head.set(true);
+        self.request_head.borrow_mut().clear();
     }
 
-    /// Keeps the request's head. hyper writes it at once.
-    fn keep_head(&self, written: &[u8]) {
-        let mut head = self.request_head();
-        if head.is_empty() {
-            head.extend_from_slice(&written[..written.len().min(HEAD_LIMIT)]);
-        }
-    }
-
-    /// The bytes that were written first: the request's head, and what followed it at once. Empty if nothing was written.
-    pub(super) fn request_head(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.request_head
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// The request's head as it was written; empty if it wasn't.
+    pub(super) fn request_head(&self) -> Ref<'_, [u8]> {
+        Ref::map(self.request_head.borrow(), RequestHead::bytes)
     }
 
     /// The response's head is whole.
     pub(super) fn head_done(&self) {
-        self.in_head.store(false, Relaxed);
+        self.in_head.set(false);
         self.framing.reset();
     }
 
@@ -76,27 +66,27 @@ impl Traffic {
 
     /// Counts bytes that came, and says whether they are within bounds.
     fn add_read(&self, many: usize) -> bool {
-        self.in_head.load(Relaxed) || self.framing.add_read(many)
+        self.in_head.get() || self.framing.add_read(many)
     }
 
     /// Whether the kernel took any byte of the request.
     pub(super) fn sent_any(&self) -> bool {
-        self.sent.load(Relaxed) > 0
+        self.sent.get() > 0
     }
 
     /// Whether any byte of a response came.
     pub(super) fn received_any(&self) -> bool {
-        self.received.load(Relaxed) > 0
+        self.received.get() > 0
     }
 
     /// Whether the last bytes that came, so many, are the first ones of a response.
     fn is_at_beginning(&self, many: usize) -> bool {
-        self.in_head.load(Relaxed) && self.taken.fetch_add(many as u64, Relaxed) == 0
+        self.in_head.get() && self.taken.replace(self.taken.get() + many as u64) == 0
     }
 
     /// Interim responses are heads too, and nothing else bounds how many of them an upstream may send.
     fn head_is_endless(&self) -> bool {
-        self.in_head.load(Relaxed) && self.received.load(Relaxed) > 2 * HEAD_LIMIT as u64
+        self.in_head.get() && self.received.get() > 2 * HEAD_LIMIT as u64
     }
 }
 
@@ -104,7 +94,7 @@ impl Traffic {
 #[derive(Debug)]
 pub(super) struct Stream {
     stream: tls::Stream<CountedSocket>,
-    traffic: Arc<Traffic>,
+    traffic: Rc<Traffic>,
     /// HTTP has ended, and a tunnel has begun.
     is_tunnel: bool,
     _own: Option<OwnConnection>,
@@ -121,10 +111,10 @@ impl Stream {
             Either::Left(tcp) => Some(OwnConnection::new(tcp)),
             Either::Right(_) => None,
         };
-        let traffic = Arc::new(Traffic::default());
+        let traffic = Rc::new(Traffic::default());
         let counted = CountedSocket {
             socket,
-            traffic: Arc::clone(&traffic),
+            traffic: Rc::clone(&traffic),
         };
         let stream = match tls {
             Some(tls) => tls.connect(counted).await?,
@@ -139,7 +129,7 @@ impl Stream {
     }
 
     /// The bytes that it has transferred.
-    pub(super) fn traffic(&self) -> &Arc<Traffic> {
+    pub(super) fn traffic(&self) -> &Rc<Traffic> {
         &self.traffic
     }
 
@@ -179,14 +169,12 @@ impl AsyncRead for Stream {
     }
 }
 
-impl Stream {
-    /// The result of a write of so many bytes. An upstream may respond and close before it has read the request. hyper would give up
-    /// at the failed write, but the response may be there to be read; if it is not, reading fails just as soon.
-    fn ignore_closed(&self, wrote: io::Result<usize>, asked: usize) -> io::Result<usize> {
-        match wrote {
-            Err(error) if !self.is_tunnel && is_closed(&error) => Ok(asked),
-            wrote => wrote,
-        }
+/// The result of a write of so many bytes. An upstream may respond and close before it has read the request. hyper would give up at the
+/// failed write, but the response may be there to be read; if it is not, reading fails just as soon.
+fn ignore_closed(wrote: io::Result<usize>, asked: usize) -> io::Result<usize> {
+    match wrote {
+        Err(error) if is_closed(&error) => Ok(asked),
+        wrote => wrote,
     }
 }
 
@@ -233,31 +221,28 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if !self.is_tunnel {
-            self.traffic.keep_head(buf);
+        if self.is_tunnel {
+            return Pin::new(&mut self.stream).poll_write(cx, buf);
         }
-        let wrote = ready!(Pin::new(&mut self.stream).poll_write(cx, buf));
-        Poll::Ready(self.ignore_closed(wrote, buf.len()))
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let wrote = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs));
-        let asked = bufs.iter().map(|buf| buf.len()).sum();
-        Poll::Ready(self.ignore_closed(wrote, asked))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        let Self {
+            stream, traffic, ..
+        } = &mut *self;
+        let mut head = traffic.request_head.borrow_mut();
+        let bytes = head.rewrite(buf);
+        let asked = bytes.len();
+        let wrote = ready!(Pin::new(stream).poll_write(cx, bytes));
+        let wrote = ignore_closed(wrote, asked);
+        head.advance(*wrote.as_ref().unwrap_or(&0));
+        Poll::Ready(wrote)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = ready!(Pin::new(&mut self.stream).poll_flush(cx));
+        if self.is_tunnel {
+            return Poll::Ready(flushed);
+        }
         // Sending what TLS has buffered fails only here.
-        Poll::Ready(self.ignore_closed(flushed.map(|()| 0), 0).map(drop))
+        Poll::Ready(ignore_closed(flushed.map(|()| 0), 0).map(drop))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -269,13 +254,14 @@ impl AsyncWrite for Stream {
 #[derive(Debug)]
 struct CountedSocket {
     socket: Socket,
-    traffic: Arc<Traffic>,
+    traffic: Rc<Traffic>,
 }
 
 impl CountedSocket {
     fn count_sent(&self, wrote: &Poll<io::Result<usize>>) {
         if let Poll::Ready(Ok(wrote)) = wrote {
-            self.traffic.sent.fetch_add(*wrote as u64, Relaxed);
+            let sent = &self.traffic.sent;
+            sent.set(sent.get() + *wrote as u64);
         }
     }
 }
@@ -289,7 +275,8 @@ impl AsyncRead for CountedSocket {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(cx, buf))?;
         let read = buf.filled().len() - before;
-        self.traffic.received.fetch_add(read as u64, Relaxed);
+        let received = &self.traffic.received;
+        received.set(received.get() + read as u64);
         Poll::Ready(Ok(()))
     }
 }

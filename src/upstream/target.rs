@@ -56,14 +56,13 @@ impl Upstream {
     pub(super) fn address_request(&self, headers: &mut HeaderMap) {
         if let Some(host) = &self.settings.host {
             headers.insert(HOST, host.clone());
-        } else {
-            let host = headers.entry(HOST);
-            host.or_insert_with(|| self.authority.clone());
+        } else if !headers.contains_key(HOST) {
+            headers.insert(HOST, self.authority.clone());
         }
     }
 
     /// A new connection that speaks HTTP.
-    pub(super) async fn connect(&self) -> Result<Connection, Error> {
+    pub(super) async fn connect(&self) -> Result<Box<Connection>, Error> {
         let generation = self.generation.load(Relaxed);
         let stream = self.open().await?;
         Connection::new(stream, generation, &self.stats).await

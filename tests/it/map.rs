@@ -76,7 +76,9 @@ const MODULES: &[(&str, &[&str])] = &[
     ),
     (
         "server",
-        &["body", "proxy", "log", "secret", "tcp", "tls", "upstream"],
+        &[
+            "body", "deadline", "proxy", "log", "secret", "tcp", "tls", "upstream",
+        ],
     ),
     (
         "config",
