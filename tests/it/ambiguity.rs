@@ -3,7 +3,7 @@
 //! Each case goes through the real binary to an app that reads with a strict reader of its own. The tables follow RFC 9110
 //! and 9112, and the families of tricks that public suites against request smuggling try.
 
-mod case;
+pub(crate) mod case;
 mod chunks;
 mod client;
 mod codings;
@@ -109,13 +109,13 @@ async fn a_request_is_the_same_wherever_it_is_cut_in_two() {
 }
 
 /// Runs every case on both routes.
-async fn hold(cases: Vec<Case>) {
+pub(crate) async fn hold(cases: Vec<Case>) {
     let validated = cases.iter().map(Case::validated);
     run(cases.iter().cloned().chain(validated).collect()).await;
 }
 
 /// Runs the cases, some at a time, and fails with all that is wrong.
-async fn run(cases: Vec<Case>) {
+pub(crate) async fn run(cases: Vec<Case>) {
     let many = cases.len();
     let cases = Arc::new(cases);
     let mut pairs = tokio::task::JoinSet::new();
@@ -164,10 +164,13 @@ impl Pair {
             Ok(()) => self.next(client, case, responses.last()).await,
             wrong => wrong,
         };
+        let result = result.and_then(|()| has_status(case, &responses));
         let why = result.err()?;
-        let case = case.bytes.escape_ascii();
+        // A long one is told by its beginning.
+        let shown = case.bytes[..case.bytes.len().min(2000)].escape_ascii();
         Some(format!(
-            "{case}\n    {why}; responses {responses:?}; the app saw {seen:?}"
+            "{} {shown}\n    {why}; responses {responses:?}; the app saw {seen:?}",
+            case.name
         ))
     }
 
@@ -252,6 +255,17 @@ fn refused(responses: &[Response], seen: &[Seen]) -> Result<(), String> {
         ([response], []) if response.is_refusal() && !response.keeps_alive => Ok(()),
         ([response], []) if response.is_refusal() => Err("its connection goes on".to_owned()),
         _ => Err("it is not refused".to_owned()),
+    }
+}
+
+/// Whether a refusal has a status that the case allows.
+fn has_status(case: &Case, responses: &[Response]) -> Result<(), String> {
+    let refusal = responses.first().filter(|first| first.is_refusal());
+    match refusal {
+        Some(refusal) if !case.statuses.is_empty() && !case.statuses.contains(&refusal.status) => {
+            Err(format!("it is not refused with {:?}", case.statuses))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -41,6 +41,7 @@ mod smoke;
 mod start;
 mod status;
 mod status_page;
+mod suites;
 mod systemd;
 mod tls;
 mod twiml;

@@ -2,16 +2,20 @@
 
 /// What a client sends and what is right.
 #[derive(Clone, Debug)]
-pub(super) struct Case {
-    pub(super) bytes: Vec<u8>,
-    pub(super) right: Right,
+pub(crate) struct Case {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) right: Right,
     /// The connection must not serve another request.
-    pub(super) closes: bool,
+    pub(crate) closes: bool,
+    /// The statuses that a refusal may have; any, if this is empty.
+    pub(crate) statuses: &'static [u16],
+    /// What a suite calls it.
+    pub(crate) name: &'static str,
 }
 
 /// What is right.
 #[derive(Clone, Debug)]
-pub(super) enum Right {
+pub(crate) enum Right {
     /// A 4xx or 5xx of ours, and no whole request at the app.
     Refused,
     /// These requests at the app, one after another, each answered as itself.
@@ -24,20 +28,20 @@ pub(super) enum Right {
 
 /// A request as the app is to see it.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted {
-    pub(super) method: String,
-    pub(super) target: Vec<u8>,
+pub(crate) struct Wanted {
+    pub(crate) method: String,
+    pub(crate) target: Vec<u8>,
     /// None: whatever the app is called.
-    pub(super) host: Option<String>,
-    pub(super) body: Vec<u8>,
+    pub(crate) host: Option<String>,
+    pub(crate) body: Vec<u8>,
     /// Fields that it must have.
-    pub(super) has: Vec<(&'static str, Vec<u8>)>,
+    pub(crate) has: Vec<(&'static str, Vec<u8>)>,
     /// Fields that it must not have.
-    pub(super) lacks: Vec<&'static str>,
+    pub(crate) lacks: Vec<&'static str>,
 }
 
 /// The host of most cases.
-pub(super) const HOST: &str = "a.example";
+pub(crate) const HOST: &str = "a.example";
 
 impl Case {
     fn new(bytes: impl Into<Vec<u8>>, right: Right) -> Self {
@@ -45,37 +49,51 @@ impl Case {
             bytes: bytes.into(),
             right,
             closes: false,
+            statuses: &[],
+            name: "",
         }
     }
 
-    pub(super) fn refused(bytes: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn refused(bytes: impl Into<Vec<u8>>) -> Self {
         Self::new(bytes, Right::Refused)
     }
 
-    pub(super) fn is(bytes: impl Into<Vec<u8>>, wanted: Wanted) -> Self {
+    pub(crate) fn is(bytes: impl Into<Vec<u8>>, wanted: Wanted) -> Self {
         Self::new(bytes, Right::Requests(vec![wanted]))
     }
 
-    pub(super) fn are(bytes: impl Into<Vec<u8>>, wanted: impl Into<Vec<Wanted>>) -> Self {
+    pub(crate) fn are(bytes: impl Into<Vec<u8>>, wanted: impl Into<Vec<Wanted>>) -> Self {
         Self::new(bytes, Right::Requests(wanted.into()))
     }
 
-    pub(super) fn either(bytes: impl Into<Vec<u8>>, wanted: impl Into<Vec<Wanted>>) -> Self {
+    pub(crate) fn either(bytes: impl Into<Vec<u8>>, wanted: impl Into<Vec<Wanted>>) -> Self {
         Self::new(bytes, Right::Either(wanted.into()))
     }
 
-    pub(super) fn one_at_most(bytes: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn one_at_most(bytes: impl Into<Vec<u8>>) -> Self {
         Self::new(bytes, Right::OneAtMost)
     }
 
     /// The connection must not serve another request.
-    pub(super) fn closes(mut self) -> Self {
+    pub(crate) fn closes(mut self) -> Self {
         self.closes = true;
         self
     }
 
+    /// A refusal has one of these statuses.
+    pub(crate) fn with(mut self, statuses: &'static [u16]) -> Self {
+        self.statuses = statuses;
+        self
+    }
+
+    /// What a suite calls it.
+    pub(crate) fn named(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self
+    }
+
     /// The same on a route whose responses are validated.
-    pub(super) fn validated(&self) -> Self {
+    pub(crate) fn validated(&self) -> Self {
         let mut case = self.clone();
         case.bytes = on_validated_route(&case.bytes);
         if let Right::Requests(wanted) | Right::Either(wanted) = &mut case.right {
@@ -102,7 +120,7 @@ fn on_validated_route(bytes: &[u8]) -> Vec<u8> {
 }
 
 impl Wanted {
-    pub(super) fn new(method: &str, target: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn new(method: &str, target: impl AsRef<[u8]>) -> Self {
         Self {
             method: method.to_owned(),
             target: target.as_ref().to_vec(),
@@ -114,54 +132,54 @@ impl Wanted {
     }
 
     /// The POST of [`post`], with this body.
-    pub(super) fn post(body: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn post(body: impl AsRef<[u8]>) -> Self {
         Self::new("POST", "/pass/x").body(body)
     }
 
     /// The GET of [`get`].
-    pub(super) fn get() -> Self {
+    pub(crate) fn get() -> Self {
         Self::new("GET", "/pass/x")
     }
 
-    pub(super) fn body(mut self, body: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn body(mut self, body: impl AsRef<[u8]>) -> Self {
         self.body = body.as_ref().to_vec();
         self
     }
 
-    pub(super) fn host(mut self, host: &str) -> Self {
+    pub(crate) fn host(mut self, host: &str) -> Self {
         self.host = Some(host.to_owned());
         self
     }
 
-    pub(super) fn any_host(mut self) -> Self {
+    pub(crate) fn any_host(mut self) -> Self {
         self.host = None;
         self
     }
 
-    pub(super) fn has(mut self, name: &'static str, value: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn has(mut self, name: &'static str, value: impl AsRef<[u8]>) -> Self {
         self.has.push((name, value.as_ref().to_vec()));
         self
     }
 
-    pub(super) fn lacks(mut self, name: &'static str) -> Self {
+    pub(crate) fn lacks(mut self, name: &'static str) -> Self {
         self.lacks.push(name);
         self
     }
 }
 
 /// A POST with these field lines, each with its line's end, and what follows the head.
-pub(super) fn post(headers: impl AsRef<[u8]>, rest: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn post(headers: impl AsRef<[u8]>, rest: impl AsRef<[u8]>) -> Vec<u8> {
     let line = format!("POST /pass/x HTTP/1.1\r\nHost: {HOST}\r\n");
     [line.as_bytes(), headers.as_ref(), b"\r\n", rest.as_ref()].concat()
 }
 
 /// A chunked POST with this body, framing included.
-pub(super) fn chunked(body: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn chunked(body: impl AsRef<[u8]>) -> Vec<u8> {
     post("Transfer-Encoding: chunked\r\n", body)
 }
 
 /// A GET with these field lines.
-pub(super) fn get(headers: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn get(headers: impl AsRef<[u8]>) -> Vec<u8> {
     let line = format!("GET /pass/x HTTP/1.1\r\nHost: {HOST}\r\n");
     [line.as_bytes(), headers.as_ref(), b"\r\n"].concat()
 }

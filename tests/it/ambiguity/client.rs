@@ -13,22 +13,22 @@ use support::wait_for;
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One connection.
-pub(super) struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     unread: Vec<u8>,
 }
 
 /// What matters here of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Response {
-    pub(super) status: u16,
+pub(crate) struct Response {
+    pub(crate) status: u16,
     /// The request that the app says it is for; none if it isn't the app's.
-    pub(super) seen: Option<Vec<u8>>,
-    pub(super) keeps_alive: bool,
+    pub(crate) seen: Option<Vec<u8>>,
+    pub(crate) keeps_alive: bool,
 }
 
 impl Client {
-    pub(super) async fn connect(address: SocketAddr) -> Self {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = wait_for("a connection", TcpStream::connect(address)).await;
         let stream = stream.expect("the proxy takes connections");
         stream.set_nodelay(true).expect("a TCP connection");
@@ -39,12 +39,12 @@ impl Client {
     }
 
     /// Sends these bytes, as far as they are taken.
-    pub(super) async fn send(&mut self, bytes: &[u8]) {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
         let _ = timeout(RESPONSE_TIMEOUT, self.stream.write_all(bytes)).await;
     }
 
     /// The next response that isn't an interim one; none if the connection ends before it, or stays silent.
-    pub(super) async fn response(&mut self) -> Option<Response> {
+    pub(crate) async fn response(&mut self) -> Option<Response> {
         timeout(RESPONSE_TIMEOUT, self.read()).await.ok().flatten()
     }
 

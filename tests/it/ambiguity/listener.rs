@@ -12,7 +12,7 @@ use super::strict::{self, Read, Request};
 
 /// What came to the app.
 #[derive(Clone)]
-pub(super) enum Seen {
+pub(crate) enum Seen {
     Request(Request),
     /// Why these bytes are no request.
     Malformed(String, Vec<u8>),
@@ -35,13 +35,13 @@ impl fmt::Debug for Seen {
 }
 
 /// A running app. It says in every response which request it is for.
-pub(super) struct Listener {
-    pub(super) address: SocketAddr,
+pub(crate) struct Listener {
+    pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Listener {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await;
         let listener = listener.expect("a port on loopback");
         let address = listener.local_addr().expect("a bound socket");
@@ -56,7 +56,7 @@ impl Listener {
     }
 
     /// What came since this was asked last.
-    pub(super) fn take(&self) -> Vec<Seen> {
+    pub(crate) fn take(&self) -> Vec<Seen> {
         std::mem::take(&mut *self.seen.lock().expect("no poison"))
     }
 }
@@ -99,6 +99,6 @@ fn response(request: &Request) -> Vec<u8> {
 }
 
 /// How a response names the request that it is for.
-pub(super) fn seen_as(method: &str, target: &[u8]) -> Vec<u8> {
+pub(crate) fn seen_as(method: &str, target: &[u8]) -> Vec<u8> {
     format!("{method} {}", target.escape_ascii()).into_bytes()
 }

@@ -4,15 +4,15 @@
 
 /// One request, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Request {
-    pub(super) method: String,
-    pub(super) target: Vec<u8>,
-    pub(super) headers: Vec<(String, Vec<u8>)>,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) target: Vec<u8>,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// What bytes hold at their beginning.
-pub(super) enum Read {
+pub(crate) enum Read {
     /// A request, and how many bytes it took.
     Whole(Request, usize),
     /// The beginning of one.
@@ -38,7 +38,7 @@ fn wrong<T>(what: impl Into<String>) -> Fallible<T> {
 
 impl Request {
     /// The values of a field.
-    pub(super) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    pub(crate) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         let named = move |(own, _): &&(String, Vec<u8>)| own.eq_ignore_ascii_case(name);
         self.headers
             .iter()
@@ -57,7 +57,7 @@ impl Request {
 }
 
 /// Reads the first request of these bytes.
-pub(super) fn read(bytes: &[u8]) -> Read {
+pub(crate) fn read(bytes: &[u8]) -> Read {
     match whole(bytes) {
         Ok((request, end)) => Read::Whole(request, end),
         Err(Stop::Partial) => Read::Partial,
