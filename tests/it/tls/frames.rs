@@ -89,11 +89,21 @@ pub(crate) struct Connection(TlsStream<TcpStream>);
 impl Connection {
     /// A new one, the preface and our settings sent.
     pub(crate) async fn open(authority: &Authority, sidecar: &Sidecar, name: &str) -> Self {
+        let first = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+        Self::open_with(authority, sidecar, name, &first).await
+    }
+
+    /// A new one on which these bytes were sent.
+    pub(crate) async fn open_with(
+        authority: &Authority,
+        sidecar: &Sidecar,
+        name: &str,
+        first: &[u8],
+    ) -> Self {
         let config = client::config(authority, client::BOTH, &["h2"]);
         let stream = client::connect(&config, sidecar.address, name).await;
         let mut connection = Self(stream.expect("TLS"));
-        connection.send(PREFACE).await;
-        connection.send(&frame(SETTINGS, 0, 0, &[])).await;
+        connection.send(first).await;
         connection
     }
 
@@ -109,10 +119,6 @@ impl Connection {
 
     async fn read_end(&mut self, stream: u32) -> End {
         while let Some(frame) = self.read_frame().await {
-            let code = |at: usize| {
-                let bytes = frame.payload[at..at + 4].try_into().expect("four bytes");
-                u32::from_be_bytes(bytes)
-            };
             match frame.kind {
                 // The status comes first; these are its places in the static table (RFC 7541, Appendix A).
                 HEADERS if frame.stream == stream => {
@@ -121,8 +127,8 @@ impl Connection {
                     let status = known.get(usize::from(at)).copied();
                     return End::Status(status.unwrap_or_default());
                 }
-                RST_STREAM if frame.stream == stream => return End::Reset(code(0)),
-                GOAWAY if code(4) != 0 => return End::Closed(code(4)),
+                RST_STREAM if frame.stream == stream => return End::Reset(frame.number(0)),
+                GOAWAY if frame.number(4) != 0 => return End::Closed(frame.number(4)),
                 _ => {}
             }
         }
@@ -130,7 +136,7 @@ impl Connection {
     }
 
     /// The next frame, if the connection doesn't end before.
-    async fn read_frame(&mut self) -> Option<Frame> {
+    pub(crate) async fn read_frame(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).await.ok()?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
@@ -177,9 +183,17 @@ impl Connection {
 }
 
 /// A frame that came.
-struct Frame {
-    kind: u8,
-    flags: u8,
-    stream: u32,
-    payload: Vec<u8>,
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: u32,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Frame {
+    /// The number at this place of the payload.
+    pub(crate) fn number(&self, at: usize) -> u32 {
+        let bytes = self.payload[at..at + 4].try_into().expect("four bytes");
+        u32::from_be_bytes(bytes)
+    }
 }
