@@ -231,7 +231,11 @@ impl RequestContext {
 
 fn with_reason(mut response: Response<ResponseBody>, reason: Reason) -> Response<ResponseBody> {
     let reason = HeaderValue::from_static(reason.label());
-    response.headers_mut().insert(UNDERSTUDY_FALLBACK, reason);
+    let headers = response.headers_mut();
+    headers.insert(UNDERSTUDY_FALLBACK, reason);
+    // A cache would send it on when the app is well again.
+    let no_store = HeaderValue::from_static("no-store");
+    headers.insert(header::CACHE_CONTROL, no_store);
     response
 }
 

@@ -345,3 +345,16 @@ fn check_says_where_a_template_is_wrong() {
         ]
     );
 }
+
+/// Twilio and what stands before it cache what they may: then callers would hear the fallback when the app is well again.
+#[tokio::test]
+async fn a_fallback_is_never_stored_by_a_cache() {
+    let (_app, sidecar) = sidecar().await;
+    let post = posted("/voice/x", "From=a");
+    let get = "GET /voice/x HTTP/1.1\r\nHost: a\r\n\r\n".to_owned();
+    for request in [post, get] {
+        let got = sidecar.request(request).await;
+        assert_eq!(got.reason(), Some("status_5xx"));
+        assert_eq!(got.header("cache-control"), Some("no-store"));
+    }
+}

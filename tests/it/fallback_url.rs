@@ -294,13 +294,14 @@ async fn only_our_word_for_the_error_reaches_it() {
 }
 
 #[tokio::test]
-async fn what_it_says_of_us_does_not_go_back() {
+async fn what_it_says_of_us_or_to_caches_does_not_go_back() {
     let app = broken();
     let other = FakeUpstream::start(|_| {
         let fields = [
             ("Content-Type", "text/xml"),
             ("Understudy-Fallback", "forged"),
             ("Understudy-Queued", "forged"),
+            ("Cache-Control", "max-age=3600"),
             ("X-Own", "1"),
         ];
         Script::new().send(response("200 OK", &fields, "<Response/>"))
@@ -314,6 +315,7 @@ async fn what_it_says_of_us_does_not_go_back() {
         .map(|(_, value)| value.as_str())
         .collect();
     assert_eq!((own, got.header("x-own")), (vec!["status_5xx"], Some("1")));
+    assert_eq!(got.header("cache-control"), Some("no-store"));
 }
 
 #[test]
