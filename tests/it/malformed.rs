@@ -118,6 +118,27 @@ async fn a_head_that_never_becomes_whole_is_timed_out() {
     rejected(&sidecar, 1.0).await;
 }
 
+/// RFC 9110 §6.6.1. The library adds it to the responses that it sends.
+#[tokio::test]
+async fn responses_that_end_a_connection_without_a_request_have_a_date() {
+    let app = FakeUpstream::with_document("<Response/>");
+    let sidecar = Sidecar::before(&app)
+        .server("header_timeout = \"200ms\"")
+        .start()
+        .await;
+    for (begun, status) in [
+        ("GET /voice/x HTTP/1.1\r\n", 408),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+    ] {
+        let mut client = sidecar.connect().await;
+        client.send(begun).await;
+        let got = client.response().await;
+        let date = got.header("date").unwrap_or_default();
+        let is_date = date.len() == 29 && date.ends_with(" GMT");
+        assert_eq!((got.status, is_date), (status, true), "{got:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_body_that_never_becomes_whole_is_timed_out_and_the_app_is_not_blamed() {
     let app = FakeUpstream::with_document("<Response/>");
