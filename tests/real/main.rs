@@ -20,6 +20,7 @@ mod replay;
 mod requests;
 mod shared_key;
 mod stream;
+mod suites;
 mod systemd;
 mod tls;
 mod tunnels;

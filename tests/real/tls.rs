@@ -12,7 +12,7 @@ use support::{FakeUpstream, Sidecar, Webhook};
 const DOCUMENT: &str = "<Response><Say>Behind TLS</Say></Response>";
 
 /// A program that is needed here, and whether it can be run; where `UNDERSTUDY_REAL` is `required`, it must be.
-fn is_installed(program: &str) -> bool {
+pub(crate) fn is_installed(program: &str) -> bool {
     let probe = Command::new(program)
         .arg(if program == "openssl" {
             "version"
@@ -29,7 +29,7 @@ fn is_installed(program: &str) -> bool {
 }
 
 /// A certificate and a key as OpenSSL makes them, of the kind that `-newkey` names.
-fn issued(folder: &Path, kind: &[&str]) -> (Vec<u8>, Vec<u8>) {
+pub(crate) fn issued(folder: &Path, kind: &[&str]) -> (Vec<u8>, Vec<u8>) {
     let made = Command::new("openssl")
         .args([
             "req",
