@@ -179,7 +179,7 @@ fn append_address(headers: &HeaderMap, address: &HeaderValue) -> HeaderValue {
 /// # Errors
 ///
 /// [`Error::Framing`] if the response has both a length and a coding (RFC 9112 §6.3), or a coding that isn't `chunked`.
-pub(super) fn rewrite_response(head: &mut response::Parts, names: Names) -> Result<(), Error> {
+pub fn rewrite_response(head: &mut response::Parts, names: Names) -> Result<(), Error> {
     let headers = &mut head.headers;
     if names.has(Names::TRANSFER_ENCODING)
         && let Some(coding) = headers.get(TRANSFER_ENCODING)
