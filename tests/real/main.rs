@@ -5,6 +5,7 @@
 
 mod attacks;
 mod balanced;
+mod benchmarks;
 mod currency;
 mod dns;
 mod gunicorn;

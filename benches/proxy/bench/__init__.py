@@ -1,0 +1,1 @@
+"""What `run` and `instructions` are made of."""

@@ -1,0 +1,132 @@
+//! The benchmark beside other proxies is as docs/benchmarks.md describes it, and says what it lacks.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn page() -> String {
+    fs::read_to_string(top().join("docs/benchmarks.md")).expect("a page")
+}
+
+/// Where Python is. If it is nowhere, that is said loudly; where `UNDERSTUDY_REAL` is `required`, it fails.
+fn python() -> Option<PathBuf> {
+    let script = "import sys; print(sys.executable)";
+    let output = Command::new("python3").args(["-c", script]).output();
+    match output {
+        Ok(output) if output.status.success() => {
+            let path = String::from_utf8(output.stdout).expect("a path");
+            Some(PathBuf::from(path.trim_end()))
+        }
+        Ok(_) | Err(_) => {
+            support::skip("python3");
+            None
+        }
+    }
+}
+
+fn run(python: &Path, script: &str, arguments: &[&str]) -> Output {
+    let script = top().join("benches/proxy").join(script);
+    let mut command = Command::new(python);
+    command.arg(script).args(arguments).env("COLUMNS", "120");
+    command.output().expect("Python runs")
+}
+
+fn help(python: &Path) -> String {
+    let output = run(python, "run", &["--help"]);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("a help")
+}
+
+/// The words that begin with two dashes.
+fn options(text: &str) -> BTreeSet<&str> {
+    let is_part = |c: char| c.is_ascii_lowercase() || c == '-';
+    let words = text.split(|c: char| !is_part(c));
+    words
+        .filter(|word| word.starts_with("--") && *word != "--" && !word.starts_with("---"))
+        .collect()
+}
+
+/// The names in the first column of the table below a heading.
+fn names<'t>(page: &'t str, heading: &str) -> BTreeSet<&'t str> {
+    let section = page.split(heading).nth(1).expect("the heading");
+    let section = section.split("\n## ").next().expect("an end");
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.map(|row| row.split('`').next().expect("an end"))
+        .collect()
+}
+
+#[test]
+fn the_page_has_every_option_and_every_measurement_and_no_others() {
+    let Some(python) = python() else { return };
+    let help = help(&python);
+    let page = page();
+    let command = page.split("## What is compared").next().expect("a top");
+    let mut documented = options(command);
+    // Of cargo and of pip, in the commands beside it.
+    for other in ["--release", "--no-deps"] {
+        assert!(documented.remove(other), "{other}");
+    }
+    documented.insert("--help");
+    assert_eq!(documented, options(&help));
+
+    let listed = help.split("measurements:\n").nth(1).expect("a list");
+    let listed = listed
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    let listed: BTreeSet<_> = listed.collect();
+    assert!(listed.len() >= 10, "{listed:?}");
+    assert_eq!(names(&page, "## What is measured"), listed);
+}
+
+#[test]
+fn the_examples_of_options_are_accepted() {
+    let Some(python) = python() else { return };
+    let page = page();
+    let rows = names(&page, "| option |");
+    assert!(rows.len() >= 5, "{rows:?}");
+    for example in rows {
+        // The help comes after the options before it were read.
+        let arguments: Vec<_> = example.split(' ').chain(["--help"]).collect();
+        let output = run(&python, "run", &arguments);
+        assert!(output.status.success(), "{example}: {output:?}");
+    }
+}
+
+#[test]
+fn the_command_for_the_last_table_has_its_place_in_the_page() {
+    let Some(python) = python() else { return };
+    let script = "import sys; sys.dont_write_bytecode = True; from bench import report; \
+                  text = open(sys.argv[1]).read(); assert text.count(report.BEGIN) == text.count(report.END) == 1";
+    let output = Command::new(python)
+        .current_dir(top().join("benches/proxy"))
+        .args(["-c", script, "../../docs/benchmarks.md"])
+        .output()
+        .expect("Python runs");
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_machine_without_the_app_is_told_what_is_missing() {
+    let Some(python) = python() else { return };
+    let script = top().join("benches/proxy/run");
+    let output = Command::new(python)
+        .arg(script)
+        .env("NGINX", "/nowhere/nginx")
+        .env("HAPROXY", "/nowhere/haproxy")
+        .output()
+        .expect("Python runs");
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).expect("a text");
+    for line in [
+        "missing: nginx (",
+        "missing: haproxy (",
+        "nothing is measured: nginx is the app",
+    ] {
+        assert!(said.contains(line), "{said}");
+    }
+}
