@@ -130,3 +130,13 @@ fn a_machine_without_the_app_is_told_what_is_missing() {
         assert!(said.contains(line), "{said}");
     }
 }
+
+#[test]
+fn the_baseline_of_instructions_can_be_read() {
+    let path = top().join("benches/proxy/instructions.baseline");
+    let text = fs::read_to_string(path).expect("a baseline");
+    let (instructions, rustc) = text.trim_end().split_once('\n').expect("two lines");
+    let instructions = instructions.strip_prefix("instructions ").expect("a count");
+    assert!(instructions.parse::<u32>().expect("a number") > 10_000);
+    assert!(rustc.starts_with("rustc 1."), "{rustc}");
+}
