@@ -97,17 +97,65 @@ fn the_examples_of_options_are_accepted() {
     }
 }
 
-#[test]
-fn the_command_for_the_last_table_has_its_place_in_the_page() {
-    let Some(python) = python() else { return };
-    let script = "import sys; sys.dont_write_bytecode = True; from bench import report; \
-                  text = open(sys.argv[1]).read(); assert text.count(report.BEGIN) == text.count(report.END) == 1";
-    let output = Command::new(python)
-        .current_dir(top().join("benches/proxy"))
-        .args(["-c", script, "../../docs/benchmarks.md"])
-        .output()
-        .expect("Python runs");
+/// Runs this with the scripts' modules.
+fn run_script(python: &Path, script: &str) -> String {
+    let script = format!("import sys; sys.dont_write_bytecode = True\n{script}");
+    let mut command = Command::new(python);
+    let folder = top().join("benches/proxy");
+    let output = command.current_dir(folder).args(["-c", &script]).output();
+    let output = output.expect("Python runs");
     assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("a text")
+}
+
+#[test]
+fn the_last_table_has_its_place_in_the_page() {
+    let Some(python) = python() else { return };
+    let markers = run_script(
+        &python,
+        "from bench import report; print(report.BEGIN); print(report.END)",
+    );
+    let page = page();
+    assert_eq!(markers.lines().count(), 2);
+    for marker in markers.lines() {
+        assert_eq!(page.matches(marker).count(), 1, "{marker}");
+    }
+}
+
+#[test]
+fn more_instructions_than_the_baseline_are_a_failure_and_fewer_are_told() {
+    let Some(python) = python() else { return };
+    let script = r#"
+from bench.baseline import Baseline
+before = Baseline(100000, "1.95.0")
+for now in (106000, "1.95.0"), (104000, "1.95.0"), (94000, "1.95.0"), (100000, "1.96.0"):
+    print(*before.compare(Baseline(*now)))
+"#;
+    let said = run_script(&python, script);
+    let lines: Vec<_> = said.lines().collect();
+    let [above, within, below, other] = lines[..] else {
+        panic!("{said}")
+    };
+    assert!(
+        above.starts_with("False 106000 instructions per request, +6.0 %"),
+        "{above}"
+    );
+    assert!(
+        above.ends_with("write it down: .ci/instructions --update"),
+        "{above}"
+    );
+    assert_eq!(
+        within,
+        "True 104000 instructions per request, +4.0 % to the baseline of 100000"
+    );
+    assert!(
+        below.starts_with("True ") && below.contains("more than 5 % below"),
+        "{below}"
+    );
+    assert!(
+        other.ends_with("taken with rustc 1.95.0, and this is 1.96.0"),
+        "{other}"
+    );
 }
 
 #[test]
@@ -132,11 +180,13 @@ fn a_machine_without_the_app_is_told_what_is_missing() {
 }
 
 #[test]
-fn the_baseline_of_instructions_can_be_read() {
+fn the_baseline_of_instructions_is_as_it_is_written() {
+    let Some(python) = python() else { return };
     let path = top().join("benches/proxy/instructions.baseline");
     let text = fs::read_to_string(path).expect("a baseline");
-    let (instructions, rustc) = text.trim_end().split_once('\n').expect("two lines");
-    let instructions = instructions.strip_prefix("instructions ").expect("a count");
-    assert!(instructions.parse::<u32>().expect("a number") > 10_000);
-    assert!(rustc.starts_with("rustc 1."), "{rustc}");
+    let read = run_script(
+        &python,
+        "from bench.baseline import Baseline; print(Baseline.read(), end='')",
+    );
+    assert_eq!(read, text);
 }

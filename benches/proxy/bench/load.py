@@ -1,4 +1,4 @@
-"""Clients: wrk for CPU time, h2load under valgrind, and this project's own for latency and thousands of connections."""
+"""Clients: wrk and openssl for CPU time, h2load under valgrind, and this project's own for latency and thousands of connections."""
 
 import re
 import subprocess
@@ -9,8 +9,8 @@ from .process import Failed
 
 
 def wrk(session, port, path, seconds, close=False, tls=False, spread=1, connections=64):
-    """Sends requests for some seconds, each on its own connection if `close`. Returns how many were answered. With `spread` the
-    paths are `path` and a number below it, in turn."""
+    """Sends requests for some seconds, each on its own connection if `close`; then TLS sessions are resumed. Returns how many were
+    answered. With `spread` the paths are `path` and a number below it, in turn."""
     script = session.write("post.lua", wrk_script(path, close, spread))
     url = "%s://127.0.0.1:%d%s" % ("https" if tls else "http", port, path)
     command = [programs.find("wrk"), "-t1", "-c%d" % connections, "-d%ds" % seconds, "-s", script, url]
@@ -32,6 +32,20 @@ def wrk_script(path, close, spread):
         lines += ["local number = 0", "function request()", "  number = (number + 1) % " + str(spread),
                   '  return wrk.format(nil, "%s" .. number)' % path, "end"]
     return "\n".join(lines)
+
+
+def full_handshakes(session, port, path, seconds):
+    """Sends requests over TLS, each on its own connection, one after another, and resumes no session, as wrk does. Returns how many
+    were answered. They have no body."""
+    command = [programs.find("openssl"), "s_time", "-connect", "127.0.0.1:%d" % port, "-new", "-www", path, "-time", str(seconds)]
+    client = session.run(command, session.client_core, stdout=subprocess.PIPE, text=True)
+    said, _ = client.child.communicate()
+    session.stop([client])
+    done = re.search(r"(\d+) connections in \d+ real seconds, (\d+) bytes read", said)
+    # A response to each: a document with its head.
+    if not done or int(done.group(2)) < len(webhook.VOICE):
+        raise Failed("openssl s_time: %s %s" % (said, client.said()))
+    return int(done.group(1))
 
 
 def h2load(session, port, path, requests, connections):

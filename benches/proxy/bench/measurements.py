@@ -7,6 +7,7 @@ import time
 from . import load, proxies, valgrind, webhook
 from .process import Failed, descriptors, say
 from .proxies import REFERENCE
+from .session import of_each
 
 # These answer with a document when the app doesn't.
 WITH_FALLBACK = ("understudy", "haproxy-wfb", "nginx")
@@ -32,22 +33,20 @@ class Row:
         self.title, self.cells = title, cells
 
 
-def of_each(session, measure, names=tuple(proxies.NEEDS)):
-    """What `measure` finds of each of the proxies that are measured. One that fails is left out, with a line that says so."""
-    found = {}
-    for name in (name for name in session.proxies if name in names):
-        try:
-            found[name] = measure(name)
-        except Failed as failure:
-            say("%s is left out: %s" % (name, failure))
-    return found
+def among(session, names):
+    """Those of the names that are measured."""
+    return [name for name in session.proxies if name in names]
 
 
 class Subject:
     """A proxy under one kind of load."""
 
-    def __init__(self, proxy, path, **load):
-        self.proxy, self.path, self.load = proxy, path, load
+    def __init__(self, proxy, path, client=load.wrk, **options):
+        self.proxy, self.path, self.client, self.options = proxy, path, client, options
+
+    def request(self, session, seconds):
+        """Sends requests for some seconds, and returns how many were answered."""
+        return self.client(session, self.proxy.port, self.path, seconds, **self.options)
 
 
 def cpu(session, options):
@@ -77,13 +76,17 @@ def compare_with_reference(session, options, title, path, document, close=False,
 
 
 def tls(session, options):
-    """CPU time of a request over TLS: on a connection of its own, and on one that stays"""
-    names = [name for name in ("understudy", REFERENCE) if name in session.proxies]
-    running = session.start_proxies(names, tls=session.make_certificate())
+    """CPU time of a request over TLS: on a connection of its own with a full handshake, or with a session that is resumed, and on a
+    connection that stays"""
+    running = session.start_proxies(among(session, ("understudy", REFERENCE)), tls=session.make_certificate())
     rows = []
-    for title, close in (("CPU of a request over TLS on its own connection, ratio", True), ("CPU of a request over TLS, ratio", False)):
-        subjects = {name: Subject(proxy, "/voice", close=close, tls=True) for name, proxy in running.items()}
-        rows.append(Row(title, ratios(cpu_samples(session, options, subjects), REFERENCE)))
+    for title, load_options in (
+        ("with a full handshake", {"client": load.full_handshakes}),
+        ("with a resumed session", {"tls": True, "close": True}),
+        ("on a connection that stays", {"tls": True}),
+    ):
+        subjects = {name: Subject(proxy, "/voice", **load_options) for name, proxy in running.items()}
+        rows.append(Row("CPU of a request over TLS %s, ratio" % title, ratios(cpu_samples(session, options, subjects), REFERENCE)))
     session.stop_proxies(running.values())
     return rows
 
@@ -98,7 +101,8 @@ def breaker(session, options):
     subjects = {"open": Subject(proxy, "/down"), "closed": Subject(proxy, "/voice")}
     samples = cpu_samples(session, options, subjects)
     session.stop_proxies([proxy])
-    return [Row("CPU of an open breaker's answer, ratio to a request that goes to the app", {"understudy": ratio(samples["open"], samples["closed"])})]
+    title = "CPU of an open breaker's answer, ratio to a request that goes to the app"
+    return [Row(title, {"understudy": ratio(samples["open"], samples["closed"])})]
 
 
 def routes(session, options):
@@ -120,7 +124,7 @@ def cpu_samples(session, options, subjects):
     reverse order of the one before, so that what else the machine does is spread over all."""
     samples = {name: [] for name in subjects}
     for subject in subjects.values():
-        load.wrk(session, subject.proxy.port, subject.path, 1, **subject.load)
+        subject.request(session, 1)
     order = list(subjects)
     for _ in range(options.rounds):
         for name in order:
@@ -131,7 +135,7 @@ def cpu_samples(session, options, subjects):
 
 def cpu_of_a_request(session, subject, seconds):
     before = subject.proxy.process.cpu_seconds()
-    requests = load.wrk(session, subject.proxy.port, subject.path, seconds, **subject.load)
+    requests = subject.request(session, seconds)
     return (subject.proxy.process.cpu_seconds() - before) / requests * 1e6
 
 
@@ -149,13 +153,14 @@ def ratio(own, other):
 
 def instructions(session, options):
     """Instructions in user space of a request, by callgrind"""
-    found = of_each(session, lambda name: valgrind.per_request(session, name, "callgrind"), UNDER_VALGRIND)
-    return [Row("user instructions of a request", {name: "%.1f k" % (counts["instructions"] / 1000) for name, counts in found.items()})]
+    found = of_each(among(session, UNDER_VALGRIND), lambda name: valgrind.per_request(session, name, "callgrind"))
+    cells = {name: "%.1f k" % (counts["instructions"] / 1000) for name, counts in found.items()}
+    return [Row("user instructions of a request", cells)]
 
 
 def cache(session, options):
     """Misses of the first data cache and mispredicted branches of a request, simulated by cachegrind"""
-    found = of_each(session, lambda name: valgrind.per_request(session, name, "cachegrind"), UNDER_VALGRIND)
+    found = of_each(among(session, UNDER_VALGRIND), lambda name: valgrind.per_request(session, name, "cachegrind"))
     titles = {"data_misses": "misses of the first data cache of a request", "mispredictions": "mispredicted branches of a request"}
     return [Row(title, {name: "%.0f" % counts[count] for name, counts in found.items()}) for count, title in titles.items()]
 
@@ -187,7 +192,7 @@ def memory(session, options):
     of it stays when all are closed"""
     rows = []
     for state, title in (("idle", "idle"), ("busy", "idle, after all were busy at once"), ("waiting", "waiting")):
-        found = of_each(session, lambda name: memory_of_connections(session, options, name, state))
+        found = of_each(session.proxies, lambda name: memory_of_connections(session, options, name, state))
         rows.append(Row("memory of a connection: %s, KiB" % title, {name: "%.1f" % each for name, (each, _) in found.items()}))
         rows.append(Row("of that stays after %d s" % options.settle, {name: "%.0f %%" % kept for name, (_, kept) in found.items()}))
     return rows
@@ -243,7 +248,7 @@ def crowd(session, options):
     """The slowest of 10,000 answers to requests that are sent at once, while the app is silent and the deadline is 2 s"""
     # The limit of open files may allow fewer.
     count = min(options.crowd, (descriptors() - 200) // 2)
-    found = of_each(session, lambda name: slowest_of_crowd(session, name, count), WITH_FALLBACK)
+    found = of_each(among(session, WITH_FALLBACK), lambda name: slowest_of_crowd(session, name, count))
     title = "slowest of %s answers at once, deadline 2 s, s" % format(count, ",")
     cells = {name: "%.2f" % seconds for name, (seconds, _) in found.items()}
     means = {name: "%.4f" % mean for name, (_, mean) in found.items() if mean}

@@ -5,6 +5,8 @@ import re
 import shutil
 import subprocess
 
+from .process import Failed
+
 PLACES = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 
@@ -45,8 +47,8 @@ def build(package):
     """Builds a cargo project beside this one and returns the path of its binary."""
     target = os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "bench")
     manifest = os.path.join(ROOT, "benches", "proxy", package, "Cargo.toml")
-    subprocess.run(
-        [find("cargo"), "build", "--release", "--locked", "--quiet", "--manifest-path", manifest, "--target-dir", target],
-        check=True,
-    )
+    command = [find("cargo"), "build", "--release", "--locked", "--quiet", "--manifest-path", manifest, "--target-dir", target]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Failed("cargo can't build %s: %s" % (package, done.stderr[-1000:]))
     return os.path.join(target, "release", {"hyper": "bare-hyper"}.get(package, package))

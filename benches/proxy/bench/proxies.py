@@ -1,4 +1,4 @@
-"""The proxies side by side: what each is called, and its configuration. Each has one thread, and as long as understudy for the app."""
+"""The proxies side by side: what each is called, and its configuration. Each has one thread, and the app has the same deadline."""
 
 import os
 

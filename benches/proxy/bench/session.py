@@ -8,7 +8,7 @@ import tempfile
 import urllib.request
 
 from . import programs, proxies, webhook
-from .process import Failed, Process, cores, free_port
+from .process import Failed, Process, cores, free_port, say
 
 
 class Session:
@@ -71,7 +71,8 @@ class Session:
         return Proxy(name, process, setup)
 
     def start_proxies(self, names, **setup):
-        return {name: self.start_proxy(name, **setup) for name in names}
+        """Those of the proxies that can be started; of the others a line says why not."""
+        return of_each(names, lambda name: self.start_proxy(name, **setup))
 
     def stop_proxies(self, running):
         self.stop(proxy.process for proxy in running)
@@ -94,6 +95,17 @@ class Session:
         with open(path + ".crt") as certificate, open(path + ".key") as key:
             self.write("tls.pem", certificate.read() + key.read())
         return path
+
+
+def of_each(names, function):
+    """What `function` returns for each name. One for which it fails is left out, with a line that says so."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = function(name)
+        except Failed as failure:
+            say("%s is left out: %s" % (name, failure))
+    return found
 
 
 class Proxy:
