@@ -14,11 +14,12 @@ from .process import Failed, Process, cores, free_port, say
 class Session:
     """Ends what it has started when it is left."""
 
-    def __init__(self, understudy, only_proxies=None):
+    def __init__(self, understudy, only_proxies=None, with_app=True):
         self.understudy = os.path.abspath(understudy)
         wanted = ["understudy", *(only_proxies or proxies.NEEDS)]
         self.proxies = [name for name in proxies.installed() if name in wanted]
         self.proxy_core, self.app_core, self.client_core = cores()
+        self.with_app = with_app
         self.started = []
 
     def __enter__(self):
@@ -26,7 +27,8 @@ class Session:
         # nginx gives up its rights before it reads the documents.
         os.chmod(self.folder, 0o755)
         try:
-            self.start_app()
+            if self.with_app:
+                self.start_app()
         except BaseException:
             self.__exit__()
             raise

@@ -18,20 +18,21 @@ COUNTS = {
 }
 
 
-def per_request(session, name, tool, path="/voice", requests=(2000, 8000), connections=64):
-    """What a request costs, by the names of `COUNTS`."""
-    few, many = (counts(session, name, tool, path, number, connections) for number in requests)
+def per_request(session, name, tool, requests=(2000, 8000), send=None, app=None):
+    """What a request costs, by the names of `COUNTS`. `send(proxy, number)` sends requests; else h2load does."""
+    send = send or (lambda proxy, number: load.h2load(session, proxy.port, "/voice", number, connections=64))
+    few, many = (counts(session, name, tool, number, send, app) for number in requests)
     return {count: (many[count] - few[count]) / (requests[1] - requests[0]) for count in few}
 
 
-def counts(session, name, tool, path, requests, connections):
+def counts(session, name, tool, requests, send, app):
     output = session.write("%s.out" % tool, "")
     log = session.write("%s.log" % tool, "")
     prefix = [programs.find("valgrind"), *TOOLS[tool], "--%s-out-file=%s" % (tool, output), "--log-file=" + log]
-    proxy = session.start_proxy(name, prefix)
-    # What happens once only, happens here.
-    proxy.post(path)
-    load.h2load(session, proxy.port, path, requests, connections)
+    proxy = session.start_proxy(name, prefix, app)
+    # What happens once only, happens in the first.
+    send(proxy, 100)
+    send(proxy, requests)
     session.stop_proxies([proxy])
     with open(log) as file:
         said = file.read()
