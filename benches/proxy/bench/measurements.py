@@ -106,17 +106,25 @@ def breaker(session, options):
 
 
 def routes(session, options):
-    """CPU time of a request with 10,000 routes, relative to that with one"""
+    """CPU time of a request with 10,000 routes, of which one is requested or each in turn, relative to that with one route"""
     count = 10000
-    many = "".join(proxies.route("r%d" % number, "/r%d" % number) for number in range(count))
-    running = {
-        "many": session.start_proxy("understudy", routes=many),
-        "one": session.start_proxy("understudy", routes=proxies.route("all", "/*")),
-    }
-    subjects = {name: Subject(proxy, "/r", spread=count) for name, proxy in running.items()}
-    samples = cpu_samples(session, options, subjects)
-    session.stop_proxies(running.values())
-    return [Row("CPU of a request with 10,000 routes, ratio to one route", {"understudy": ratio(samples["many"], samples["one"])})]
+    many = session.start_proxy("understudy", routes=many_routes(count))
+    rows = []
+    for title, path, spread, single in (
+        ("one of 10,000 routes", "/r%d" % (count - 1), 1, "/r%d" % (count - 1)),
+        ("each of 10,000 routes in turn", "/r", count, "/*"),
+    ):
+        one = session.start_proxy("understudy", routes=proxies.route("single", single))
+        samples = cpu_samples(session, options, {proxy: Subject(proxy, path, spread=spread) for proxy in (many, one)})
+        session.stop_proxies([one])
+        cells = {"understudy": ratio(samples[many], samples[one])}
+        rows.append(Row("CPU of requests for %s, ratio to a single route" % title, cells))
+    session.stop_proxies([many])
+    return rows
+
+
+def many_routes(count):
+    return "".join(proxies.route("r%d" % number, "/r%d" % number) for number in range(count))
 
 
 def cpu_samples(session, options, subjects):
@@ -230,8 +238,7 @@ def scrape(session, options):
 
 
 def scrape_of(session, options, count):
-    text = "".join(proxies.route("r%d" % number, "/r%d" % number) for number in range(count))
-    proxy = session.start_proxy("understudy", routes=text)
+    proxy = session.start_proxy("understudy", routes=many_routes(count))
     for number in range(count):
         proxy.expect("/r%d" % number, webhook.VOICE)
     rss = proxy.process.rss_kib()

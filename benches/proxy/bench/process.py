@@ -1,6 +1,7 @@
 """Processes under measurement: started on one core, asked what they use, and ended."""
 
 import os
+import random
 import re
 import resource
 import signal
@@ -46,9 +47,17 @@ def cores():
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A port on which nobody listens. It is none of those that the kernel gives to connections, or one might take it meanwhile."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        first = int(file.read().split()[0])
+    while True:
+        port = random.randrange(1024, max(first, 20000))
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 class Process:
