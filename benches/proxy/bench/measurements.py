@@ -18,12 +18,12 @@ UNDER_VALGRIND = ("understudy", "haproxy-wfb", "haproxy", "nginx", "hyper")
 class Options:
     """How long to measure."""
 
-    def __init__(self, rounds=7, seconds=3, rate=5000, connections=4000, crowd=10000):
+    def __init__(self, rounds=7, seconds=3, rate=5000, connections=4000, crowd=10000, settle=20):
         self.rounds, self.seconds = rounds, seconds
         # Requests per second for latency, connections for memory, and requests at once.
         self.rate, self.connections, self.crowd = rate, connections, crowd
         # How long memory may take to go back, in seconds: longer than a late response is waited for.
-        self.settle = 20
+        self.settle = settle
 
 
 class Row:
