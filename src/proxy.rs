@@ -42,10 +42,11 @@ use crate::breaker::{Opened, Permit};
 use crate::deadline::{Alarm, Deadline};
 use crate::failure::{Failure, HeadError, Outcome, UpstreamHealth};
 use crate::signature::VerifiedRequest;
+use crate::twiml::KnownDocuments;
 use crate::upstream::headers::Peer;
 use crate::upstream::{Names, Pool, UpstreamRequest};
 use catch_panic::catch_panic;
-use context::RequestContext;
+use context::{FromWorker, RequestContext};
 use normalize::normalize_head;
 use probe::Prober;
 use record::Record;
@@ -55,12 +56,17 @@ use respond::{Accepted, Rejected};
 pub struct Proxy {
     snapshot: Arc<ArcSwap<Snapshot>>,
     pool: Rc<Pool>,
+    known_documents: Rc<KnownDocuments>,
 }
 
 impl Proxy {
     /// A proxy with this configuration, which may be swapped at any time, over these connections to the upstream.
     pub fn new(snapshot: Arc<ArcSwap<Snapshot>>, pool: Rc<Pool>) -> Self {
-        Self { snapshot, pool }
+        Self {
+            snapshot,
+            pool,
+            known_documents: Rc::default(),
+        }
     }
 
     /// The configuration in force.
@@ -100,10 +106,12 @@ impl Proxy {
         let route = Arc::clone(snapshot.route(&head));
         let record = route.metrics.start();
         let deadline = Deadline::after(record.started(), route.time_limit());
-        let started = record.started();
-        let mut context =
-            RequestContext::new(snapshot, route, &mut head, names, body, peer, started);
-        context.alarm = alarm.cloned();
+        let worker = FromWorker {
+            started: record.started(),
+            alarm: alarm.cloned(),
+            known_documents: Rc::clone(&self.known_documents),
+        };
+        let context = RequestContext::new(snapshot, route, &mut head, names, body, peer, worker);
         let record = Record::new(&context, record);
         let result = match normalized {
             Ok(()) => catch_panic(pin!(self.try_handle(&context, head, deadline))).await,

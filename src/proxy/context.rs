@@ -18,7 +18,7 @@ use crate::log::TraceContext;
 use crate::response::Expectations;
 use crate::route;
 use crate::signature::Policy;
-use crate::twiml::Kind;
+use crate::twiml::{Kind, KnownDocuments};
 use crate::upstream::Names;
 use crate::upstream::headers::{self, Peer};
 use crate::webhook::Parameters;
@@ -36,14 +36,21 @@ pub(super) struct RequestContext {
     pub(super) headers: Option<Box<HeaderMap>>,
     /// A handle to the body; the upstream's side has another one.
     pub(super) body: RequestBody,
-    pub(super) started: Instant,
+    pub(super) worker: FromWorker,
     pub(super) trace: TraceContext,
     pub(super) has_form: bool,
-    /// Polls the request again at its deadline.
-    pub(super) alarm: Option<Rc<Alarm>>,
     /// It is a conditional GET, to which 304 is a response (RFC 9110 §13.1).
     is_conditional: bool,
     expected: Expected,
+}
+
+/// What a request has from the worker that handles it.
+pub(super) struct FromWorker {
+    /// When the worker began to handle it.
+    pub(super) started: Instant,
+    /// Polls the request again at its deadline.
+    pub(super) alarm: Option<Rc<Alarm>>,
+    pub(super) known_documents: Rc<KnownDocuments>,
 }
 
 /// What Twilio expects in response.
@@ -64,7 +71,7 @@ impl RequestContext {
         names: Names,
         incoming: Incoming,
         peer: &Peer,
-        started: Instant,
+        worker: FromWorker,
     ) -> Self {
         let policy = snapshot.policy(&route, head).clone();
         let asks_for_websocket = names.has(Names::UPGRADE) && headers::asks_for_websocket(head);
@@ -106,10 +113,9 @@ impl RequestContext {
             uri: head.uri.clone(),
             headers,
             body: RequestBody::new(incoming, limit).with_framing(head.extensions.get().cloned()),
-            started,
+            worker,
             trace,
             has_form,
-            alarm: None,
             is_conditional,
             expected,
             snapshot,
@@ -192,7 +198,7 @@ impl RequestContext {
         let mut future = std::pin::pin!(future);
         let mut extended = deadline;
         loop {
-            let bounded = match &self.alarm {
+            let bounded = match &self.worker.alarm {
                 Some(alarm) => extended.bound_by(alarm, future.as_mut()).await,
                 // Boxed, so that the others don't carry its timer.
                 None => Box::pin(extended.bound(future.as_mut())).await,

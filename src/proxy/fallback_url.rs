@@ -114,9 +114,7 @@ impl RequestContext {
             Err(Error::ContentType) if body.is_empty() => Disposition::PassBody(None),
             disposition => disposition?,
         };
-        let body = self
-            .route
-            .validate_body(&mut head, body, disposition, kind)?;
+        let body = self.validate_body(&mut head, body, disposition, kind)?;
         Ok(Response::from_parts(head, ResponseBody::Whole(body)))
     }
 

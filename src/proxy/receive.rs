@@ -69,7 +69,7 @@ impl RequestContext {
         permit: ConcurrencyPermit,
     ) -> Result<Accepted, Failure> {
         let now = Instant::now();
-        let seconds = (now - self.started).as_secs_f64();
+        let seconds = (now - self.worker.started).as_secs_f64();
         self.route.metrics.record_upstream_time(seconds);
         let upstream_status = upstream.status().unwrap_or_default();
         let mut observed = None;

@@ -78,7 +78,7 @@ impl RequestContext {
             twilio_code: failure.twilio_code(),
             sid: self.parameters(&self.form()).sid(),
             upstream_status: upstream_status.map(|status| status.as_u16()),
-            milliseconds: self.started.elapsed().as_millis() as u64,
+            milliseconds: self.worker.started.elapsed().as_millis() as u64,
             line: document.map(|error| error.position().line),
             column: document.map(|error| error.position().column),
             excerpt: document.map(|error| error.excerpt().clone()),

@@ -127,7 +127,8 @@ impl RequestContext {
 
     /// How a request is counted of which the upstream's response goes back.
     fn settle(&self, observed: Option<Failure>, upstream_status: StatusCode) -> Ending {
-        let is_late = self.observes() && self.started.elapsed() > self.route.settings.deadline;
+        let is_late =
+            self.observes() && self.worker.started.elapsed() > self.route.settings.deadline;
         let observed = observed.or_else(|| is_late.then_some(Failure::Deadline));
         let mut ending = Ending {
             outcome: Outcome::Upstream,

@@ -5,7 +5,6 @@ use http::{header, response};
 
 use super::context::RequestContext;
 use super::receive::Received;
-use super::route::Route;
 use crate::failure::Failure;
 use crate::response::{Disposition, Error, accept_empty, decode_body, plan_response};
 use crate::twilio::RESPONSE_LIMIT;
@@ -34,12 +33,10 @@ impl RequestContext {
         };
         let body = upstream.collect_body(RESPONSE_LIMIT).await?;
         let head = upstream.head();
-        let body = self.route.validate_body(head, body, disposition, kind)?;
+        let body = self.validate_body(head, body, disposition, kind)?;
         Ok(Received::Whole(body))
     }
-}
 
-impl Route {
     /// The body that goes back by this disposition: what has to be TwiML was proved to be.
     pub(super) fn validate_body(
         &self,
@@ -54,7 +51,7 @@ impl Route {
                 self.validate_empty(body, kind)
             }
             Disposition::PassBody(warning) => {
-                warning.inspect(|code| self.metrics.record_warning(*code));
+                warning.inspect(|code| self.route.metrics.record_warning(*code));
                 Ok(body)
             }
             Disposition::Validate {
@@ -84,8 +81,8 @@ impl Route {
         may_be_text: bool,
         kind: Kind,
     ) -> Result<Bytes, Failure> {
-        let rules = self.rules(kind);
-        let mut twiml = twiml::validate(body, charset, rules)?;
+        let rules = self.route.rules(kind);
+        let mut twiml = self.worker.known_documents.validate(body, charset, rules)?;
         if twiml.is_plain_text() && !may_be_text {
             // The content type says XML, which this isn't: find out what is wrong with it.
             twiml = twiml::validate(
@@ -95,14 +92,14 @@ impl Route {
             )?;
         }
         for warning in twiml.warnings() {
-            self.metrics.record_warning(warning.code());
+            self.route.metrics.record_warning(warning.code());
         }
         Ok(twiml.into_bytes())
     }
 
     fn validate_empty(&self, empty: Bytes, kind: Kind) -> Result<Bytes, Failure> {
-        let warning = accept_empty(kind, self.settings.validate)?;
-        warning.inspect(|code| self.metrics.record_warning(*code));
+        let warning = accept_empty(kind, self.route.settings.validate)?;
+        warning.inspect(|code| self.route.metrics.record_warning(*code));
         Ok(empty)
     }
 }

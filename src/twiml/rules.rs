@@ -86,6 +86,11 @@ impl Rules {
         suggest(name, self.grammar.tags())
     }
 
+    /// Whether these are the same grammar, at the same strictness.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.strictness == other.strictness && Arc::ptr_eq(&self.grammar, &other.grammar)
+    }
+
     pub(super) fn grammar(&self) -> &Grammar {
         &self.grammar
     }
