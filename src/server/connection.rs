@@ -185,7 +185,8 @@ impl Connection {
         let parts = http.into_parts();
         let stream = parts.io.into_inner().into_inner();
         match end {
-            End::Closed(Ok(())) => self.join_tunnel(stream, parts.read_buf).await,
+            // Boxed, so that no other connection holds memory for it.
+            End::Closed(Ok(())) => Box::pin(self.join_tunnel(stream, parts.read_buf)).await,
             End::Closed(Err(error)) if error.is_parse_version_h2() => {
                 http1::send_last(stream, http1::VERSION_NOT_SUPPORTED).await;
             }
