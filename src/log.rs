@@ -107,7 +107,8 @@ pub fn print_error(error: &impl ToString) {
         ""
     };
     for line in error.to_string().lines() {
-        // Without stderr there is nowhere left to report to.
-        let _ = writeln!(stderr, "{prefix}{line}");
+        // In one piece: a process that is being upgraded writes to the same place meanwhile. Without stderr there is nowhere left
+        // to report to.
+        let _ = stderr.write_all(format!("{prefix}{line}\n").as_bytes());
     }
 }

@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -30,6 +32,27 @@ fn start(listen: &str, admin: &str) -> (Option<i32>, String) {
         output.status.code(),
         String::from_utf8_lossy(&said).into_owned(),
     )
+}
+
+/// A process that is being upgraded goes on logging to the same place: no line of either may begin within one of the other's.
+#[test]
+fn each_line_of_an_error_is_written_in_one_piece() {
+    let (ours, theirs) = UnixDatagram::pair().expect("sockets");
+    let status = Command::new(env!("CARGO_BIN_EXE_understudy"))
+        .args(["run", "--upstream", "nowhere", "--listen", "nowhere"])
+        .stderr(Stdio::from(OwnedFd::from(theirs)))
+        .status();
+    assert_eq!(status.expect("it runs").code(), Some(78));
+    ours.set_nonblocking(true).expect("a socket");
+    let mut piece = [0; 4096];
+    let mut pieces = Vec::new();
+    while let Ok(length) = ours.recv(&mut piece) {
+        pieces.push(String::from_utf8_lossy(&piece[..length]).into_owned());
+    }
+    assert!(!pieces.is_empty());
+    for piece in pieces {
+        assert!(piece.ends_with('\n') && piece.len() > 1, "{piece:?}");
+    }
 }
 
 #[test]
