@@ -30,7 +30,7 @@ use super::places::{Closed, Phase, Place};
 use super::settings::Settings;
 use super::{http1, http2, proxy_protocol};
 use crate::log::describe_error;
-use crate::proxy::Proxy;
+use crate::proxy::{Proxy, ResponseBody};
 use crate::tcp;
 use crate::tls::{self, Protocol, Stream};
 use crate::upstream::Tunnel;
@@ -225,11 +225,15 @@ impl Connection {
             };
             let proxy = &self.client.proxy;
             let reply = proxy.handle(head, body, &self.client.peer, alarm).await;
+            let mut response = reply.response;
+            let mut is_last = self.is_last_request();
             if reply.has_unread_body {
                 self.activity.set_unread();
+                // hyper closes the connection behind it, and the client has to know, or its next request would be lost.
+                let is_whole = matches!(response.body(), ResponseBody::Whole(_));
+                is_last |= is_whole && self.activity.protocol == Protocol::Http1;
             }
-            let mut response = reply.response;
-            if reply.tunnel.is_none() && self.is_last_request() {
+            if reply.tunnel.is_none() && is_last {
                 response.headers_mut().insert(CONNECTION, CLOSE);
             }
             self.tunnel.replace(reply.tunnel);

@@ -158,6 +158,23 @@ async fn a_request_without_a_signature_is_refused_at_its_head() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_refused_within_its_request_is_told_that_the_connection_ends() {
+    let app = FakeUpstream::with_document("<Response/>");
+    let sidecar = with_token(&app, "enforce").start().await;
+    let mut client = sidecar.connect().await;
+    client.send(unfinished("/voice/x", None, "", 1000)).await;
+    let got = client.response().await;
+    assert_eq!((got.status, got.header("connection")), (403, Some("close")));
+    // What was sent whole leaves the connection as it is, or it would have to be made anew for each.
+    let mut client = sidecar.connect().await;
+    for _ in 0..3 {
+        let got = client.request(Webhook::voice("/voice/x").unsigned()).await;
+        assert_eq!((got.status, got.keeps_alive), (403, true), "{got:?}");
+        assert_eq!(client.request(signed()).await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn incomplete_requests_do_not_count_against_the_limits_of_the_route_or_the_app() {
     let app = FakeUpstream::with_document("<Response/>");
     let sidecar = with_token(&app, "enforce")
