@@ -24,4 +24,4 @@ pub use sidecar::{Builder, Sidecar, Signal};
 pub use skip::skip;
 pub use time::{TIMEOUT, millis, wait_for, wait_until};
 pub use twilio::{CALL, MESSAGE, Webhook, sign};
-pub use upstream::{FakeUpstream, Request, Script, Step, response};
+pub use upstream::{Event, FakeUpstream, Request, Script, Step, response};

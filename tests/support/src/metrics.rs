@@ -18,7 +18,12 @@ pub struct Series {
 }
 
 impl Metrics {
-    pub(crate) fn parse(text: &str) -> Self {
+    /// Reads the text.
+    ///
+    /// # Panics
+    ///
+    /// If it is not in the text format of Prometheus.
+    pub fn parse(text: &str) -> Self {
         let lines = text
             .lines()
             .filter(|line| !line.starts_with('#') && !line.is_empty());

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 pub use request::Request;
 pub use script::{Script, Step, response};
+pub use state::Event;
 
 use crate::{Client, wait_for};
 use address::{Address, FullListener, Listener};
@@ -54,21 +55,39 @@ impl FakeUpstream {
         address: SocketAddr,
         choose: impl Fn(&Request) -> Script + Send + Sync + 'static,
     ) -> Self {
-        Self::on(
-            Address::reserve_port(address).expect("the port is free"),
-            choose,
-        )
+        let address = Address::reserve_port(address).expect("the port is free");
+        Self::on(address, State::new(choose))
+    }
+
+    /// The same, for load runs: it keeps no request, but shows an observer what happens to each. The observer waits for nothing.
+    pub fn observed_at(
+        address: SocketAddr,
+        choose: impl Fn(&Request) -> Script + Send + Sync + 'static,
+        observe: impl Fn(&Request, Event<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        let address = Address::reserve_port(address).expect("the port is free");
+        Self::on(address, State::new(choose).observed(observe))
+    }
+
+    /// The same on a Unix socket.
+    pub fn observed_on_unix_socket(
+        choose: impl Fn(&Request) -> Script + Send + Sync + 'static,
+        observe: impl Fn(&Request, Event<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        let address = Address::reserve_path().expect("a folder");
+        Self::on(address, State::new(choose).observed(observe))
     }
 
     /// The same on a Unix socket.
     pub fn start_on_unix_socket(
         choose: impl Fn(&Request) -> Script + Send + Sync + 'static,
     ) -> Self {
-        Self::on(Address::reserve_path().expect("a folder"), choose)
+        let address = Address::reserve_path().expect("a folder");
+        Self::on(address, State::new(choose))
     }
 
-    fn on(address: Address, choose: impl Fn(&Request) -> Script + Send + Sync + 'static) -> Self {
-        let state = Arc::new(State::new(choose));
+    fn on(address: Address, state: State) -> Self {
+        let state = Arc::new(state);
         let listening = Mutex::new(Listening::accept(&address, &state));
         Self {
             address,
@@ -125,9 +144,14 @@ impl FakeUpstream {
         *self.state.open.borrow()
     }
 
-    /// Closes every connection, whatever happens on it, and goes on listening.
-    pub async fn hang_up(&self) {
+    /// Begins to close every connection there is, whatever happens on it.
+    pub fn begin_to_hang_up(&self) {
         self.state.hang_up.send_replace(());
+    }
+
+    /// Closes every connection, whatever happens on it, and goes on listening. No new one may come meanwhile.
+    pub async fn hang_up(&self) {
+        self.begin_to_hang_up();
         let mut open = self.state.open.subscribe();
         let closed = open.wait_for(|open| *open == 0);
         drop(wait_for("the upstream's connections to close", closed).await);

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::request::Request;
 use super::script::Step;
-use super::state::State;
+use super::state::{Event, State};
 use crate::stream::{Stream, socket, wait_for_end};
 
 /// Serves every request of a connection until it ends, or is hung up.
@@ -50,6 +50,20 @@ struct Connection<'a> {
     /// The last of them has come with its body.
     complete: bool,
     state: &'a State,
+}
+
+/// A script that runs. Dropped, it says how far it came.
+struct Running<'a> {
+    state: &'a State,
+    request: &'a Request,
+    is_complete: bool,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let is_complete = self.is_complete;
+        self.state.observe(self.request, Event::End { is_complete });
+    }
 }
 
 /// Whether a connection goes on.
@@ -94,28 +108,40 @@ impl Connection<'_> {
     async fn follow_script(&mut self, request: Request) -> io::Result<Next> {
         let script = (self.state.choose)(&request);
         let at = self.keep(&request);
+        self.state.observe(&request, Event::Head);
         self.complete = request.framing().end(&[]).is_some();
         if self.complete {
             self.state.complete.send_modify(|complete| *complete += 1);
         }
+        let mut running = Running {
+            state: self.state,
+            request: &request,
+            is_complete: false,
+        };
         for step in script.steps {
+            self.state.observe(&request, Event::Step(&step));
             let next = self.take(step, &request, at).await?;
             if next != Next::GoOn {
+                running.is_complete = true;
                 return Ok(next);
             }
         }
+        running.is_complete = true;
         // Behind a body that wasn't read, no next request can be found.
         Ok(if self.complete { Next::GoOn } else { Next::End })
     }
 
-    /// Keeps a request, whose place is given back.
-    fn keep(&self, request: &Request) -> usize {
+    /// Keeps a request, unless an observer sees it. Its place is given back.
+    fn keep(&self, request: &Request) -> Option<usize> {
+        if self.state.observer.is_some() {
+            return None;
+        }
         let mut requests = self.state.requests();
         requests.push(request.clone());
-        requests.len() - 1
+        Some(requests.len() - 1)
     }
 
-    async fn read_body(&mut self, request: &Request, at: usize) -> io::Result<()> {
+    async fn read_body(&mut self, request: &Request, at: Option<usize>) -> io::Result<()> {
         if self.complete {
             return Ok(());
         }
@@ -128,21 +154,28 @@ impl Connection<'_> {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         };
-        self.state.requests()[at].body = self.unread.split_to(end).to_vec();
+        let body = self.unread.split_to(end);
+        if let Some(at) = at {
+            self.state.requests()[at].body = body.to_vec();
+        }
         self.complete = true;
         self.state.complete.send_modify(|complete| *complete += 1);
         Ok(())
     }
 
-    async fn take(&mut self, step: Step, request: &Request, at: usize) -> io::Result<Next> {
+    async fn take(&mut self, step: Step, request: &Request, at: Option<usize>) -> io::Result<Next> {
         match step {
             Step::Read => self.read_body(request, at).await?,
             Step::Send(bytes) => self.send(&bytes).await?,
             Step::Pause(time) => sleep(time).await,
             Step::Trickle(bytes, pause) => self.trickle(&bytes, pause).await?,
-            Step::Endless(bytes) => loop {
-                self.send(&bytes).await?;
-            },
+            Step::Endless(bytes) => {
+                // Several at once, or a busy machine takes long to send much.
+                let bytes = bytes.repeat(4096 / bytes.len().max(1) + 1);
+                loop {
+                    self.send(&bytes).await?;
+                }
+            }
             Step::Stall => {
                 wait_for_end(&self.stream).await?;
                 return Ok(Next::End);
