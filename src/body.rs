@@ -12,7 +12,7 @@ use std::error::Error as _;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -29,6 +29,10 @@ use budget::Reservation;
 
 /// How much of a request body is kept for its parameters and for sending it again, in bytes.
 const REPLAY_LIMIT: usize = 64 * 1024;
+
+/// How often a body is polled until it has surely said what has arrived: hyper reads only when it was asked to, and after a pause
+/// of the whole machine timers come before sockets.
+const POLLS_FOR_ARRIVED: usize = 3;
 
 /// In how many frames a body may arrive that is kept: more than on any network, and few enough that their overhead is small.
 const MAX_REPLAY_FRAMES: usize = 256;
@@ -253,6 +257,18 @@ impl RequestBody {
                 Some(Err(error)) => return Err(error),
                 None => return Ok(()),
             }
+        }
+    }
+
+    /// Reads what has arrived already, without waiting for the client.
+    pub async fn read_arrived(&self) {
+        for _ in 0..POLLS_FOR_ARRIVED {
+            let mut rest = pin!(self.read_rest());
+            let is_read = poll_fn(|cx| Poll::Ready(rest.as_mut().poll(cx).is_ready()));
+            if self.is_complete() || is_read.await {
+                return;
+            }
+            tokio::task::yield_now().await;
         }
     }
 }

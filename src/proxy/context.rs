@@ -210,9 +210,20 @@ impl RequestContext {
             match last.and_then(|last| deadline.restart_from(last)) {
                 // Counted from the original, or each extension would be longer than the one before.
                 Some(later) => extended = later,
-                None if self.body.is_waiting_for_client() => return Err(Failure::SlowClient),
-                None => return Err(Failure::Deadline),
+                None => return Err(self.deadline_failure().await),
             }
+        }
+    }
+
+    /// Who was too slow.
+    async fn deadline_failure(&self) -> Failure {
+        if self.body.is_waiting_for_client() {
+            // Boxed like everything that few requests need.
+            Box::pin(self.body.read_arrived()).await;
+        }
+        match self.body.is_waiting_for_client() {
+            true => Failure::SlowClient,
+            false => Failure::Deadline,
         }
     }
 }

@@ -1,9 +1,5 @@
 //! What goes back to the client: the upstream's response, the fallback, or an error.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Poll;
-
 use http::{HeaderName, HeaderValue, Response, StatusCode, header, response};
 
 use super::body::ResponseBody;
@@ -19,9 +15,6 @@ use crate::upstream::{Tunnel, UpstreamBody};
 
 /// Says on a fallback why it was sent; Twilio's request inspector shows it.
 const UNDERSTUDY_FALLBACK: HeaderName = HeaderName::from_static("understudy-fallback");
-
-/// How often a body is polled until it has surely said what has arrived: hyper reads only when it was asked to.
-const POLLS_FOR_ARRIVED: usize = 3;
 
 /// What goes back to the client.
 pub struct Reply {
@@ -110,7 +103,7 @@ impl RequestContext {
         } = rejected;
         // A bad request is answered at once, however much of it is still to come.
         if matches!(failure, Failure::Signature(_)) {
-            self.read_arrived().await;
+            self.body.read_arrived().await;
         } else if !failure.is_refusal() {
             self.read_rest(deadline).await;
         }
@@ -129,20 +122,12 @@ impl RequestContext {
     /// Reads what the upstream did not read of the request's body before a response goes back, until the deadline: a response that
     /// is sent while bytes still arrive can be lost by a reset. After the deadline, only what has arrived already is read.
     async fn read_rest(&self, deadline: Deadline) {
-        if !self.body.is_complete() {
-            let _ = Box::pin(deadline.bound(self.body.read_rest())).await;
+        if self.body.is_complete() {
+            return;
         }
-    }
-
-    /// Reads what has arrived of the request's body already. If that is all, the connection can be used again.
-    async fn read_arrived(&self) {
-        for _ in 0..POLLS_FOR_ARRIVED {
-            let mut rest = pin!(self.body.read_rest());
-            let is_read = poll_fn(|cx| Poll::Ready(rest.as_mut().poll(cx).is_ready()));
-            if self.body.is_complete() || is_read.await {
-                return;
-            }
-            tokio::task::yield_now().await;
+        let read = Box::pin(deadline.bound(self.body.read_rest())).await;
+        if read.is_err() {
+            self.body.read_arrived().await;
         }
     }
 

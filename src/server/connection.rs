@@ -9,6 +9,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONNECTION;
@@ -24,7 +25,7 @@ use tracing::{debug, warn};
 use super::activity::{ActiveRequest, Activity, TrackedBody};
 use super::client_stream::{ClientStream, WatchedStream};
 use super::counted::Counted;
-use super::driver::{DRAIN_GRACE, End, drive};
+use super::driver::{End, drive};
 use super::future_slots::FutureSlots;
 use super::places::{Closed, Phase, Place};
 use super::settings::Settings;
@@ -35,6 +36,10 @@ use crate::tcp;
 use crate::tls::{self, Protocol, Stream};
 use crate::upstream::Tunnel;
 use crate::upstream::headers::Peer;
+
+/// How long a TLS handshake that is under way may take at shutdown, and the reading of a PROXY header: as long as two round trips
+/// around the world.
+const SETUP_GRACE: Duration = Duration::from_secs(1);
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
@@ -152,14 +157,18 @@ impl Client {
         }
     }
 
-    /// Waits until a connection on which no HTTP is spoken yet is to be closed. Returns None if it has taken too long.
     async fn setup_timeout(&self) -> Option<Closed> {
-        let closed = timeout(self.settings.header_timeout, self.place.closed()).await;
-        if matches!(closed, Ok(Closed::Draining)) {
-            sleep(DRAIN_GRACE).await;
-        }
-        closed.ok()
+        setup_timeout(&self.place, self.settings.header_timeout).await
     }
+}
+
+/// Waits until a connection on which no HTTP is spoken yet is to be closed. Returns None if it has taken too long.
+async fn setup_timeout(place: &Place, limit: Duration) -> Option<Closed> {
+    let closed = timeout(limit, place.closed()).await;
+    if matches!(closed, Ok(Closed::Draining)) {
+        sleep(SETUP_GRACE).await;
+    }
+    closed.ok()
 }
 
 /// A connection on which HTTP is spoken.
@@ -294,5 +303,30 @@ impl Connection {
                 "tunnel failed"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::super::places::Places;
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_under_way_has_a_moment_at_shutdown() {
+        let evicted = prometheus::IntCounter::new("evicted", "Evicted.").expect("a counter");
+        let (_, mut workers) = Places::new(1, 1, evicted);
+        let (connections, _) = workers.remove(0).start();
+        let place = Place::new(&connections);
+        let minute = Duration::from_secs(60);
+        let began = Instant::now();
+        assert!(setup_timeout(&place, minute).await.is_none());
+        assert_eq!(began.elapsed(), minute);
+        connections.set_phase(Phase::Draining);
+        let began = Instant::now();
+        let closed = setup_timeout(&place, minute).await;
+        assert!(matches!(closed, Some(Closed::Draining)));
+        assert_eq!(began.elapsed(), SETUP_GRACE);
     }
 }

@@ -217,7 +217,6 @@ impl InFlight {
             return;
         };
         let connection = self.connection;
-        connection.traffic.end();
         let too_old = connection.opened_at + self.upstream.settings.max_connection_age;
         let until = too_old.min(now + keep_for);
         if until > now && self.upstream.is_current(connection.generation) {

@@ -59,11 +59,6 @@ impl Traffic {
         self.framing.reset();
     }
 
-    /// The response is whole: an idle connection holds no memory for a request.
-    pub(super) fn end(&self) {
-        self.request_head.take();
-    }
-
     /// So many bytes of the response's body were taken.
     pub(super) fn content_taken(&self, many: usize) {
         self.framing.add_content(many);

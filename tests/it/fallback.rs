@@ -4,7 +4,8 @@
 use understudy::twiml::{Kind, Rules, Strictness, validate};
 
 use support::{
-    FakeUpstream, Response, Script, Sidecar, Webhook, millis, response, understudy, wait_for,
+    FakeUpstream, Response, Script, Sidecar, Signal, Webhook, millis, response, understudy,
+    wait_for,
 };
 
 const ENGLISH: &str = "<Response><Say>hello {{From}}, {{CallerName}}!</Say></Response>";
@@ -357,4 +358,30 @@ async fn a_fallback_is_never_stored_by_a_cache() {
         assert_eq!(got.reason(), Some("status_5xx"));
         assert_eq!(got.header("cache-control"), Some("no-store"));
     }
+}
+
+#[tokio::test]
+async fn a_form_that_came_while_the_machine_stood_still_has_its_parameters() {
+    let app = FakeUpstream::start(|_| Script::new().stall());
+    let sidecar = Sidecar::before(&app)
+        .deadline(millis(500))
+        .routes(ROUTES)
+        .file("en.xml", ENGLISH)
+        .file("fr.xml", FRENCH)
+        .start()
+        .await;
+    let request = posted("/voice/x", "From=%2B12025550147&CallerName=Ann");
+    let (head, body) = request.split_at(request.len() - 10);
+    let mut client = sidecar.connect().await;
+    client.send(head).await;
+    sidecar
+        .wait_for_metric("understudy_in_flight_requests", &[("route", "voice")], 1.0)
+        .await;
+    sidecar.signal(Signal::Stop);
+    client.send_more(body).await.expect("the kernel takes it");
+    tokio::time::sleep(millis(600)).await;
+    sidecar.signal(Signal::Continue);
+    let got = client.response().await;
+    assert_eq!(got.reason(), Some("deadline"));
+    assert_eq!(document(&got, Kind::Voice), english("+12025550147, Ann"));
 }

@@ -69,6 +69,10 @@ pub enum Signal {
     User1,
     /// SIGUSR2: hand over to a new process.
     Upgrade,
+    /// SIGSTOP: stand still, as on a machine that has no time for it.
+    Stop,
+    /// SIGCONT: go on.
+    Continue,
 }
 
 /// A proxy that is still to be started.
@@ -222,6 +226,8 @@ impl Sidecar {
             Signal::HangUp => "-HUP",
             Signal::User1 => "-USR1",
             Signal::Upgrade => "-USR2",
+            Signal::Stop => "-STOP",
+            Signal::Continue => "-CONT",
         };
         kill(name, self.child.id());
     }
