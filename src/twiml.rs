@@ -25,6 +25,7 @@ mod charset;
 mod code;
 mod context;
 mod declaration;
+mod document;
 mod error;
 mod excerpt;
 mod finding;
@@ -47,11 +48,10 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
-use bytes::Bytes;
-
 pub use charset::{EncodingError, decode_lossy, other_than_utf8};
 pub use code::Level;
 pub use context::Context;
+pub use document::{Twiml, validate};
 pub use error::Error;
 pub use excerpt::Excerpt;
 pub use finding::{Finding, Problem, Reason};
@@ -68,44 +68,3 @@ pub use rules::{Rules, Strictness};
 pub use schema::SchemaError;
 pub(crate) use suggest::suggest;
 pub use syntax::{Construct, MAX_ATTRIBUTES, MAX_DEPTH, SyntaxError};
-
-/// A document that Twilio can act on. Only [`validate`] makes one, and the bytes are those that came.
-#[derive(Clone, Debug)]
-pub struct Twiml {
-    document: Bytes,
-    warnings: Vec<Finding>,
-}
-
-/// Validates a document. `charset` is that parameter of the response's `Content-Type`, if it had one.
-///
-/// # Errors
-///
-/// The first error; with [`Strictness::Strict`] also the first warning of a document without errors.
-pub fn validate(document: Bytes, charset: Option<&str>, rules: &Rules) -> Result<Twiml, Error> {
-    let warnings = lint::find_warnings(&document, charset, rules)?;
-    Ok(Twiml { document, warnings })
-}
-
-impl Twiml {
-    /// The document, exactly as it came.
-    pub fn bytes(&self) -> &Bytes {
-        &self.document
-    }
-
-    /// The document, exactly as it came.
-    pub fn into_bytes(self) -> Bytes {
-        self.document
-    }
-
-    /// Whether it is plain text without markup. In response to a message Twilio sends nothing then, and warns.
-    pub fn is_plain_text(&self) -> bool {
-        self.warnings
-            .iter()
-            .any(|warning| *warning.problem() == Problem::Schema(SchemaError::NotMarkup))
-    }
-
-    /// What Twilio would log while it acts on the document.
-    pub fn warnings(&self) -> &[Finding] {
-        &self.warnings
-    }
-}

@@ -5,7 +5,11 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 
-use super::{Error, Rules, Twiml, validate};
+use super::{
+    document::{Twiml, validate},
+    error::Error,
+    rules::Rules,
+};
 
 /// How many documents are kept. One of 64 KiB is the longest that Twilio takes.
 const SLOTS: usize = 16;

@@ -5,6 +5,8 @@ mod extension;
 mod schema;
 mod syntax;
 
+use bytes::Bytes;
+
 use super::*;
 
 fn name(name: &str) -> Name {

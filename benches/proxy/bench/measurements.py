@@ -50,8 +50,9 @@ class Subject:
 
 
 def cpu(session, options):
-    """CPU time of a request for `/voice`, 311 bytes"""
-    return compare_with_reference(session, options, "CPU of a request", "/voice", webhook.VOICE)
+    """CPU time of a request for `/voice`, 311 bytes, and of one whose document is another each time"""
+    same = compare_with_reference(session, options, "CPU of a request", "/voice", webhook.VOICE)
+    return same + compare_with_reference(session, options, "CPU of a request, each document new", "/new", None)
 
 
 def big(session, options):
@@ -66,8 +67,9 @@ def close(session, options):
 
 def compare_with_reference(session, options, title, path, document, close=False, **setup):
     running = session.start_proxies(session.proxies, **setup)
-    for proxy in running.values():
-        proxy.expect(path, document)
+    if document:
+        for proxy in running.values():
+            proxy.expect(path, document)
     subjects = {name: Subject(proxy, path, close=close) for name, proxy in running.items()}
     samples = cpu_samples(session, options, subjects)
     session.stop_proxies(running.values())
@@ -163,7 +165,11 @@ def instructions(session, options):
     """Instructions in user space of a request, by callgrind"""
     found = of_each(among(session, UNDER_VALGRIND), lambda name: valgrind.per_request(session, name, "callgrind"))
     cells = {name: "%.1f k" % (counts["instructions"] / 1000) for name, counts in found.items()}
-    return [Row("user instructions of a request", cells)]
+    new = valgrind.per_request(session, "understudy", "callgrind", path="/new")
+    return [
+        Row("user instructions of a request", cells),
+        Row("the same, each document new", {"understudy": "%.1f k" % (new["instructions"] / 1000)}),
+    ]
 
 
 def cache(session, options):

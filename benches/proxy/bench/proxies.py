@@ -40,6 +40,7 @@ http {{
 NGINX_APP = """  server {{
     listen 127.0.0.1:{port} backlog=8192;
     location / {{ return 200 '{voice}'; }}
+    location /new {{ return 200 '{new_voice}'; }}
     location /big {{ error_page 405 =200 /big.xml; alias {folder}/big.xml; }}
     location = /big.xml {{ root {folder}; }}
   }}
@@ -190,7 +191,7 @@ def app_command(folder, port):
     """Writes the app's files, and returns the command that runs it."""
     write(folder, "big.xml", webhook.BIG)
     text = NGINX + NGINX_APP
-    text = text.format(folder=folder, name="app", port=port, voice=webhook.VOICE, nginx_connections=descriptors())
+    text = text.format(folder=folder, name="app", port=port, voice=webhook.VOICE, new_voice=webhook.NEW_VOICE, nginx_connections=descriptors())
     return [programs.find("nginx"), "-c", write(folder, "app.conf", text)]
 
 
@@ -213,7 +214,7 @@ def command(name, setup, understudy):
 def understudy_config(setup):
     tls = '[server.tls]\ncert = "%s.crt"\nkey = "%s.key"\n' % (setup.tls, setup.tls) if setup.tls else ""
     routes = setup.routes or (
-        route("voice", "/voice") + route("big", "/big") + route("down", "/down", 'upstream = "down"\nbreaker.probe_every = "30s"')
+        route("voice", "/voice") + route("new", "/new") + route("big", "/big") + route("down", "/down", 'upstream = "down"\nbreaker.probe_every = "30s"')
     )
     text = UNDERSTUDY.format(**{**vars(setup), "tls": tls, "routes": routes})
     return write(setup.folder, "understudy-%d.toml" % setup.port, text)

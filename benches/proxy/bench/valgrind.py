@@ -18,9 +18,9 @@ COUNTS = {
 }
 
 
-def per_request(session, name, tool, requests=(2000, 8000), send=None, app=None):
+def per_request(session, name, tool, requests=(2000, 8000), send=None, app=None, path="/voice"):
     """What a request costs, by the names of `COUNTS`. `send(proxy, number)` sends requests; else h2load does."""
-    send = send or (lambda proxy, number: load.h2load(session, proxy.port, "/voice", number, connections=64))
+    send = send or (lambda proxy, number: load.h2load(session, proxy.port, path, number, connections=64))
     few, many = (counts(session, name, tool, number, send, app) for number in requests)
     return {count: (many[count] - few[count]) / (requests[1] - requests[0]) for count in few}
 

@@ -1,6 +1,7 @@
 //! Extensions of the grammar.
 
 use super::*;
+use bytes::Bytes;
 
 fn rules(extensions: &[Extension]) -> Rules {
     Rules::with_extensions(Kind::Voice, Strictness::Strict, extensions).expect("they are valid")

@@ -1,6 +1,7 @@
 //! One line per invalid document, with its error and the byte where it is.
 
 use super::*;
+use bytes::Bytes;
 
 fn syntax(document: impl AsRef<[u8]>) -> (SyntaxError, usize) {
     let error = reject(document);
