@@ -5,9 +5,10 @@
 //! once, however it ends.
 
 mod families;
+mod histogram;
 mod route;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::process_collector::ProcessCollector;
@@ -26,8 +27,7 @@ use families::{Registrar, RouteFamilies};
 /// The metrics of the process.
 pub struct Metrics {
     registry: Registry,
-    families: RouteFamilies,
-    routes: Mutex<HashMap<String, Arc<RouteMetrics>>>,
+    routes: RouteFamilies,
     upstreams: Mutex<BTreeMap<String, Arc<ConnectionStats>>>,
     /// Open connections of clients.
     pub client_connections: IntGauge,
@@ -54,8 +54,7 @@ impl Metrics {
         let registry = Registry::new();
         let registrar = Registrar(&registry);
         let metrics = Self {
-            families: RouteFamilies::new(&registrar),
-            routes: Mutex::default(),
+            routes: RouteFamilies::new(),
             upstreams: Mutex::default(),
             client_connections: registrar.gauge(
                 "understudy_client_connections",
@@ -128,6 +127,7 @@ impl Metrics {
         let labels = [env!("CARGO_PKG_VERSION"), revision()];
         build.with_label_values(&labels).set(1);
         registrar.add(ProcessCollector::for_self());
+        registrar.add(self.routes.clone());
         for result in ["success", "failure"] {
             self.reloads.with_label_values(&[result]);
         }
@@ -137,9 +137,7 @@ impl Metrics {
 
     /// The metrics of a route: the same ones each time for the same name.
     pub fn route(&self, name: &str) -> Arc<RouteMetrics> {
-        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(RouteMetrics::new(&self.families, name));
-        Arc::clone(routes.entry(name.to_owned()).or_insert_with(new))
+        self.routes.route(name)
     }
 
     /// The connections to an upstream, counted: the same counts each time for the same name.
@@ -192,8 +190,6 @@ impl Metrics {
             raise_to(&opened, stats.opened());
         }
         raise_to(&self.dropped_log_lines, log::dropped_lines());
-        let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        routes.values().for_each(|route| route.refresh());
     }
 }
 
@@ -205,3 +201,6 @@ fn raise_to(counter: &IntCounter, count: u64) {
 pub fn revision() -> &'static str {
     option_env!("UNDERSTUDY_REVISION").unwrap_or("unknown")
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,13 @@
 //! The series of one route, and the record that counts each of its requests once.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
-use prometheus::{Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 use tokio::time::Instant;
 
-use super::families::RouteFamilies;
+use super::histogram::Histogram;
 use crate::failure::{Outcome, Reason};
 use crate::log::AccessLine;
 use crate::recent_failures::now;
@@ -16,94 +17,69 @@ use crate::signature;
 /// created when one occurs.
 const HEAD_WARNINGS: [u32; 2] = [12200, 12300];
 
-/// The series of one route, ready to count.
+/// The series of one route. What every request writes comes first, so that it is in few cache lines.
+#[derive(Default)]
+#[repr(C)]
 pub struct RouteMetrics {
-    requests: [IntCounter; Outcome::ALL.len()],
-    fallbacks: [IntCounter; Reason::ALL.len()],
-    /// Only a route that observes has these.
-    observed_failures: OnceLock<[IntCounter; Reason::ALL.len()]>,
-    observed_family: IntCounterVec,
-    warnings: IntCounterVec,
-    route: String,
-    request_seconds: [LazyHistogram; Outcome::ALL.len()],
-    upstream_seconds: LazyHistogram,
     /// Requests in flight. The limit `max_in_flight` is compared with it too.
     pub in_flight: AtomicUsize,
-    in_flight_gauge: IntGauge,
-    /// Responses of the upstream that came after the deadline.
-    pub late_responses: IntCounter,
-    /// By result: success, failure.
-    retries: [IntCounter; 2],
-    /// By result: valid, invalid, missing.
-    signature_checks: [IntCounter; 3],
-    /// 0 closed, 1 half-open, 2 open.
-    pub breaker_state: IntGauge,
     /// Time since which the route has been serving from fallback, in seconds since 1970; 0 if it is not.
     pub fallback_since: Gauge,
+    /// By result: valid, invalid, missing.
+    pub(super) signature_checks: [Counter; 3],
+    pub(super) upstream_seconds: Histogram,
+    /// By outcome. Each request is in one of them, so they count requests too.
+    pub(super) request_seconds: [Histogram; Outcome::ALL.len()],
+    pub(super) fallbacks: [Counter; Reason::ALL.len()],
+    /// Only a route that observes has these.
+    pub(super) observed_failures: OnceLock<[Counter; Reason::ALL.len()]>,
+    /// By Twilio's code: those that occurred.
+    warnings: Mutex<BTreeMap<u32, u64>>,
+    /// Responses of the upstream that came after the deadline.
+    pub late_responses: Counter,
+    /// By result: success, failure.
+    pub(super) retries: [Counter; 2],
+    /// 0 closed, 1 half-open, 2 open.
+    pub breaker_state: Gauge,
     /// Whether a drill is running: 1 or 0.
-    pub drill_active: IntGauge,
+    pub drill_active: Gauge,
     /// Time at which a drill last succeeded, in seconds since 1970; 0: never.
     pub drill_success: Gauge,
 }
 
-/// A histogram that exists from its first observation. Its buckets are most of a route's series, and most outcomes never happen.
-struct LazyHistogram {
-    family: HistogramVec,
-    histogram: OnceLock<Histogram>,
-}
+/// A number that only grows.
+#[derive(Default)]
+pub struct Counter(AtomicU64);
 
-impl LazyHistogram {
-    fn new(family: &HistogramVec) -> Self {
-        Self {
-            family: family.clone(),
-            histogram: OnceLock::new(),
-        }
+impl Counter {
+    /// Adds 1.
+    pub fn inc(&self) {
+        self.0.fetch_add(1, Relaxed);
     }
 
-    fn observe(&self, labels: &[&str], seconds: f64) {
-        let histogram = self
-            .histogram
-            .get_or_init(|| self.family.with_label_values(labels));
-        histogram.observe(seconds);
+    /// The current value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A number that is set, as the bits of an `f64`.
+#[derive(Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// Replaces the value.
+    pub fn set(&self, value: f64) {
+        self.0.store(value.to_bits(), Relaxed);
+    }
+
+    /// The current value.
+    pub fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Relaxed))
     }
 }
 
 impl RouteMetrics {
-    pub(super) fn new(families: &RouteFamilies, route: &str) -> Self {
-        let name = &[route];
-        for code in HEAD_WARNINGS {
-            let labels = [route, &code.to_string()];
-            families.warnings.with_label_values(&labels);
-        }
-        let by_outcome = |outcome: Outcome| [route, outcome.label()];
-        let by_reason = |reason: Reason| [route, reason.label()];
-        let by_result = |result| [route, result];
-        Self {
-            requests: Outcome::ALL.map(|o| families.requests.with_label_values(&by_outcome(o))),
-            request_seconds: Outcome::ALL.map(|_| LazyHistogram::new(&families.request_seconds)),
-            fallbacks: Reason::ALL.map(|r| families.fallbacks.with_label_values(&by_reason(r))),
-            observed_failures: OnceLock::new(),
-            observed_family: families.observed_failures.clone(),
-            warnings: families.warnings.clone(),
-            route: route.to_owned(),
-            upstream_seconds: LazyHistogram::new(&families.upstream_seconds),
-            in_flight: AtomicUsize::new(0),
-            in_flight_gauge: families.in_flight.with_label_values(name),
-            late_responses: families.late_responses.with_label_values(name),
-            retries: ["success", "failure"]
-                .map(|result| families.retries.with_label_values(&by_result(result))),
-            signature_checks: ["valid", "invalid", "missing"].map(|result| {
-                families
-                    .signature_checks
-                    .with_label_values(&by_result(result))
-            }),
-            breaker_state: families.breaker_state.with_label_values(name),
-            fallback_since: families.fallback_since.with_label_values(name),
-            drill_active: families.drill_active.with_label_values(name),
-            drill_success: families.drill_success.with_label_values(name),
-        }
-    }
-
     /// Starts to measure a request.
     pub fn start(self: &Arc<Self>) -> RequestRecord {
         RequestRecord {
@@ -132,24 +108,28 @@ impl RouteMetrics {
         self.observed_failures()[reason.index()].inc();
     }
 
-    /// The counters of a route that observes. They are there, at 0, from the first call.
-    pub fn observed_failures(&self) -> &[IntCounter; Reason::ALL.len()] {
-        let new = |reason: Reason| {
-            let labels = [self.route.as_str(), reason.label()];
-            self.observed_family.with_label_values(&labels)
-        };
-        self.observed_failures.get_or_init(|| Reason::ALL.map(new))
+    /// The counters of a route that observes, by reason. They are there, at 0, from the first call.
+    pub fn observed_failures(&self) -> &[Counter; Reason::ALL.len()] {
+        self.observed_failures.get_or_init(Default::default)
     }
 
     /// Records the time from the request head received to the upstream's response received.
-    pub fn record_upstream_time(&self, seconds: f64) {
-        self.upstream_seconds.observe(&[&self.route], seconds);
+    pub fn record_upstream_time(&self, time: Duration) {
+        self.upstream_seconds.observe(time);
     }
 
     /// Counts a response for which Twilio will log a warning.
     pub fn record_warning(&self, code: u32) {
-        let labels = [self.route.as_str(), &code.to_string()];
-        self.warnings.with_label_values(&labels).inc();
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        *warnings.entry(code).or_default() += 1;
+    }
+
+    /// How many responses had each warning, by Twilio's code.
+    pub(super) fn warnings(&self) -> BTreeMap<u32, u64> {
+        let occurred = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warnings = BTreeMap::from(HEAD_WARNINGS.map(|code| (code, 0)));
+        warnings.extend(occurred.iter());
+        warnings
     }
 
     /// Counts a request that was sent a second time.
@@ -169,18 +149,12 @@ impl RouteMetrics {
 
     /// How many requests had this outcome.
     pub fn requests(&self, outcome: Outcome) -> u64 {
-        self.requests[outcome.index()].get()
+        self.request_seconds[outcome.index()].count()
     }
 
     /// How many fallback responses had this reason.
     pub fn fallbacks(&self, reason: Reason) -> u64 {
         self.fallbacks[reason.index()].get()
-    }
-
-    /// Copies what is counted elsewhere into its gauge.
-    pub(super) fn refresh(&self) {
-        let in_flight = self.in_flight.load(Relaxed);
-        self.in_flight_gauge.set(in_flight as i64);
     }
 }
 
@@ -208,13 +182,11 @@ impl RequestRecord {
 
     fn count(&mut self, outcome: Outcome) {
         self.is_counted = true;
-        self.route.requests[outcome.index()].inc();
         if outcome == Outcome::Upstream && self.route.fallback_since.get() != 0.0 {
             self.route.fallback_since.set(0.0);
         }
         let duration = self.started.elapsed();
-        let labels = [self.route.route.as_str(), outcome.label()];
-        self.route.request_seconds[outcome.index()].observe(&labels, duration.as_secs_f64());
+        self.route.request_seconds[outcome.index()].observe(duration);
         if let Some(access) = self.access.take() {
             access.write(outcome.label(), duration);
         }

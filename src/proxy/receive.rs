@@ -69,8 +69,8 @@ impl RequestContext {
         permit: ConcurrencyPermit,
     ) -> Result<Accepted, Failure> {
         let now = Instant::now();
-        let seconds = (now - self.worker.started).as_secs_f64();
-        self.route.metrics.record_upstream_time(seconds);
+        let metrics = &self.route.metrics;
+        metrics.record_upstream_time(now - self.worker.started);
         let upstream_status = upstream.status().unwrap_or_default();
         let mut observed = None;
         let response = match received {

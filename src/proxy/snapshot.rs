@@ -102,7 +102,7 @@ impl Snapshot {
             let route = self.named(&name);
             if route.is_none_or(|route| route.can_drill(fault).is_err()) {
                 drill.stop();
-                self.shared.metrics.route(&name).drill_active.set(0);
+                self.shared.metrics.route(&name).drill_active.set(0.0);
                 warn!(route = name, "drill ended by the new configuration");
             }
         }
@@ -151,7 +151,7 @@ impl Snapshot {
             let deadline = metrics.route_deadline.with_label_values(&[name]);
             deadline.set(settings.deadline.as_secs_f64());
             let breaker = &route.metrics.breaker_state;
-            breaker.set(route.breaker.state() as i64);
+            breaker.set(f64::from(route.breaker.state() as u8));
             let has_drill = route.drill.progress().is_some();
             route.metrics.drill_active.set(has_drill.into());
         }
