@@ -12,22 +12,20 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{
-    Encoder, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
-    TextEncoder,
-};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
+pub use families::ConfiguredRoute;
 pub use route::{RequestRecord, RouteMetrics};
 
 use crate::log;
 use crate::recent_failures::now;
 use crate::upstream::ConnectionStats;
-use families::{Registrar, RouteFamilies};
+use families::Registrar;
 
 /// The metrics of the process.
 pub struct Metrics {
     registry: Registry,
-    routes: RouteFamilies,
+    routes: Mutex<BTreeMap<String, Arc<RouteMetrics>>>,
     upstreams: Mutex<BTreeMap<String, Arc<ConnectionStats>>>,
     /// Open connections of clients.
     pub client_connections: IntGauge,
@@ -35,10 +33,6 @@ pub struct Metrics {
     pub evicted_connections: IntCounter,
     /// Open tunnels: client connections that have switched protocols.
     pub tunnels: IntGauge,
-    /// The kind and mode of each route in the configuration in force.
-    pub route_info: IntGaugeVec,
-    /// The deadline of each route in the configuration in force, in seconds.
-    pub route_deadline: GaugeVec,
     last_reload_success: IntGauge,
     last_reload_time: Gauge,
     reloads: IntCounterVec,
@@ -54,7 +48,7 @@ impl Metrics {
         let registry = Registry::new();
         let registrar = Registrar(&registry);
         let metrics = Self {
-            routes: RouteFamilies::new(),
+            routes: Mutex::default(),
             upstreams: Mutex::default(),
             client_connections: registrar.gauge(
                 "understudy_client_connections",
@@ -67,16 +61,6 @@ impl Metrics {
             tunnels: registrar.gauge(
                 "understudy_tunnels",
                 "Open tunnels: client connections that have switched to another protocol, such as WebSocket.",
-            ),
-            route_info: registrar.gauges(
-                "understudy_route_info",
-                "Kind, mode and upstream of a configured route; always 1.",
-                &["route", "kind", "mode", "upstream"],
-            ),
-            route_deadline: registrar.float_gauges(
-                "understudy_route_deadline_seconds",
-                "Deadline of a configured route.",
-                &["route"],
             ),
             last_reload_success: registrar.gauge(
                 "understudy_config_last_reload_successful",
@@ -127,7 +111,6 @@ impl Metrics {
         let labels = [env!("CARGO_PKG_VERSION"), revision()];
         build.with_label_values(&labels).set(1);
         registrar.add(ProcessCollector::for_self());
-        registrar.add(self.routes.clone());
         for result in ["success", "failure"] {
             self.reloads.with_label_values(&[result]);
         }
@@ -137,18 +120,12 @@ impl Metrics {
 
     /// The metrics of a route: the same ones each time for the same name.
     pub fn route(&self, name: &str) -> Arc<RouteMetrics> {
-        self.routes.route(name)
+        Arc::clone(lock(&self.routes).entry(name.to_owned()).or_default())
     }
 
     /// The connections to an upstream, counted: the same counts each time for the same name.
     pub fn upstream(&self, name: &str) -> Arc<ConnectionStats> {
-        Arc::clone(self.upstreams().entry(name.to_owned()).or_default())
-    }
-
-    fn upstreams(&self) -> MutexGuard<'_, BTreeMap<String, Arc<ConnectionStats>>> {
-        self.upstreams
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        Arc::clone(lock(&self.upstreams).entry(name.to_owned()).or_default())
     }
 
     /// Counts a reload, and whether it succeeded. A failed one leaves the old configuration in force.
@@ -169,19 +146,24 @@ impl Metrics {
         }
     }
 
-    /// All metrics in Prometheus's text format.
-    pub fn encode(&self) -> Vec<u8> {
+    /// All metrics in Prometheus's text format, with these routes as the configured ones.
+    pub fn encode(&self, configured: &[ConfiguredRoute<'_>]) -> String {
         self.refresh();
-        let mut text = Vec::new();
+        let mut text = String::new();
         TextEncoder::new()
-            .encode(&self.registry.gather(), &mut text)
+            .encode_utf8(&self.registry.gather(), &mut text)
             .expect("writing to memory does not fail");
+        let routes = configured.iter().map(|route| (route.name, route));
+        families::encode(&ConfiguredRoute::FAMILIES, routes, &mut text);
+        let routes = lock(&self.routes);
+        let routes = routes.iter().map(|(name, route)| (&**name, &**route));
+        families::encode(&RouteMetrics::FAMILIES, routes, &mut text);
         text
     }
 
     /// Copies what is counted elsewhere.
     fn refresh(&self) {
-        for (name, stats) in &*self.upstreams() {
+        for (name, stats) in &*lock(&self.upstreams) {
             for (state, count) in [("idle", stats.idle()), ("busy", stats.busy())] {
                 let connections = self.upstream_connections.with_label_values(&[name, state]);
                 connections.set(count);
@@ -191,6 +173,10 @@ impl Metrics {
         }
         raise_to(&self.dropped_log_lines, log::dropped_lines());
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn raise_to(counter: &IntCounter, count: u64) {

@@ -3,10 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use prometheus::proto;
-
 /// The upper bounds of the buckets, in seconds: from a cached document to the time that Twilio waits.
-const BOUNDS: [f64; 17] = [
+pub(super) const BOUNDS: [f64; 17] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 10.0, 12.0,
     15.0,
 ];
@@ -34,24 +32,18 @@ impl Histogram {
         self.buckets.iter().map(|bucket| bucket.load(Relaxed)).sum()
     }
 
-    /// What is exported. The bucket `+Inf` is the count.
-    pub(super) fn to_proto(&self) -> proto::Histogram {
+    /// How many durations were not over each bound; the last: how many there were.
+    pub(super) fn cumulative_counts(&self) -> [u64; BOUNDS.len() + 1] {
         let mut count = 0;
-        let mut counts = self.buckets.iter().map(|bucket| {
+        self.buckets.each_ref().map(|bucket| {
             count += bucket.load(Relaxed);
             count
-        });
-        let buckets = BOUNDS.iter().zip(counts.by_ref()).map(|(bound, count)| {
-            let mut bucket = proto::Bucket::default();
-            bucket.set_upper_bound(*bound);
-            bucket.set_cumulative_count(count);
-            bucket
-        });
-        let mut histogram = proto::Histogram::default();
-        histogram.set_bucket(buckets.collect());
-        histogram.set_sample_count(counts.last().unwrap_or_default());
-        histogram.set_sample_sum(self.sum.load(Relaxed) as f64 / 1e9);
-        histogram
+        })
+    }
+
+    /// All durations together, in seconds.
+    pub(super) fn sum(&self) -> f64 {
+        self.sum.load(Relaxed) as f64 / 1e9
     }
 }
 
@@ -59,16 +51,12 @@ impl Histogram {
 mod tests {
     use super::*;
 
-    /// The cumulative counts of a histogram's buckets by their upper bounds, `+Inf` included.
+    /// How many of the durations are within each bucket, by its upper bound.
     fn buckets(durations: &[Duration]) -> Vec<(f64, u64)> {
         let histogram = Histogram::default();
         durations.iter().for_each(|one| histogram.observe(*one));
-        let exported = histogram.to_proto();
-        let buckets = exported.get_bucket().iter();
-        buckets
-            .map(|bucket| (bucket.upper_bound(), bucket.cumulative_count()))
-            .chain([(f64::INFINITY, exported.get_sample_count())])
-            .collect()
+        let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
+        bounds.zip(histogram.cumulative_counts()).collect()
     }
 
     #[test]
@@ -100,6 +88,6 @@ mod tests {
             histogram.observe(Duration::from_millis(millis));
         }
         assert_eq!(histogram.count(), 3);
-        assert_eq!(histogram.to_proto().get_sample_sum(), 20.25);
+        assert_eq!(histogram.sum(), 20.25);
     }
 }

@@ -8,7 +8,7 @@ use crate::signature;
 
 /// The lines of one family.
 fn family(metrics: &Metrics, name: &str) -> Vec<String> {
-    let text = String::from_utf8(metrics.encode()).expect("text");
+    let text = metrics.encode(&[]);
     let is_of_family = |line: &&str| {
         let line = line.trim_start_matches("# HELP ");
         line.trim_start_matches("# TYPE ").starts_with(name)
@@ -24,7 +24,7 @@ fn every_family_of_a_route_is_exported_with_its_help_and_its_type() {
     route.observed_failures();
     route.record_upstream_time(Duration::ZERO);
     route.start().finish(Outcome::Upstream);
-    let text = String::from_utf8(metrics.encode()).expect("text");
+    let text = metrics.encode(&[]);
     for head in [
         "# HELP understudy_requests_total Requests, by outcome.\n# TYPE understudy_requests_total counter\n",
         "# HELP understudy_fallback_activations_total Fallback responses, by reason.\n# TYPE understudy_fallback_activations_total counter\n",
@@ -73,16 +73,16 @@ fn counters_have_the_label_route_last() {
     assert_eq!(
         family(&metrics, "understudy_signature_checks_total")[2..],
         [
+            r#"understudy_signature_checks_total{result="valid",route="voice"} 1"#,
             r#"understudy_signature_checks_total{result="invalid",route="voice"} 0"#,
             r#"understudy_signature_checks_total{result="missing",route="voice"} 2"#,
-            r#"understudy_signature_checks_total{result="valid",route="voice"} 1"#,
         ]
     );
     assert_eq!(
         family(&metrics, "understudy_retries_total")[2..],
         [
-            r#"understudy_retries_total{result="failure",route="voice"} 1"#,
             r#"understudy_retries_total{result="success",route="voice"} 0"#,
+            r#"understudy_retries_total{result="failure",route="voice"} 1"#,
         ]
     );
     assert_eq!(
@@ -99,6 +99,27 @@ fn the_name_of_a_route_is_escaped() {
         family(&metrics, "understudy_in_flight_requests")[2..],
         [r#"understudy_in_flight_requests{route="the \"new\\old\" café"} 0"#]
     );
+}
+
+#[test]
+fn a_configured_route_is_described() {
+    let route = ConfiguredRoute {
+        name: "voice",
+        kind: "auto",
+        mode: "enforce",
+        upstream: r#"the "old" app"#,
+        deadline: Duration::from_millis(8500),
+    };
+    let text = Metrics::new().encode(&[route]);
+    let labels = r#"kind="auto",mode="enforce",route="voice",upstream="the \"old\" app""#;
+    for line in [
+        "# HELP understudy_route_info Kind, mode and upstream of a configured route; always 1.\n# TYPE understudy_route_info gauge",
+        &format!("understudy_route_info{{{labels}}} 1"),
+        "# HELP understudy_route_deadline_seconds Deadline of a configured route.\n# TYPE understudy_route_deadline_seconds gauge",
+        r#"understudy_route_deadline_seconds{route="voice"} 8.5"#,
+    ] {
+        assert!(text.contains(&format!("{line}\n")), "{line}");
+    }
 }
 
 #[test]

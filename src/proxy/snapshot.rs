@@ -11,6 +11,7 @@ use tracing::warn;
 use super::normalize;
 use super::route::{Grammar, Route, RouteSettings};
 use super::shared_state::SharedState;
+use crate::metrics::ConfiguredRoute;
 use crate::route::{RouteTable, normalized_paths};
 use crate::signature::Policy;
 use crate::upstream::{self, Upstream};
@@ -133,29 +134,22 @@ impl Snapshot {
     }
 
     /// The metrics of the process, in Prometheus' text format.
-    pub fn render_metrics(&self) -> Vec<u8> {
-        let metrics = &self.shared.metrics;
-        // A reload may have renamed or removed routes.
-        metrics.route_info.reset();
-        metrics.route_deadline.reset();
+    pub fn render_metrics(&self) -> String {
         for route in self.all_routes() {
-            let settings = &route.settings;
-            let name = settings.name.as_str();
-            let info = [
-                name,
-                settings.kind.as_str(),
-                settings.mode.as_str(),
-                &settings.upstream,
-            ];
-            metrics.route_info.with_label_values(&info).set(1);
-            let deadline = metrics.route_deadline.with_label_values(&[name]);
-            deadline.set(settings.deadline.as_secs_f64());
             let breaker = &route.metrics.breaker_state;
             breaker.set(f64::from(route.breaker.state() as u8));
             let has_drill = route.drill.progress().is_some();
             route.metrics.drill_active.set(has_drill.into());
         }
-        metrics.encode()
+        let configured = self.all_routes().map(|route| ConfiguredRoute {
+            name: &route.settings.name,
+            kind: route.settings.kind.as_str(),
+            mode: route.settings.mode.as_str(),
+            upstream: &route.settings.upstream,
+            deadline: route.settings.deadline,
+        });
+        let configured: Vec<_> = configured.collect();
+        self.shared.metrics.encode(&configured)
     }
 
     /// The route of a request, by its path as it stands.
