@@ -172,6 +172,27 @@ fn bench_metrics(c: &mut Criterion) {
         });
     });
     assert!(route.requests(Outcome::Upstream) > 0);
+    let routes: Vec<_> = (0..10_000)
+        .map(|number| metrics.route(&format!("incoming-message-{number}")))
+        .collect();
+    let mut next = routes.iter().cycle();
+    c.bench_function("metrics/request_on_10000_routes_in_turn", |b| {
+        b.iter(|| {
+            let route = next.next().expect("a circle has no end");
+            let record = route.start();
+            route.record_upstream_time(black_box(Duration::from_millis(20)));
+            record.finish(Outcome::Upstream);
+        });
+    });
+    let metrics = Metrics::new();
+    for number in 0..1000 {
+        let route = metrics.route(&format!("incoming-message-{number}"));
+        route.record_upstream_time(Duration::from_millis(20));
+        route.start().finish(Outcome::Upstream);
+    }
+    c.bench_function("metrics/scrape_of_1000_routes", |b| {
+        b.iter(|| metrics.encode(&[]));
+    });
 }
 
 /// A document with parameters of the request in it, which is validated again, and one without.
