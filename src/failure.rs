@@ -437,3 +437,6 @@ fn status_of_drill(fault: drill::Fault) -> StatusCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
