@@ -42,6 +42,21 @@ fn failures_in_a_row_open_it_and_a_success_between_them_does_not() {
 }
 
 #[test]
+fn a_success_after_a_failure_lets_requests_pass_without_a_lock_again() {
+    let breaker = Breaker::new();
+    let _ = fail(&breaker);
+    assert!(!breaker.is_healthy.load(Ordering::Acquire));
+    breaker.try_acquire().expect("it is closed").succeed();
+    assert!(breaker.is_healthy.load(Ordering::Acquire));
+}
+
+#[test]
+fn each_state_has_its_name_in_the_status_document() {
+    let states = [State::Closed, State::HalfOpen, State::Open];
+    assert_eq!(states.map(State::label), ["closed", "half-open", "open"]);
+}
+
+#[test]
 fn a_limit_of_0_never_opens_it() {
     let breaker = Breaker::new();
     let never = Settings {
@@ -99,6 +114,22 @@ fn the_result_of_a_request_from_before_the_opening_is_ignored() {
     assert_eq!(breaker.state(), State::Open);
 }
 
+#[test]
+fn half_open_only_the_trial_decides() {
+    let breaker = Breaker::new();
+    let [early, late] = [(); 2].map(|()| breaker.try_acquire().expect("it is closed"));
+    for _ in 0..3 {
+        let _ = fail(&breaker);
+    }
+    breaker.update(StateMachine::half_open);
+    let trial = breaker.try_acquire().expect("one request is tried");
+    early.succeed();
+    assert_eq!(late.fail(&SETTINGS), None);
+    assert_eq!(breaker.state(), State::HalfOpen);
+    trial.succeed();
+    assert_eq!(breaker.state(), State::Closed);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_pause_between_probes_doubles_until_the_upstream_is_reachable() {
     let breaker = opened();
@@ -117,6 +148,21 @@ async fn the_pause_between_probes_doubles_until_the_upstream_is_reachable() {
     };
     breaker.probe_until_reachable(&SETTINGS, probe).await;
     assert_eq!((probes.get(), breaker.state()), (6, State::HalfOpen));
+}
+
+#[test]
+fn a_pause_is_up_to_a_fifth_shorter_by_chance() {
+    let seconds = Duration::from_secs;
+    assert_eq!(probe_pause(seconds(10), 0, 0.0), seconds(10));
+    assert_eq!(probe_pause(seconds(10), 0, 0.5), seconds(9));
+    assert_eq!(probe_pause(seconds(10), 0, 1.0), seconds(8));
+    let fractions = [(); 100].map(|()| random_fraction());
+    assert!(
+        fractions
+            .iter()
+            .all(|fraction| (0.0..=1.0).contains(fraction))
+    );
+    assert!(fractions.iter().any(|fraction| *fraction != fractions[0]));
 }
 
 #[derive(Clone, Copy, Debug)]
