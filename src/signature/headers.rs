@@ -118,3 +118,50 @@ impl Signature {
         &self.bytes[..self.length]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Algorithm::{HmacSha1, HmacSha256};
+
+    #[test]
+    fn settings_are_read_as_twilios_own_libraries_read_them() {
+        for (settings, algorithm, key_id) in [
+            ("", HmacSha1, ""),
+            ("key=k,algorithm=HMAC_SHA256", HmacSha256, "k"),
+            (" algorithm = hmac_sha256 , key = k ", HmacSha256, "k"),
+            (
+                "algorithm= ,algorithm=HMAC_SHA1,key=,key=a=b,key=c",
+                HmacSha1,
+                "a=b",
+            ),
+            ("KEY=k,Algorithm=HMAC_SHA256,mykey=k", HmacSha1, ""),
+            ("key,algorithm,k=key", HmacSha1, ""),
+        ] {
+            let read = parse_settings(settings.as_bytes());
+            assert_eq!(read, Ok((algorithm, key_id.as_bytes())), "{settings}");
+        }
+        for settings in [&b"algorithm=HMAC_MD5"[..], b"algorithm=\xff"] {
+            assert_eq!(parse_settings(settings), Err(Error::Invalid));
+        }
+        assert_eq!(
+            [HmacSha1, HmacSha256].map(Algorithm::as_str),
+            ["HMAC_SHA1", "HMAC_SHA256"]
+        );
+    }
+
+    #[test]
+    fn a_signature_is_exactly_as_long_as_its_algorithm_makes_it() {
+        for (algorithm, length) in [(HmacSha1, 20), (HmacSha256, 32)] {
+            let decode = |length| {
+                let bytes = vec![7; length];
+                let decoded = Signature::decode(STANDARD.encode(&bytes).as_bytes(), algorithm);
+                decoded.map(|decoded| decoded.as_bytes() == bytes)
+            };
+            assert_eq!(decode(length), Ok(true));
+            for other in [0, 1, length - 1, length + 1, length + 2, 64] {
+                assert_eq!(decode(other), Err(Error::Invalid), "{other}");
+            }
+        }
+    }
+}

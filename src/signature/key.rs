@@ -107,3 +107,23 @@ fn update<M: Mac + Clone>(keyed: &M, parts: &[&[u8]]) -> M {
     }
     mac
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_valid_request_of_a_key_is_told_from_the_later_ones() {
+        let key = SigningKey::new(Algorithm::HmacSha1, b"12345", "a".to_owned());
+        let now = || {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            now.expect("a clock after 1970").as_secs()
+        };
+        assert_eq!(key.last_match(), None);
+        let before = now();
+        assert!(key.record_match());
+        let recorded = key.last_match().expect("it has signed a request");
+        assert!((before..=now()).contains(&recorded));
+        assert!(!key.record_match());
+    }
+}

@@ -111,3 +111,79 @@ fn the_work_that_a_stranger_can_cause_is_bounded() {
     assert_eq!(count_tried(costs_all / 2), 2);
     assert_eq!(count_tried(costs_all), 1);
 }
+
+#[test]
+fn a_signature_with_an_empty_secret_is_not_valid_although_decoys_have_one() {
+    let account = "AC00000000000000000000000000000001";
+    for (algorithm, line, settings) in [
+        (Algorithm::HmacSha1, format!("{account}=12345"), ""),
+        (
+            Algorithm::HmacSha256,
+            "webhooks_sharedkey_1=12345".to_owned(),
+            "key=webhooks_sharedkey_2,algorithm=HMAC_SHA256",
+        ),
+    ] {
+        let tokens = Tokens::parse(line.as_bytes()).expect("a secret");
+        let verifier = Verifier::new("https://a.example", tokens);
+        let target = "/v?AccountSid=AC0";
+        let message = [&b"https://a.example"[..], target.as_bytes()];
+        let signature = STANDARD.encode(key::compute_hmac(algorithm, b"", &message));
+        let request = Request::post(target)
+            .header(HEADER, signature)
+            .header(SETTINGS_HEADER, settings);
+        let (head, ()) = request.body(()).expect("a request").into_parts();
+        assert_eq!(verifier.verify(&head, b""), Err(Error::Invalid), "{line}");
+    }
+}
+
+/// The policy, and whether it forwards a request with a good signature, with a bad one, and with none.
+fn forwards(policy: &Policy) -> [bool; 3] {
+    let good = "sOy79tU3lO3tBWaZN59UaqyJrdY=";
+    let bad = "AAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    [Some(good), Some(bad), None].map(|signature| {
+        let mut request = Request::post("/v");
+        if let Some(signature) = signature {
+            request = request.header(HEADER, signature);
+        }
+        let (head, ()) = request.body(()).expect("a request").into_parts();
+        match policy.apply(Box::new(head), ()) {
+            Verification::Skipped(_) => true,
+            Verification::Required(request) => {
+                assert_eq!(request.check_head().is_ok(), signature.is_some());
+                let result = request.verify(b"");
+                request.accept(result).is_ok()
+            }
+        }
+    })
+}
+
+#[test]
+fn a_policy_decides_what_is_forwarded_and_only_good_signatures_count_as_use() {
+    let verifier = || {
+        let tokens = Tokens::parse(b"*=other\n*=12345").expect("tokens");
+        Arc::new(Verifier::new("https://a.example", tokens))
+    };
+    let report = Policy::Report(verifier());
+    let enforce = Policy::Enforce(verifier());
+    for (policy, mode, forwarded) in [
+        (&Policy::Off, Mode::Off, [true, true, true]),
+        (&report, Mode::Report, [true, true, true]),
+        (&enforce, Mode::Enforce, [true, false, false]),
+    ] {
+        assert_eq!(policy.mode(), mode);
+        assert_eq!(policy.is_checked(), mode != Mode::Off, "{mode:?}");
+        assert_eq!(policy.is_enforced(), mode == Mode::Enforce, "{mode:?}");
+        assert_eq!(forwards(policy), forwarded, "{mode:?}");
+    }
+    assert_eq!(Policy::Off.secret_usage(), None);
+    for policy in [report, enforce] {
+        let usage = policy.secret_usage().expect("signatures are checked");
+        let names: Vec<_> = usage.iter().map(|secret| &secret.name[..]).collect();
+        assert_eq!(names, ["auth token of line 2", "auth token of line 1"]);
+        let used: Vec<_> = usage
+            .iter()
+            .map(|secret| secret.last_match.is_some())
+            .collect();
+        assert_eq!(used, [true, false]);
+    }
+}

@@ -306,6 +306,31 @@ mod tests {
     }
 
     #[test]
+    fn the_id_of_a_shared_key_has_a_greatest_length_and_few_characters() {
+        let longest = "a".repeat(MAX_KEY_ID_LENGTH - SHARED_KEY_PREFIX.len());
+        for (rest, is_valid) in [
+            (&longest[..], true),
+            (&format!("{longest}a"), false),
+            ("a_B-9", true),
+            ("a.b", false),
+            ("", false),
+        ] {
+            let id = [SHARED_KEY_PREFIX, rest.as_bytes()].concat();
+            assert_eq!(is_shared_key_id(&id), is_valid, "{rest}");
+        }
+    }
+
+    #[test]
+    fn the_keys_of_a_file_are_all_its_secrets_and_no_decoy() {
+        let text = format!("{ACCOUNT}=one\nwebhooks_sharedkey_1=two\n*=three");
+        let tokens = Tokens::parse(text.as_bytes()).expect("good lines");
+        let mut names: Vec<_> = tokens.keys().map(SigningKey::name).collect();
+        names.sort_unstable();
+        let lines = ["auth token of line 1", "auth token of line 3"];
+        assert_eq!(names, [lines[0], lines[1], "webhooks_sharedkey_1"]);
+    }
+
+    #[test]
     fn a_file_without_tokens_and_too_many_tokens_are_errors() {
         for text in ["", "\n# AC=x\n \n"] {
             let errors = Tokens::parse(text.as_bytes()).expect_err("no token");
