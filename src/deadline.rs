@@ -164,6 +164,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_step_takes_its_own_time_at_most_and_no_longer_than_the_request() {
+        let began = Instant::now();
+        let seconds = Duration::from_secs;
+        let deadline = Deadline::after(began, seconds(8));
+        assert_eq!(deadline.at() - began, seconds(8));
+        assert_eq!(deadline.shorten_by(seconds(1)).at() - began, seconds(7));
+        advance(seconds(2)).await;
+        assert_eq!(deadline.limit_to(seconds(3)).at() - began, seconds(5));
+        assert_eq!(deadline.limit_to(seconds(7)).at() - began, seconds(8));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_rings_from_its_instant_on_until_it_is_cleared() {
+        let alarm = Alarm::default();
+        assert!(!alarm.has_rung(), "it is not set");
+        alarm.set(Instant::now() + Duration::from_secs(1));
+        assert!(!alarm.has_rung());
+        advance(Duration::from_secs(1)).await;
+        assert!(alarm.has_rung());
+        alarm.clear();
+        assert!(!alarm.has_rung());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_future_that_never_ends_is_cut_off_at_the_deadline() {
         let deadline = Deadline::after(Instant::now(), Duration::from_secs(8));
         assert!(deadline.bound(pending::<()>()).await.is_err());

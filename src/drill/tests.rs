@@ -127,6 +127,7 @@ fn valid_texts_are_parsed_and_others_give_an_error() {
     for percent in ["1", "100"] {
         let read: Percent = percent.parse().expect("it is one");
         assert_eq!(read.to_string(), percent);
+        assert_eq!(read.get().to_string(), percent);
     }
     for time in ["1ms", "5m", "1day"] {
         let read: TimeLimit = time.parse().expect("it is one");
@@ -153,4 +154,18 @@ fn valid_texts_are_parsed_and_others_give_an_error() {
         Error::Fault.to_string(),
         "a fault is deadline, status_5xx, malformed or root"
     );
+}
+
+#[test]
+fn without_a_percentage_every_request_gets_the_fault() {
+    assert_eq!(Percent::default().get(), 100);
+}
+
+#[test]
+fn only_a_bad_document_needs_validation() {
+    let need_it = Fault::VARIANTS
+        .iter()
+        .filter(|fault| fault.needs_validation());
+    let need_it: Vec<_> = need_it.copied().collect();
+    assert_eq!(need_it, [Fault::Malformed, Fault::Root]);
 }
