@@ -67,6 +67,11 @@ async fn callers_are_served_while_a_slow_request_finishes_and_then_by_the_next_p
 
     sidecar.signal(Signal::Terminate);
     wait_until_unready(&sidecar).await;
+    wait_for("the workers to hear of it", async {
+        let last = async || sidecar.request(Webhook::voice("/voice/x")).await;
+        while last().await.header("connection") != Some("close") {}
+    })
+    .await;
     let callers = async {
         let mut served = 0;
         loop {
