@@ -21,6 +21,8 @@ pub(crate) struct Account {
     pub(crate) ended: Instant,
     /// A request was sent on the connection before, so that understudy may have closed it just now.
     pub(crate) is_reused: bool,
+    /// When the request before it on the connection began.
+    pub(crate) before: Option<Instant>,
     pub(crate) got: Got,
 }
 
@@ -49,6 +51,7 @@ impl Account {
             all_sent: None,
             ended: now,
             is_reused: false,
+            before: None,
             got: Got::NotServed,
         }
     }

@@ -12,7 +12,9 @@ use support::Metrics;
 
 use crate::account::{Account, Got};
 use crate::app::Diary;
-use crate::plan::{ClientDoes, DEADLINE, Door, Leave, Planner, ROUTES, Special, Style};
+use crate::plan::{
+    App, AppDoes, ClientDoes, DEADLINE, Door, Leave, Plan, Planner, ROUTES, Special, Style,
+};
 use crate::promise::{self, Direct, Want};
 use crate::windows::{What, Windows};
 use crate::wire::{NoResponse, Response};
@@ -44,7 +46,12 @@ struct Allowed {
 /// A request that one side has told of and the other hasn't.
 enum Pending {
     Account(Box<Account>, Allowed),
-    Logged { route: String, count: Count },
+    Logged {
+        route: String,
+        count: Count,
+    },
+    /// A discrepancy was told of it: how it was counted is no question any more.
+    Told,
 }
 
 /// What understudy's log says of a request.
@@ -182,7 +189,11 @@ impl Accountant {
             Some(allowed) => self.settle(Box::new(account), allowed),
             None => {
                 let key = (account.plan.number, account.attempt);
-                self.ledger().pending.remove(&key);
+                let mut ledger = self.ledger();
+                if ledger.pending.remove(&key).is_none() {
+                    // Its line is still to come.
+                    ledger.pending.insert(key, Pending::Told);
+                }
             }
         }
         verdict
@@ -197,7 +208,7 @@ impl Accountant {
                 let wants = wants();
                 let mut matched = self.match_want(account, &wants, response);
                 if matched.is_err()
-                    && let Some(want) = self.closed_by_app(account, response)
+                    && let Some(want) = self.closed_by_app(plan)
                 {
                     matched = self.match_want(account, &[want], response).or(matched);
                     let is_so = u64::from(matched.is_ok());
@@ -267,17 +278,10 @@ impl Accountant {
 
     /// An app that closes a kept connection without a word may do so just when a request is sent on it. That it never saw the request
     /// proves it.
-    fn closed_by_app(&self, account: &Account, response: &Response) -> Option<Want> {
-        let plan = &account.plan;
-        let is_reset = response.reason() == Some("reset") || response.status == 502;
-        if !is_reset || !self.diary.of(plan.number).is_empty() {
-            return None;
-        }
-        let is_replaced = plan.kind.is_twiml() && plan.route.special != Special::Observed;
-        Some(match is_replaced {
-            true => Want::Fallback("reset"),
-            false => Want::Error(502),
-        })
+    fn closed_by_app(&self, plan: &Plan) -> Option<Want> {
+        let is_there = !matches!(plan.route.app, App::Refused | App::Full);
+        let is_unseen = is_there && self.diary.of(plan.number).is_empty();
+        is_unseen.then(|| promise::failed(plan, "reset"))
     }
 
     fn match_want(
@@ -400,9 +404,10 @@ impl Accountant {
     }
 
     /// A connection that is kept may be closed just when a request is sent: by a restart, by an upgrade, or when places are short.
+    /// If that began when the head of the response before was sent already, that head could not say it.
     fn may_ask_again(&self, account: &Account) -> bool {
         let door = account.plan.session.door;
-        let (from, to) = (account.began, account.ended);
+        let (from, to) = (account.before.unwrap_or(account.began), account.ended);
         let closing = [
             What::Restart(door),
             What::Upgrade(door),
@@ -481,7 +486,7 @@ impl Accountant {
                 drop(ledger);
                 self.compare(&account, &allowed, &route, &count);
             }
-            Some(other @ Pending::Account(..)) => {
+            Some(other @ (Pending::Account(..) | Pending::Told)) => {
                 ledger.pending.insert(key, other);
                 drop(ledger);
                 self.tell("the same request was sent twice", Some(&account));
@@ -503,7 +508,10 @@ impl Accountant {
             _ => None,
         };
         let counted = (count.0.clone(), reason);
-        let is_allowed = allowed.counts.contains(&counted) || self.came_later(account, &counted);
+        let is_allowed = allowed.counts.contains(&counted)
+            || self.came_later(account, &counted)
+            || self.was_closed_by_app(account, &counted)
+            || self.was_ended_by_kill(&account.plan, account.began, &counted);
         if route != expected || !is_allowed {
             let problem = format!(
                 "MISCOUNTED: understudy counted it as {counted:?} of route {route}; allowed is {allowed:?} of {expected}"
@@ -526,6 +534,31 @@ impl Accountant {
             wants.extend(promise::stalled(&later.plan));
         }
         wants.iter().any(|want| count(*want) == *counted)
+    }
+
+    /// What a client that stays gets where an app closes a kept connection just then, is counted for one that leaves.
+    fn was_closed_by_app(&self, account: &Account, counted: &Count) -> bool {
+        let is_so = matches!(account.got, Got::Left(_))
+            && account.head_sent.is_some()
+            && self
+                .closed_by_app(&account.plan)
+                .is_some_and(|want| count(want) == *counted);
+        self.totals
+            .closed_by_app
+            .fetch_add(u64::from(is_so), Relaxed);
+        is_so
+    }
+
+    /// A body that ends with its connection is whole when its app is killed.
+    fn was_ended_by_kill(&self, plan: &Plan, began: Instant, counted: &Count) -> bool {
+        let AppDoes::Fault(index) = plan.app else {
+            return false;
+        };
+        self.planner.faults[index].name == "endless_body_until_close"
+            && plan.route.app == App::Child
+            && !plan.kind.is_twiml()
+            && *counted == ("upstream".to_owned(), None)
+            && self.windows.touch(What::ChildDown, began, Instant::now())
     }
 
     /// Takes a line of an instance's log.
@@ -596,6 +629,7 @@ impl Accountant {
                 drop(ledger);
                 self.tell(&format!("COUNTED TWICE: {line}"), None);
             }
+            Some(Pending::Told) => {}
             None => {
                 let route = access.route.to_owned();
                 ledger.pending.insert(key, Pending::Logged { route, count });
@@ -611,6 +645,7 @@ impl Accountant {
                 && match pending {
                     Pending::Account(_, allowed) => !allowed.may_be_none,
                     Pending::Logged { .. } => true,
+                    Pending::Told => false,
                 }
         })
     }
@@ -639,7 +674,8 @@ impl Accountant {
                     Allowed {
                         may_be_none: true, ..
                     },
-                ) => {}
+                )
+                | Pending::Told => {}
                 Pending::Account(account, allowed) => {
                     let problem = format!("UNCOUNTED: understudy has no line for it; {allowed:?}");
                     self.tell(&problem, Some(&account));
@@ -689,7 +725,8 @@ impl Accountant {
         let mut events: Vec<_> = account.events.clone();
         events.push((account.ended, format!("client: {:?}", ended(&account.got))));
         events.extend(self.diary.of(plan.number));
-        events.extend(self.windows.describe(account.began, account.ended));
+        let from = account.before.unwrap_or(account.began);
+        events.extend(self.windows.describe(from, account.ended));
         let trace = trace_id(self.planner.seed, plan.number);
         {
             let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
@@ -698,7 +735,7 @@ impl Accountant {
         }
         events.sort();
         let fault = match plan.app {
-            crate::plan::AppDoes::Fault(index) => self.planner.faults[index].name,
+            AppDoes::Fault(index) => self.planner.faults[index].name,
             _ => "",
         };
         let mut story = format!(

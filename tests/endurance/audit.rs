@@ -25,11 +25,21 @@ pub(crate) struct Auditor {
     base: Option<(u32, Counts)>,
     /// Memory at each audit, in KiB.
     pub(crate) memory: Vec<u64>,
-    /// Descriptors of a process that has had no requests yet.
-    pub(crate) descriptors: usize,
+    /// Descriptors at the first audit, when no connection was left. A process that has only just said that it listens doesn't have
+    /// all yet: its workers open some of their own.
+    descriptors: Option<usize>,
+    /// Whether descriptors are compared with these at the end.
+    checks_leaks: bool,
 }
 
 impl Auditor {
+    pub(crate) fn new(checks_leaks: bool) -> Self {
+        Self {
+            checks_leaks,
+            ..Self::default()
+        }
+    }
+
     /// Pauses the clients of an instance, and counts.
     pub(crate) async fn audit(&mut self, world: &World, instance: &Instance) -> Result<(), String> {
         let _closed = world.gates[&instance.door].write().await;
@@ -45,6 +55,9 @@ impl Auditor {
         world.accountant.close_books(instance.door);
         let logged = world.accountant.take_counts(instance.door);
         self.compare(&metrics, &logged, instance.pid())?;
+        if self.checks_leaks && self.descriptors.is_none() {
+            self.descriptors = Some(quiet_descriptors(instance).await?);
+        }
         self.memory.push(instance.memory());
         world.accountant.totals.audits.fetch_add(1, Relaxed);
         Ok(())
@@ -99,13 +112,16 @@ impl Auditor {
 
     /// At the very end: nothing is open that wasn't at the beginning.
     pub(crate) async fn check_leaks(&self, instance: &Instance) -> Result<(), String> {
+        let Some(first) = self.descriptors else {
+            return Ok(());
+        };
         let mut last = (0, 0.0);
         let gone = async {
             loop {
                 let metrics = instance.metrics().await?;
                 let connections = metrics.sum("understudy_upstream_connections", &[]);
                 last = (instance.descriptors(), connections);
-                if last.0 <= self.descriptors && connections == 0.0 {
+                if last.0 <= first && connections == 0.0 {
                     return Ok::<_, String>(());
                 }
                 sleep(POLL_INTERVAL * 10).await;
@@ -114,10 +130,37 @@ impl Auditor {
         match timeout(LIMIT, gone).await {
             Ok(gone) => gone,
             Err(_) => Err(format!(
-                "LEAK: {} descriptors, {} at the beginning; {} connections to apps",
-                last.0, self.descriptors, last.1
+                "LEAK: {} descriptors, {first} at the first audit; {} connections to apps; open are {}",
+                last.0,
+                last.1,
+                instance.describe_descriptors()
             )),
         }
+    }
+}
+
+/// How many descriptors are open when no connection to an app is left either.
+async fn quiet_descriptors(instance: &Instance) -> Result<usize, String> {
+    let quiet = async {
+        while instance
+            .metrics()
+            .await?
+            .sum("understudy_upstream_connections", &[])
+            > 0.0
+        {
+            sleep(POLL_INTERVAL * 10).await;
+        }
+        // The connection over which this was asked may be there for another moment.
+        let mut least = instance.descriptors();
+        for _ in 0..10 {
+            sleep(POLL_INTERVAL).await;
+            least = least.min(instance.descriptors());
+        }
+        Ok(least)
+    };
+    match timeout(LIMIT, quiet).await {
+        Ok(least) => least,
+        Err(_) => Err("LEAK: no client is left, but connections to apps are".to_owned()),
     }
 }
 

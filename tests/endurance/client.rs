@@ -116,6 +116,8 @@ impl World {
             },
         };
         account.is_reused = wire.responses > 0;
+        account.before = wire.last_began.replace(account.began);
+        account.events.extend(wire.history.iter().cloned());
         let plan = account.plan.clone();
         match plan.client {
             ClientDoes::LeaveInRequest {
@@ -185,6 +187,13 @@ impl World {
         };
         match response {
             Ok(response) => {
+                let number = plan.number;
+                let (status, headers) = (response.status, response.headers.len());
+                wire.history.extend([
+                    (account.began, format!("before: request {number} began")),
+                    (response.head_at, format!("before: the head of its response, {status}, with {headers} headers, keeps alive: {}", response.keeps_alive)),
+                    (response.end_at, "before: the end of its response".to_owned()),
+                ]);
                 let goes_on = response.keeps_alive
                     && account.all_sent.is_some()
                     && plan.session.style == Style::KeepAlive;

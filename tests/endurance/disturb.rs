@@ -187,6 +187,8 @@ impl Disturber<'_> {
             Ok(changed) => changed?,
             Err(_) => return Err(format!("a changed file was not taken up in {limit:?}")),
         }
+        // That may have been a reload, for another file, which read this one before it was written. The next one reads it surely.
+        self.ask_for_reload(true).await?;
         self.instance.confirm(edition);
         Ok(())
     }

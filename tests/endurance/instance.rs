@@ -421,6 +421,32 @@ breaker = {{ failures = 0 }}
         folder.map_or(0, Iterator::count)
     }
 
+    /// What each of them is; of a socket of the Internet, both addresses and the state as the kernel has them.
+    pub(crate) fn describe_descriptors(&self) -> String {
+        let pid = self.pid();
+        let sockets = fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap_or_default();
+        let socket = |link: &str| {
+            let inode = link.strip_prefix("socket:[")?.strip_suffix(']')?;
+            sockets.lines().find_map(|line| {
+                let words: Vec<_> = line.split_whitespace().collect();
+                (words.get(9) == Some(&inode)).then(|| words[1..4].join(" "))
+            })
+        };
+        let folder = fs::read_dir(format!("/proc/{pid}/fd"));
+        let all = folder.into_iter().flatten().flatten().map(|entry| {
+            let link = fs::read_link(entry.path()).unwrap_or_default();
+            let link = link.display().to_string();
+            let number = entry.file_name().display().to_string();
+            match socket(&link) {
+                Some(addresses) => format!("{number} {link} {addresses}"),
+                None => format!("{number} {link}"),
+            }
+        });
+        let mut all: Vec<_> = all.collect();
+        all.sort();
+        all.join(", ")
+    }
+
     /// How much memory its process has, in KiB.
     pub(crate) fn memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid()));

@@ -292,9 +292,7 @@ impl Run {
             let world = &self.world;
             let audited = async {
                 auditor.audit(world, &instance).await?;
-                if self.options.is_asked_for() {
-                    auditor.check_leaks(&instance).await?;
-                }
+                auditor.check_leaks(&instance).await?;
                 self.check_memory(&auditor)?;
                 instance.stop().await
             };
@@ -389,14 +387,13 @@ impl Run {
     async fn disturb(self: Arc<Self>, instance: Arc<Instance>) -> (Arc<Instance>, Auditor) {
         let mut random = Random::new(self.options.seed, instance.door as u64, 0xd157);
         let actions = self.quotas().actions(instance.door, &mut random);
-        let auditor = Auditor::default();
+        let auditor = Auditor::new(self.options.is_asked_for());
         let mut disturber = Disturber {
             world: &self.world,
             instance: Arc::clone(&instance),
             auditor,
             random,
         };
-        disturber.auditor.descriptors = instance.descriptors();
         let all = actions.len() + 1;
         for (at, action) in actions.into_iter().enumerate() {
             if !self.wait_for_progress((at + 1) as f64 / all as f64).await {

@@ -135,7 +135,7 @@ fn planned(planner: &Planner, plan: &Plan) -> Vec<Want> {
 }
 
 /// What a caller gets where the app has failed for this reason.
-fn failed(plan: &Plan, reason: &'static str) -> Want {
+pub(crate) fn failed(plan: &Plan, reason: &'static str) -> Want {
     // What is expected there, only the whole form says.
     let is_unknown = plan.route.special == Special::Auto && plan.client == ClientDoes::TooSlowly;
     let is_replaced = plan.kind.is_twiml() && plan.route.special != Special::Observed;

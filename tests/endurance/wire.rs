@@ -32,6 +32,10 @@ pub(crate) struct Wire {
     unread: BytesMut,
     /// How many responses came on it.
     pub(crate) responses: usize,
+    /// When the last request on it began.
+    pub(crate) last_began: Option<Instant>,
+    /// What was sent and came on it before, for a story.
+    pub(crate) history: Vec<(Instant, String)>,
 }
 
 /// A response, or as much of it as came.
@@ -99,6 +103,8 @@ impl Wire {
             stream,
             unread: BytesMut::new(),
             responses: 0,
+            last_began: None,
+            history: Vec::new(),
         })
     }
 
