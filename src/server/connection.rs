@@ -18,6 +18,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1 as hyper_http1, http2 as hyper_http2};
 use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
@@ -191,17 +192,23 @@ impl Connection {
         let end = self
             .drive(Pin::new(&mut http), shut_down, Some(stream))
             .await;
-        let parts = http.into_parts();
-        let stream = parts.io.into_inner().into_inner();
         match end {
-            // Boxed, so that no other connection holds memory for it.
-            End::Closed(Ok(())) => Box::pin(self.join_tunnel(stream, parts.read_buf)).await,
+            End::Closed(Ok(())) if self.tunnel.borrow().is_none() => {}
+            End::Closed(Ok(())) => {
+                let parts = http.into_parts();
+                // Boxed like the others, so that no connection holds memory for them.
+                Box::pin(self.join_tunnel(into_stream(parts.io), parts.read_buf)).await;
+            }
             End::Closed(Err(error)) if error.is_parse_version_h2() => {
-                http1::send_last(stream, http1::VERSION_NOT_SUPPORTED).await;
+                let stream = into_stream(http.into_parts().io);
+                Box::pin(http1::send_last(stream, http1::VERSION_NOT_SUPPORTED)).await;
             }
             End::Closed(Err(_)) | End::Evicted | End::ClientLeft => {}
-            End::HeadTimeout => http1::send_last(stream, http1::REQUEST_TIMEOUT).await,
-            End::Stalled => stream.abort(),
+            End::HeadTimeout => {
+                let stream = into_stream(http.into_parts().io);
+                Box::pin(http1::send_last(stream, http1::REQUEST_TIMEOUT)).await;
+            }
+            End::Stalled => into_stream(http.into_parts().io).abort(),
         }
     }
 
@@ -304,6 +311,10 @@ impl Connection {
             );
         }
     }
+}
+
+fn into_stream(io: TokioIo<WatchedStream>) -> ClientStream {
+    io.into_inner().into_inner()
 }
 
 #[cfg(test)]

@@ -186,6 +186,7 @@ impl Worker {
                 return;
             }
         };
+        let listener = Listener::new(listener);
         self.accept_until_stop(&listener, &heartbeat).await;
         if self.is_handed_over() {
             return;
@@ -198,7 +199,7 @@ impl Worker {
         let _ = timeout(BACKLOG_TIMEOUT, backlog).await;
     }
 
-    async fn accept_until_stop(&self, listener: &TcpListener, heartbeat: &Heartbeat) {
+    async fn accept_until_stop(&self, listener: &Listener, heartbeat: &Heartbeat) {
         let mut stop = pin!(self.stop_accepting.cancelled());
         let mut ticks = interval(HEARTBEAT_INTERVAL);
         let mut is_failing = false;
@@ -222,15 +223,11 @@ impl Worker {
 
     /// Serves a connection once there is a place for it; until then others wait in the backlog. If the system has no more
     /// sockets, that is logged once, and the next accept waits. Returns whether accepting is failing.
-    async fn serve_accepted(
-        &self,
-        accepted: io::Result<(TcpStream, SocketAddr)>,
-        was_failing: bool,
-    ) -> bool {
+    async fn serve_accepted(&self, accepted: io::Result<Accepted>, was_failing: bool) -> bool {
         match accepted {
-            Ok((stream, address)) => {
+            Ok(accepted) => {
                 let permit = self.context.places.take().await;
-                self.serve(stream, address, permit);
+                self.serve(accepted, permit);
                 false
             }
             Err(error) if is_of_connection(&error) => was_failing,
@@ -247,17 +244,18 @@ impl Worker {
         }
     }
 
-    fn serve(&self, stream: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
+    fn serve(&self, accepted: Accepted, permit: OwnedSemaphorePermit) {
+        let Accepted {
+            stream,
+            address,
+            local,
+        } = accepted;
         let snapshot = self.proxy.snapshot();
         // A listener on `[::]` has clients with IPv4 addresses too, which come as IPv6 ones.
         let ip = address.ip().to_canonical();
         let address = SocketAddr::new(ip, address.port());
         let is_trusted = snapshot.is_trusted(ip);
         let open = Counted::new(&snapshot.shared.metrics.client_connections);
-        let Ok(local) = stream.set_nodelay(true).and_then(|()| stream.local_addr()) else {
-            return;
-        };
-        tcp::set_keepalive(&stream);
         let client = Client {
             address,
             peer: Peer::new(address, local, is_trusted),
@@ -266,10 +264,49 @@ impl Worker {
             settings: self.context.settings.load_full(),
             future_slots: self.future_slots.clone(),
         };
-        self.tasks.spawn_local(async move {
+        // Boxed: tokio moves what it spawns several times, and this is large.
+        self.tasks.spawn_local(Box::pin(async move {
             let _open = (open, permit);
             connection::serve(stream, client).await;
-        });
+        }));
+    }
+}
+
+/// A listener of which every accepted connection has the options of [`tcp::prepare_listener`].
+struct Listener {
+    listener: TcpListener,
+    /// Its address, which is that of its connections too, unless it listens on every address of the machine.
+    address: Option<SocketAddr>,
+}
+
+/// A connection, between the client's address and a local one.
+struct Accepted {
+    stream: TcpStream,
+    address: SocketAddr,
+    local: SocketAddr,
+}
+
+impl Listener {
+    fn new(listener: TcpListener) -> Self {
+        tcp::prepare_listener(&listener);
+        let address = listener.local_addr().ok();
+        Self {
+            address: address.filter(|address| !address.ip().is_unspecified()),
+            listener,
+        }
+    }
+
+    async fn accept(&self) -> io::Result<Accepted> {
+        let (stream, address) = self.listener.accept().await?;
+        let local = match self.address {
+            Some(local) => local,
+            None => stream.local_addr()?,
+        };
+        Ok(Accepted {
+            stream,
+            address,
+            local,
+        })
     }
 }
 
