@@ -353,6 +353,20 @@ fn methods_and_fields() -> Vec<Case> {
         // What a method means is the app's business, and so is a 405 or 501.
         same("COMP-METHOD-CASE", "get"),
         same("COMP-UNKNOWN-METHOD", "FOO"),
+        same("COMP-BASELINE", "GET"),
+        same("COMP-OPTIONS-ALLOW", "OPTIONS"),
+        served(
+            "COMP-TRACE-SENSITIVE",
+            format!("TRACE /pass/x HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer a\r\n\r\n"),
+            Wanted::new("TRACE", "/pass/x").has("authorization", "Bearer a"),
+        ),
+        served(
+            "COMP-POST-UNSUPPORTED-CT",
+            format!(
+                "POST /pass/x HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/x-nonsense\r\nContent-Length: 5\r\n\r\nhello"
+            ),
+            Wanted::post("hello").has("content-type", "application/x-nonsense"),
+        ),
         same("COMP-METHOD-TRACE", "TRACE"),
         same("COMP-METHOD-DELETE", "DELETE"),
         same("COMP-METHOD-PATCH", "PATCH"),

@@ -17,6 +17,11 @@ pub(super) fn all() -> Vec<Case> {
         same("COOK-MALFORMED", ";;=;= a ;"),
         same("COOK-MANY-PAIRS", &many.join("; ")),
         same("COOK-DUPLICATE-NAME", "a=1; a=2"),
+        served(
+            "COOK-MULTI-HEADER",
+            get("Cookie: a=1\r\nCookie: b=2\r\n"),
+            Wanted::get().has("cookie", "a=1").has("cookie", "b=2"),
+        ),
         refused("COOK-OVERSIZED", line(&format!("a={}", "x".repeat(70_000)))).with(&[431]),
         refused("COOK-NUL", line("a=\0b")),
         refused("COOK-CONTROL-CHARS", line("a=\x01\x02b")),

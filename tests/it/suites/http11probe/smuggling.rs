@@ -83,7 +83,7 @@ const CHUNKED: &[(&str, &[u8])] = &[
     ("SMUG-CHUNK-SPILL", b"5\r\nhello world\r\n0\r\n\r\n"),
     ("SMUG-CHUNK-SHORT", b"5\r\nhell\r\n0\r\n\r\n"),
     ("SMUG-CHUNK-NEGATIVE", b"-5\r\nhello\r\n0\r\n\r\n"),
-    ("SMUG-CHUNK-PLUS", b"+5\r\nhello\r\n0\r\n\r\n"),
+    ("SMUG-CHUNK-SIZE-PLUS", b"+5\r\nhello\r\n0\r\n\r\n"),
     ("SMUG-CHUNK-UNDERSCORE", b"0_5\r\nhello\r\n0\r\n\r\n"),
     ("SMUG-CHUNK-HEX-PREFIX", b"0x5\r\nhello\r\n0\r\n\r\n"),
     ("SMUG-CHUNK-LEADING-SP", b" 5\r\nhello\r\n0\r\n\r\n"),
@@ -171,7 +171,166 @@ pub(super) fn all() -> Vec<Case> {
         .chain(trailers)
         .chain(both())
         .chain(single())
+        .chain(second_requests())
         .collect()
+}
+
+/// Sequences: what stands behind the first request, or within it, is not taken for another one.
+fn second_requests() -> Vec<Case> {
+    let behind = format!("0\r\n\r\n{HIDDEN}");
+    let post_both = |length: &str, coding: &str, body: &str| {
+        post(
+            format!("Content-Length: {length}\r\nTransfer-Encoding:{coding}\r\n"),
+            body,
+        )
+    };
+    let length = behind.len().to_string();
+    let hidden_behind = |length: &str, coding: &str| post_both(length, coding, &behind);
+    let hidden_head = HIDDEN.replace("GET", "HEAD");
+    let hidden_with_length = HIDDEN.replace("\r\n\r\n", "\r\nContent-Length: 7\r\n\r\n");
+    let in_chunk = format!(
+        "{:x}\r\n{hidden_with_length}\r\n0\r\n\r\n",
+        hidden_with_length.len()
+    );
+    let prefix = HIDDEN.replace("\r\n\r\n", "\r\n");
+    let with_length = |method: &str, body: &str, rest: &str| {
+        format!(
+            "{method} /pass/x HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {}\r\n\r\n{body}{rest}",
+            body.len()
+        )
+    };
+    let hello = |method: &str| Wanted::new(method, "/pass/x").body("hello");
+    let next = String::from_utf8(get("")).expect("it is ASCII");
+    vec![
+        closed(
+            "SMUG-CLTE-CONN-CLOSE",
+            post_both("5", " chunked", &format!("0\r\n\r\n{next}")),
+            Wanted::post(""),
+        ),
+        closed(
+            "SMUG-TECL-CONN-CLOSE",
+            post(
+                "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+                format!("0\r\n\r\n{next}"),
+            ),
+            Wanted::post(""),
+        ),
+        closed(
+            "SMUG-CLTE-SMUGGLED-GET",
+            hidden_behind(&length, " chunked"),
+            Wanted::post(""),
+        ),
+        closed(
+            "SMUG-CLTE-SMUGGLED-HEAD",
+            post_both(&length, " chunked", &format!("0\r\n\r\n{hidden_head}")),
+            Wanted::post(""),
+        ),
+        closed(
+            "SMUG-CLTE-SMUGGLED-GET-TE-TRAILING-SPACE",
+            hidden_behind(&length, " chunked "),
+            Wanted::post(""),
+        ),
+        closed(
+            "SMUG-CLTE-SMUGGLED-GET-TE-CASE-MISMATCH",
+            hidden_behind(&length, " Chunked"),
+            Wanted::post(""),
+        ),
+        refused(
+            "SMUG-CLTE-SMUGGLED-GET-CL-PLUS",
+            hidden_behind(&format!("+{length}"), " chunked"),
+        ),
+        refused(
+            "SMUG-CLTE-SMUGGLED-GET-CL-NON-NUMERIC",
+            hidden_behind(&format!("{length}x"), " chunked"),
+        ),
+        refused(
+            "SMUG-CLTE-SMUGGLED-GET-TE-OBS-FOLD",
+            hidden_behind(&length, "\r\n chunked"),
+        ),
+        refused(
+            "SMUG-CLTE-SMUGGLED-GET-TE-LEADING-COMMA",
+            hidden_behind(&length, " , chunked"),
+        )
+        .with(&[400, 501]),
+        refused(
+            "SMUG-TE-DUPLICATE-HEADERS-SMUGGLED-GET",
+            hidden_behind(&length, " chunked\r\nTransfer-Encoding: identity"),
+        )
+        .with(&[400, 501]),
+        closed(
+            "SMUG-TECL-SMUGGLED-GET",
+            post(
+                "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
+                in_chunk,
+            ),
+            Wanted::post(hidden_with_length),
+        ),
+        refused(
+            "SMUG-DUPLICATE-CL-SMUGGLED-GET",
+            post(
+                format!(
+                    "Content-Length: 4\r\nContent-Length: {}\r\n",
+                    4 + HIDDEN.len()
+                ),
+                format!("PING{HIDDEN}"),
+            ),
+        ),
+        served(
+            "SMUG-GET-CL-PREFIX-DESYNC",
+            with_length("GET", &prefix, "\r\n"),
+            Wanted::get().body(&prefix),
+        ),
+        Case::are(
+            with_length("GET", "hello", &next),
+            [hello("GET"), Wanted::get()],
+        )
+        .named("SMUG-GET-CL-BODY-DESYNC"),
+        Case::are(
+            with_length("OPTIONS", "hello", &next),
+            [hello("OPTIONS"), Wanted::get()],
+        )
+        .named("SMUG-OPTIONS-CL-BODY-DESYNC"),
+        refused(
+            "SMUG-OPTIONS-TE-OBS-FOLD",
+            format!(
+                "OPTIONS /pass/x HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding:\r\n chunked\r\nContent-Length: 5\r\n\r\nhello"
+            ),
+        ),
+        // The byte behind the body belongs to the next request, whose method it makes another one.
+        Case::are(
+            with_length("POST", "", &format!("X{next}")),
+            [Wanted::post(""), Wanted::new("XGET", "/pass/x")],
+        )
+        .named("SMUG-CL0-BODY-POISON"),
+        refused(
+            "SMUG-CHUNK-INVALID-SIZE-DESYNC",
+            chunked(format!("+0\r\n\r\nX{next}")),
+        ),
+        refused(
+            "SMUG-CHUNKED-WITH-PARAMS",
+            post(
+                "Transfer-Encoding: chunked;ext=val\r\nContent-Length: 5\r\n",
+                "hello",
+            ),
+        )
+        .with(&[400, 501]),
+        served(
+            "SMUG-CL-LEADING-ZEROS-OCTAL",
+            post("Content-Length: 0200\r\n", "A".repeat(200)),
+            Wanted::post("A".repeat(200)),
+        ),
+        // Extensions are not looked at, and never reach the app.
+        served(
+            "SMUG-CHUNK-EXT-INVALID-TOKEN",
+            chunked("5;bad[=x\r\nhello\r\n0\r\n\r\n"),
+            Wanted::post("hello"),
+        ),
+        served(
+            "SMUG-CHUNK-SIZE-TRAILING-OWS",
+            chunked("5 \r\nhello\r\n0\r\n\r\n"),
+            Wanted::post("hello"),
+        ),
+    ]
 }
 
 /// A length and a coding in one request.
