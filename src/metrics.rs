@@ -17,6 +17,7 @@ use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Regist
 pub use families::ConfiguredRoute;
 pub use route::{RequestRecord, RouteMetrics};
 
+use crate::failure::Outcome;
 use crate::log;
 use crate::recent_failures::now;
 use crate::upstream::ConnectionStats;
@@ -121,6 +122,16 @@ impl Metrics {
     /// The metrics of a route: the same ones each time for the same name.
     pub fn route(&self, name: &str) -> Arc<RouteMetrics> {
         Arc::clone(lock(&self.routes).entry(name.to_owned()).or_default())
+    }
+
+    /// How many requests were counted, on all routes that ever were.
+    pub fn requests(&self) -> u64 {
+        let routes = lock(&self.routes);
+        let of_route = |route: &Arc<RouteMetrics>| {
+            let counts = Outcome::ALL.iter();
+            counts.map(|outcome| route.requests(*outcome)).sum::<u64>()
+        };
+        routes.values().map(of_route).sum()
     }
 
     /// The connections to an upstream, counted: the same counts each time for the same name.

@@ -23,6 +23,7 @@ use super::EX_CONFIG;
 use crate::admin::Admin;
 use crate::config::{Config, Errors, check_admin_socket};
 use crate::log;
+use crate::metrics::Metrics;
 use crate::notify;
 use crate::proxy::{SharedState, Snapshot};
 use crate::reload::Reloader;
@@ -217,9 +218,14 @@ impl Instance {
         notify::stopping();
         self.wait_for_shutdown_delay(&mut signals);
         info!("draining");
+        let metrics = self.metrics();
         let cut_off = self.stop();
-        info!(cut_off, "stopped");
+        info!(cut_off, requests = metrics.requests(), "stopped");
         ExitCode::SUCCESS
+    }
+
+    fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.snapshot.load().shared.metrics)
     }
 
     /// Runs until a signal to end, or until another process has taken over.
@@ -243,6 +249,7 @@ impl Instance {
     /// Stays for what is open, while the new process accepts.
     fn hand_over(self, successor: &Successor) -> ExitCode {
         info!("draining");
+        let metrics = self.metrics();
         let Self {
             server,
             runtime,
@@ -256,7 +263,7 @@ impl Instance {
             .build_local(Default::default());
         match runtime {
             Ok(runtime) => {
-                let exit_code = runtime.block_on(linger(server, successor));
+                let exit_code = runtime.block_on(linger(server, successor, &metrics));
                 // Where it ends early, nobody waits for the workers.
                 runtime.shutdown_background();
                 exit_code
@@ -328,7 +335,7 @@ impl Instance {
 
 /// Waits until everything that is open has ended, or a signal ends it. If the new process ends before, this one fails, so that the
 /// service manager notices.
-async fn linger(server: Server, successor: &Successor) -> ExitCode {
+async fn linger(server: Server, successor: &Successor, metrics: &Metrics) -> ExitCode {
     let hand_over = tokio::task::spawn_blocking(|| server.hand_over());
     let channel = successor.channel();
     let successor_fails = async {
@@ -343,11 +350,12 @@ async fn linger(server: Server, successor: &Successor) -> ExitCode {
     };
     tokio::select! {
         cut_off = hand_over => {
-            info!(cut_off = cut_off.unwrap_or_default(), "stopped");
+            let cut_off = cut_off.unwrap_or_default();
+            info!(cut_off, requests = metrics.requests(), "stopped");
             ExitCode::SUCCESS
         }
         () = signalled_to_end() => {
-            info!("stopped by a signal");
+            info!(requests = metrics.requests(), "stopped by a signal");
             ExitCode::SUCCESS
         }
         () = successor_fails => {

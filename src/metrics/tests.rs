@@ -191,6 +191,17 @@ async fn a_request_that_is_never_finished_is_abandoned() {
 }
 
 #[test]
+fn the_requests_of_all_routes_are_counted_together() {
+    let metrics = Metrics::new();
+    assert_eq!(metrics.requests(), 0);
+    for outcome in Outcome::ALL {
+        metrics.route("voice").start().finish(outcome);
+    }
+    drop(metrics.route("sms").start());
+    assert_eq!(metrics.requests(), Outcome::ALL.len() as u64 + 1);
+}
+
+#[test]
 fn a_route_is_counted_on_under_the_same_name_and_takes_little_memory() {
     let metrics = Metrics::new();
     metrics.route("voice").record_fallback(Reason::Connect);

@@ -67,12 +67,33 @@ struct AccessLine<'a> {
     parent_id: Option<&'a str>,
 }
 
+/// The last line of a process's log.
+#[derive(Deserialize)]
+struct LastLine {
+    requests: u64,
+}
+
+/// The processes of one instance that have ended since its last audit, by their own last lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) processes: u64,
+    /// How many requests they have counted in their lives.
+    pub(crate) requests: u64,
+}
+
 /// Counts of one instance since its last audit.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) outcomes: BTreeMap<(String, String), u64>,
     pub(crate) reasons: BTreeMap<(String, String), u64>,
     pub(crate) observed: BTreeMap<(String, String), u64>,
+}
+
+impl Counts {
+    /// How many requests were counted in all.
+    pub(crate) fn requests(&self) -> u64 {
+        self.outcomes.values().sum()
+    }
 }
 
 /// What is said at the end.
@@ -98,6 +119,7 @@ pub(crate) struct Totals {
 struct Ledger {
     pending: HashMap<(u64, u64), Pending>,
     counts: HashMap<Door, Counts>,
+    ended: HashMap<Door, Ended>,
     by_want: BTreeMap<String, u64>,
 }
 
@@ -576,6 +598,16 @@ impl Accountant {
         }
         if line.contains("\"understudy::access\"") {
             self.access_line(door, line);
+        } else if line.contains("\"message\":\"stopped\"") {
+            match serde_json::from_str::<LastLine>(line) {
+                Ok(last) => {
+                    let mut ledger = self.ledger();
+                    let ended = ledger.ended.entry(door).or_default();
+                    ended.processes += 1;
+                    ended.requests += last.requests;
+                }
+                Err(error) => self.tell(&format!("{error}: {line}"), None),
+            }
         } else if line.contains("panic") {
             self.tell(&format!("PANIC: {line}"), None);
         }
@@ -697,6 +729,16 @@ impl Accountant {
     /// Takes what the log of an instance has counted since the last time.
     pub(crate) fn take_counts(&self, door: Door) -> Counts {
         self.ledger().counts.remove(&door).unwrap_or_default()
+    }
+
+    /// The processes of an instance that have said that they ended, since the last audit.
+    pub(crate) fn ended(&self, door: Door) -> Ended {
+        self.ledger().ended.get(&door).copied().unwrap_or_default()
+    }
+
+    /// The same, to be counted anew from now on.
+    pub(crate) fn take_ended(&self, door: Door) -> Ended {
+        self.ledger().ended.remove(&door).unwrap_or_default()
     }
 
     /// How often each thing was got.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use support::Metrics;
 use tokio::time::{sleep, timeout};
 
-use crate::accountant::{Counts, counts_of_metrics};
+use crate::accountant::{Counts, Ended, counts_of_metrics};
 use crate::client::World;
 use crate::instance::{Instance, POLL_INTERVAL};
 
@@ -44,17 +44,28 @@ impl Auditor {
     pub(crate) async fn audit(&mut self, world: &World, instance: &Instance) -> Result<(), String> {
         let _closed = world.gates[&instance.door].write().await;
         instance.wait_for_old().await?;
+        let (accountant, door) = (&world.accountant, instance.door);
+        let gone = instance.take_ended();
         let settled = async {
-            while !world.accountant.is_settled(instance.door) {
+            while !accountant.is_settled(door) || accountant.ended(door).processes < gone {
                 sleep(POLL_INTERVAL).await;
             }
         };
         // If not, each one that isn't is told of.
         let _ = timeout(LOG_LIMIT, settled).await;
         let metrics = quiet_metrics(instance).await?;
-        world.accountant.close_books(instance.door);
-        let logged = world.accountant.take_counts(instance.door);
+        accountant.close_books(door);
+        let logged = accountant.take_counts(door);
+        let ended = accountant.take_ended(door);
+        let before = self.base.as_ref().map_or(0, |(_, base)| base.requests());
         self.compare(&metrics, &logged, instance.pid())?;
+        if ended.processes != gone {
+            let said = ended.processes;
+            return Err(format!(
+                "{gone} processes have ended, but {said} have said so"
+            ));
+        }
+        check_sum(&metrics, &logged, ended, before)?;
         if self.checks_leaks && self.descriptors.is_none() {
             self.descriptors = Some(quiet_descriptors(instance).await?);
         }
@@ -136,6 +147,18 @@ impl Auditor {
                 instance.describe_descriptors()
             )),
         }
+    }
+}
+
+/// All processes together have counted as many requests as their logs have, those that have ended too.
+fn check_sum(metrics: &Metrics, logged: &Counts, ended: Ended, before: u64) -> Result<(), String> {
+    let counted = counts_of_metrics(metrics).requests() + ended.requests;
+    match counted.checked_sub(before) {
+        Some(counted) if counted == logged.requests() => Ok(()),
+        counted => Err(format!(
+            "requests are lost in a restart or an upgrade: the processes have counted {counted:?}, their logs {}; {ended:?}",
+            logged.requests()
+        )),
     }
 }
 

@@ -61,6 +61,8 @@ struct Processes {
     children: Vec<Child>,
     /// Those that have handed over and may still be there.
     old: Vec<u32>,
+    /// How many have ended since the last audit.
+    ended: u64,
 }
 
 impl Instance {
@@ -351,7 +353,14 @@ breaker = {{ failures = 0 }}
         };
         timeout(LIMIT, ended)
             .await
-            .map_err(|_| format!("process {pid} did not end within {LIMIT:?}"))
+            .map_err(|_| format!("process {pid} did not end within {LIMIT:?}"))?;
+        self.processes().ended += 1;
+        Ok(())
+    }
+
+    /// How many of its processes have ended since this was taken.
+    pub(crate) fn take_ended(&self) -> u64 {
+        std::mem::take(&mut self.processes().ended)
     }
 
     fn is_running(&self, pid: u32) -> bool {
