@@ -59,6 +59,15 @@ fn every_link_leads_to_a_page_and_a_heading_that_exist() {
 }
 
 /// The name by which a heading is linked to.
+#[test]
+fn the_changelog_has_an_entry_for_this_version_with_its_date() {
+    let changelog = fs::read_to_string(top().join("CHANGELOG.md")).expect("a changelog");
+    let heading = format!("\n## {} (", env!("CARGO_PKG_VERSION"));
+    let (_, rest) = changelog.split_once(&heading).expect("an entry");
+    let (date, _) = rest.split_once(")\n").expect("a date");
+    humantime::parse_rfc3339(&format!("{date}T00:00:00Z")).expect("a day");
+}
+
 fn anchor(heading: &str) -> String {
     let words = heading.trim_start_matches('#').trim().to_lowercase();
     let kept = words
