@@ -136,7 +136,7 @@ fn planned(planner: &Planner, plan: &Plan) -> Vec<Want> {
 
 /// What a caller gets where the app has failed for this reason.
 pub(crate) fn failed(plan: &Plan, reason: &'static str) -> Want {
-    // What is expected there, only the whole form says.
+    // What is expected there, the form says, of which only half comes.
     let is_unknown = plan.route.special == Special::Auto && plan.client == ClientDoes::TooSlowly;
     let is_replaced = plan.kind.is_twiml() && plan.route.special != Special::Observed;
     match is_replaced && !is_unknown {
@@ -145,6 +145,13 @@ pub(crate) fn failed(plan: &Plan, reason: &'static str) -> Want {
         false if reason == "deadline" => Want::Error(504),
         false => Want::Error(502),
     }
+}
+
+/// On a route of kind auto, half of a form may be enough to say what is expected.
+fn may_be_known(plan: &Plan) -> bool {
+    plan.route.special == Special::Auto
+        && plan.client == ClientDoes::TooSlowly
+        && plan.kind.is_twiml()
 }
 
 /// What else a caller may get on a machine that stood still for so long that an app could not respond, or a client not send, in
@@ -181,7 +188,12 @@ fn disturbed(
         App::Tcp | App::Secure if is(What::HangUp) => reasons.extend(["reset", "truncated"]),
         App::Tcp | App::Unix | App::Secure | App::Refused | App::Full => {}
     }
-    wants.extend(reasons.into_iter().map(|reason| failed(plan, reason)));
+    for reason in reasons {
+        wants.push(failed(plan, reason));
+        if may_be_known(plan) {
+            wants.push(Want::Fallback(reason));
+        }
+    }
     if plan.client == ClientDoes::TooSlowly && is(What::Restart(door)) {
         // While it waited to be accepted, it has sent everything.
         wants.push(Want::Own);
