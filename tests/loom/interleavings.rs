@@ -77,7 +77,7 @@ mod upstream {
 }
 
 fn main() {
-    let only: Vec<_> = real_std::env::args().skip(1).collect();
+    let only: Vec<_> = env::args().skip(1).collect();
     for (name, model) in models::ALL {
         // As in other tests: the name, or a part of it.
         let is_asked_for = only
