@@ -252,6 +252,16 @@ mod tests {
     }
 
     #[test]
+    fn names_of_twiml_of_html_and_of_xml_are_known() {
+        for name in ["Say", "say", "h1", "amp", "NBSP", "xml"] {
+            assert!(is_known_name(name), "{name}");
+        }
+        for word in ["Ann", "ampersand", ""] {
+            assert!(!is_known_name(word), "{word}");
+        }
+    }
+
+    #[test]
     fn names_of_extensions_are_shown() {
         let extension = crate::twiml::Extension {
             element: "Teleport".into(),

@@ -137,6 +137,29 @@ mod tests {
     }
 
     #[test]
+    fn each_other_header_has_a_bit_of_its_own() {
+        let others = [
+            ("expect", Names::EXPECT),
+            ("accept-encoding", Names::ACCEPT_ENCODING),
+            ("traceparent", Names::TRACEPARENT),
+            ("forwarded", Names::FORWARDED),
+            ("understudy-fallback", Names::OWN),
+            ("proxy", Names::MAYBE_CGI_ALIAS),
+            ("content-length", Names::LEADING_ZERO),
+        ];
+        let mut all = Names::ANY_HOP_BY_HOP.0;
+        assert_eq!(all.count_ones() as usize, HOP_BY_HOP.len());
+        for (name, own) in others {
+            assert_eq!(Names::of_header(name, b"00"), own, "{name}");
+            assert!(own.0.is_power_of_two() && !Names(all).has(own), "{name}");
+            all |= own.0;
+        }
+        for name in ["accept", "etag", "from", "user-agent", "understudy", "host"] {
+            assert_eq!(Names::of_header(name, b"00"), Names(0), "{name}");
+        }
+    }
+
+    #[test]
     fn a_length_with_zeros_in_front_is_known_by_its_value() {
         for (length, has_zeros) in [("0", false), ("10", false), ("00", true), ("010", true)] {
             let mut headers = HeaderMap::new();

@@ -474,6 +474,21 @@ fn the_table_is_consistent() {
                 assert_eq!(sorted.len(), names.len(), "{names:?}");
                 assert!(names.len() <= 64, "a bit for each");
             }
+            for child in rules.children() {
+                assert!(grammar.tags().any(|tag| tag == child), "{child}");
+            }
         }
     }
+}
+
+#[test]
+fn a_document_with_only_warnings_is_valid_unless_it_must_be_strictly() {
+    let is_valid = |document: &str| {
+        let rules = Rules::new(Kind::Voice, Strictness::Twilio);
+        let report = lint(document.as_bytes(), None, &rules);
+        [Strictness::Twilio, Strictness::Strict].map(|strictness| report.is_valid(strictness))
+    };
+    assert_eq!(is_valid("<Response><Say>a</Say></Response>"), [true, true]);
+    assert_eq!(is_valid("<Response><say>a</say></Response>"), [true, false]);
+    assert_eq!(is_valid("<response/>"), [false, false]);
 }
