@@ -121,9 +121,11 @@ impl Alarm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::future::{pending, ready};
     use std::pin::pin;
-    use tokio::time::advance;
+    use std::task::ready;
+    use tokio::time::{Sleep, advance, sleep};
 
     #[tokio::test(start_paused = true)]
     async fn a_result_that_is_ready_when_the_deadline_passes_is_returned() {
@@ -192,5 +194,121 @@ mod tests {
         let deadline = Deadline::after(Instant::now(), Duration::from_secs(8));
         assert!(deadline.bound(pending::<()>()).await.is_err());
         assert_eq!(deadline.began.elapsed(), Duration::from_secs(8));
+    }
+
+    /// A request on a connection, with times in milliseconds.
+    #[derive(Clone, Debug)]
+    struct Request {
+        /// How long nothing happens before it.
+        pause: u64,
+        budget: u64,
+        /// What is kept of it for a later step.
+        reserved: u64,
+        /// The longest time of its only step.
+        step: u64,
+        /// When its response is there.
+        takes: u64,
+        /// When its client leaves.
+        leaves: Option<u64>,
+    }
+
+    fn request() -> impl Strategy<Value = Request> {
+        let leaves = prop_oneof![3 => Just(None), 1 => (1..9000_u64).prop_map(Some)];
+        let times = (0..3000_u64, 1..9000_u64, 0..1000_u64);
+        (times, 1..9000_u64, 1..9000_u64, leaves).prop_map(|(times, step, takes, leaves)| {
+            let (pause, budget, reserved) = times;
+            Request {
+                pause,
+                budget,
+                reserved: reserved.min(budget - 1),
+                step,
+                takes,
+                leaves,
+            }
+        })
+    }
+
+    /// Polls as the task of a connection does: again when it is woken, or when its only timer, which is moved for an alarm, fires.
+    async fn poll_on_connection<T>(
+        alarm: &Alarm,
+        mut timer: Pin<&mut Sleep>,
+        mut future: Pin<&mut impl Future<Output = T>>,
+    ) -> T {
+        poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(result) = future.as_mut().poll(cx) {
+                    return Poll::Ready(result);
+                }
+                if let Some(at) = alarm.at().filter(|at| *at < timer.deadline()) {
+                    timer.as_mut().reset(at);
+                }
+                ready!(timer.as_mut().poll(cx));
+                if alarm.has_rung() {
+                    alarm.clear();
+                } else {
+                    timer
+                        .as_mut()
+                        .reset(Instant::now() + Duration::from_secs(60));
+                }
+            }
+        })
+        .await
+    }
+
+    async fn simulate(requests: Vec<Request>) -> Result<(), TestCaseError> {
+        let millis = Duration::from_millis;
+        let alarm = Alarm::default();
+        let mut timer = pin!(sleep(Duration::from_secs(60)));
+        for request in requests {
+            sleep(millis(request.pause)).await;
+            let began = Instant::now();
+            let whole = Deadline::after(began, millis(request.budget));
+            let deadline = whole.shorten_by(millis(request.reserved));
+            let mut bounded = pin!(async {
+                let response = pin!(async {
+                    let step = deadline.limit_to(millis(request.step));
+                    step.bound(sleep(millis(request.takes))).await
+                });
+                deadline.bound_by(&alarm, response).await
+            });
+            let polled = poll_on_connection(&alarm, timer.as_mut(), bounded.as_mut());
+            let result = match request.leaves {
+                Some(leaves) => timeout_at(began + millis(leaves), polled).await.ok(),
+                None => Some(polled.await),
+            };
+            // Timers have a resolution of a millisecond.
+            let took = began.elapsed();
+            let is_near = |expected: u64| took >= millis(expected) && took <= millis(expected + 1);
+            let limit = request.budget - request.reserved;
+            let cut_off = limit.min(request.step);
+            let expected = match result {
+                None => request.leaves.expect("its client left"),
+                Some(Ok(Ok(()))) => request.takes,
+                Some(Ok(Err(Passed))) => cut_off,
+                Some(Err(Passed)) => limit,
+            };
+            prop_assert!(is_near(expected), "{request:?}: {result:?} after {took:?}");
+            let first = request
+                .leaves
+                .unwrap_or(u64::MAX)
+                .min(request.takes)
+                .min(cut_off);
+            prop_assert!(
+                expected <= first + 1,
+                "{request:?}: {result:?} after {took:?}"
+            );
+        }
+        Ok(())
+    }
+
+    proptest! {
+        /// Requests one after another on a connection, whose deadlines share its timer and whose clients may leave at any time: each
+        /// ends with what comes first, and never early, whatever the alarm was set to before.
+        #[test]
+        fn in_any_schedule_each_request_ends_with_what_comes_first(requests in proptest::collection::vec(request(), 1..20)) {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            let runtime = builder.enable_time().start_paused(true).build().expect("a runtime");
+            runtime.block_on(simulate(requests))?;
+        }
     }
 }

@@ -32,3 +32,6 @@ pub use settings::{Address, Host, Settings};
 pub use stats::ConnectionStats;
 pub use target::Upstream;
 pub use tunnel::Tunnel;
+
+#[cfg(test)]
+mod schedules;

@@ -1,7 +1,9 @@
 use super::*;
 use proptest::prelude::*;
-use std::cell::Cell;
-use tokio::time::Instant;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use tokio::task::{LocalSet, spawn_local, yield_now};
+use tokio::time::{Instant, sleep};
 
 const SETTINGS: Settings = Settings {
     failures: 3,
@@ -226,5 +228,213 @@ proptest! {
             }
             prop_assert_eq!(probes, usize::from(breaker.state() == State::Open));
         }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Acquire,
+    Succeed(usize),
+    Fail(usize),
+    Drop(usize),
+    AppIs { reachable: bool },
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => Just(Step::Acquire),
+        2 => (0..8_usize).prop_map(Step::Succeed),
+        4 => (0..8_usize).prop_map(Step::Fail),
+        1 => (0..8_usize).prop_map(Step::Drop),
+        1 => any::<bool>().prop_map(|reachable| Step::AppIs { reachable }),
+        2 => (0..40_000_u64).prop_map(Step::Wait),
+    ]
+}
+
+/// What a breaker should be, in other words than its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    Closed {
+        failures: u32,
+    },
+    Open,
+    /// With the number of the request that is tried.
+    HalfOpen(Option<u64>),
+}
+
+/// A breaker before an app, with its probes and the requests in flight.
+struct Simulation {
+    breaker: Arc<Breaker>,
+    expected: Expected,
+    in_flight: Vec<(u64, Permit)>,
+    requests: u64,
+    is_reachable: Rc<Cell<bool>>,
+    /// When each probe was made that was not looked at yet, and what it found.
+    probes: Rc<RefCell<Vec<(Instant, bool)>>>,
+    /// When it opened, or was probed, last.
+    last: Instant,
+    /// How many probes and trials have failed since it was last closed.
+    failed_probes: u32,
+}
+
+impl Simulation {
+    fn new() -> Self {
+        Self {
+            breaker: Breaker::new(),
+            expected: Expected::Closed { failures: 0 },
+            in_flight: Vec::new(),
+            requests: 0,
+            is_reachable: Rc::default(),
+            probes: Rc::default(),
+            last: Instant::now(),
+            failed_probes: 0,
+        }
+    }
+
+    async fn run(mut self, steps: Vec<Step>) -> Result<(), TestCaseError> {
+        for step in steps {
+            self.take(step).await?;
+        }
+        // However it went: an app that is well is served again.
+        self.take(Step::AppIs { reachable: true }).await?;
+        self.take(Step::Wait(40_000)).await?;
+        self.in_flight.clear();
+        if let Expected::HalfOpen(_) = self.expected {
+            self.expected = Expected::HalfOpen(None);
+        }
+        self.take(Step::Acquire).await?;
+        self.take(Step::Succeed(0)).await?;
+        prop_assert_eq!(self.breaker.state(), State::Closed);
+        Ok(())
+    }
+
+    async fn take(&mut self, step: Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Acquire => self.acquire()?,
+            Step::AppIs { reachable } => self.is_reachable.set(reachable),
+            Step::Wait(millis) => sleep(Duration::from_millis(millis)).await,
+            Step::Succeed(at) if at < self.in_flight.len() => {
+                let (number, permit) = self.in_flight.swap_remove(at);
+                permit.succeed();
+                match self.expected {
+                    Expected::HalfOpen(trial) if trial != Some(number) => {}
+                    Expected::Open => {}
+                    Expected::Closed { .. } | Expected::HalfOpen(_) => {
+                        self.expected = Expected::Closed { failures: 0 };
+                        self.failed_probes = 0;
+                    }
+                }
+            }
+            Step::Fail(at) if at < self.in_flight.len() => self.fail(at)?,
+            Step::Drop(at) if at < self.in_flight.len() => {
+                let (number, permit) = self.in_flight.swap_remove(at);
+                drop(permit);
+                if self.expected == Expected::HalfOpen(Some(number)) {
+                    self.expected = Expected::HalfOpen(None);
+                }
+            }
+            Step::Succeed(_) | Step::Fail(_) | Step::Drop(_) => {}
+        }
+        // Whatever is due now happens now.
+        yield_now().await;
+        yield_now().await;
+        self.look_at_probes()?;
+        let state = match self.expected {
+            Expected::Closed { .. } => State::Closed,
+            Expected::Open => State::Open,
+            Expected::HalfOpen(_) => State::HalfOpen,
+        };
+        prop_assert_eq!(self.breaker.state(), state);
+        Ok(())
+    }
+
+    fn acquire(&mut self) -> Result<(), TestCaseError> {
+        let permit = self.breaker.try_acquire();
+        let number = self.requests;
+        self.requests += 1;
+        match &mut self.expected {
+            Expected::Closed { .. } => prop_assert!(permit.is_some()),
+            Expected::HalfOpen(trial @ None) => {
+                prop_assert!(permit.is_some());
+                *trial = Some(number);
+            }
+            Expected::Open | Expected::HalfOpen(Some(_)) => prop_assert!(permit.is_none()),
+        }
+        self.in_flight.extend(permit.map(|permit| (number, permit)));
+        Ok(())
+    }
+
+    fn fail(&mut self, at: usize) -> Result<(), TestCaseError> {
+        let (number, permit) = self.in_flight.swap_remove(at);
+        let opened = permit.fail(&SETTINGS);
+        let opens = match &mut self.expected {
+            Expected::Closed { failures } => {
+                *failures += 1;
+                *failures == SETTINGS.failures
+            }
+            Expected::HalfOpen(trial) if *trial == Some(number) => {
+                self.failed_probes += 1;
+                true
+            }
+            Expected::HalfOpen(_) | Expected::Open => false,
+        };
+        prop_assert_eq!(opened.is_some(), opens);
+        if opens {
+            self.expected = Expected::Open;
+            self.last = Instant::now();
+            self.probe();
+        }
+        Ok(())
+    }
+
+    fn probe(&self) {
+        let breaker = Arc::clone(&self.breaker);
+        let (is_reachable, probes) = (Rc::clone(&self.is_reachable), Rc::clone(&self.probes));
+        spawn_local(async move {
+            let probe = async || {
+                let found = is_reachable.get();
+                probes.borrow_mut().push((Instant::now(), found));
+                found
+            };
+            breaker.probe_until_reachable(&SETTINGS, probe).await;
+        });
+    }
+
+    fn look_at_probes(&mut self) -> Result<(), TestCaseError> {
+        for (at, found) in self.probes.take() {
+            prop_assert_eq!(
+                self.expected,
+                Expected::Open,
+                "it is probed only while open"
+            );
+            let doubled = SETTINGS.probe_every * 2_u32.pow(self.failed_probes.min(5));
+            let longest = doubled.min(MAX_PROBE_INTERVAL);
+            let pause = at - self.last;
+            // Timers have a resolution of a millisecond.
+            prop_assert!(pause <= longest + Duration::from_millis(2), "{pause:?}");
+            prop_assert!(pause >= longest.mul_f64(0.8), "{pause:?}");
+            self.last = at;
+            match found {
+                true => self.expected = Expected::HalfOpen(None),
+                false => self.failed_probes += 1,
+            }
+        }
+        // The next probe is not overdue.
+        let is_overdue = self.last.elapsed() > MAX_PROBE_INTERVAL + Duration::from_millis(2);
+        prop_assert!(self.expected != Expected::Open || !is_overdue);
+        Ok(())
+    }
+}
+
+proptest! {
+    /// Requests that succeed, fail or are dropped whenever, and an app that comes and goes: the breaker is in the state that it should be
+    /// in, its probes come when they should, and it closes in the end.
+    #[test]
+    fn in_any_schedule_it_is_in_the_right_state(steps in proptest::collection::vec(step(), 0..80)) {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_time().start_paused(true).build().expect("a runtime");
+        let simulated = async { Simulation::new().run(steps).await };
+        runtime.block_on(LocalSet::new().run_until(simulated))?;
     }
 }

@@ -1,4 +1,7 @@
 use super::*;
+use proptest::prelude::*;
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio::time::advance;
@@ -168,4 +171,133 @@ fn only_a_bad_document_needs_validation() {
         .filter(|fault| fault.needs_validation());
     let need_it: Vec<_> = need_it.copied().collect();
     assert_eq!(need_it, [Fault::Malformed, Fault::Root]);
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Start {
+        percent: u8,
+        millis: u64,
+    },
+    Stop,
+    Request,
+    Wait(u64),
+    /// Waits for the end.
+    Watch,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (prop_oneof![Just(100), 1..=100_u8], 1..5000_u64)
+            .prop_map(|(percent, millis)| Step::Start { percent, millis }),
+        1 => Just(Step::Stop),
+        6 => Just(Step::Request),
+        4 => (0..3000_u64).prop_map(Step::Wait),
+        2 => Just(Step::Watch),
+    ]
+}
+
+/// The drill that should run.
+#[derive(Clone, Copy, Debug)]
+struct Running {
+    settings: Settings,
+    ends: Instant,
+    requests: u64,
+    injected: u64,
+}
+
+/// What those who waited for an end were told, and when.
+type Ends = Rc<RefCell<Vec<(Instant, Option<Progress>)>>>;
+
+async fn simulate(steps: Vec<Step>) -> Result<(), TestCaseError> {
+    let drill = Arc::new(Drill::default());
+    let mut running: Option<Running> = None;
+    let ends = Ends::default();
+    let mut watching = 0;
+    for step in steps {
+        let now = Instant::now();
+        let is_running = running.is_some_and(|own| now < own.ends);
+        match step {
+            Step::Start { percent, millis } => {
+                let settings = settings(percent, Duration::from_millis(millis));
+                let replaced = drill.start(settings);
+                prop_assert_eq!(replaced.is_some(), is_running);
+                running = Some(Running {
+                    settings,
+                    ends: now + Duration::from_millis(millis),
+                    requests: 0,
+                    injected: 0,
+                });
+            }
+            Step::Stop => {
+                prop_assert_eq!(drill.stop().is_some(), is_running);
+                running = running.filter(|_| !is_running);
+            }
+            Step::Request => {
+                let fault = drill.next_fault();
+                let own = running.as_mut().filter(|_| is_running);
+                prop_assert!(fault.is_none() || own.is_some(), "no drill runs");
+                if let Some(own) = own {
+                    own.requests += 1;
+                    own.injected += u64::from(fault.is_some());
+                    prop_assert!(fault.is_some() || own.settings.percent.0 < 100);
+                }
+            }
+            Step::Wait(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
+            Step::Watch => {
+                let (drill, ends) = (Arc::clone(&drill), Rc::clone(&ends));
+                watching += 1;
+                tokio::task::spawn_local(async move {
+                    let ended = drill.wait_for_end().await;
+                    ends.borrow_mut().push((Instant::now(), ended));
+                });
+            }
+        }
+        // Whoever waits hears of it now.
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+        for (at, ended) in ends.take() {
+            watching -= 1;
+            let Some(ended) = ended else { continue };
+            // It ended by itself, in time, and nobody else was told.
+            let own = running.take();
+            prop_assert!(own.is_some(), "an end was told twice");
+            let own = own.expect("it is there");
+            prop_assert!(at >= own.ends, "told {:?} too early", own.ends - at);
+            prop_assert!(at <= own.ends.max(now) + Duration::from_millis(2));
+            prop_assert_eq!(ended.settings, own.settings);
+            prop_assert_eq!(
+                (ended.requests, ended.injected),
+                (own.requests, own.injected)
+            );
+        }
+        let now = Instant::now();
+        let own = running.filter(|own| now < own.ends);
+        if own.is_none() && running.is_none_or(|own| now > own.ends + Duration::from_millis(2)) {
+            prop_assert_eq!(watching, 0, "somebody waits for ever");
+        }
+        let progress = drill.progress();
+        prop_assert_eq!(progress.is_some(), own.is_some());
+        if let (Some(progress), Some(own)) = (progress, own) {
+            prop_assert_eq!(progress.settings, own.settings);
+            prop_assert_eq!(progress.remaining, own.ends - now);
+            prop_assert_eq!(
+                (progress.requests, progress.injected),
+                (own.requests, own.injected)
+            );
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    /// Drills that are started, replaced, stopped or left to end whenever: a request gets a fault only while one runs, each is counted
+    /// once, and an end is told once to whoever waits for it.
+    #[test]
+    fn in_any_schedule_a_drill_runs_from_its_start_to_its_end(steps in proptest::collection::vec(step(), 0..100)) {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_time().start_paused(true).build().expect("a runtime");
+        runtime.block_on(tokio::task::LocalSet::new().run_until(simulate(steps)))?;
+    }
 }

@@ -1,5 +1,8 @@
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
+use proptest::prelude::*;
+use proptest::sample::select;
 use tokio::time::advance;
 
 use super::*;
@@ -209,4 +212,56 @@ fn a_route_is_counted_on_under_the_same_name_and_takes_little_memory() {
     assert_eq!(metrics.route("voice").fallbacks(Reason::Connect), 2);
     assert_eq!(metrics.route("sms").fallbacks(Reason::Connect), 0);
     assert!(size_of::<RouteMetrics>() < 2048);
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Start,
+    Finish(usize, Outcome),
+    Drop(usize),
+    /// Whoever has it panics.
+    Panic(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => Just(Step::Start),
+        2 => (0..8_usize, select(&Outcome::ALL[..])).prop_map(|(at, outcome)| Step::Finish(at, outcome)),
+        1 => (0..8_usize).prop_map(Step::Drop),
+        1 => (0..8_usize).prop_map(Step::Panic),
+    ]
+}
+
+proptest! {
+    /// Requests that finish, are dropped or lost by a panic, in any order: each is counted exactly once, under its outcome.
+    #[test]
+    fn in_any_order_each_request_is_counted_once(steps in proptest::collection::vec(step(), 0..100)) {
+        let route = Metrics::new().route("voice");
+        let mut records = Vec::new();
+        let mut expected = [0; Outcome::ALL.len()];
+        for step in steps {
+            match step {
+                Step::Start => records.push(route.start()),
+                Step::Finish(at, outcome) if at < records.len() => {
+                    records.swap_remove(at).finish(outcome);
+                    expected[outcome.index()] += 1;
+                }
+                Step::Drop(at) if at < records.len() => {
+                    drop(records.swap_remove(at));
+                    expected[Outcome::Abandoned.index()] += 1;
+                }
+                Step::Panic(at) if at < records.len() => {
+                    let record = records.swap_remove(at);
+                    let panicked = catch_unwind(AssertUnwindSafe(|| {
+                        let _record = record;
+                        resume_unwind(Box::new("as a bug would"))
+                    }));
+                    prop_assert!(panicked.is_err());
+                    expected[Outcome::Abandoned.index()] += 1;
+                }
+                Step::Finish(..) | Step::Drop(_) | Step::Panic(_) => {}
+            }
+            prop_assert_eq!(Outcome::ALL.map(|outcome| route.requests(outcome)), expected);
+        }
+    }
 }

@@ -117,6 +117,9 @@ impl File {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
 
     const A: &str = "a";
     const B: &str = "b";
@@ -218,5 +221,83 @@ mod tests {
     fn what_happens_after_a_change_was_taken_up_is_a_new_change() {
         let changes = [(0, A, Change::Complete), (200, A, Change::Complete)];
         assert_eq!(taken_up(&changes, 5_000), [100, 300]);
+    }
+
+    fn change() -> impl Strategy<Value = (u64, &'static str, Change)> {
+        let pause = prop_oneof![4 => 0..200_u64, 2 => 0..2000_u64, 1 => 0..10_000_u64];
+        let changes = [
+            Change::Writing,
+            Change::Complete,
+            Change::Unknown,
+            Change::Metadata,
+        ];
+        (pause, select(vec![A, B, "c"]), select(changes.to_vec()))
+    }
+
+    /// Whether a file to which this has happened, at these instants, may be read now.
+    fn may_be_read(own: &[(Instant, Change)], now: Instant) -> bool {
+        let is_known = |change: &Change| *change != Change::Metadata;
+        let last = own.iter().rev().find(|(_, change)| is_known(change));
+        let (at, last) = *last.unwrap_or(&own[0]);
+        let rested = now - at;
+        let is_open = own.iter().rev().map(|(_, change)| change);
+        let mut is_open = is_open.filter(|change| is_known(change));
+        // Until its writer closes it, changes that say nothing of him don't count.
+        let is_open = is_open.find(|change| **change != Change::Unknown) == Some(&Change::Writing);
+        let closed = own.iter().find(|(_, change)| *change == Change::Complete);
+        match last {
+            _ if is_open => rested >= OPEN_REST,
+            Change::Complete => {
+                let closed = closed.expect("the last one is");
+                rested >= DEBOUNCE || now - closed.0 >= DEBOUNCE_LIMIT
+            }
+            Change::Writing | Change::Unknown | Change::Metadata => rested >= REST,
+        }
+    }
+
+    proptest! {
+        /// Files that are written, closed, replaced and left open in any order: nothing is taken up early, nothing is missed, and nothing
+        /// waits for longer than it may.
+        #[test]
+        fn in_any_schedule_changes_are_taken_up_in_time(changes in vec(change(), 1..100)) {
+            let mut debounce = Debounce::default();
+            let mut now = Instant::now();
+            let mut waiting: Vec<(Instant, &str, Change)> = Vec::new();
+            let mut changes = changes.into_iter();
+            let mut next = changes.next();
+            let mut next_at = now;
+            while next.is_some() || !waiting.is_empty() {
+                let due = debounce.due();
+                prop_assert_eq!(due.is_none(), waiting.is_empty(), "a change is missed");
+                match (next, due) {
+                    (Some((_, path, change)), due) if due.is_none_or(|due| next_at < due) => {
+                        now = now.max(next_at);
+                        debounce.record(Path::new(path), change, now);
+                        waiting.push((now, path, change));
+                        next = changes.next();
+                        next_at = now + Duration::from_millis(next.map_or(0, |next| next.0));
+                    }
+                    (_, Some(due)) => {
+                        now = now.max(due);
+                        prop_assert!(debounce.take(now));
+                        let first = waiting[0].0;
+                        prop_assert!(now <= first + WRITE_LIMIT, "one file holds up the others");
+                        let last = waiting[waiting.len() - 1].0;
+                        prop_assert!(now <= last + OPEN_REST);
+                        let all_complete = waiting.iter().all(|(.., change)| *change == Change::Complete);
+                        prop_assert!(!all_complete || now <= last + DEBOUNCE);
+                        for path in [A, B, "c"] {
+                            let own = waiting.iter().filter(|(_, other, _)| *other == path);
+                            let own: Vec<_> = own.map(|(at, _, change)| (*at, *change)).collect();
+                            let is_ready = own.is_empty() || may_be_read(&own, now);
+                            prop_assert!(is_ready || now == first + WRITE_LIMIT, "{path}: {own:?} at {now:?}");
+                        }
+                        waiting.clear();
+                    }
+                    (_, None) => unreachable!("either is there"),
+                }
+            }
+            prop_assert!(!debounce.take(now + WRITE_LIMIT));
+        }
     }
 }
