@@ -73,3 +73,11 @@ fn unknown_charsets_are_rejected() {
     let document = b"<?xml version='1.0' encoding='hz-gb-2312'?><Response/>";
     assert_eq!(check(document, None), Err((unknown("hz-gb-2312"), 30)));
 }
+
+#[test]
+fn a_position_in_what_is_not_text_is_by_its_line_feeds() {
+    let at = |document: &[u8], byte| Position::in_bytes(document, byte).to_string();
+    assert_eq!(at(b"ab\xff", 2), "line 1, column 3");
+    assert_eq!(at(b"ab\ncd\n", 3), "line 2, column 1");
+    assert_eq!(at(b"ab\nc\xff\xff", 5), "line 2, column 3");
+}

@@ -48,6 +48,15 @@ fn a_new_element_may_be_in_the_response() {
 }
 
 #[test]
+fn a_new_element_is_one_of_the_grammar() {
+    let names = ["Say", "Teleport"];
+    let has = |rules: &Rules| names.map(|name| rules.has_element(name));
+    assert_eq!(has(&rules(&[])), [true, false]);
+    let extended = rules(&[extension("Teleport", &[], &[], &[])]);
+    assert_eq!(has(&extended), [true, true]);
+}
+
+#[test]
 fn a_new_element_with_parents_is_not_in_the_response_whatever_else_extends_it() {
     let rules = rules(&[
         extension("Beam", &["Gather"], &[], &[]),
