@@ -210,4 +210,21 @@ mod tests {
         // The closing task waits for a later one already.
         local.run_until(check_first_of([5000, 3000])).await;
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_not_used_from_the_very_instant_at_which_it_is_due() {
+        let take_when_due_in = async |time: Duration| {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let stats = Arc::new(ConnectionStats::default());
+            let upstream = Arc::new(Upstream::new(settings(&listener), stats));
+            let pool = Pool::new();
+            let connection = upstream.connect().await.expect("a connection");
+            pool.give(&upstream, connection, Instant::now() + time);
+            pool.take(&upstream).is_some()
+        };
+        let local = LocalSet::new();
+        let is_used = local.run_until(take_when_due_in(Duration::from_millis(1)));
+        assert!(is_used.await);
+        assert!(!local.run_until(take_when_due_in(Duration::ZERO)).await);
+    }
 }
