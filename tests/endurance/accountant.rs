@@ -812,14 +812,12 @@ fn observes(name: &str) -> bool {
     routes.any(|route| route.name == name && route.special == Special::Observed)
 }
 
-/// On a route of kind auto, only the whole form says that TwiML is expected. If its client left within it, what would be a fallback is an
-/// error, for the same reason.
+/// On a route of kind auto, only the whole form says that TwiML is expected. If its client left, of the form may have come less than was
+/// sent, and what would be a fallback is an error, for the same reason.
 fn fallback_of_unknown_kind(account: &Account, count: &Count) -> Option<Count> {
     let is_unknown = account.plan.route.special == Special::Auto
-        && matches!(account.plan.client, ClientDoes::LeaveInRequest { .. })
         && matches!(account.got, Got::Left(_))
-        && account.head_sent.is_some()
-        && account.all_sent.is_none();
+        && account.head_sent.is_some();
     (is_unknown && count.0 == "error").then(|| ("fallback".to_owned(), count.1.clone()))
 }
 
