@@ -149,12 +149,18 @@ impl FakeUpstream {
         self.state.hang_up.send_replace(());
     }
 
-    /// Closes every connection, whatever happens on it, and goes on listening. No new one may come meanwhile.
+    /// Closes every connection, whatever happens on it, and goes on listening. One that is being accepted is closed too.
     pub async fn hang_up(&self) {
-        self.begin_to_hang_up();
         let mut open = self.state.open.subscribe();
-        let closed = open.wait_for(|open| *open == 0);
-        drop(wait_for("the upstream's connections to close", closed).await);
+        self.begin_to_hang_up();
+        let closed = async {
+            while *open.borrow_and_update() > 0 {
+                if open.changed().await.is_ok() {
+                    self.begin_to_hang_up();
+                }
+            }
+        };
+        wait_for("the upstream's connections to close", closed).await;
     }
 
     /// As if the app had crashed: every connection is closed, new ones are refused.
