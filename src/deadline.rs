@@ -306,9 +306,7 @@ mod tests {
         /// ends with what comes first, and never early, whatever the alarm was set to before.
         #[test]
         fn in_any_schedule_each_request_ends_with_what_comes_first(requests in proptest::collection::vec(request(), 1..20)) {
-            let mut builder = tokio::runtime::Builder::new_current_thread();
-            let runtime = builder.enable_time().start_paused(true).build().expect("a runtime");
-            runtime.block_on(simulate(requests))?;
+            support::run_on_paused_clock(simulate(requests))?;
         }
     }
 }

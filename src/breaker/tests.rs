@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use tokio::task::{LocalSet, spawn_local, yield_now};
+use tokio::task::{spawn_local, yield_now};
 use tokio::time::{Instant, sleep};
 
 const SETTINGS: Settings = Settings {
@@ -432,9 +432,6 @@ proptest! {
     /// in, its probes come when they should, and it closes in the end.
     #[test]
     fn in_any_schedule_it_is_in_the_right_state(steps in proptest::collection::vec(step(), 0..80)) {
-        let mut builder = tokio::runtime::Builder::new_current_thread();
-        let runtime = builder.enable_time().start_paused(true).build().expect("a runtime");
-        let simulated = async { Simulation::new().run(steps).await };
-        runtime.block_on(LocalSet::new().run_until(simulated))?;
+        support::run_on_paused_clock(async { Simulation::new().run(steps).await })?;
     }
 }

@@ -296,8 +296,6 @@ proptest! {
     /// once, and an end is told once to whoever waits for it.
     #[test]
     fn in_any_schedule_a_drill_runs_from_its_start_to_its_end(steps in proptest::collection::vec(step(), 0..100)) {
-        let mut builder = tokio::runtime::Builder::new_current_thread();
-        let runtime = builder.enable_time().start_paused(true).build().expect("a runtime");
-        runtime.block_on(tokio::task::LocalSet::new().run_until(simulate(steps)))?;
+        support::run_on_paused_clock(simulate(steps))?;
     }
 }

@@ -223,11 +223,11 @@ impl Worker {
 
     /// Serves a connection once there is a place for it; until then others wait in the backlog. If the system has no more
     /// sockets, that is logged once, and the next accept waits. Returns whether accepting is failing.
-    async fn serve_accepted(&self, accepted: io::Result<Accepted>, was_failing: bool) -> bool {
+    async fn serve_accepted(&self, accepted: io::Result<NewConnection>, was_failing: bool) -> bool {
         match accepted {
-            Ok(accepted) => {
+            Ok(connection) => {
                 let permit = self.context.places.take().await;
-                self.serve(accepted, permit);
+                self.serve(connection, permit);
                 false
             }
             Err(error) if is_of_connection(&error) => was_failing,
@@ -244,12 +244,12 @@ impl Worker {
         }
     }
 
-    fn serve(&self, accepted: Accepted, permit: OwnedSemaphorePermit) {
-        let Accepted {
+    fn serve(&self, connection: NewConnection, permit: OwnedSemaphorePermit) {
+        let NewConnection {
             stream,
             address,
             local,
-        } = accepted;
+        } = connection;
         let snapshot = self.proxy.snapshot();
         // A listener on `[::]` has clients with IPv4 addresses too, which come as IPv6 ones.
         let ip = address.ip().to_canonical();
@@ -272,17 +272,19 @@ impl Worker {
     }
 }
 
-/// A listener of which every accepted connection has the options of [`tcp::prepare_listener`].
+/// A listener whose connections need no system calls for their options, and mostly none for their local address.
 struct Listener {
     listener: TcpListener,
     /// Its address, which is that of its connections too, unless it listens on every address of the machine.
     address: Option<SocketAddr>,
 }
 
-/// A connection, between the client's address and a local one.
-struct Accepted {
+/// A connection that was just accepted.
+struct NewConnection {
     stream: TcpStream,
+    /// The client's.
     address: SocketAddr,
+    /// Ours.
     local: SocketAddr,
 }
 
@@ -296,13 +298,13 @@ impl Listener {
         }
     }
 
-    async fn accept(&self) -> io::Result<Accepted> {
+    async fn accept(&self) -> io::Result<NewConnection> {
         let (stream, address) = self.listener.accept().await?;
         let local = match self.address {
             Some(local) => local,
             None => stream.local_addr()?,
         };
-        Ok(Accepted {
+        Ok(NewConnection {
             stream,
             address,
             local,

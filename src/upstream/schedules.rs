@@ -17,7 +17,6 @@ use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
-use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::either::Either;
 
@@ -291,9 +290,6 @@ async fn empty_body() -> RequestBody {
 proptest! {
     #[test]
     fn in_any_schedule_a_connection_serves_one_request_at_a_time_while_it_is_good(steps in vec(step(), 0..80)) {
-        let mut builder = tokio::runtime::Builder::new_current_thread();
-        let runtime = builder.enable_all().start_paused(true).build().expect("a runtime");
-        let simulated = async { Simulation::new().run(steps).await };
-        runtime.block_on(LocalSet::new().run_until(simulated))?;
+        support::run_on_paused_clock(async { Simulation::new().run(steps).await })?;
     }
 }

@@ -22,6 +22,6 @@ pub use metrics::{Metrics, Series};
 pub use process::{Bound, bound, run, understudy};
 pub use sidecar::{Builder, Sidecar, Signal};
 pub use skip::skip;
-pub use time::{TIMEOUT, millis, wait_for, wait_until};
+pub use time::{TIMEOUT, millis, run_on_paused_clock, wait_for, wait_until};
 pub use twilio::{CALL, MESSAGE, Webhook, sign};
 pub use upstream::{Event, FakeUpstream, Request, Script, Step, response};

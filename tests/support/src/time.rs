@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use tokio::runtime;
+use tokio::task::LocalSet;
+
 /// How long a test waits for what must happen: long enough for a machine that is busy with something else.
 pub const TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -32,6 +35,17 @@ pub async fn wait_until(what: &str, is_so: impl AsyncFn() -> bool) {
         }
     };
     wait_for(what, poll).await;
+}
+
+/// Runs a future on a paused clock, in a runtime of its own; it may spawn local tasks.
+///
+/// # Panics
+///
+/// If there can be no runtime.
+pub fn run_on_paused_clock<F: Future>(future: F) -> F::Output {
+    let mut builder = runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().start_paused(true).build();
+    LocalSet::new().block_on(&runtime.expect("a runtime"), future)
 }
 
 /// So many milliseconds.

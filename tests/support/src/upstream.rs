@@ -155,9 +155,8 @@ impl FakeUpstream {
         self.begin_to_hang_up();
         let closed = async {
             while *open.borrow_and_update() > 0 {
-                if open.changed().await.is_ok() {
-                    self.begin_to_hang_up();
-                }
+                open.changed().await.expect("the state has the sender");
+                self.begin_to_hang_up();
             }
         };
         wait_for("the upstream's connections to close", closed).await;

@@ -20,7 +20,7 @@ fn app() -> FakeUpstream {
         } else if request.path().ends_with("/method") {
             format!("HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\n{date}Content-Length: 0\r\n\r\n")
         } else {
-            format!("HTTP/1.1 200 OK\r\n{head}{date}Accept-Ranges: bytes\r\nContent-Length: 5\r\n\r\nhello")
+            format!("HTTP/1.1 200 OK\r\n{head}{date}Accept-Ranges: bytes\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello")
         })
     })
 }
@@ -54,6 +54,9 @@ fn sequences() -> Vec<Sequence> {
         }),
         ("COMP-NO-1XX-HTTP10", "POST /pass/x HTTP/1.0\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello".to_owned(), |got| {
             got.status == 200 && got.interim.is_empty()
+        }),
+        ("COMP-CONTENT-TYPE", method("GET", "/pass/x"), |got| {
+            got.header("content-type") == Some("text/plain")
         }),
         ("CAP-ETAG", method("GET", "/pass/x"), |got| {
             got.header("etag") == Some("\"v1\"")
