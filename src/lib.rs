@@ -13,7 +13,8 @@
 //! 8. [`failure`] names why there is no good response; [`metrics`] counts the request, once; [`recent_failures`] keeps the last ones.
 //!
 //! Beside these: [`twilio`] has the limits that Twilio sets, [`form`] decodes parameters, [`tls`] and [`tcp`] are for both sides, [`secret`]
-//! is never printed, [`breaker`] and [`drill`] say why a request may be answered without a try, [`admin`] shows and steers,
+//! is never printed, [`breaker`] and [`drill`] say why a request may be answered without a try, [`queue`] keeps the callbacks that the
+//! app couldn't take, [`admin`] shows and steers,
 //! [`config`] turns a file into every module's settings, [`reload`] swaps them in one step under running requests, [`command`] is
 //! what a user types, [`log`] writes the log, [`notify`] talks to systemd.
 //!
@@ -21,6 +22,9 @@
 //!
 //! - **App**, in code **upstream**: the webhook handler behind us.
 //! - **Breaker**: after some failures in a row it opens, and requests are answered without asking the app, until a probe succeeds.
+//! - **Callback**: a webhook whose response matters to nobody; one that is queued is delivered later.
+//! - **Claim**: the right to deliver one queued callback.
+//! - **Dead letter**: a queued callback that isn't tried again.
 //! - **Document**: a response body that is, or should be, TwiML.
 //! - **Drill**: faults injected on purpose, to see the fallback work.
 //! - **Failure**: why a request has no good response; one closed enum.
@@ -78,6 +82,8 @@ pub mod tcp;
 pub mod breaker;
 
 pub mod drill;
+
+pub mod queue;
 
 pub mod admin;
 

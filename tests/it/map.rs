@@ -24,6 +24,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("notify", &[]),
     ("breaker", &[]),
     ("drill", &[]),
+    ("queue", &[]),
     ("body", &[]),
     ("webhook", &["form", "twiml"]),
     ("response", &["twiml"]),
