@@ -9,6 +9,7 @@ mod files;
 mod grammar;
 mod include;
 mod pattern;
+mod queue;
 mod reader;
 mod report;
 mod route;
@@ -120,6 +121,7 @@ impl Config {
                 trusted_proxies: server::default_trusted_proxies(),
                 public_url: None,
                 unverified_timeout: server.header_timeout,
+                queue: None,
                 grammar: proxy::Grammar::default(),
                 unmatched,
             },
@@ -143,9 +145,11 @@ fn build<'a>(
     let upstreams = upstream::read_all(&mut main, &mut included, files);
     let grammar = grammar::read(&mut main);
     let signatures = Signatures::read(&mut main, &server.public_url, files);
+    let queue = queue::read(&mut main);
     let mut documents = DocumentReader::new(files, &grammar);
     let routes = Routes::read(&mut main, &mut included, &mut documents, &signatures);
     routes.check(&upstreams, &server.settings.listen);
+    routes.check_queue(&queue);
     if is_complete {
         routes.check_upstreams(&upstreams);
     }
@@ -161,6 +165,7 @@ fn build<'a>(
             trusted_proxies: server.trusted_proxies,
             public_url: server.public_url.url,
             unverified_timeout: server.settings.header_timeout,
+            queue: queue.settings,
             unmatched: routes.defaults,
             grammar,
         },

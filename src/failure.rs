@@ -19,6 +19,8 @@ pub enum Outcome {
     Observed,
     /// The upstream failed on a route without TwiML.
     Error,
+    /// The upstream couldn't take the callback, which is queued.
+    Queued,
     /// The request was refused: its sender's fault.
     Rejected,
     /// The client left before it had a response.

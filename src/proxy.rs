@@ -33,7 +33,7 @@ use tracing::{info, warn};
 pub use body::ResponseBody;
 pub use drills::DrillRefused;
 pub use respond::Reply;
-pub use route::{AfterDeadline, Grammar, Mode, Route, RouteSettings};
+pub use route::{AfterDeadline, Grammar, Mode, Route, RouteSettings, WhenDown};
 pub use shared_state::SharedState;
 pub use snapshot::{Settings, Snapshot};
 

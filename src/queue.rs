@@ -5,9 +5,13 @@
 //! dead letter. Nothing here knows how a callback is delivered, or when.
 
 mod callback;
+mod key;
+mod settings;
 mod store;
 
 pub use callback::Callback;
+pub use key::key_of;
+pub use settings::{Place, Settings};
 pub use store::{
     Changes, Claim, Ending, Entry, Error, Filter, Future, Id, ParseIdError, RouteSummary, State,
     Store, Summary,

@@ -24,6 +24,7 @@ use tracing::{error, info, warn};
 
 use crate::config::{Config, Diagnostic, Errors, SourceFile, check_admin_socket};
 use crate::proxy::{SharedState, Snapshot};
+use crate::queue;
 use crate::recent_failures::now;
 use crate::server::Settings;
 use crate::tls;
@@ -261,7 +262,11 @@ impl Worker {
             Error::Invalid(errors)
         })?;
         self.files = config.files;
-        let keys = changed_restart_keys(&self.settings.load(), &config.server);
+        let mut keys = changed_restart_keys(&self.settings.load(), &config.server);
+        keys.extend(changed_queue_keys(
+            self.snapshot.load().queue.as_ref(),
+            config.proxy.queue.as_ref(),
+        ));
         if !keys.is_empty() {
             return Err(Error::RestartRequired(keys));
         }
@@ -344,6 +349,24 @@ fn changed_restart_keys(current: &Settings, new: &Settings) -> Vec<&'static str>
     ];
     let changed = keys.into_iter().filter(|(_, has_changed)| *has_changed);
     changed.map(|(key, _)| key).collect()
+}
+
+/// The key of the queue that differs and can't change while the process runs.
+fn changed_queue_keys(
+    current: Option<&queue::Settings>,
+    new: Option<&queue::Settings>,
+) -> Option<&'static str> {
+    let place = |settings: Option<&queue::Settings>| settings.map(|queue| queue.place.clone());
+    let max_size = |settings: Option<&queue::Settings>| settings.map(|queue| queue.max_size);
+    if place(current) != place(new) {
+        let is_url = |queue: &queue::Settings| matches!(queue.place, queue::Place::Nats(_));
+        Some(match new.or(current).is_some_and(is_url) {
+            true => "queue.url",
+            false => "queue.path",
+        })
+    } else {
+        (max_size(current) != max_size(new)).then_some("queue.max_size")
+    }
 }
 
 #[cfg(test)]

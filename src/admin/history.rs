@@ -172,7 +172,7 @@ fn is_expired(number: u64, running: u64) -> bool {
 
 fn is_failure(outcome: Outcome) -> bool {
     match outcome {
-        Outcome::Fallback | Outcome::Observed | Outcome::Error => true,
+        Outcome::Fallback | Outcome::Observed | Outcome::Error | Outcome::Queued => true,
         Outcome::Upstream | Outcome::Rejected | Outcome::Abandoned => false,
     }
 }

@@ -10,6 +10,7 @@ use toml::de::DeValue;
 
 use super::diagnostic::{Diagnostic, quote, suggest};
 use super::fallback::{DocumentReader, built_in};
+use super::queue::Queue;
 use super::reader::Reader;
 use super::signature::Signatures;
 use super::upstream::{self, Upstream, parse_in_flight};
@@ -19,7 +20,7 @@ use super::value::{
     parse_path, parse_size, parse_target, parse_text, parse_word,
 };
 use crate::breaker;
-use crate::proxy::{AfterDeadline, Mode, RouteSettings};
+use crate::proxy::{AfterDeadline, Mode, RouteSettings, WhenDown};
 use crate::route::{Kind, Path, Pattern};
 use crate::signature::Policy;
 use crate::twilio;
@@ -50,6 +51,7 @@ fn built_in_defaults() -> RouteSettings {
         mode: Mode::Enforce,
         signature: Policy::Off,
         access_log: false,
+        when_down: WhenDown::Error,
         breaker: breaker::Settings {
             failures: 5,
             probe_every: Duration::from_secs(5),
@@ -131,6 +133,18 @@ impl<'a> Routes<'a> {
     pub(super) fn check_upstreams(&self, upstreams: &[Upstream<'_>]) {
         for route in &self.list {
             route.check_upstream(upstreams);
+        }
+    }
+
+    /// Reports each route that queues without a queue.
+    pub(super) fn check_queue(&self, queue: &Queue) {
+        let queueing = self.list.iter();
+        let queueing = queueing.filter(|route| route.settings.when_down == WhenDown::Queue);
+        for route in queueing.filter(|_| !queue.is_given) {
+            route.table.at("when_down").error(
+                "there is no [queue] that says where callbacks wait",
+                "write under [queue]: path = \"/var/lib/understudy/queue\"",
+            );
         }
     }
 
@@ -234,6 +248,8 @@ impl<'a> Route<'a> {
         let mut settings = defaults.clone();
         table.set("upstream", &mut settings.upstream, parse_string);
         read_settings(&mut table, &mut settings, signatures);
+        let when_down = table.read("when_down", parse_word(&WHEN_DOWN));
+        check_when_down(&table, when_down, kind, settings.mode);
         table.finish();
         Self {
             table,
@@ -243,6 +259,7 @@ impl<'a> Route<'a> {
                 name: name.unwrap_or_default(),
                 pattern: pattern.unwrap_or(settings.pattern),
                 kind: kind.unwrap_or(settings.kind),
+                when_down: when_down.unwrap_or_default(),
                 fallback,
                 ..settings
             },
@@ -264,6 +281,31 @@ impl<'a> Route<'a> {
 /// Whether only requests that Twilio has signed are accepted.
 fn enforces(settings: &RouteSettings) -> bool {
     matches!(settings.signature, Policy::Enforce(_))
+}
+
+/// Only a callback can be queued: whoever expects a response would wait for ever.
+fn check_when_down(
+    table: &Reader<'_>,
+    when_down: Option<WhenDown>,
+    kind: Option<Kind>,
+    mode: Mode,
+) {
+    if when_down != Some(WhenDown::Queue) {
+        return;
+    }
+    match kind {
+        Some(Kind::Callback) if mode == Mode::Observe => table.at("when_down").note(
+            Diagnostic::new("nothing is queued as long as the mode is \"observe\""),
+        ),
+        Some(Kind::Callback) | None => {}
+        Some(kind) => table.at("when_down").error(
+            format!(
+                "only callbacks can be queued, and the kind is {}: its response is waited for",
+                quote(kind.as_str())
+            ),
+            "leave it out, or write kind = \"callback\"",
+        ),
+    }
 }
 
 fn read_pattern(route: &mut Reader<'_>) -> Option<Pattern> {
@@ -373,6 +415,8 @@ const VALIDATE: [(&str, Option<Strictness>); 3] = [
 ];
 
 const MODE: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("observe", Mode::Observe)];
+
+const WHEN_DOWN: [(&str, WhenDown); 2] = [("error", WhenDown::Error), ("queue", WhenDown::Queue)];
 
 const AFTER_DEADLINE: [(&str, AfterDeadline); 2] = [
     ("drain", AfterDeadline::Drain),

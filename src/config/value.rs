@@ -15,6 +15,7 @@ use crate::route;
 /// The longest durations: more is a typo, and far more would overflow the clock.
 const AN_HOUR: Duration = Duration::from_secs(60 * 60);
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const A_MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What is said of a value of another type than this.
 pub(super) fn wrong_type(value: &DeValue<'_>, wanted: &str) -> Diagnostic {
@@ -78,6 +79,15 @@ pub(super) fn parse_pause(value: &DeValue<'_>) -> Result<Duration, Diagnostic> {
 /// A duration of more than none, and at most a day.
 pub(super) fn parse_long_duration(value: &DeValue<'_>) -> Result<Duration, Diagnostic> {
     at_most(A_DAY, parse_any_duration(value)?)
+}
+
+/// A duration of more than none, and at most thirty days.
+pub(super) fn parse_age(value: &DeValue<'_>) -> Result<Duration, Diagnostic> {
+    let age = parse_any_duration(value)?;
+    if age <= A_MONTH {
+        return Ok(age);
+    }
+    Err(Diagnostic::new("this is longer than 30 days").help("write \"30days\" or less"))
 }
 
 /// A duration of more than none. Its caller has a limit of its own.

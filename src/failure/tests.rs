@@ -40,11 +40,12 @@ fn labels_are_the_documented_ones_and_stand_at_their_indexes() {
         "fallback",
         "observed",
         "error",
+        "queued",
         "rejected",
         "abandoned",
     ];
     assert_eq!(Outcome::ALL.map(Outcome::label), outcomes);
-    assert_eq!(Outcome::ALL.map(Outcome::index), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(Outcome::ALL.map(Outcome::index), [0, 1, 2, 3, 4, 5, 6]);
     let reasons = [
         "connect",
         "connect_timeout",

@@ -20,7 +20,7 @@ impl RequestContext {
         let record = self.failure_record(failure, outcome, upstream_status);
         let reason = record.reason;
         match outcome {
-            Outcome::Fallback | Outcome::Error | Outcome::Observed => {
+            Outcome::Fallback | Outcome::Error | Outcome::Observed | Outcome::Queued => {
                 self.warn_of(failure, &record);
                 self.snapshot.shared.failures.push(record);
             }
@@ -36,7 +36,9 @@ impl RequestContext {
     }
 
     fn warn_of(&self, failure: &Failure, record: &FailureRecord) {
-        let message = if matches!(failure, Failure::Drill(_)) {
+        let message = if record.outcome == Outcome::Queued.label() {
+            "callback queued"
+        } else if matches!(failure, Failure::Drill(_)) {
             "request failed on purpose, by a drill"
         } else {
             "upstream response rejected"

@@ -50,6 +50,8 @@ pub struct RouteSettings {
     pub signature: Policy,
     /// Whether each request gets a line in the log.
     pub access_log: bool,
+    /// What happens to a callback that the upstream can't take.
+    pub when_down: WhenDown,
     /// The response when the upstream gives none that is good.
     pub fallback: Fallback,
 }
@@ -78,6 +80,16 @@ pub enum AfterDeadline {
     Drain,
     /// The connection is closed.
     Cancel,
+}
+
+/// What happens to a callback that the upstream can't take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenDown {
+    /// Its sender gets an error.
+    #[default]
+    Error,
+    /// It is queued, and delivered later.
+    Queue,
 }
 
 /// The TwiML grammars by which responses and fallback documents are validated: Twilio's own, and what the configuration adds.

@@ -1,12 +1,13 @@
 //! What outlives every reload.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::body::MemoryBudget;
 use crate::breaker::Breaker;
 use crate::drill::Drill;
 use crate::metrics::Metrics;
+use crate::queue::Store;
 use crate::recent_failures::RecentFailures;
 
 /// What request bodies may take together, in bytes, while their signatures are not verified yet.
@@ -22,6 +23,7 @@ pub struct SharedState {
     pub(super) unverified: MemoryBudget,
     breakers: Mutex<HashMap<String, Arc<Breaker>>>,
     drills: Mutex<HashMap<String, Arc<Drill>>>,
+    queue: OnceLock<Arc<dyn Store>>,
 }
 
 impl SharedState {
@@ -33,7 +35,18 @@ impl SharedState {
             unverified: MemoryBudget::new(UNVERIFIED_BYTES),
             breakers: Mutex::default(),
             drills: Mutex::default(),
+            queue: OnceLock::new(),
         })
+    }
+
+    /// Where callbacks are queued, if anywhere.
+    pub fn queue(&self) -> Option<&Arc<dyn Store>> {
+        self.queue.get()
+    }
+
+    /// Queues callbacks in this store from now on. The first one stays.
+    pub fn set_queue(&self, store: Arc<dyn Store>) {
+        let _ = self.queue.set(store);
     }
 
     /// The breaker of a route; it stays the same as long as the name does.

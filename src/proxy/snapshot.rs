@@ -12,6 +12,7 @@ use super::normalize;
 use super::route::{Grammar, Route, RouteSettings};
 use super::shared_state::SharedState;
 use crate::metrics::ConfiguredRoute;
+use crate::queue;
 use crate::route::{RouteTable, normalized_paths};
 use crate::signature::Policy;
 use crate::upstream::{self, Upstream};
@@ -31,6 +32,8 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// How long the body of a request may take whose signature is to be checked.
     pub unverified_timeout: Duration,
+    /// Where callbacks are queued, if anywhere.
+    pub queue: Option<queue::Settings>,
     /// What holds for a request that no route matches (its kind is `pass`).
     pub unmatched: RouteSettings,
 }
@@ -50,6 +53,8 @@ pub struct Snapshot {
     pub public_url: Option<String>,
     /// How long the body of a request may take whose signature is to be checked.
     pub(super) unverified_timeout: Duration,
+    /// Where callbacks are queued, if anywhere.
+    pub queue: Option<queue::Settings>,
     /// Some routes check signatures more strictly than others.
     policies_differ: bool,
     /// What outlives it.
@@ -84,6 +89,7 @@ impl Snapshot {
             routes,
             unmatched,
             unverified_timeout: settings.unverified_timeout,
+            queue: settings.queue,
             upstreams,
             trusted_proxies: settings.trusted_proxies,
             public_url: settings.public_url,

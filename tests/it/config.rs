@@ -15,7 +15,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use understudy::config::{Config, Errors, SourceFile};
 use understudy::fallback::{BUILT_IN_MESSAGING, BUILT_IN_VOICE, Fallback};
-use understudy::proxy::{AfterDeadline, RouteSettings};
+use understudy::proxy::{AfterDeadline, RouteSettings, WhenDown};
+use understudy::queue::Place;
 use understudy::route::{self, Kind};
 use understudy::signature::Policy;
 use understudy::twiml::{self, Strictness};
@@ -143,6 +144,31 @@ fn the_defaults_are_as_specified() {
     assert_eq!(
         document(&unmatched.fallback, twiml::Kind::Messaging, ""),
         BUILT_IN_MESSAGING
+    );
+}
+
+#[test]
+fn where_callbacks_are_queued_and_on_which_routes_is_read() {
+    let config = loads(Path::new("tests/it/config/valid/queue.toml"));
+    let queue = config.proxy.queue.expect("it is given");
+    assert_eq!(
+        queue.place,
+        Place::Folder("/var/lib/understudy/queue".into())
+    );
+    assert_eq!(
+        (queue.max_size, queue.max_age),
+        (2 << 20, secs(30 * 24 * 60 * 60))
+    );
+    let when_down = config.proxy.routes.iter().map(|route| route.when_down);
+    let expected = [WhenDown::Queue, WhenDown::Queue, WhenDown::Error];
+    assert_eq!(when_down.collect::<Vec<_>>(), expected);
+
+    let nats = format!("{APP}[queue]\nurl = \"nats://user:secret@nats.internal:4222\"\n");
+    let queue = loads_text(&nats).proxy.queue.expect("it is given");
+    assert!(matches!(queue.place, Place::Nats(url) if url.ends_with("nats.internal:4222")));
+    assert_eq!(
+        (queue.max_size, queue.max_age),
+        (1 << 30, secs(24 * 60 * 60))
     );
 }
 
