@@ -46,7 +46,8 @@ pub type Frames = SmallVec<[Bytes; 1]>;
 pub struct RequestBody(Rc<RefCell<State>>);
 
 struct State {
-    incoming: Incoming,
+    /// None if all of it was there from the start.
+    incoming: Option<Incoming>,
     /// Set if the body is chunked.
     framing: Option<FramingBytes>,
     /// In bytes.
@@ -90,7 +91,7 @@ impl RequestBody {
     pub fn new(incoming: Incoming, limit: u64) -> Self {
         let is_complete = incoming.is_end_stream();
         Self(Rc::new(RefCell::new(State {
-            incoming,
+            incoming: Some(incoming),
             framing: None,
             limit,
             received: 0,
@@ -101,6 +102,24 @@ impl RequestBody {
             is_pending: false,
             error: None,
         })))
+    }
+
+    /// A body that is there already.
+    pub fn of_bytes(bytes: Bytes) -> Self {
+        let mut state = State {
+            incoming: None,
+            framing: None,
+            limit: u64::MAX,
+            received: bytes.len() as u64,
+            last_received: None,
+            frames: Frames::new(),
+            is_discarded: false,
+            is_complete: true,
+            is_pending: false,
+            error: None,
+        };
+        state.keep_whole(bytes);
+        Self(Rc::new(RefCell::new(state)))
     }
 
     /// The same body, which subtracts its content from this count of framing bytes.
@@ -118,7 +137,8 @@ impl RequestBody {
     pub fn check_declared_length(&self) -> Result<(), Error> {
         let state = self.0.borrow();
         let limit = state.limit;
-        if state.incoming.size_hint().lower() > limit {
+        let declared = state.incoming.as_ref().map(Incoming::size_hint);
+        if declared.is_some_and(|declared| declared.lower() > limit) {
             return Err(Error::TooLarge { limit });
         }
         Ok(())
@@ -194,6 +214,13 @@ impl RequestBody {
             return Bytes::new();
         }
         concat(&state.frames)
+    }
+
+    /// All of it, if it has arrived and is still kept.
+    pub fn whole(&self) -> Option<Bytes> {
+        let state = self.0.borrow();
+        let is_kept = state.is_complete && !state.is_discarded && state.error.is_none();
+        is_kept.then(|| concat(&state.frames))
     }
 
     /// Waits for the whole body. It is kept from then on, and can be sent however long it is. Must be called before any of it is
@@ -289,13 +316,16 @@ impl State {
             return Poll::Ready(Some(Err(error)));
         }
         while !self.is_complete {
-            let frame = Pin::new(&mut self.incoming).poll_frame(cx);
+            let Some(incoming) = &mut self.incoming else {
+                break;
+            };
+            let frame = Pin::new(&mut *incoming).poll_frame(cx);
             self.is_pending = frame.is_pending();
             match ready!(frame) {
                 None => self.is_complete = true,
                 Some(Err(error)) => return Poll::Ready(Some(Err(self.fail((&error).into())))),
                 Some(Ok(frame)) => {
-                    self.is_complete = self.incoming.is_end_stream();
+                    self.is_complete = incoming.is_end_stream();
                     if let Ok(bytes) = frame.into_data() {
                         return Poll::Ready(Some(self.receive(bytes)));
                     }
@@ -401,7 +431,8 @@ impl Body for ReplayBody {
         let to_come = if state.is_complete {
             Some(0)
         } else {
-            state.incoming.size_hint().exact()
+            let incoming = state.incoming.as_ref();
+            incoming.and_then(|incoming| incoming.size_hint().exact())
         };
         match to_come {
             Some(to_come) => SizeHint::with_exact(to_come + kept as u64),

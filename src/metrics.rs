@@ -6,6 +6,8 @@
 
 mod families;
 mod histogram;
+mod number;
+mod queue;
 mod route;
 
 use std::collections::BTreeMap;
@@ -15,6 +17,7 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
 pub use families::ConfiguredRoute;
+pub use queue::QueueMetrics;
 pub use route::{RequestRecord, RouteMetrics};
 
 use crate::failure::Outcome;
@@ -132,6 +135,15 @@ impl Metrics {
             counts.map(|outcome| route.requests(*outcome)).sum::<u64>()
         };
         routes.values().map(of_route).sum()
+    }
+
+    /// Calls this with each route that has series of a queue.
+    pub fn for_each_queue(&self, mut set: impl FnMut(&str, &QueueMetrics)) {
+        for (name, route) in &*lock(&self.routes) {
+            if let Some(queue) = route.queue.get() {
+                set(name, queue);
+            }
+        }
     }
 
     /// The connections to an upstream, counted: the same counts each time for the same name.

@@ -5,7 +5,9 @@
 mod body;
 mod catch_panic;
 mod context;
+mod deliver;
 mod drills;
+mod enqueue;
 mod fallback_url;
 mod inject;
 mod normalize;
@@ -28,9 +30,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::request;
 use hyper::body::Incoming;
-use tracing::{info, warn};
 
 pub use body::ResponseBody;
+pub use deliver::Deliverer;
 pub use drills::DrillRefused;
 pub use respond::Reply;
 pub use route::{AfterDeadline, Grammar, Mode, Route, RouteSettings, WhenDown};
@@ -38,7 +40,7 @@ pub use shared_state::SharedState;
 pub use snapshot::{Settings, Snapshot};
 
 use crate::body::RequestBody;
-use crate::breaker::{Opened, Permit};
+use crate::breaker::Permit;
 use crate::deadline::{Alarm, Deadline};
 use crate::failure::{Failure, HeadError, Outcome, UpstreamHealth};
 use crate::signature::VerifiedRequest;
@@ -48,7 +50,7 @@ use crate::upstream::{Names, Pool, UpstreamRequest};
 use catch_panic::catch_panic;
 use context::{FromWorker, RequestContext};
 use normalize::normalize_head;
-use probe::Prober;
+use probe::probe_in_background;
 use record::Record;
 use respond::{Accepted, Rejected};
 
@@ -133,6 +135,13 @@ impl Proxy {
     ) -> Result<Accepted, Rejected> {
         let deadline = deadline.shorten_by(context.route.settings.fallback.reserved_time());
         let request = context.verify(head, deadline).await?;
+        if context.queues {
+            // Boxed, so that requests which are never queued do not carry what these need.
+            let queued = Box::pin(context.queue_behind_older(deadline)).await?;
+            if let Some(queued) = queued {
+                return Ok(Accepted::queued(queued));
+            }
+        }
         context.inject_fault(deadline).await?;
         let permit = context.route.breaker_permit()?;
         let result = self.ask_upstream(context, request, deadline).await;
@@ -192,32 +201,11 @@ impl Proxy {
             UpstreamHealth::Up => permit.succeed(),
             UpstreamHealth::Down => {
                 if let Some(opened) = permit.fail(&route.settings.breaker) {
-                    self.probe(opened, route);
+                    probe_in_background(opened, &self.snapshot, route);
                 }
             }
             UpstreamHealth::Unknown => {}
         }
-    }
-
-    /// Probes the upstream in the background, wherever the configuration has it by then, until one request may try it again.
-    fn probe(&self, _: Opened, route: &Arc<Route>) {
-        let (snapshot, route) = (Arc::clone(&self.snapshot), Arc::clone(route));
-        warn!(
-            route = route.settings.name,
-            "breaker opened: requests get the fallback at once"
-        );
-        tokio::task::spawn_local(async move {
-            let prober = Prober::new(&route);
-            let probe = async || prober.probe(&snapshot.load_full()).await;
-            route
-                .breaker
-                .probe_until_reachable(&route.settings.breaker, probe)
-                .await;
-            info!(
-                route = route.settings.name,
-                "breaker half-open: one request may try the app"
-            );
-        });
     }
 
     /// Counts a request of which the head was not HTTP, or took too long: it belongs to no route.

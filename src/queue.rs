@@ -5,6 +5,9 @@
 //! dead letter. Nothing here knows how a callback is delivered, or when.
 
 mod callback;
+pub mod embedded;
+mod encoding;
+mod index;
 mod key;
 mod settings;
 mod store;

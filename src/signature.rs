@@ -46,6 +46,11 @@ pub struct VerifiedRequest<B> {
 }
 
 impl<B> VerifiedRequest<B> {
+    /// A request that was verified, or needed not to be, before it was queued.
+    pub fn queued(head: Box<request::Parts>, body: B) -> Self {
+        Self { head, body }
+    }
+
     /// The request's head and body.
     pub fn into_parts(self) -> (Box<request::Parts>, B) {
         (self.head, self.body)

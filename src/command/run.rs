@@ -1,6 +1,7 @@
 //! `understudy run`: starts the proxy from a configuration, reloads it, upgrades it, and drains it at the end.
 
 mod error;
+mod queue;
 mod signals;
 mod sockets;
 mod upgrade;
@@ -29,6 +30,7 @@ use crate::proxy::{SharedState, Snapshot};
 use crate::reload::Reloader;
 use crate::server::{Predecessor, Server, Settings, Successor, start_if_starter};
 pub use error::StartError;
+use queue::Queue;
 use signals::{End, Signals, ignore_user_signals, signalled_to_end};
 use sockets::OpenSockets;
 use upgrade::Upgrade;
@@ -101,6 +103,7 @@ pub struct Instance {
     upgrade: Upgrade,
     /// The process that this one has replaced.
     predecessor: Option<Predecessor>,
+    queue: Option<Queue>,
 }
 
 impl Instance {
@@ -108,8 +111,8 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// If an address can't be listened on, a thread or a runtime can't be started, or the admin listener would be open to others
-    /// without a token.
+    /// If an address can't be listened on, a thread or a runtime can't be started, the admin listener would be open to others
+    /// without a token, or callbacks can't be queued where the configuration says.
     pub fn start(config: Config, path: Option<PathBuf>) -> Result<Self, StartError> {
         let Config {
             server,
@@ -133,7 +136,14 @@ impl Instance {
         let admin_address = admin.local_addr()?;
         check_admin_socket(admin_address, server.admin_token.as_ref())?;
 
+        let store = proxy.queue.as_ref();
+        let store = store.map(|settings| queue::open(settings, predecessor.is_some()));
+        let store = store.transpose()?;
+
         let shared = SharedState::new();
+        if let Some(store) = &store {
+            shared.set_queue(Arc::clone(store));
+        }
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::new(proxy, &shared, None)));
         let settings = Arc::new(ArcSwap::from_pointee(server));
         let reloader = Reloader::start(
@@ -148,6 +158,8 @@ impl Instance {
 
         let addresses = listeners.addresses.clone();
         let server = Server::start(listeners, Arc::clone(&settings), Arc::clone(&snapshot))?;
+        let queue = store.map(|store| Queue::start(store, &snapshot));
+        let queue = queue.transpose()?;
         let instance = Self {
             addresses,
             admin_address,
@@ -159,6 +171,7 @@ impl Instance {
             runtime,
             upgrade: Upgrade::new(passable),
             predecessor,
+            queue,
         };
         instance.serve_admin(admin)?;
         Ok(instance)
@@ -254,6 +267,8 @@ impl Instance {
             server,
             runtime,
             upgrade,
+            queue,
+            settings,
             ..
         } = self;
         // With the admin listener's connections: from now on the new process answers there.
@@ -263,7 +278,12 @@ impl Instance {
             .build_local(Default::default());
         match runtime {
             Ok(runtime) => {
-                let exit_code = runtime.block_on(linger(server, successor, &metrics));
+                // What is queued here is delivered here, while the new process can't know of it.
+                let exit_code = runtime.block_on(async {
+                    let exit_code = linger(server, successor, &metrics).await;
+                    close_queue(queue, &settings).await;
+                    exit_code
+                });
                 // Where it ends early, nobody waits for the workers.
                 runtime.shutdown_background();
                 exit_code
@@ -328,8 +348,21 @@ impl Instance {
         let server = self.server;
         // Nobody would accept from them.
         drop(self.upgrade);
-        let drain = async { tokio::task::spawn_blocking(|| server.drain()).await };
-        self.runtime.block_on(drain).unwrap_or_default()
+        if let Some(queue) = &self.queue {
+            queue.stop();
+        }
+        self.runtime.block_on(async {
+            let cut_off = tokio::task::spawn_blocking(|| server.drain()).await;
+            close_queue(self.queue, &self.settings).await;
+            cut_off.unwrap_or_default()
+        })
+    }
+}
+
+/// Closes the queue, when no request can be queued any more.
+async fn close_queue(queue: Option<Queue>, settings: &ArcSwap<Settings>) {
+    if let Some(queue) = queue {
+        queue.close(settings.load().drain).await;
     }
 }
 

@@ -12,7 +12,9 @@ use prometheus::core::Collector;
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::histogram::{BOUNDS, Histogram};
-use super::route::{Counter, RouteMetrics};
+use super::number::Counter;
+use super::queue::{ENQUEUED, QueueMetrics, REFUSED};
+use super::route::RouteMetrics;
 use crate::failure::{Outcome, Reason};
 
 const IN_MEMORY: &str = "writing to memory does not fail";
@@ -83,6 +85,13 @@ impl Series<'_> {
     /// Adds the only series of the route.
     fn one(&mut self, value: impl Display) {
         self.add("", &[], &[], value);
+    }
+
+    /// Adds series of a queue, if the route has one.
+    fn of_queue(&mut self, route: &RouteMetrics, write: fn(&QueueMetrics, &mut Self)) {
+        if let Some(queue) = route.queue.get() {
+            write(queue, self);
+        }
     }
 
     /// Adds a series for each of these values of a label.
@@ -161,7 +170,7 @@ impl ConfiguredRoute<'_> {
 }
 
 impl RouteMetrics {
-    pub(super) const FAMILIES: [Family<Self>; 14] = [
+    pub(super) const FAMILIES: [Family<Self>; 21] = [
         Family {
             name: "understudy_requests_total",
             help: "Requests, by outcome.",
@@ -277,6 +286,66 @@ impl RouteMetrics {
             help: "Time at which a drill last succeeded; 0: never.",
             kind: "gauge",
             write: |route, series| series.one(route.drill_success.get()),
+        },
+        Family {
+            name: "understudy_queue_depth",
+            help: "Callbacks that wait to be delivered.",
+            kind: "gauge",
+            write: |route, series| {
+                series.of_queue(route, |queue, series| series.one(queue.depth.get()));
+            },
+        },
+        Family {
+            name: "understudy_queue_oldest_seconds",
+            help: "How long the oldest callback has been waiting; 0 if none waits.",
+            kind: "gauge",
+            write: |route, series| {
+                series.of_queue(route, |queue, series| series.one(queue.oldest.get()));
+            },
+        },
+        Family {
+            name: "understudy_queue_dead_letters",
+            help: "Callbacks that are kept and not tried again.",
+            kind: "gauge",
+            write: |route, series| {
+                series.of_queue(route, |queue, series| series.one(queue.dead_letters.get()));
+            },
+        },
+        Family {
+            name: "understudy_queue_enqueued_total",
+            help: "Callbacks that were stored, by reason.",
+            kind: "counter",
+            write: |route, series| {
+                series.of_queue(route, |queue, series| {
+                    series.counters("reason", ENQUEUED, &queue.enqueued);
+                });
+            },
+        },
+        Family {
+            name: "understudy_queue_delivered_total",
+            help: "Queued callbacks that the app has taken.",
+            kind: "counter",
+            write: |route, series| {
+                series.of_queue(route, |queue, series| series.one(queue.delivered.get()));
+            },
+        },
+        Family {
+            name: "understudy_queue_expired_total",
+            help: "Queued callbacks that became dead letters because of their age.",
+            kind: "counter",
+            write: |route, series| {
+                series.of_queue(route, |queue, series| series.one(queue.expired.get()));
+            },
+        },
+        Family {
+            name: "understudy_queue_refused_total",
+            help: "Callbacks that could not be stored, by reason: they are lost.",
+            kind: "counter",
+            write: |route, series| {
+                series.of_queue(route, |queue, series| {
+                    series.counters("reason", REFUSED, &queue.refused);
+                });
+            },
         },
     ];
 }

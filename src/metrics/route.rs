@@ -1,13 +1,15 @@
 //! The series of one route, and the record that counts each of its requests once.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::histogram::Histogram;
+use super::number::{Counter, Gauge};
+use super::queue::QueueMetrics;
 use crate::failure::{Outcome, Reason};
 use crate::log::AccessLine;
 use crate::recent_failures::now;
@@ -33,6 +35,8 @@ pub struct RouteMetrics {
     pub(super) fallbacks: [Counter; Reason::ALL.len()],
     /// Only a route that observes has these.
     pub(super) observed_failures: OnceLock<[Counter; Reason::ALL.len()]>,
+    /// Only a route whose callbacks are queued has these.
+    pub(super) queue: OnceLock<Box<QueueMetrics>>,
     /// By Twilio's code: those that occurred.
     warnings: Mutex<BTreeMap<u32, u64>>,
     /// Responses of the upstream that came after the deadline.
@@ -45,38 +49,6 @@ pub struct RouteMetrics {
     pub drill_active: Gauge,
     /// Time at which a drill last succeeded, in seconds since 1970; 0: never.
     pub drill_success: Gauge,
-}
-
-/// A number that only grows.
-#[derive(Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds 1.
-    pub fn inc(&self) {
-        self.0.fetch_add(1, Relaxed);
-    }
-
-    /// The current value.
-    pub fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
-
-/// A number that is set, as the bits of an `f64`.
-#[derive(Default)]
-pub struct Gauge(AtomicU64);
-
-impl Gauge {
-    /// Replaces the value.
-    pub fn set(&self, value: f64) {
-        self.0.store(value.to_bits(), Relaxed);
-    }
-
-    /// The current value.
-    pub fn get(&self) -> f64 {
-        f64::from_bits(self.0.load(Relaxed))
-    }
 }
 
 impl RouteMetrics {
@@ -111,6 +83,11 @@ impl RouteMetrics {
     /// The counters of a route that observes, by reason. They are there, at 0, from the first call.
     pub fn observed_failures(&self) -> &[Counter; Reason::ALL.len()] {
         self.observed_failures.get_or_init(Default::default)
+    }
+
+    /// The series of a route whose callbacks are queued. They are there, at 0, from the first call.
+    pub fn queue(&self) -> &QueueMetrics {
+        self.queue.get_or_init(Default::default)
     }
 
     /// Records the time from the request head received to the upstream's response received.

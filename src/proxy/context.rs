@@ -1,5 +1,6 @@
-//! What is known of a request from its head. It is read by every step and written by none.
+//! What is known of a request from its head. It is read by every step; only the body of a callback is added later.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ pub(super) struct RequestContext {
     pub(super) policy: Policy,
     pub(super) method: Method,
     pub(super) uri: Uri,
-    /// The headers as the upstream gets them, on a route with a fallback URL, which gets some of them.
+    /// The headers as the upstream gets them, on a route with a fallback URL, which gets some of them, or with a queue.
     pub(super) headers: Option<Box<HeaderMap>>,
     /// A handle to the body; the upstream's side has another one.
     pub(super) body: RequestBody,
@@ -41,6 +42,10 @@ pub(super) struct RequestContext {
     pub(super) has_form: bool,
     /// It is a conditional GET, to which 304 is a response (RFC 9110 §13.1).
     is_conditional: bool,
+    /// It is a callback that is queued if the upstream can't take it.
+    pub(super) queues: bool,
+    /// The body of such a callback, once the callback is verified. Nothing is queued without it.
+    pub(super) callback_body: OnceCell<Bytes>,
     expected: Expected,
 }
 
@@ -85,7 +90,10 @@ impl RequestContext {
             expected_response(&route, &head.uri, has_parameters)
         };
         let may_be_twiml = expected != Expected::Anything;
-        let is_limited = may_be_twiml || policy.is_checked();
+        let queues = route.queues()
+            && !asks_for_websocket
+            && matches!(head.method, Method::GET | Method::POST);
+        let is_limited = may_be_twiml || policy.is_checked() || queues;
         let max_request_body = route.settings.max_request_body;
         let limit = if is_limited {
             max_request_body
@@ -104,9 +112,9 @@ impl RequestContext {
             may_be_twiml,
             asks_for_websocket,
         );
-        // Only a fallback URL needs them after the request was sent.
-        let has_fallback_url = route.settings.fallback.has_url();
-        let headers = has_fallback_url.then(|| Box::new(head.headers.clone()));
+        // Only a fallback URL and a queue need them after the request was sent.
+        let needs_headers = queues || route.settings.fallback.has_url();
+        let headers = needs_headers.then(|| Box::new(head.headers.clone()));
         Self {
             policy,
             method: head.method.clone(),
@@ -117,6 +125,8 @@ impl RequestContext {
             trace,
             has_form,
             is_conditional,
+            queues,
+            callback_body: OnceCell::new(),
             expected,
             snapshot,
             route,
@@ -184,7 +194,7 @@ impl RequestContext {
     }
 
     /// Waits for a future until the deadline. Where the body streams without a limit, time counts from the last bytes that the
-    /// client sent; where the body is read first, to be checked, it does not.
+    /// client sent; where the body is read first, to be checked or queued, it does not.
     ///
     /// # Errors
     ///
@@ -194,7 +204,7 @@ impl RequestContext {
         deadline: Deadline,
         future: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        let extends = !self.may_be_twiml() && !self.policy.is_checked();
+        let extends = !self.may_be_twiml() && !self.policy.is_checked() && !self.queues;
         let mut future = std::pin::pin!(future);
         let mut extended = deadline;
         loop {

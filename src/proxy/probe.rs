@@ -1,13 +1,16 @@
 //! The probes of an open breaker.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use http::HeaderValue;
 use http::uri::Uri;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::route::Route;
 use super::snapshot::Snapshot;
+use crate::breaker::Opened;
 use crate::log::describe_error;
 use crate::upstream::ProbeError;
 
@@ -34,14 +37,39 @@ impl Snapshot {
     }
 }
 
+/// Probes the upstream in the background, wherever the configuration has it by then, until one request may try it again.
+pub(super) fn probe_in_background(
+    _: Opened,
+    snapshot: &Arc<ArcSwap<Snapshot>>,
+    route: &Arc<Route>,
+) {
+    let (snapshot, route) = (Arc::clone(snapshot), Arc::clone(route));
+    warn!(
+        route = route.settings.name,
+        "breaker opened: requests get the fallback at once"
+    );
+    tokio::task::spawn_local(async move {
+        let prober = Prober::new(&route);
+        let probe = async || prober.probe(&snapshot.load_full()).await;
+        route
+            .breaker
+            .probe_until_reachable(&route.settings.breaker, probe)
+            .await;
+        info!(
+            route = route.settings.name,
+            "breaker half-open: one request may try the app"
+        );
+    });
+}
+
 /// Probes a route's upstream again and again, and logs why that fails whenever the reason changes.
-pub(super) struct Prober<'r> {
+struct Prober<'r> {
     route: &'r Route,
     last_error: RefCell<String>,
 }
 
 impl<'r> Prober<'r> {
-    pub(super) fn new(route: &'r Route) -> Self {
+    fn new(route: &'r Route) -> Self {
         Self {
             route,
             last_error: RefCell::default(),
@@ -49,7 +77,7 @@ impl<'r> Prober<'r> {
     }
 
     /// Whether the upstream is there. A route that a reload removed is not probed any more.
-    pub(super) async fn probe(&self, snapshot: &Snapshot) -> bool {
+    async fn probe(&self, snapshot: &Snapshot) -> bool {
         // A reload may have moved the route to another upstream.
         let Some(route) = snapshot.named(&self.route.settings.name) else {
             return true;

@@ -1,7 +1,7 @@
 //! The response of the upstream, from its head to where it can go back.
 
 use bytes::Bytes;
-use http::{Response, StatusCode, response};
+use http::{Response, StatusCode};
 use tokio::time::Instant;
 
 use super::body::ResponseBody;
@@ -12,6 +12,7 @@ use super::route::{AfterDeadline, Route};
 use crate::body::RequestBody;
 use crate::deadline::Deadline;
 use crate::failure::Failure;
+use crate::response;
 use crate::signature::VerifiedRequest;
 use crate::upstream::{self, Retry, Tunnel, UpstreamRequest};
 
@@ -20,7 +21,7 @@ pub(super) enum Received {
     Whole(Bytes),
     /// The body streams; on a route that observes, with the reason why enforcing would have replaced it.
     Stream(Option<Failure>),
-    Tunnel(Box<(response::Parts, Tunnel)>),
+    Tunnel(Box<(http::response::Parts, Tunnel)>),
 }
 
 impl RequestContext {
@@ -43,6 +44,9 @@ impl RequestContext {
             return Ok(Received::Tunnel(Box::new((head, tunnel))));
         }
         let Some(kind) = self.expected_twiml().await? else {
+            if self.queues && self.is_refused(status) {
+                return Err(response::Error::Status(status).into());
+            }
             return Ok(Received::Stream(None));
         };
         match self.validate_response(kind, upstream).await {
@@ -51,6 +55,11 @@ impl RequestContext {
             }
             received => received,
         }
+    }
+
+    /// Whether the upstream says that it couldn't take a callback.
+    fn is_refused(&self, status: StatusCode) -> bool {
+        status.is_server_error() && !self.route.settings.pass_status.contains(&status)
     }
 
     /// Why no head came: the request's own body may have failed.

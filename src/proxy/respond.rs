@@ -4,6 +4,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header, response};
 
 use super::body::ResponseBody;
 use super::context::RequestContext;
+use super::enqueue::Queued;
 use super::permit::ConcurrencyPermit;
 use super::record::{Ending, Record};
 use crate::body;
@@ -38,6 +39,19 @@ pub(super) enum AcceptedResponse {
     Whole(Response<ResponseBody>),
     Stream(response::Parts, Box<UpstreamBody>, ConcurrencyPermit),
     Tunnel(Box<(response::Parts, Tunnel)>),
+    /// Not the upstream's: it wasn't asked.
+    Queued(Box<Queued>),
+}
+
+impl Accepted {
+    /// The upstream wasn't asked.
+    pub(super) fn queued(queued: Queued) -> Self {
+        Self {
+            upstream_status: StatusCode::default(),
+            response: AcceptedResponse::Queued(Box::new(queued)),
+            observed: None,
+        }
+    }
 }
 
 /// Why no response of the upstream goes back, and with which status it had begun.
@@ -87,7 +101,24 @@ impl RequestContext {
                     response,
                 }
             }
+            AcceptedResponse::Queued(queued) => self.acknowledge(*queued, record, None),
         }
+    }
+
+    /// Sends what a callback gets that was to be queued.
+    fn acknowledge(
+        &self,
+        queued: Queued,
+        record: Record<'_>,
+        upstream_status: Option<StatusCode>,
+    ) -> Reply {
+        record.finish(Ending {
+            outcome: queued.outcome,
+            reason: Some(queued.reason),
+            status: Some(queued.response.status()),
+            upstream_status,
+        });
+        self.reply(queued.response)
     }
 
     /// Sends what replaces the upstream's response.
@@ -106,6 +137,13 @@ impl RequestContext {
             self.body.read_arrived().await;
         } else if !failure.is_refusal() {
             self.read_rest(deadline).await;
+        }
+        if let Some(body) = self.callback_body.get()
+            && let ResponsePolicy::FallBack { reason, .. } = failure.policy()
+        {
+            let queued = self.queue(reason.label(), body).await;
+            self.report(&failure, queued.outcome, upstream_status);
+            return self.acknowledge(queued, record, upstream_status);
         }
         let from_url = Box::pin(self.ask_fallback_url(&failure, deadline)).await;
         let (outcome, response) = self.replacement(&failure, from_url);

@@ -151,6 +151,9 @@ impl Route {
     ) -> Self {
         let strictness = settings.validate.unwrap_or(Strictness::Twilio);
         let metrics = shared.metrics.route(&settings.name);
+        if settings.when_down == WhenDown::Queue {
+            metrics.queue();
+        }
         if settings.mode == Mode::Observe {
             metrics.observed_failures();
         }
@@ -163,6 +166,11 @@ impl Route {
             upstream,
             settings,
         }
+    }
+
+    /// Whether callbacks that the upstream can't take are queued. On a route that observes nothing is ever replaced.
+    pub(super) fn queues(&self) -> bool {
+        self.settings.when_down == WhenDown::Queue && self.settings.mode == Mode::Enforce
     }
 
     /// The rules by which its documents are validated.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::request::Parts;
 use ipnet::IpNet;
@@ -12,7 +12,7 @@ use super::normalize;
 use super::route::{Grammar, Route, RouteSettings};
 use super::shared_state::SharedState;
 use crate::metrics::ConfiguredRoute;
-use crate::queue;
+use crate::queue::{self, Summary};
 use crate::route::{RouteTable, normalized_paths};
 use crate::signature::Policy;
 use crate::upstream::{self, Upstream};
@@ -147,6 +147,9 @@ impl Snapshot {
             let has_drill = route.drill.progress().is_some();
             route.metrics.drill_active.set(has_drill.into());
         }
+        if let Some(store) = self.shared.queue() {
+            self.refresh_queue(&store.summary());
+        }
         let configured = self.all_routes().map(|route| ConfiguredRoute {
             name: &route.settings.name,
             kind: route.settings.kind.as_str(),
@@ -156,6 +159,24 @@ impl Snapshot {
         });
         let configured: Vec<_> = configured.collect();
         self.shared.metrics.encode(&configured)
+    }
+
+    /// Copies what the store counts. Routes that are gone may have callbacks that wait.
+    fn refresh_queue(&self, summary: &Summary) {
+        let now = SystemTime::now();
+        let metrics = &self.shared.metrics;
+        for name in summary.routes.keys() {
+            metrics.route(name).queue();
+        }
+        metrics.for_each_queue(|name, queue| {
+            let counts = summary.routes.get(name).cloned().unwrap_or_default();
+            let oldest = counts
+                .oldest
+                .and_then(|oldest| now.duration_since(oldest).ok());
+            queue.depth.set(counts.waiting as f64);
+            queue.dead_letters.set(counts.dead as f64);
+            queue.oldest.set(oldest.unwrap_or_default().as_secs_f64());
+        });
     }
 
     /// The route of a request, by its path as it stands.

@@ -51,7 +51,7 @@ impl RequestContext {
     ) -> Result<VerifiedRequest<RequestBody>, Failure> {
         let result = match unverified.check_head() {
             Ok(()) => {
-                let body = self.read_unverified(deadline).await?;
+                let body = self.read_whole(deadline).await?;
                 unverified.verify(&body)
             }
             Err(error) => Err(error),
@@ -65,8 +65,8 @@ impl RequestContext {
         Ok(request)
     }
 
-    /// Reads the whole body of a request that is not verified yet. It may take as long as a head may.
-    async fn read_unverified(&self, deadline: Deadline) -> Result<bytes::Bytes, Failure> {
+    /// Reads the whole body of a request before anything is done with it. It may take as long as a head may.
+    pub(super) async fn read_whole(&self, deadline: Deadline) -> Result<bytes::Bytes, Failure> {
         self.body.check_declared_length()?;
         let body = self.body.collect(&self.snapshot.shared.unverified);
         let deadline = deadline.limit_to(self.snapshot.unverified_timeout);

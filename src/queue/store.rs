@@ -26,7 +26,7 @@ pub type Changes = watch::Receiver<()>;
 /// All methods may be called from any thread that runs in a tokio runtime, and none blocks it.
 pub trait Store: Send + Sync {
     /// Stores a callback durably: once it returns, the callback survives a power cut. Many at once share one write to the disk.
-    /// The callback waits, and is due at once. If the future is dropped, it may be stored or not.
+    /// The callback waits, and is due since it was received. If the future is dropped, it may be stored or not.
     ///
     /// # Errors
     ///
@@ -102,7 +102,10 @@ pub trait Store: Send + Sync {
     /// # Errors
     ///
     /// The store can't be asked; some may be gone.
-    fn drop<'a>(&'a self, ids: &'a [Id]) -> Future<'a, Result<usize, Error>>;
+    fn remove<'a>(&'a self, ids: &'a [Id]) -> Future<'a, Result<usize, Error>>;
+
+    /// From now on this is the most that is stored, in bytes. What is stored already stays, be it more.
+    fn set_max_size(&self, max_size: u64);
 
     /// Writes what isn't durable yet, and lets go of files and connections. Everything fails from now on.
     fn close(&self) -> Future<'_, ()>;
@@ -176,7 +179,7 @@ pub struct Claim {
     pub callback: Callback,
     /// How many deliveries have failed before.
     pub attempts: u32,
-    /// Since when it waits: when it was appended, or last retried from a dead letter. Its age counts from here.
+    /// Since when it waits: when it was received, or retried as a dead letter. Its age counts from here.
     pub since: SystemTime,
     give_back: Option<Box<dyn FnOnce() + Send>>,
 }
@@ -311,7 +314,7 @@ pub struct RouteSummary {
     pub dead: u64,
     /// How much waiting ones and dead letters count towards `max_size`, in bytes.
     pub bytes: u64,
-    /// When the oldest one that waits was received.
+    /// Since when the oldest one waits.
     pub oldest: Option<SystemTime>,
     /// When the next one is due; it may be in the past.
     pub next_try: Option<SystemTime>,
@@ -355,7 +358,7 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Full { .. } => "full",
-            Self::TooLarge { .. } => "too-large",
+            Self::TooLarge { .. } => "too_large",
             Self::Io(_) => "io",
             Self::Away(_) => "away",
             Self::Damaged(_) => "damaged",

@@ -13,7 +13,8 @@ use super::error::Error;
 use super::names::{HOP_BY_HOP, Names};
 use super::own_connections::is_own;
 
-static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// For whom a request was forwarded, the client last.
+pub static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The host that the client asked for.
 pub static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// `http` or `https`, as the client spoke to us.

@@ -29,6 +29,8 @@ mod observe;
 mod places;
 mod privacy;
 mod proxy_protocol;
+mod queue;
+mod queueing;
 mod readme;
 mod reload;
 mod reports;

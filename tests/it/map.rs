@@ -24,7 +24,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("notify", &[]),
     ("breaker", &[]),
     ("drill", &[]),
-    ("queue", &["form"]),
+    ("queue", &["form", "log"]),
     ("body", &[]),
     ("webhook", &["form", "twiml"]),
     ("response", &["twiml"]),

@@ -3,6 +3,12 @@
 #[path = "../../src/metrics/histogram.rs"]
 mod histogram;
 
+#[path = "../../src/metrics/number.rs"]
+mod number;
+
+#[path = "../../src/metrics/queue.rs"]
+mod queue;
+
 #[path = "../../src/metrics/route.rs"]
 mod route;
 

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::command::exit_status::EX_CONFIG;
 use crate::config::Diagnostic;
+use crate::queue::embedded::OpenError;
 use crate::server;
 
 /// Why a proxy can't start.
@@ -15,6 +16,12 @@ pub enum StartError {
     /// The admin listener would be open to others without a token.
     #[error(transparent)]
     AdminExposed(#[from] Diagnostic),
+    /// Callbacks can't be stored where the configuration says.
+    #[error(transparent)]
+    Queue(#[from] OpenError),
+    /// The queue is to be at a NATS server.
+    #[error("queue.url: this understudy can't use a NATS server; write queue.path")]
+    NoNats,
     /// A thread or a runtime can't be started.
     #[error("understudy can't start: {0}")]
     Io(#[from] std::io::Error),
@@ -25,7 +32,7 @@ impl StartError {
     pub(super) fn exit_code(&self) -> ExitCode {
         let may_pass = match self {
             Self::Listen(error) => error.may_pass(),
-            Self::AdminExposed(_) => false,
+            Self::AdminExposed(_) | Self::Queue(_) | Self::NoNats => false,
             Self::Io(_) => true,
         };
         if may_pass {
