@@ -7,6 +7,7 @@
 //! - `GET /api/status`: routes with their counts and drills, the last failures, and the configuration's state, as JSON. With
 //!   `routes=N`, `match=TEXT` and `history=yes` only some of the routes, and their last ten minutes.
 //! - `GET /api/drills`, `PUT` and `DELETE /api/drills/ROUTE`: drills on live routes.
+//! - `GET /api/queue`, `GET /api/queue/ID`, `POST /api/queue/retry` and `/drop`: the queued callbacks.
 //! - `POST /api/reload`: reads the configuration again.
 //!
 //! A request that changes something needs `Content-Type: application/json`, which a browser sends for another site's page only
@@ -17,6 +18,8 @@ mod guard;
 mod history;
 mod page;
 mod query;
+mod queue;
+mod request_body;
 mod response;
 mod route_status;
 mod status;
@@ -54,7 +57,7 @@ use response::Response;
 /// The content type of Prometheus's text format.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-const INDEX: &str = "understudy\n\nGET  /            (in a browser: the status page)\nGET  /metrics\nGET  /healthz\nGET  /readyz\nGET  /api/status\nGET  /api/drills\nPUT, DELETE /api/drills/ROUTE\nPOST /api/reload\n";
+const INDEX: &str = "understudy\n\nGET  /            (in a browser: the status page)\nGET  /metrics\nGET  /healthz\nGET  /readyz\nGET  /api/status\nGET  /api/drills\nPUT, DELETE /api/drills/ROUTE\nGET  /api/queue\nGET  /api/queue/ID\nPOST /api/queue/retry\nPOST /api/queue/drop\nPOST /api/reload\n";
 
 /// The state that the admin listener shows and changes.
 pub struct Admin {
@@ -121,6 +124,7 @@ enum Error {
     Guard(#[from] guard::Error),
     Drill(#[from] drills::Error),
     Query(#[from] query::Error),
+    Queue(#[from] queue::Error),
 }
 
 impl AdminHandler {
@@ -162,6 +166,7 @@ impl AdminHandler {
         Ok(match request.uri().path() {
             "/api/reload" => self.reload(&request).await?,
             path if path.starts_with(drills::PATH) => self.change_drill(request).await?,
+            path if queue::is_path(path) => self.queue(request).await?,
             "/metrics" | "/healthz" | "/readyz" | "/api/status" | "/api/drills" | "/"
                 if !is_read =>
             {
@@ -236,6 +241,27 @@ impl AdminHandler {
         Ok(response::json(status, &document))
     }
 
+    /// A response with callers' data is guarded as a change is.
+    async fn queue(&self, request: Request<Incoming>) -> Result<Response, Error> {
+        let (path, query) = (request.uri().path(), request.uri().query());
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        match queue::is_change(path) {
+            true if request.method() != Method::POST => {
+                return Ok(response::method_not_allowed("POST"));
+            }
+            false if !is_read => return Ok(response::method_not_allowed("GET, HEAD")),
+            true | false => {}
+        }
+        let operation = queue::Operation::parse(path, query.unwrap_or_default())?;
+        if operation.is_guarded() {
+            self.admin.guard(|guard| guard.check_change(&request))?;
+        }
+        let store = self.admin.snapshot.load().shared.queue().cloned();
+        let store = store.ok_or(queue::Error::NotConfigured)?;
+        let document = queue::execute(&*store, operation, request.into_body()).await?;
+        Ok(response::json(StatusCode::OK, &document))
+    }
+
     async fn change_drill(&self, request: Request<Incoming>) -> Result<Response, Error> {
         if !matches!(*request.method(), Method::PUT | Method::DELETE) {
             return Ok(response::method_not_allowed("PUT, DELETE"));
@@ -262,6 +288,7 @@ impl Error {
             Self::Guard(error) => error.status(),
             Self::Drill(error) => error.status(),
             Self::Query(_) => StatusCode::BAD_REQUEST,
+            Self::Queue(error) => error.status(),
         }
     }
 }

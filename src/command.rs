@@ -1,5 +1,6 @@
 //! The command line: arguments become a command, its result an exit status.
 
+mod admin_client;
 pub mod call;
 pub mod check;
 pub mod demo;
@@ -9,6 +10,7 @@ pub mod generate;
 mod http_client;
 mod kind;
 pub mod lint;
+pub mod queue;
 pub mod run;
 
 use std::io;
@@ -74,6 +76,14 @@ enum Command {
         #[command(subcommand)]
         arguments: drill::Arguments,
     },
+    /// Lists, shows, retries and drops the callbacks that a running proxy has queued.
+    #[command(
+        after_help = "Examples:\n  understudy queue list\n  understudy queue list --state dead\n  understudy queue show 17\n  understudy queue retry 17 18\n  understudy queue drop 17"
+    )]
+    Queue {
+        #[command(subcommand)]
+        arguments: queue::Arguments,
+    },
     /// Writes man pages, and completions for shells.
     #[command(hide = true)]
     Generate(generate::Arguments),
@@ -130,6 +140,9 @@ impl Arguments {
             Command::Demo { stay } => demo::run(stay),
             Command::Drill { arguments } => {
                 drill::run(&arguments, &mut io::stdout(), &mut io::stderr())
+            }
+            Command::Queue { arguments } => {
+                queue::run(&arguments, &mut io::stdout(), &mut io::stderr())
             }
             Command::Generate(arguments) => {
                 generate::run(&arguments, &Self::command(), &mut io::stderr())

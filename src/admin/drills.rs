@@ -6,19 +6,16 @@
 //! - `DELETE /api/drills/ROUTE`: stops it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Number, Value, json};
-use tokio::time::timeout;
 use tracing::info;
 
+use super::request_body;
 use crate::drill::{self, Progress, Settings};
 use crate::proxy::{DrillRefused, Route, Snapshot};
 use crate::recent_failures::now;
@@ -29,9 +26,6 @@ pub(super) const PATH: &str = "/api/drills/";
 /// The most bytes of a request's body.
 const BODY_LIMIT: usize = 4096;
 
-/// How long a request's body may take.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-
 const EXAMPLE: &str = r#"{"for":"5m","fault":"status_5xx","percent":10}"#;
 
 /// How many routes the error for an unknown name lists.
@@ -40,12 +34,8 @@ const LISTED: usize = 20;
 /// Why a drill is not changed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    #[error("the request's body is over {BODY_LIMIT} bytes; send {EXAMPLE}")]
-    TooLarge,
-    #[error("the request's body did not arrive within {} s", BODY_TIMEOUT.as_secs())]
-    TooSlow,
-    #[error("the request is not valid HTTP")]
-    Framing,
+    #[error("{0}; send {EXAMPLE}")]
+    Body(#[from] request_body::Error),
     #[error("the drill can't be read: {0}; send {EXAMPLE}")]
     Json(serde_json::Error),
     #[error(r#"a drill needs an end; add "for":"5m""#)]
@@ -67,11 +57,8 @@ pub(super) enum Error {
 impl Error {
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Framing | Self::Json(_) | Self::NoEnd | Self::Value { .. } => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Body(error) => error.status(),
+            Self::Json(_) | Self::NoEnd | Self::Value { .. } => StatusCode::BAD_REQUEST,
             Self::UnknownRoute { .. } | Self::NoDrill { .. } => StatusCode::NOT_FOUND,
             Self::Refused { error, .. } => match error {
                 DrillRefused::Observed | DrillRefused::NotValidated => StatusCode::CONFLICT,
@@ -120,7 +107,7 @@ pub(super) async fn change(
         return stop(find_route(&snapshot.load(), name)?);
     }
     find_route(&snapshot.load(), name.clone())?;
-    let command = parse(&read_body(request.into_body()).await?)?;
+    let command = parse(&request_body::read(request.into_body(), BODY_LIMIT).await?)?;
     // The configuration may have been reloaded while the body arrived.
     let snapshot = snapshot.load();
     let route = find_route(&snapshot, name)?;
@@ -237,15 +224,6 @@ where
         text: text.unwrap_or_default(),
         error,
     })
-}
-
-async fn read_body(body: Incoming) -> Result<Bytes, Error> {
-    match timeout(BODY_TIMEOUT, Limited::new(body, BODY_LIMIT).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Error::TooLarge),
-        Ok(Err(_)) => Err(Error::Framing),
-        Err(_) => Err(Error::TooSlow),
-    }
 }
 
 fn list_names(names: &[String]) -> String {

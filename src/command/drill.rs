@@ -1,25 +1,22 @@
 //! `understudy drill`: starts, stops and lists drills of a running proxy through its admin listener, which decides what drills a
 //! route can have.
 
-mod client;
-
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::builder::PossibleValue;
 use clap::{Args, Subcommand, ValueEnum};
-use http::uri::Authority;
 use http::{Method, StatusCode};
 use humantime::format_duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::client::{Client, Error};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use strum::VariantArray;
 
+use super::admin_client::{Client, Error, Proxy, Reply};
 use crate::drill::{Fault, Percent, TimeLimit};
-use crate::secret::Secret;
 
 /// What the proxy shall do.
 #[derive(Debug, Subcommand)]
@@ -71,23 +68,6 @@ pub struct Start {
     dry: bool,
     #[command(flatten)]
     proxy: Proxy,
-}
-
-/// The proxy's admin listener.
-#[derive(Debug, Args)]
-pub struct Proxy {
-    /// The proxy's admin listener, `server.admin` in its configuration.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464", value_parser = parse_address)]
-    admin: Authority,
-    /// The file with its token, if it isn't on loopback.
-    #[arg(long, value_name = "FILE", value_parser = parse_token)]
-    admin_token_file: Option<Secret>,
-}
-
-/// Reads a token from a file: on the command line every process could see it.
-fn parse_token(file: &str) -> Result<Secret, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
-    Secret::new(&text).ok_or_else(|| "the file has no token: one word without blanks".to_owned())
 }
 
 /// The format of a list of drills.
@@ -144,7 +124,7 @@ fn execute(arguments: &Arguments) -> Result<String, Error> {
     let (Arguments::Start(Start { proxy, .. })
     | Arguments::Stop { proxy, .. }
     | Arguments::List { proxy, .. }) = arguments;
-    let client = Client::new(&proxy.admin, proxy.admin_token_file.as_ref());
+    let client = Client::new(proxy);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -160,10 +140,22 @@ fn execute(arguments: &Arguments) -> Result<String, Error> {
     })
 }
 
+/// Changes a route's drill.
+async fn change(
+    client: &Client<'_>,
+    method: Method,
+    route: &str,
+    drill: Option<&Value>,
+) -> Result<Reply, Error> {
+    let route = utf8_percent_encode(route, NON_ALPHANUMERIC);
+    let path = format!("/api/drills/{route}");
+    client.send(method, &path, drill).await
+}
+
 async fn start(arguments: &Start, client: &Client<'_>) -> Result<String, Error> {
     let Start { route, fault, .. } = arguments;
     let body = arguments.to_json();
-    let reply = client.change(Method::PUT, route, Some(&body)).await?;
+    let reply = change(client, Method::PUT, route, Some(&body)).await?;
     let _: Progress = client.parse(&reply)?;
     let requests = match arguments.percent.get() {
         100 => "every request fails".to_owned(),
@@ -188,7 +180,7 @@ async fn validate_fallback(arguments: &Start, client: &Client<'_>) -> Result<Str
     }
     let route = &arguments.route;
     let body = arguments.to_json();
-    let reply = client.change(Method::PUT, route, Some(&body)).await?;
+    let reply = change(client, Method::PUT, route, Some(&body)).await?;
     let Validation { valid } = client.parse(&reply)?;
     let kinds = valid.join(" and ");
     Ok(format!("{route}: the fallback is valid {kinds} TwiML"))
@@ -207,7 +199,7 @@ impl Start {
 }
 
 async fn stop(route: &str, client: &Client<'_>) -> Result<String, Error> {
-    let reply = client.change(Method::DELETE, route, None).await?;
+    let reply = change(client, Method::DELETE, route, None).await?;
     let Progress {
         injected, requests, ..
     } = client.parse(&reply)?;
@@ -221,7 +213,7 @@ async fn list(format: Format, client: &Client<'_>) -> Result<String, Error> {
     struct List {
         drills: Vec<Progress>,
     }
-    let reply = client.list().await?;
+    let reply = client.send(Method::GET, "/api/drills", None).await?;
     let List { drills } = client.parse(&reply)?;
     Ok(match format {
         Format::Json => reply.document.to_string(),
@@ -257,11 +249,4 @@ impl Progress {
             _ => Duration::from_secs(left.as_secs_f64().round() as u64),
         }
     }
-}
-
-fn parse_address(text: &str) -> Result<Authority, &'static str> {
-    let address: Option<Authority> = text.parse().ok();
-    address
-        .filter(|address| address.port_u16().is_some() && !text.contains('@'))
-        .ok_or("an address is HOST:PORT, such as 127.0.0.1:9464")
 }

@@ -1,25 +1,49 @@
-//! A client of the admin listener's drills.
+//! A client of a running proxy's admin listener, and the arguments that name it.
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use clap::Args;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::uri::Authority;
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::super::{exit_status, http_client};
+use super::{exit_status, http_client};
 use crate::secret::Secret;
 
 /// How long the proxy may take to respond.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The most bytes of a response: more than the longest list of drills.
+/// The most bytes of a response: more than the longest list, and more than the largest callback.
 const RESPONSE_LIMIT: usize = 16 << 20;
+
+/// The proxy's admin listener.
+#[derive(Debug, Args)]
+pub struct Proxy {
+    /// The proxy's admin listener, `server.admin` in its configuration.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464", value_parser = parse_address)]
+    admin: Authority,
+    /// The file with its token, if it isn't on loopback.
+    #[arg(long, value_name = "FILE", value_parser = parse_token)]
+    admin_token_file: Option<Secret>,
+}
+
+/// Reads a token from a file: on the command line every process could see it.
+fn parse_token(file: &str) -> Result<Secret, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    Secret::new(&text).ok_or_else(|| "the file has no token: one word without blanks".to_owned())
+}
+
+fn parse_address(text: &str) -> Result<Authority, &'static str> {
+    let address: Option<Authority> = text.parse().ok();
+    address
+        .filter(|address| address.port_u16().is_some() && !text.contains('@'))
+        .ok_or("an address is HOST:PORT, such as 127.0.0.1:9464")
+}
 
 /// A client of one proxy's admin listener.
 pub(super) struct Client<'a> {
@@ -56,7 +80,7 @@ pub(super) enum Error {
 }
 
 impl Error {
-    /// [`exit_status::INVALID`] if the proxy understood the request and refused the drill.
+    /// [`exit_status::INVALID`] if the proxy understood the request and refused it.
     pub(super) fn exit_status(&self) -> u8 {
         match self {
             Self::Refused {
@@ -73,28 +97,20 @@ impl Error {
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn new(admin: &'a Authority, token: Option<&'a Secret>) -> Self {
-        Self { admin, token }
+    pub(super) fn new(proxy: &'a Proxy) -> Self {
+        Self {
+            admin: &proxy.admin,
+            token: proxy.admin_token_file.as_ref(),
+        }
     }
 
-    /// Requests the drills that run.
-    pub(super) async fn list(&self) -> Result<Reply, Error> {
-        self.send(Method::GET, "/api/drills", None).await
-    }
-
-    /// Changes a route's drill.
-    pub(super) async fn change(
+    /// Sends a request. A path's parts must be percent-encoded.
+    pub(super) async fn send(
         &self,
         method: Method,
-        route: &str,
-        drill: Option<&Value>,
+        path: &str,
+        body: Option<&Value>,
     ) -> Result<Reply, Error> {
-        let route = utf8_percent_encode(route, NON_ALPHANUMERIC);
-        let path = format!("/api/drills/{route}");
-        self.send(method, &path, drill).await
-    }
-
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Reply, Error> {
         let request = self.request(method, path, body);
         let sent = http_client::send(self.admin.as_str(), request, RESPONSE_LIMIT);
         let response = match timeout(TIMEOUT, sent).await {
