@@ -1,6 +1,7 @@
 //! A callback that the app can't take is acknowledged only when it is stored, and is delivered when the app is well again.
 
 mod kills;
+mod outage;
 
 use std::path::Path;
 use std::process::Stdio;

@@ -20,18 +20,18 @@ const KILLS: usize = 10;
 const VARIABLE: &str = "UNDERSTUDY_TEST_KILLS";
 
 /// A key and a number.
-type Name = (usize, usize);
+pub(super) type Name = (usize, usize);
 
 /// What everybody knows of.
 #[derive(Default)]
-struct Account {
+pub(super) struct Account {
     /// The next number of each key.
     next: [AtomicUsize; KEYS],
     /// What was acknowledged with 204.
     acknowledged: Mutex<BTreeSet<Name>>,
     /// What the app has taken, in its order.
     taken: Mutex<Vec<Name>>,
-    acknowledgements: AtomicUsize,
+    pub(super) acknowledgements: AtomicUsize,
     is_down: AtomicBool,
 }
 
@@ -44,9 +44,7 @@ async fn a_process_that_is_killed_at_any_moment_loses_no_acknowledged_callback()
         if own.is_down.load(Relaxed) {
             return Script::response("503 Busy", "text/plain", "busy");
         }
-        if let Some(name) = name_of(request.target()) {
-            own.taken.lock().expect("no poison").push(name);
-        }
+        own.take(name_of(request.target()));
         Script::response("204 No Content", "text/plain", "")
     });
     let folder = folder();
@@ -83,7 +81,19 @@ async fn a_process_that_is_killed_at_any_moment_loses_no_acknowledged_callback()
 }
 
 impl Account {
-    fn check(&self) {
+    /// The sender of this one was told that the app has it or gets it.
+    pub(super) fn acknowledge(&self, name: Name) {
+        self.acknowledged.lock().expect("no poison").insert(name);
+        self.acknowledgements.fetch_add(1, Relaxed);
+    }
+
+    /// The app has taken this one.
+    pub(super) fn take(&self, name: Name) {
+        self.taken.lock().expect("no poison").push(name);
+    }
+
+    /// Whether the app has all that was acknowledged, and those of each key in their order.
+    pub(super) fn check(&self) {
         let (acknowledged, taken) = (
             self.acknowledged.lock().expect("no poison"),
             self.taken.lock().expect("no poison"),
@@ -114,11 +124,7 @@ async fn send_until_killed(key: usize, address: SocketAddr, account: Arc<Account
     loop {
         let number = account.next[key].fetch_add(1, Relaxed);
         match send(key, number, address).await {
-            Some(204) => {
-                let name = (key, number);
-                account.acknowledged.lock().expect("no poison").insert(name);
-                account.acknowledgements.fetch_add(1, Relaxed);
-            }
+            Some(204) => account.acknowledge((key, number)),
             Some(_) => {}
             None => return,
         }
@@ -127,8 +133,8 @@ async fn send_until_killed(key: usize, address: SocketAddr, account: Arc<Account
 
 /// The status of the response; none if there is none.
 async fn send(key: usize, number: usize, address: SocketAddr) -> Option<u16> {
-    let target = format!("/status/x?key={key}&number={number}");
-    let webhook = Webhook::status_callback(&target).with("CallSid", &format!("CA{key}"));
+    let webhook =
+        Webhook::status_callback(&target_of((key, number))).with("CallSid", &format!("CA{key}"));
     let mut stream = TcpStream::connect(address).await.ok()?;
     stream.write_all(&webhook.bytes()).await.ok()?;
     let mut head = Vec::new();
@@ -141,10 +147,17 @@ async fn send(key: usize, number: usize, address: SocketAddr) -> Option<u16> {
     text.split(' ').nth(1)?.parse().ok()
 }
 
-fn name_of(target: &str) -> Option<Name> {
-    let (_, names) = target.split_once("?key=")?;
-    let (key, number) = names.split_once("&number=")?;
-    Some((key.parse().ok()?, number.parse().ok()?))
+pub(super) fn target_of((key, number): Name) -> String {
+    format!("/status/x?key={key}&number={number}")
+}
+
+pub(super) fn name_of(target: &str) -> Name {
+    let names = target.split_once("?key=").expect("it has a name").1;
+    let (key, number) = names.split_once("&number=").expect("and a number");
+    (
+        key.parse().expect("a number"),
+        number.parse().expect("a number"),
+    )
 }
 
 /// Ends the process that has taken over from this one.
