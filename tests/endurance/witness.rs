@@ -1,10 +1,13 @@
-//! A timer that does nothing else: how late it is shows how long this machine, or this program, let everybody wait. A response
-//! that is late by no more than that is not understudy's fault.
+//! Timers that do nothing else: how late they are shows how long a processor of this machine, or this program, let everybody wait. A
+//! response that is late by no more than that is not understudy's fault.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
 
 /// How often the timer should fire.
 const INTERVAL: Duration = Duration::from_millis(2);
@@ -23,17 +26,18 @@ pub(crate) struct Witness {
 }
 
 impl Witness {
-    /// Starts two: one on a thread of its own, for the machine, and one as a task, for this program. To be called within a runtime.
+    /// Starts one on each processor, since one may stand still alone, and one as a task, for this program. To be called within a
+    /// runtime.
     pub(crate) fn start() -> Arc<Self> {
         let witness = Arc::<Self>::default();
-        let own = Arc::clone(&witness);
-        thread::spawn(move || {
-            loop {
-                let due = Instant::now() + INTERVAL;
-                thread::sleep(INTERVAL);
-                own.note(due);
+        let own_processors = sched_getaffinity(Pid::from_raw(0)).expect("Linux says where it runs");
+        for processor in 0..CpuSet::count() {
+            if own_processors.is_set(processor) != Ok(true) {
+                continue;
             }
-        });
+            let own = Arc::clone(&witness);
+            thread::spawn(move || own.watch(processor));
+        }
         let own = Arc::clone(&witness);
         tokio::spawn(async move {
             loop {
@@ -43,6 +47,20 @@ impl Witness {
             }
         });
         witness
+    }
+
+    /// Stays on one processor.
+    fn watch(&self, processor: usize) {
+        let mut only = CpuSet::new();
+        let is_pinned = only
+            .set(processor)
+            .and_then(|()| sched_setaffinity(Pid::from_raw(0), &only));
+        is_pinned.expect("this program may run there");
+        loop {
+            let due = Instant::now() + INTERVAL;
+            thread::sleep(INTERVAL);
+            self.note(due);
+        }
     }
 
     fn note(&self, due: Instant) {
@@ -63,7 +81,7 @@ impl Witness {
         *longest = (*longest).max(now - due);
     }
 
-    /// For how long it stood still between these, in all. Stalls of both timers at once count once.
+    /// For how long it stood still between these, in all. Stalls of several timers at once count once.
     pub(crate) fn stalled(&self, from: Instant, to: Instant) -> Duration {
         let stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
         let mut own: Vec<_> = stalls
