@@ -1,7 +1,9 @@
 //! A callback that the app can't take is acknowledged only when it is stored, and is delivered when the app is well again.
 
+mod command;
 mod kills;
 mod outage;
+mod reasons;
 
 use std::path::Path;
 use std::process::Stdio;
@@ -140,39 +142,6 @@ async fn what_an_app_that_is_away_could_not_take_is_delivered_as_it_came() {
 }
 
 #[tokio::test]
-async fn each_way_in_which_the_app_fails_to_take_a_callback_queues_it() {
-    for (fault, reason) in [
-        ("status", "status_5xx"),
-        ("stall", "deadline"),
-        ("reset", "reset"),
-        ("nonsense", "protocol"),
-    ] {
-        let is_well = Arc::new(AtomicBool::new(false));
-        let now = Arc::clone(&is_well);
-        let app = FakeUpstream::start(move |_| match (now.load(Relaxed), fault) {
-            (true, _) => Script::response("204 No Content", "text/plain", ""),
-            (_, "status") => Script::response("503 Busy", "text/plain", "busy"),
-            (_, "stall") => Script::new().stall(),
-            (_, "reset") => Script::new().reset(),
-            _ => Script::new().send("nonsense\r\n\r\n"),
-        });
-        let folder = folder();
-        let sidecar = before(&app, folder.path(), "").start().await;
-        assert_eq!(
-            queued(&sidecar.request(callback("CA1", 1)).await),
-            Some(reason)
-        );
-        is_well.store(true, Relaxed);
-        wait_until_empty(&sidecar).await;
-        let last = numbers(&app, "CA1");
-        assert!(
-            last.len() >= 2 && last.iter().all(|number| *number == 1),
-            "{reason}: {last:?}"
-        );
-    }
-}
-
-#[tokio::test]
 async fn what_the_app_refuses_or_takes_is_not_queued() {
     let app = FakeUpstream::start(|request| match request.path() {
         "/status/no" => Script::response("404 Not Found", "text/plain", "no"),
@@ -230,30 +199,6 @@ async fn nothing_overtakes_an_older_one_of_its_key_and_other_keys_do_not_wait() 
         None,
         "nothing waits"
     );
-}
-
-#[tokio::test]
-async fn while_the_breaker_is_open_callbacks_are_queued_at_once() {
-    let app = app_that_takes();
-    let folder = folder();
-    let sidecar = before(&app, folder.path(), "").start().await;
-    app.refuse().await;
-    for number in 0..20 {
-        let got = sidecar
-            .request(callback(&format!("CA{number}"), number))
-            .await;
-        assert!(queued(&got).is_some());
-    }
-    let open = [("reason", "breaker_open")];
-    assert!(
-        sidecar
-            .metric("understudy_queue_enqueued_total", &open)
-            .await
-            >= 10.0
-    );
-    app.recover().await;
-    wait_until_empty(&sidecar).await;
-    assert_eq!(app.requests().len(), 20);
 }
 
 #[tokio::test]
@@ -462,6 +407,28 @@ async fn a_second_process_does_not_start_on_the_same_folder() {
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(78), "{words}");
     assert!(words.contains(&sidecar.pid().to_string()), "{words}");
+}
+
+#[tokio::test]
+async fn a_queue_in_a_folder_that_cannot_be_written_is_refused_at_the_start() {
+    let folder = folder();
+    std::fs::write(folder.path().join("file"), "").expect("a file");
+    let path = folder.path().join("file/queue");
+    let config = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n[upstream]\nurl = \"http://127.0.0.1:9\"\n\
+         [queue]\npath = {path:?}\n\
+         [[route]]\nname = \"status\"\npath = \"/status\"\nkind = \"callback\"\nwhen_down = \"queue\"\n"
+    );
+    let file = folder.path().join("understudy.toml");
+    std::fs::write(&file, config).expect("a file");
+    let output = support::understudy(&["run", "--config", file.to_str().expect("a text")]);
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{words}");
+    let path = path.display().to_string();
+    assert!(
+        words.contains(&path) && words.contains("Not a directory"),
+        "{words}"
+    );
 }
 
 #[tokio::test]
