@@ -68,8 +68,14 @@ fn the_page_of_reasons_names_every_reason_and_every_outcome() {
 #[tokio::test]
 async fn the_page_of_metrics_has_what_is_served() {
     let app = FakeUpstream::with_document("<Response/>");
+    let folder = tempfile::tempdir().expect("a folder");
+    let queue = folder.path().join("queue");
     let sidecar = Sidecar::before(&app)
-        .defaults("mode = \"observe\"")
+        .routes(&format!(
+            "[queue]\npath = {queue:?}\n\
+             [[route]]\nname = \"voice\"\npath = \"/voice/*\"\nkind = \"voice\"\nmode = \"observe\"\n\
+             [[route]]\nname = \"status\"\npath = \"/status/*\"\nkind = \"callback\"\nwhen_down = \"queue\"\n"
+        ))
         .start()
         .await;
     // A histogram is there from its first observation.
