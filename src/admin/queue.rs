@@ -8,6 +8,7 @@
 //! - `POST /api/queue/drop` with `{"ids":["17"]}`: they are erased. One that is being delivered is left alone.
 
 mod document;
+mod summary;
 
 use std::time::{Duration, SystemTime};
 
@@ -19,6 +20,7 @@ use tokio::time::timeout;
 use tracing::info;
 
 use super::request_body;
+use crate::proxy::Snapshot;
 use crate::queue::{self, Filter, Future, Id, ParseIdError, Store};
 
 const PATH: &str = "/api/queue";
@@ -104,6 +106,15 @@ impl Error {
             Self::TooSlow => StatusCode::GATEWAY_TIMEOUT,
         }
     }
+}
+
+/// How much waits, for the status; None if no queue is configured. At most so many routes, those whose oldest callback waits the
+/// longest first; without a limit all of them by their names.
+pub(super) fn summary(snapshot: &Snapshot, most: Option<usize>) -> Option<Value> {
+    let settings = snapshot.queue.as_ref()?;
+    let store = snapshot.shared.queue()?;
+    let stored = store.summary();
+    Some(summary::to_json(&stored, settings.max_size, snapshot, most))
 }
 
 /// Whether a path is one of the queue's.

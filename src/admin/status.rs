@@ -13,6 +13,9 @@
 //! - `routes`, `routes_matching`: each route's settings, state, counts, drill, last failure, and, if requested, its `history`:
 //!   how many requests ended in each of the last slots, and how many of them without a good response; null if none ended.
 //! - `history`: how many slots there are, how long each is, and for how long the last one has been running.
+//! - `queue`: how much waits, of how many bytes at most, and how many callbacks were found damaged; for each route that queues, or of
+//!   which something is stored, how many wait and are dead, for how long the oldest has been waiting, in how many seconds the next
+//!   one is due (0: at once), and why the last delivery failed; null if no queue is configured.
 //! - `failures`: the last failures of all routes, each with its position and the masked line of the document.
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -22,6 +25,7 @@ use serde_json::{Map, Value, json};
 use super::drills;
 use super::history::{History, Timeline};
 use super::query::StatusQuery;
+use super::queue;
 use super::route_status::{self, RouteStatus};
 use crate::failure::{Outcome, Reason};
 use crate::metrics;
@@ -70,6 +74,7 @@ pub(super) fn to_json(sources: &Sources<'_>, query: &StatusQuery) -> Value {
         "routes_matching": matching,
         "history": query.history.then(|| sources.history.to_json()),
         "routes": routes.iter().map(|status| route(status, query)).collect::<Vec<_>>(),
+        "queue": queue::summary(snapshot, query.routes),
         "failures": failures.iter().map(|failure| json!(**failure)).collect::<Vec<_>>(),
     })
 }
@@ -107,6 +112,7 @@ fn route(status: &RouteStatus<'_>, query: &StatusQuery) -> Value {
     json!({
         "name": settings.name,
         "kind": settings.kind.as_str(),
+        "queues": route.queues(),
         "mode": settings.mode.as_str(),
         "path": settings.pattern.path.to_string(),
         "host": settings.pattern.host,

@@ -169,7 +169,7 @@ impl Route {
     }
 
     /// Whether callbacks that the upstream can't take are queued. On a route that observes nothing is ever replaced.
-    pub(super) fn queues(&self) -> bool {
+    pub fn queues(&self) -> bool {
         self.settings.when_down == WhenDown::Queue && self.settings.mode == Mode::Enforce
     }
 
