@@ -18,12 +18,13 @@ const TEMPLATE: &str = include_str!("page/index.html");
 const STYLE: &str = include_str!("page/page.css");
 
 /// Each uses only those before it; the last one starts the page.
-const SCRIPTS: [&str; 7] = [
+const SCRIPTS: [&str; 8] = [
     include_str!("page/words.js"),
     include_str!("page/dom.js"),
     include_str!("page/plot.js"),
     include_str!("page/routes.js"),
     include_str!("page/failures.js"),
+    include_str!("page/queue.js"),
     include_str!("page/drill.js"),
     include_str!("page/page.js"),
 ];

@@ -77,6 +77,7 @@ impl<'s> RouteStatus<'s> {
         json!({
             "name": self.route.settings.name,
             "state": self.state,
+            "queues": self.route.queues(),
             "since_seconds": self.fallback_since(),
             "last_failure": self.last_failure,
         })

@@ -5,6 +5,7 @@ mod browser;
 mod drills;
 mod hostile;
 mod people;
+mod queue;
 
 use browser::{Browser, installed};
 use support::{Builder, FakeUpstream, Request, Script, Sidecar, Webhook};

@@ -29,7 +29,11 @@ function updateDrillMeaning() {
   const { route } = drill;
   const percent = drill.percent.valueAsNumber;
   const who = percent === 100 ? "all real callers" : `${percent || "?"} % of the real callers`;
-  const what = hasTwiml(route) ? "will get the fallback, not the app" : "will get an error (502 or 504), not the app";
+  const what = hasTwiml(route)
+    ? "will get the fallback, not the app"
+    : route.queues
+      ? "will have their callbacks queued, and delivered to the app later"
+      : "will get an error (502 or 504), not the app";
   const replaces = route.drill ? " It replaces the one that runs." : "";
   setTextWithNames(byId("drill-meaning"), [`For ${spellDuration(drill.length.value)}, ${who} of `, [route.name], ` ${what}.${replaces}`]);
 }

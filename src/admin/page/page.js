@@ -67,6 +67,7 @@ function showStatus(document) {
   setVisible(byId("login"), false);
   setVisible(byId("status"), true);
   updateRoutes();
+  updateQueue();
   updateFailures();
   updateConfig();
   updateProcess();
@@ -106,6 +107,7 @@ function headline() {
     return { state: "fallback", words: ["Serving from fallback on ", [first[0].name], ` since ${formatTime(since)}`], more, end: reason };
   }
   if (fallback) return { state: "fallback", words: ["Serving from fallback on ", ...joinNames(fallback, first), ` since ${formatTime(since)}`], more };
+  if (down && down <= first.length && first.slice(0, down).every((route) => route.queues)) return { state: "down", words: ["The app is down, and callbacks are queued on ", ...joinNames(down, first)] };
   if (down) return { state: "down", words: ["The app is down, and there is no fallback on ", ...joinNames(down, first)] };
   if (drills) return { state: "drill", words: ["A drill runs on ", ...joinNames(drills, first)] };
   return { state: "app", words: [`Serving from app${routes > 1 ? ` on all ${formatNumber(routes)} routes` : ""}`] };
@@ -204,6 +206,7 @@ setInterval(() => {
   updateHeadline();
   if (!status || unreachableSince) return;
   for (const row of byId("routes").children) updateTimes(row);
+  for (const row of byId("queue").children) updateQueueTimes(row);
   for (const row of byId("failures").children) updateAge(row);
 }, 1000);
 

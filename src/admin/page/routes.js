@@ -64,7 +64,7 @@ function describeState(route) {
   const words = {
     app: "app",
     fallback: "fallback",
-    down: "app is down",
+    down: route.queues ? "app is down, callbacks are queued" : "app is down",
     drill: route.drill?.percent === 100 ? "drill" : "app, and a drill",
   }[route.state];
   return breaker ? `${words}, ${breaker}` : words;

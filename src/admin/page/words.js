@@ -61,6 +61,14 @@ const formatPercent = (part, whole) => {
   return share > 99 && part < whole ? "> 99 %" : `${formatSmall(share)} %`;
 };
 
+// As the configuration writes sizes: 1.5 MiB.
+function formatBytes(bytes) {
+  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+  let [value, at] = [bytes, 0];
+  while (value >= 1024 && at < units.length - 1) [value, at] = [value / 1024, at + 1];
+  return `${formatSmall(value)} ${units[at]}`;
+}
+
 const HOUR = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
 const MINUTES = new Intl.DateTimeFormat("en", HOUR);
 const SECONDS = new Intl.DateTimeFormat("en", { ...HOUR, second: "2-digit" });
