@@ -43,7 +43,20 @@ name = "tried"
 path = "/tried/*"
 kind = "voice"
 mode = "observe"
+[[route]]
+name = "status"
+path = "/status/*"
+kind = "callback"
+when_down = "queue"
+[[route]]
+name = "refused"
+path = "/refused/*"
+kind = "callback"
+when_down = "queue"
 "#;
+
+/// So little that a test can fill it, and so short that a callback becomes too old within a test.
+const QUEUE: &str = "max_size = \"1MiB\"\nmax_age = \"3s\"\n";
 
 #[test]
 fn the_rules_and_the_scraping_are_as_prometheus_wants_them() {
@@ -161,10 +174,12 @@ fn every_reason_has_a_colour_of_its_own() {
 
 #[test]
 fn nothing_of_ours_is_left_out_of_the_dashboard() {
-    let readme = files::readme();
-    let metrics = readme
+    let page = files::metrics_page();
+    let metrics = page
         .lines()
         .filter_map(|line| line.strip_prefix("| `understudy_")?.split('`').next());
+    let metrics: Vec<_> = metrics.collect();
+    assert!(metrics.len() > 30, "{metrics:?}");
     let shown = fs::read_to_string(files::path("grafana/understudy.json")).expect("a dashboard");
     for metric in metrics {
         assert!(shown.contains(&format!("understudy_{metric}")), "{metric}");
@@ -198,10 +213,12 @@ async fn every_query_of_grafanas_finds_what_it_asks_for() {
         return;
     }
     let app = FakeUpstream::start(misbehaving);
+    let folder = tempfile::tempdir().expect("a folder");
+    let queue = format!("[queue]\npath = {:?}\n{QUEUE}", folder.path().join("queue"));
     let proxy = Sidecar::before(&app)
         .deadline(millis(300))
         .server("public_url = \"https://hooks.example.com\"")
-        .routes(ROUTES)
+        .routes(&format!("{queue}{ROUTES}"))
         .file("tokens", "*=0123456789abcdef0123456789abcdef\n")
         .start()
         .await;
@@ -321,6 +338,7 @@ fn misbehaving(request: &Request) -> Script {
             DOCUMENT,
         )),
         "/voice/odd" => Script::twiml("<Response><Sing/></Response>"),
+        "/refused/x" => Script::response("503 Busy", "text/plain", "busy"),
         "/tried/broken" => Script::response("500 Oops", "text/plain", "oops"),
         _ => Script::twiml(DOCUMENT),
     }
@@ -363,6 +381,14 @@ async fn play_everything(app: &FakeUpstream, proxy: &Sidecar) {
         proxy.request(Webhook::voice("/tried/broken")).await.status,
         500
     );
+    // For the last of them there is no room, and the others are never taken.
+    let mut statuses = Vec::new();
+    for number in 0..6 {
+        let large = Webhook::status_callback("/refused/x").with("CallSid", &format!("CA{number}"));
+        let large = large.with("Large", &"x".repeat(200_000));
+        statuses.push(proxy.request(large).await.status);
+    }
+    assert_eq!((statuses[0], statuses[5]), (204, 503), "{statuses:?}");
     let late = [("route", "voice")];
     proxy
         .wait_for_metric("understudy_late_answers_total", &late, 1.0)
@@ -374,6 +400,8 @@ async fn play_everything(app: &FakeUpstream, proxy: &Sidecar) {
     }
     let failed = proxy.request(Webhook::status_callback("/callback/x")).await;
     assert_eq!(failed.status, 502);
+    let queued = proxy.request(Webhook::status_callback("/status/x")).await;
+    assert_eq!(queued.status, 204);
 }
 
 async fn call(proxy: &Sidecar) -> Response {

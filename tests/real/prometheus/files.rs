@@ -21,6 +21,11 @@ pub(super) fn readme() -> String {
     read("../README.md")
 }
 
+/// The page that lists every metric.
+pub(super) fn metrics_page() -> String {
+    read("../docs/metrics.md")
+}
+
 /// Whether a page of `docs/` exists, and has the section that a link names, if it names one.
 pub(super) fn has_section(link: &str) -> bool {
     let (page, section) = link.split_once('#').unwrap_or((link, ""));
