@@ -70,10 +70,13 @@ pub(super) fn request(callback: &Callback, reveal: bool) -> Value {
 }
 
 fn parameters(form: &[u8], reveal: bool) -> Vec<Value> {
-    let parameters = form::parse(form).map(|(name, value)| {
+    let parameters = form.split(|byte| *byte == b'&');
+    let parameters = parameters.filter(|parameter| !parameter.is_empty());
+    let parameters = parameters.map(|parameter| {
+        let (name, value) = form::parse(parameter).next().unwrap_or_default();
         let name = String::from_utf8_lossy(&name);
         let value = reveal.then(|| String::from_utf8_lossy(&value));
-        let is_shown = reveal || is_name(&name);
+        let is_shown = reveal || (parameter.contains(&b'=') && is_name(&name));
         json!({
             "name": if is_shown { &*name } else { MASK },
             "value": value.as_deref().unwrap_or(MASK),
@@ -82,7 +85,7 @@ fn parameters(form: &[u8], reveal: bool) -> Vec<Value> {
     parameters.collect()
 }
 
-/// Whether it is the name of a parameter. If a body isn't quite a form, a caller's words may stand where names do.
+/// Whether a text before a `=` is the name of a parameter. If a body isn't quite a form, a caller's words may stand where names do.
 fn is_name(text: &str) -> bool {
     let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.[]".contains(&byte);
     text.starts_with(|first: char| first.is_ascii_alphabetic())

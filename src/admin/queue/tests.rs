@@ -134,6 +134,32 @@ async fn what_a_caller_sent_is_shown_only_when_it_is_revealed() {
 }
 
 #[tokio::test]
+async fn what_has_no_value_may_be_a_callers_words_and_is_not_shown_as_a_name() {
+    let (_folder, store) = open();
+    for (body, names) in [
+        ("secretword", vec!["…"]),
+        ("CallSid=CA1&secretword&From=", vec!["CallSid", "…", "From"]),
+        ("&secretword&", vec!["…"]),
+        ("=secretword", vec!["…"]),
+        ("From%3Dsecretword", vec!["…"]),
+        ("secret word=1", vec!["…"]),
+    ] {
+        let mut sent = callback("calls", "CA1");
+        sent.target = format!("/status?{body}");
+        sent.body = Bytes::from(body);
+        let id = store.append(sent).await.expect("space");
+        let masked = show(&store, id, false).await.expect("a callback");
+        let request = &masked["request"];
+        for parameters in [&request["query"], &request["body"]["parameters"]] {
+            let parameters = parameters.as_array().expect("a list").iter();
+            let shown: Vec<_> = parameters.map(|one| &one["name"]).collect();
+            assert_eq!(shown, names, "{body}");
+        }
+        assert!(!masked.to_string().contains("secretword"), "{masked}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_is_not_a_form_is_only_a_size_until_it_is_revealed() {
     let (_folder, store) = open();
     let mut sent = callback("calls", "CA1");
