@@ -263,7 +263,7 @@ impl Worker {
         })?;
         self.files = config.files;
         let mut keys = changed_restart_keys(&self.settings.load(), &config.server);
-        keys.extend(changed_queue_keys(
+        keys.extend(changed_queue_place(
             self.snapshot.load().queue.as_ref(),
             config.proxy.queue.as_ref(),
         ));
@@ -277,6 +277,7 @@ impl Worker {
         }
         let snapshot = Snapshot::new(config.proxy, &self.shared, Some(&self.snapshot.load()));
         self.snapshot.store(Arc::new(snapshot));
+        self.apply_queue_size();
         let current = self.settings.load_full();
         self.settings.store(Arc::new(Settings {
             listen: current.listen.clone(),
@@ -285,6 +286,14 @@ impl Worker {
         }));
         self.publish_certificates();
         Ok(())
+    }
+
+    /// Has the queue hold as much as the configuration in force says.
+    fn apply_queue_size(&self) {
+        let snapshot = self.snapshot.load();
+        if let (Some(store), Some(settings)) = (self.shared.queue(), &snapshot.queue) {
+            store.set_max_size(settings.max_size);
+        }
     }
 
     /// Keeps the status of a reload, counts and logs it.
@@ -352,21 +361,18 @@ fn changed_restart_keys(current: &Settings, new: &Settings) -> Vec<&'static str>
 }
 
 /// The key of the queue that differs and can't change while the process runs.
-fn changed_queue_keys(
+fn changed_queue_place(
     current: Option<&queue::Settings>,
     new: Option<&queue::Settings>,
 ) -> Option<&'static str> {
-    let place = |settings: Option<&queue::Settings>| settings.map(|queue| queue.place.clone());
-    let max_size = |settings: Option<&queue::Settings>| settings.map(|queue| queue.max_size);
-    if place(current) != place(new) {
-        let is_url = |queue: &queue::Settings| matches!(queue.place, queue::Place::Nats(_));
-        Some(match new.or(current).is_some_and(is_url) {
-            true => "queue.url",
-            false => "queue.path",
-        })
-    } else {
-        (max_size(current) != max_size(new)).then_some("queue.max_size")
+    if current.map(|queue| &queue.place) == new.map(|queue| &queue.place) {
+        return None;
     }
+    let is_url = |queue: &queue::Settings| matches!(queue.place, queue::Place::Nats(_));
+    Some(match new.or(current).is_some_and(is_url) {
+        true => "queue.url",
+        false => "queue.path",
+    })
 }
 
 #[cfg(test)]

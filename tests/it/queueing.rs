@@ -451,3 +451,36 @@ async fn a_queue_in_another_place_needs_a_restart() {
     ));
     assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_reload_makes_room_in_a_full_queue_and_takes_it_away_again() {
+    let app = app_that_takes();
+    let folder = folder();
+    let sidecar = before(&app, folder.path(), "").start().await;
+    app.refuse().await;
+    let send = async |number: usize| {
+        let large = callback(&format!("CA{number}"), number).with("Large", &"x".repeat(200_000));
+        sidecar.request(large).await.status
+    };
+    let mut stored = 0;
+    while send(stored).await == 204 {
+        stored += 1;
+        assert!(stored < 6, "1 MiB holds no more");
+    }
+    let config = sidecar.config();
+    let with_size = |size: &str| {
+        let line = format!("max_size = \"{size}\"");
+        sidecar.rewrite_config(&config.replace("max_size = \"1MiB\"", &line));
+    };
+    with_size("8MiB");
+    assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
+    for number in 10..13 {
+        assert_eq!(send(number).await, 204);
+    }
+    with_size("1MiB");
+    assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
+    assert_eq!(send(20).await, 503, "what is stored is more than that");
+    app.recover().await;
+    wait_until_empty(&sidecar).await;
+    assert_eq!(app.requests().len(), stored + 3);
+}
