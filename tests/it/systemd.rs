@@ -326,6 +326,9 @@ fn the_units_name_files_that_there_are() {
         "Type=notify",
         "RestartPreventExitStatus=78",
         "LimitCORE=0",
+        "ProtectSystem=strict",
+        "StateDirectory=understudy",
+        "StateDirectoryMode=0700",
         "ExecStart=/usr/bin/understudy run --config /etc/understudy/understudy.toml",
         "  --setgid $(stat -c %%g /proc/$MAINPID) /usr/bin/understudy check --config /etc/understudy/understudy.toml\"",
     ] {
@@ -338,4 +341,24 @@ fn the_units_name_files_that_there_are() {
         "only the socket is required, and said why"
     );
     assert!(socket.contains("ListenStream=127.0.0.1:8080"));
+}
+
+#[test]
+fn what_the_unit_lets_it_write_to_is_where_the_configuration_has_the_queue_and_a_purge_erases_it() {
+    let read = |name: &str| {
+        let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
+        fs::read_to_string(path).expect(name)
+    };
+    let example = read("config/understudy.toml");
+    assert!(example.contains("# path = \"/var/lib/understudy/queue\"\n"));
+    let service = read("systemd/understudy.service");
+    assert!(
+        !service.contains("ReadWritePaths="),
+        "the one folder is enough"
+    );
+    let script = read("config/packaging/postrm");
+    let purge = script.split("if [ \"$1\" = purge ]; then").nth(1);
+    let purge = purge.expect("a part for purge");
+    assert!(purge.contains("rm -rf /var/lib/understudy /var/lib/private/understudy\n"));
+    assert_eq!(script.matches("rm ").count(), 1, "{script}");
 }

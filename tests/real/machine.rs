@@ -8,6 +8,7 @@ mod boot;
 mod install;
 mod load;
 mod needs;
+mod queue;
 mod refuse;
 mod reload;
 mod remove;

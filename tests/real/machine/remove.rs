@@ -30,6 +30,7 @@ fn a_purge_leaves_the_machine_as_it_was() {
         machine.install().await;
         let with = files(machine).await;
         assert!(with.contains(CONFIG) && with.contains("/usr/bin/understudy"));
+        assert!(with.contains("/var/lib/private/understudy"), "its state");
         machine
             .run("dpkg --purge understudy && rm /root/understudy.deb")
             .await;
