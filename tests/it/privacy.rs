@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::tls::frames::{
@@ -10,7 +11,7 @@ use crate::tls::frames::{
 };
 use crate::tls::pki::Authority;
 use crate::{drill, faults, map};
-use support::{Client, FakeUpstream, Request, Script, Sidecar, Webhook, response};
+use support::{Client, FakeUpstream, Request, Script, Sidecar, Webhook, response, wait_until};
 
 /// What only a caller or a client has sent.
 const MARKS: [&str; 9] = [
@@ -315,7 +316,7 @@ fn assert_log_is_unmarked(sidecar: &Sidecar) {
     let lines = sidecar.log_lines();
     assert_unmarked("the log", &lines.join("\n"));
     for line in lines {
-        let line: serde_json::Value = serde_json::from_str(&line).expect("a line is JSON");
+        let line: Value = serde_json::from_str(&line).expect("a line is JSON");
         let target = line["target"].as_str().expect("a line has a target");
         assert!(target.starts_with("understudy"), "{line}");
     }
@@ -447,6 +448,55 @@ async fn no_callers_data_is_shown_of_http_2_and_tls() {
         .wait_for_log(|line| line["message"] == "configuration reloaded")
         .await;
     assert_log_is_unmarked(&sidecar);
+}
+
+#[tokio::test]
+async fn what_is_queued_is_shown_nowhere_until_it_is_revealed() {
+    let app = app();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue");
+    let sidecar = Sidecar::before(&app)
+        .defaults("deadline = \"1s\"")
+        .defaults("access_log = true")
+        .defaults("breaker = { failures = 0 }")
+        .routes(&format!(
+            "[queue]\npath = {path:?}\n[[route]]\nname = \"queued\"\npath = \"/queued/*\"\nkind = \"callback\"\nwhen_down = \"queue\"\n"
+        ))
+        .rust_log("trace")
+        .start()
+        .await;
+    for at in 0..all_faults().len() {
+        let callback = Webhook::status_callback(&format!("/queued/{at}?Digits=8642097531"));
+        let callback = callback.with("CallSid", &format!("CA{at}"));
+        send(sidecar.address, marked(callback).bytes()).await;
+    }
+    let callback = Webhook::status_callback("/queued/x?kumquat").with("CallSid", "+12025550187");
+    send(sidecar.address, marked(callback).bytes()).await;
+    wait_until("a delivery that has failed", async || {
+        let status = sidecar.admin_get("/api/status").await.text();
+        let status: Value = serde_json::from_str(&status).expect("JSON");
+        status["queue"]["routes"][0]["last_error"].is_string()
+    })
+    .await;
+    let list = sidecar.admin_get("/api/queue?limit=1000").await.text();
+    assert_unmarked("the list", &list);
+    let list: Value = serde_json::from_str(&list).expect("JSON");
+    let callbacks = list["callbacks"].as_array().expect("a list");
+    assert!(callbacks.len() > 20, "{callbacks:?}");
+    for callback in callbacks {
+        let path = format!("/api/queue/{}", callback["id"].as_str().expect("an id"));
+        let response = sidecar.admin_get(&path).await;
+        // It may have been delivered meanwhile.
+        assert!([200, 404].contains(&response.status), "{response:?}");
+        assert_unmarked(&path, &response.text());
+    }
+    assert_eq!(sidecar.admin_post("/api/reload").await.status, 200);
+    let last = "configuration reloaded";
+    sidecar.wait_for_log(|line| line["message"] == last).await;
+    assert_log_is_unmarked(&sidecar);
+    for path in ["/metrics", "/api/status", "/"] {
+        assert_unmarked(path, &sidecar.admin_get(path).await.text());
+    }
 }
 
 /// Every error that a peer may have influenced goes through one function before it is logged, wherever its text comes from.
