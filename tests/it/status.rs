@@ -196,8 +196,8 @@ fn nothing_of(name: &str) -> Value {
         "breaker": "closed",
         "waiting": 0,
         "dead": 0,
-        "oldest_seconds": null,
-        "next_try_seconds": null,
+        "oldest_age_seconds": null,
+        "next_try_in_seconds": null,
         "last_error": null,
     })
 }
@@ -249,12 +249,12 @@ async fn the_queue_says_how_many_wait_for_how_long_and_why_without_anything_of_c
     assert!(queue["bytes"].as_u64() > Some(0), "{queue}");
     let route = &queue["routes"][0];
     assert_eq!((&route["waiting"], &route["dead"]), (&json!(1), &json!(1)));
-    assert!(route["oldest_seconds"].as_f64() > Some(0.0), "{route}");
+    assert!(route["oldest_age_seconds"].as_f64() > Some(0.0), "{route}");
     let error = route["last_error"].as_str().expect("words");
     assert!(error.starts_with("the app responded with "), "{route}");
     wait_until("the time of the next try", async || {
         let route = &queue_of(&sidecar, "").await["routes"][0];
-        route["next_try_seconds"].as_f64() > Some(0.0)
+        route["next_try_in_seconds"].as_f64() > Some(0.0)
     })
     .await;
     assert!(!queue.to_string().contains("kumquat"), "{queue}");

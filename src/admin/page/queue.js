@@ -32,11 +32,11 @@ function updateQueueRow(row, route) {
 function updateQueueTimes(row) {
   const { parts, route, seenAt } = row;
   const passed = now() - seenAt;
-  setText(parts.oldest, route.waiting ? formatDuration(route.oldest_seconds + passed) : "–");
+  setText(parts.oldest, route.waiting ? formatDuration(route.oldest_age_seconds + passed) : "–");
   setText(parts.next, describeNextTry(route, passed));
 }
 
-function describeNextTry({ waiting, configured, breaker, next_try_seconds: seconds }, passed) {
+function describeNextTry({ waiting, configured, breaker, next_try_in_seconds: seconds }, passed) {
   if (!waiting || !configured) return "–";
   if (breaker !== "closed") return "when the app responds";
   if (seconds === null) return "under way";

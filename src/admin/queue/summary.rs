@@ -82,8 +82,8 @@ fn route_json(route: &QueueRoute<'_>, now: SystemTime) -> Value {
         "breaker": route.route.map(|route| route.breaker.state().label()),
         "waiting": counts.waiting,
         "dead": counts.dead,
-        "oldest_seconds": oldest.map(|age| seconds(age.unwrap_or_default())),
-        "next_try_seconds": next_try.map(|until| seconds(until.unwrap_or_default())),
+        "oldest_age_seconds": oldest.map(|age| seconds(age.unwrap_or_default())),
+        "next_try_in_seconds": next_try.map(|until| seconds(until.unwrap_or_default())),
         "last_error": counts.last_error,
     })
 }
