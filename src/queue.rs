@@ -9,6 +9,7 @@ pub mod embedded;
 mod encoding;
 mod index;
 mod key;
+pub mod nats;
 mod settings;
 mod store;
 

@@ -46,6 +46,16 @@ impl Record {
         }
     }
 
+    /// That of a callback whose delivery has failed for good.
+    pub(super) fn bury(mut self, at: SystemTime, error: &str) -> Self {
+        self.is_claimed = false;
+        self.is_dead = true;
+        self.since = to_millis(at);
+        self.attempts += 1;
+        self.set_error(error);
+        self
+    }
+
     /// That of a dead letter that waits again.
     pub(super) fn revive(&self, now: SystemTime) -> Self {
         let now = to_millis(now);
@@ -148,6 +158,11 @@ impl Index {
 
     pub(super) fn get(&self, id: Id) -> Option<&Record> {
         self.records.get(&id)
+    }
+
+    /// How many callbacks are stored.
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
     }
 
     /// Whether nothing of a file is stored.
@@ -271,13 +286,7 @@ impl Index {
 
     /// A delivery has failed for good.
     pub(super) fn bury(&mut self, id: Id, at: SystemTime, error: &str) -> Option<&Record> {
-        self.change(id, |record| {
-            record.is_claimed = false;
-            record.is_dead = true;
-            record.since = to_millis(at);
-            record.attempts += 1;
-            record.set_error(error);
-        })
+        self.change(id, |record| *record = record.clone().bury(at, error))
     }
 
     /// It is due now.
@@ -287,8 +296,8 @@ impl Index {
         })
     }
 
-    /// Whatever depends on the record is written anew.
-    fn change(&mut self, id: Id, change: impl FnOnce(&mut Record)) -> Option<&Record> {
+    /// Changes a record, and whatever depends on it.
+    pub(super) fn change(&mut self, id: Id, change: impl FnOnce(&mut Record)) -> Option<&Record> {
         let mut record = self.remove(id)?;
         change(&mut record);
         self.insert(id, record);

@@ -1,5 +1,6 @@
 //! A callback that the app can't take is acknowledged only when it is stored, and is delivered when the app is well again.
 
+mod account;
 mod command;
 mod kills;
 mod outage;

@@ -16,6 +16,7 @@ mod package;
 mod page;
 mod prometheus;
 mod proxy;
+mod queue;
 mod queued;
 mod real_app;
 mod replay;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use crate::command::exit_status::EX_CONFIG;
 use crate::config::Diagnostic;
 use crate::queue::embedded::OpenError;
+use crate::queue::nats;
 use crate::server;
 
 /// Why a proxy can't start.
@@ -19,9 +20,9 @@ pub enum StartError {
     /// Callbacks can't be stored where the configuration says.
     #[error(transparent)]
     Queue(#[from] OpenError),
-    /// The queue is to be at a NATS server.
-    #[error("queue.url: this understudy can't use a NATS server; write queue.path")]
-    NoNats,
+    /// What the configuration says of a NATS server can't be used.
+    #[error("queue.url: {0}")]
+    Nats(#[from] nats::OpenError),
     /// A thread or a runtime can't be started.
     #[error("understudy can't start: {0}")]
     Io(#[from] std::io::Error),
@@ -32,7 +33,7 @@ impl StartError {
     pub(super) fn exit_code(&self) -> ExitCode {
         let may_pass = match self {
             Self::Listen(error) => error.may_pass(),
-            Self::AdminExposed(_) | Self::Queue(_) | Self::NoNats => false,
+            Self::AdminExposed(_) | Self::Queue(_) | Self::Nats(_) => false,
             Self::Io(_) => true,
         };
         if may_pass {

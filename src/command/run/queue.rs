@@ -9,6 +9,7 @@ use tracing::error;
 use super::error::StartError;
 use crate::proxy::{Deliverer, Snapshot};
 use crate::queue::embedded::{self, Embedded};
+use crate::queue::nats::{self, Nats};
 use crate::queue::{Place, Settings, Store};
 
 /// The queue of a running proxy.
@@ -17,7 +18,8 @@ pub(super) struct Queue {
     deliverer: Deliverer,
 }
 
-/// Opens the store that the settings name. A process that takes over from another one shares the folder with it.
+/// Opens the store that the settings name. A process that takes over from another one shares the folder with it; those that use a NATS
+/// server share that anyway.
 pub(super) fn open(settings: &Settings, is_successor: bool) -> Result<Arc<dyn Store>, StartError> {
     match &settings.place {
         Place::Folder(folder) => {
@@ -34,7 +36,13 @@ pub(super) fn open(settings: &Settings, is_successor: bool) -> Result<Arc<dyn St
             }
             Ok(Arc::new(store))
         }
-        Place::Nats(_) => Err(StartError::NoNats),
+        // It needn't be there: calls don't wait for it, and callbacks get 503 until it is.
+        Place::Nats(url) => Ok(Arc::new(Nats::open(nats::Settings {
+            url: url.clone(),
+            name: nats::Settings::NAME.to_owned(),
+            max_size: settings.max_size,
+            lease: nats::Settings::LEASE,
+        })?)),
     }
 }
 

@@ -1,39 +1,19 @@
 //! The process is killed at any moment under load, again and again: every callback that was acknowledged reaches the app, and those of
 //! one key in their order.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
-use support::{FakeUpstream, Script, Sidecar, Webhook, wait_for, wait_until};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use support::{FakeUpstream, Script, Sidecar, wait_for, wait_until};
 use tokio::task::JoinSet;
 
+use super::account::{Account, KEYS, name_of};
 use super::{before_with, folder, wait_until_empty};
-
-const KEYS: usize = 8;
 
 /// How often it is killed, unless this variable says otherwise.
 const KILLS: usize = 10;
 const VARIABLE: &str = "UNDERSTUDY_TEST_KILLS";
-
-/// A key and a number.
-pub(super) type Name = (usize, usize);
-
-/// What everybody knows of.
-#[derive(Default)]
-pub(super) struct Account {
-    /// The next number of each key.
-    next: [AtomicUsize; KEYS],
-    /// What was acknowledged with 204.
-    acknowledged: Mutex<BTreeSet<Name>>,
-    /// What the app has taken, in its order.
-    taken: Mutex<Vec<Name>>,
-    pub(super) acknowledgements: AtomicUsize,
-    is_down: AtomicBool,
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_is_killed_at_any_moment_loses_no_acknowledged_callback() {
@@ -44,7 +24,9 @@ async fn a_process_that_is_killed_at_any_moment_loses_no_acknowledged_callback()
         if own.is_down.load(Relaxed) {
             return Script::response("503 Busy", "text/plain", "busy");
         }
-        own.take(name_of(request.target()));
+        if let Some(name) = name_of(request.target()) {
+            own.take(name);
+        }
         Script::response("204 No Content", "text/plain", "")
     });
     let folder = folder();
@@ -77,87 +59,13 @@ async fn a_process_that_is_killed_at_any_moment_loses_no_acknowledged_callback()
     account.is_down.store(false, Relaxed);
     let sidecar = before_with(&app, folder.path(), "", "1GiB").start().await;
     wait_until_empty(&sidecar).await;
-    account.check();
-}
-
-impl Account {
-    /// The sender of this one was told that the app has it or gets it.
-    pub(super) fn acknowledge(&self, name: Name) {
-        self.acknowledged.lock().expect("no poison").insert(name);
-        self.acknowledgements.fetch_add(1, Relaxed);
-    }
-
-    /// The app has taken this one.
-    pub(super) fn take(&self, name: Name) {
-        self.taken.lock().expect("no poison").push(name);
-    }
-
-    /// Whether the app has all that was acknowledged, and those of each key in their order.
-    pub(super) fn check(&self) {
-        let (acknowledged, taken) = (
-            self.acknowledged.lock().expect("no poison"),
-            self.taken.lock().expect("no poison"),
-        );
-        let reached: BTreeSet<_> = taken.iter().copied().collect();
-        let lost: Vec<_> = acknowledged.difference(&reached).collect();
-        assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
-        // One may be delivered twice; what counts is when it came first.
-        let mut first = BTreeMap::<usize, Vec<usize>>::new();
-        let mut seen = BTreeSet::new();
-        for (key, number) in taken.iter().filter(|name| seen.insert(**name)) {
-            first.entry(*key).or_default().push(*number);
-        }
-        for (key, numbers) in first {
-            assert!(numbers.is_sorted(), "key {key}: {numbers:?}");
-        }
-        eprintln!(
-            "{} acknowledged, {} deliveries of {} callbacks",
-            acknowledged.len(),
-            taken.len(),
-            reached.len()
-        );
-    }
+    account.check_none_lost();
+    account.check_order(&account.taken());
 }
 
 /// Sends callbacks of a key one after the other, until a connection fails.
 async fn send_until_killed(key: usize, address: SocketAddr, account: Arc<Account>) {
-    loop {
-        let number = account.next[key].fetch_add(1, Relaxed);
-        match send(key, number, address).await {
-            Some(204) => account.acknowledge((key, number)),
-            Some(_) => {}
-            None => return,
-        }
-    }
-}
-
-/// The status of the response; none if there is none.
-async fn send(key: usize, number: usize, address: SocketAddr) -> Option<u16> {
-    let webhook =
-        Webhook::status_callback(&target_of((key, number))).with("CallSid", &format!("CA{key}"));
-    let mut stream = TcpStream::connect(address).await.ok()?;
-    stream.write_all(&webhook.bytes()).await.ok()?;
-    let mut head = Vec::new();
-    while !head.windows(4).any(|four| four == b"\r\n\r\n") {
-        if stream.read_buf(&mut head).await.ok()? == 0 {
-            return None;
-        }
-    }
-    let text = String::from_utf8_lossy(&head).into_owned();
-    text.split(' ').nth(1)?.parse().ok()
-}
-
-pub(super) fn target_of((key, number): Name) -> String {
-    format!("/status/x?key={key}&number={number}")
-}
-
-pub(super) fn name_of(target: &str) -> Name {
-    let names = target.split_once("?key=").expect("it has a name").1;
-    let (key, number) = names.split_once("&number=").expect("and a number");
-    (
-        key.parse().expect("a number"),
-        number.parse().expect("a number"),
-    )
+    while account.send_next(key, address).await.is_some() {}
 }
 
 /// Ends the process that has taken over from this one.

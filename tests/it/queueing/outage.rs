@@ -9,7 +9,7 @@ use support::{Client, Event, FakeUpstream, Script, Webhook, millis, wait_for, wa
 use tokio::task::JoinSet;
 use tokio::time::interval;
 
-use super::kills::{Account, name_of, target_of};
+use super::account::{Account, name_of, target_of};
 use super::{before_with, folder, wait_until_empty};
 
 /// How many callbacks come in a second, and how many come while the app is down, unless this variable says otherwise.
@@ -48,7 +48,7 @@ async fn an_app_that_comes_back_gets_all_in_order_and_few_at_once() {
         },
         move |request, event| match event {
             Event::Head => {
-                taken.take(name_of(request.target()));
+                taken.take(name_of(request.target()).expect("it has a name"));
                 if request.header("understudy-delivery").is_some() {
                     let now = seen.now.fetch_add(1, Relaxed) + 1;
                     seen.most.fetch_max(now, Relaxed);
@@ -83,7 +83,8 @@ async fn an_app_that_comes_back_gets_all_in_order_and_few_at_once() {
     is_over.store(true, Relaxed);
     wait_for("the clients", clients.join_all()).await;
     wait_until_empty(&sidecar).await;
-    account.check();
+    account.check_none_lost();
+    account.check_order(&account.taken());
     let most = at_once.most.load(Relaxed);
     assert!((1..=MOST_AT_ONCE).contains(&most), "{most} at once");
     eprintln!("{waiting} waited, and were delivered within {caught_up:?}, {most} at once at most");

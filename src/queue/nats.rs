@@ -1,0 +1,684 @@
+//! Callbacks in JetStream, the storage of NATS servers: several instances share one queue.
+//!
+//! A stream has the callbacks, on a subject for each route and key, which keeps their order. Another one has, for each key, which
+//! instance delivers the oldest one and how often that has failed; it is only ever changed from the revision that was read, so no two
+//! instances get the same. A claim that isn't renewed for a while is lost to the next one that asks: its instance has died. Clocks of
+//! different machines are never compared for that.
+//!
+//! Each instance follows the headers of the first stream and the whole second one, so it knows what waits without asking. Whether an older callback waits,
+//! and which one is the oldest, is asked of the server all the same.
+
+mod follow;
+mod jetstream;
+mod server;
+mod settings;
+mod shared;
+mod state;
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use async_nats::HeaderMap;
+
+use super::callback::Callback;
+use super::encoding::{Damaged, decode, encode, to_millis};
+use super::index::Record;
+use super::store::{Changes, Claim, Ending, Entry, Error, Filter, Future, Id, Store, Summary};
+
+use follow::{RECORD, follow, record_in};
+use jetstream::{Error as JetStreamError, JetStream, StoredMessage, Which};
+use server::Server;
+use shared::{Held, Phase, Shared};
+use state::{State, hex, token};
+
+pub use settings::{OpenError, Settings};
+
+/// The header by which the server knows a message that it has already.
+const MESSAGE_ID: &str = "Nats-Msg-Id";
+
+/// A callback and its headers are smaller than the server allows by so many bytes: as a dead letter it has more to say.
+const RESERVE: u64 = 4096;
+
+/// When a dead letter is made again for which there was no room.
+const DEAD_RETRY: Duration = Duration::from_secs(60);
+
+/// Callbacks that several instances share.
+pub struct Nats {
+    shared: Arc<Shared>,
+}
+
+impl Nats {
+    /// Begins to connect, on a thread of its own. Until the server is there, everything fails with [`Error::Away`].
+    ///
+    /// # Errors
+    ///
+    /// The URL or the name is not valid, or the thread can't be started.
+    pub fn open(settings: Settings) -> Result<Self, OpenError> {
+        let server = Server::parse(&settings.url)?;
+        let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if settings.name.is_empty() || !settings.name.bytes().all(is_valid) {
+            return Err(OpenError::Name(settings.name));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let owner = RandomState::new().hash_one(std::process::id());
+        let owner = hex(&owner.to_be_bytes());
+        let shared = Shared::new(settings, owner, runtime.handle().clone());
+        let followed = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("queue".to_owned())
+            .spawn(move || runtime.block_on(follow(followed, server)))?;
+        Ok(Self { shared })
+    }
+}
+
+/// What is claimed is another instance's when the lease is over.
+impl Drop for Nats {
+    fn drop(&mut self) {
+        self.shared.phase.send_replace(Phase::Closed);
+    }
+}
+
+impl Store for Nats {
+    fn append(&self, callback: Callback) -> Future<'_, Result<Id, Error>> {
+        Box::pin(async move {
+            let session = self.shared.session().await?;
+            let bytes = encode(&callback);
+            let size = bytes.len() as u64;
+            let limit = session.max_payload().saturating_sub(RESERVE);
+            if size > limit {
+                return Err(Error::TooLarge { size, limit });
+            }
+            let record = Record::new(&callback, size);
+            let subject = self
+                .shared
+                .waiting_subject(&token(&callback.route, &callback.key));
+            self.publish(&session, subject, record, bytes, None).await
+        })
+    }
+
+    fn is_waiting<'a>(&'a self, route: &'a str, key: &'a str) -> Future<'a, Result<bool, Error>> {
+        Box::pin(async move {
+            let session = self.shared.session().await?;
+            let subject = self.shared.waiting_subject(&token(route, key));
+            let found = session.message(self.shared.stream(), Which::Newest(&subject));
+            Ok(found.await.map_err(away)?.is_some())
+        })
+    }
+
+    fn claim<'a>(
+        &'a self,
+        route: &'a str,
+        now: SystemTime,
+    ) -> Future<'a, Result<Option<Claim>, Error>> {
+        Box::pin(async move {
+            let session = self.shared.session().await?;
+            while let Some(candidate) = Candidate::take(&self.shared, route, now) {
+                if let Some(claim) = self.try_claim(&session, candidate, now).await? {
+                    return Ok(Some(claim));
+                }
+            }
+            Ok(None)
+        })
+    }
+
+    fn finish(&self, mut claim: Claim, ending: Ending) -> Future<'_, Result<(), Error>> {
+        Box::pin(async move {
+            claim.disarm();
+            let ended = self.end(claim.id, claim.callback.clone(), &ending).await;
+            let token = token(&claim.callback.route, &claim.callback.key);
+            self.shared.release(claim.id, &token);
+            ended
+        })
+    }
+
+    fn changes(&self) -> Changes {
+        self.shared.changes.subscribe()
+    }
+
+    fn next_due(&self, route: &str) -> Option<SystemTime> {
+        self.shared.known().index.next_due(route)
+    }
+
+    fn summary(&self) -> Summary {
+        self.shared.known().index.summary()
+    }
+
+    fn list<'a>(
+        &'a self,
+        filter: Filter<'a>,
+        after: Option<Id>,
+        limit: usize,
+    ) -> Future<'a, Result<Vec<Entry>, Error>> {
+        Box::pin(async move {
+            self.shared.session().await?;
+            Ok(self.shared.known().index.list(filter, after, limit))
+        })
+    }
+
+    fn find(&self, id: Id) -> Future<'_, Result<Option<(Entry, Callback)>, Error>> {
+        Box::pin(async move {
+            let session = self.shared.session().await?;
+            let Some(message) = self.message(&session, id).await? else {
+                return Ok(None);
+            };
+            let entry = self
+                .shared
+                .known()
+                .index
+                .get(id)
+                .map(|known| known.to_entry(id));
+            let Some(entry) = entry else { return Ok(None) };
+            let callback = decode(&message.payload).map_err(|Damaged| Error::Damaged(id))?;
+            Ok(Some((entry, callback)))
+        })
+    }
+
+    fn retry<'a>(&'a self, ids: &'a [Id], now: SystemTime) -> Future<'a, Result<usize, Error>> {
+        Box::pin(async move {
+            let session = self.shared.session().await?;
+            let mut count = 0;
+            for id in ids {
+                let record = self.shared.known().index.get(*id).cloned();
+                let is_found = match record {
+                    Some(record) if record.is_dead => {
+                        self.revive(&session, *id, &record, now).await?
+                    }
+                    Some(record) => {
+                        self.hurry(&session, *id, &record, now).await?;
+                        true
+                    }
+                    None => false,
+                };
+                count += usize::from(is_found);
+            }
+            self.shared.notify();
+            Ok(count)
+        })
+    }
+
+    fn remove<'a>(&'a self, ids: &'a [Id]) -> Future<'a, Result<usize, Error>> {
+        Box::pin(async move {
+            let session = self.shared.session().await?;
+            let mut count = 0;
+            for id in ids {
+                let is_free = {
+                    let known = self.shared.known();
+                    known
+                        .index
+                        .get(*id)
+                        .is_some_and(|record| !record.is_claimed)
+                };
+                if is_free {
+                    count += usize::from(self.erase(&session, *id, None).await?);
+                }
+            }
+            self.shared.notify();
+            Ok(count)
+        })
+    }
+
+    /// The limit is the server's: it holds for all instances.
+    fn set_max_size(&self, max_size: u64) {
+        self.shared.max_size.send_replace(max_size);
+    }
+
+    fn close(&self) -> Future<'_, ()> {
+        Box::pin(async move {
+            let held = std::mem::take(&mut self.shared.known().held);
+            for (id, held) in held {
+                if give_back(&self.shared, id, &held.token).await.is_err() {
+                    break;
+                }
+            }
+            self.shared.phase.send_replace(Phase::Closed);
+        })
+    }
+}
+
+impl Nats {
+    async fn publish(
+        &self,
+        session: &JetStream,
+        subject: String,
+        record: Record,
+        bytes: Vec<u8>,
+        message_id: Option<String>,
+    ) -> Result<Id, Error> {
+        let size = bytes.len() as u64;
+        let mut headers = HeaderMap::new();
+        headers.insert(RECORD, hex(&record.encode()));
+        if let Some(id) = message_id {
+            headers.insert(MESSAGE_ID, id);
+        }
+        let published = session.publish(subject, headers, bytes.into()).await;
+        let id = Id(published.map_err(|error| self.refusal(session, size, error))?);
+        self.shared.known().learn(id, record, &self.shared.owner);
+        self.shared.notify();
+        Ok(id)
+    }
+
+    fn refusal(&self, session: &JetStream, size: u64, error: JetStreamError) -> Error {
+        if error.is_full() {
+            let max_size = *self.shared.max_size.borrow();
+            Error::Full { max_size }
+        } else if error.is_too_large() {
+            let limit = session.max_payload();
+            Error::TooLarge { size, limit }
+        } else if error.is_of_disk() {
+            Error::Io(error.to_string())
+        } else {
+            away(error)
+        }
+    }
+
+    /// Gets the right to the key of a candidate, and reads the oldest callback of it. `None`: another one has to be looked for.
+    async fn try_claim(
+        &self,
+        session: &JetStream,
+        candidate: Candidate<'_>,
+        now: SystemTime,
+    ) -> Result<Option<Claim>, Error> {
+        let shared = &self.shared;
+        let (id, token) = (candidate.id, candidate.token.clone());
+        let (state, revision) = read_state(shared, session, &token).await?;
+        shared
+            .known()
+            .note(&token, state.clone(), revision, &shared.owner);
+        if !state.owner.is_empty() && state.owner != shared.owner {
+            let lease = shared.settings.lease;
+            if !shared.known().is_expired(&token, revision, lease) {
+                candidate.block();
+                return Ok(None);
+            }
+        } else if state.id == id.0 && state.next_try > to_millis(now) {
+            // Another instance has put it off.
+            candidate.release_until(state.next_try);
+            return Ok(None);
+        }
+        let is_same = state.id == id.0;
+        let mine = State {
+            owner: shared.owner.clone(),
+            id: id.0,
+            ..if is_same { state } else { State::default() }
+        };
+        let Some(revision) = write_state(shared, session, &token, &mine, revision).await? else {
+            return Ok(None);
+        };
+        let subject = shared.waiting_subject(&token);
+        let oldest = session.message(shared.stream(), Which::Oldest(&subject));
+        let message = match oldest.await.map_err(away)? {
+            Some(message) if message.sequence == id.0 => message,
+            // What is known here is not what the server has.
+            other => {
+                if !self.correct(id, other.as_ref()) {
+                    candidate.block();
+                }
+                let free = State {
+                    owner: String::new(),
+                    ..mine
+                };
+                write_state(shared, session, &token, &free, revision).await?;
+                return Ok(None);
+            }
+        };
+        let renewal = shared
+            .runtime
+            .spawn(renew(Arc::clone(shared), token.clone(), mine.clone()));
+        let renewal = renewal.abort_handle();
+        let held = Held {
+            renewal,
+            token: token.clone(),
+        };
+        let attempts = mine.attempts;
+        let since = candidate.hold(held, attempts);
+        let owned = Arc::clone(shared);
+        let give_back = move || {
+            let held = owned.known().held.remove(&id);
+            let runtime = owned.runtime.clone();
+            // A store that is closed has given it back.
+            if held.is_some() {
+                runtime.spawn(async move {
+                    let _ = give_back(&owned, id, &token).await;
+                });
+            }
+        };
+        match decode(&message.payload) {
+            Ok(callback) => Ok(Some(Claim::new(id, callback, attempts, since, give_back))),
+            Err(Damaged) => {
+                shared.known().index.count_damaged();
+                self.bury_damaged(session, id, &message, now).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The oldest callback of a key is another one than was known here. `false`: that can't be put right.
+    fn correct(&self, id: Id, oldest: Option<&StoredMessage>) -> bool {
+        let mut known = self.shared.known();
+        if oldest.is_none_or(|oldest| oldest.sequence > id.0) {
+            known.forget(id);
+        }
+        let Some(oldest) = oldest else { return true };
+        match oldest.header(RECORD).and_then(record_in) {
+            Some(record) => known.learn(Id(oldest.sequence), record, &self.shared.owner),
+            None => return oldest.sequence > id.0,
+        }
+        true
+    }
+
+    async fn end(&self, id: Id, callback: Callback, ending: &Ending) -> Result<(), Error> {
+        let session = self.shared.session().await?;
+        let token = token(&callback.route, &callback.key);
+        match ending {
+            Ending::Delivered => {
+                self.erase(&session, id, Some(&token)).await?;
+                self.shared.known().index.forget_error(&callback.route);
+                Ok(())
+            }
+            Ending::Retry { at, error } => self.put_off(&session, id, &token, *at, error).await,
+            Ending::Dead { at, error } => {
+                let record = self.shared.known().index.get(id).cloned();
+                let Some(record) = record else { return Ok(()) };
+                let record = record.bury(*at, error);
+                let buried = self.bury(&session, id, record, encode(&callback)).await;
+                match buried {
+                    // It is stored twice for a moment. It waits until there is room for that.
+                    Err(Error::Full { .. }) => {
+                        let at = *at + DEAD_RETRY;
+                        self.put_off(&session, id, &token, at, error).await
+                    }
+                    buried => buried,
+                }
+            }
+        }
+    }
+
+    async fn put_off(
+        &self,
+        session: &JetStream,
+        id: Id,
+        token: &str,
+        at: SystemTime,
+        error: &str,
+    ) -> Result<(), Error> {
+        let put_off = {
+            let mut known = self.shared.known();
+            let put_off = known.index.put_off(id, at, error).cloned();
+            // It is given back when the server knows of it.
+            known.index.change(id, |record| record.is_claimed = true);
+            put_off
+        };
+        let Some(record) = put_off else { return Ok(()) };
+        let state = State {
+            owner: String::new(),
+            id: id.0,
+            attempts: record.attempts,
+            next_try: record.next_try,
+            last_error: record.last_error.as_deref().unwrap_or_default().to_owned(),
+        };
+        self.end_lease(session, token, Some(&state)).await
+    }
+
+    /// A dead letter goes to a subject of its own, and is another message there.
+    async fn bury(
+        &self,
+        session: &JetStream,
+        id: Id,
+        record: Record,
+        bytes: Vec<u8>,
+    ) -> Result<(), Error> {
+        let token = token(&record.route, &record.key);
+        let subject = self.shared.dead_subject(&token);
+        // Publishing it a second time, after a failure between the two steps, does nothing.
+        let message_id = Some(format!("dead-{id}"));
+        self.publish(session, subject, record, bytes, message_id)
+            .await?;
+        self.erase(session, id, Some(&token)).await?;
+        Ok(())
+    }
+
+    async fn bury_damaged(
+        &self,
+        session: &JetStream,
+        id: Id,
+        message: &StoredMessage,
+        now: SystemTime,
+    ) -> Result<(), Error> {
+        let record = self.shared.known().index.get(id).cloned();
+        if let Some(record) = record {
+            let record = record.bury(now, &Error::Damaged(id).to_string());
+            self.bury(session, id, record, message.payload.to_vec())
+                .await?;
+        }
+        self.shared.known().held.remove(&id);
+        Ok(())
+    }
+
+    /// Writes the state that a key has after a claim; `None`: it has none. If the right was lost to another instance, nothing is
+    /// written.
+    async fn end_lease(
+        &self,
+        session: &JetStream,
+        token: &str,
+        state: Option<&State>,
+    ) -> Result<(), Error> {
+        let shared = &self.shared;
+        loop {
+            let (current, revision) = read_state(shared, session, token).await?;
+            if current.owner != shared.owner {
+                return Ok(());
+            }
+            let is_written = match state {
+                Some(state) => write_state(shared, session, token, state, revision)
+                    .await?
+                    .is_some(),
+                None => session
+                    .delete_message(&shared.state_stream(), revision)
+                    .await
+                    .map_err(away)?,
+            };
+            if is_written {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Erases a callback, and ends its claim if it has one, by a [`token`]; `false`: it was erased already.
+    async fn erase(
+        &self,
+        session: &JetStream,
+        id: Id,
+        claimed: Option<&str>,
+    ) -> Result<bool, Error> {
+        let erased = session.delete_message(self.shared.stream(), id.0).await;
+        let erased = erased.map_err(away)?;
+        if let Some(token) = claimed {
+            self.end_lease(session, token, None).await?;
+        }
+        // Only now: the others look for the next one of its key.
+        self.shared.known().forget(id);
+        let told = session.tell(self.shared.gone_subject(), id.0.to_string().into());
+        told.await.map_err(away)?;
+        Ok(erased)
+    }
+
+    async fn message(&self, session: &JetStream, id: Id) -> Result<Option<StoredMessage>, Error> {
+        let found = session.message(self.shared.stream(), Which::Sequence(id.0));
+        let found = found.await.map_err(away)?;
+        if found.is_none() {
+            self.shared.known().forget(id);
+        }
+        Ok(found)
+    }
+
+    async fn revive(
+        &self,
+        session: &JetStream,
+        id: Id,
+        record: &Record,
+        now: SystemTime,
+    ) -> Result<bool, Error> {
+        let Some(message) = self.message(session, id).await? else {
+            return Ok(false);
+        };
+        let subject = self
+            .shared
+            .waiting_subject(&token(&record.route, &record.key));
+        let message_id = Some(format!("again-{id}"));
+        let bytes = message.payload.to_vec();
+        self.publish(session, subject, record.revive(now), bytes, message_id)
+            .await?;
+        self.erase(session, id, None).await
+    }
+
+    async fn hurry(
+        &self,
+        session: &JetStream,
+        id: Id,
+        record: &Record,
+        now: SystemTime,
+    ) -> Result<(), Error> {
+        let token = token(&record.route, &record.key);
+        loop {
+            let (state, revision) = read_state(&self.shared, session, &token).await?;
+            if state.id != id.0 || !state.owner.is_empty() {
+                break;
+            }
+            let next_try = state.next_try.min(to_millis(now));
+            let state = State { next_try, ..state };
+            if write_state(&self.shared, session, &token, &state, revision)
+                .await?
+                .is_some()
+            {
+                break;
+            }
+        }
+        self.shared.known().index.hurry(id, now);
+        Ok(())
+    }
+}
+
+/// A callback that this instance is about to claim; if that comes to nothing, it is due here as before.
+struct Candidate<'a> {
+    shared: &'a Arc<Shared>,
+    id: Id,
+    token: String,
+    is_armed: bool,
+}
+
+impl<'a> Candidate<'a> {
+    fn take(shared: &'a Arc<Shared>, route: &str, now: SystemTime) -> Option<Self> {
+        let (id, token) = shared.known().begin_claim(route, now)?;
+        Some(Self {
+            shared,
+            id,
+            token,
+            is_armed: true,
+        })
+    }
+
+    /// Another instance has its key; it is looked at again later.
+    fn block(mut self) {
+        self.is_armed = false;
+        self.shared.known().block(self.id);
+    }
+
+    fn release_until(mut self, next_try: u64) {
+        self.is_armed = false;
+        self.shared.known().release_until(self.id, next_try);
+    }
+
+    /// It is claimed; gives back since when it waits.
+    fn hold(mut self, held: Held, attempts: u32) -> SystemTime {
+        self.is_armed = false;
+        self.shared.known().hold(self.id, held, attempts)
+    }
+}
+
+impl Drop for Candidate<'_> {
+    fn drop(&mut self) {
+        if self.is_armed {
+            let mut known = self.shared.known();
+            known.release(self.id, &self.token, &self.shared.owner);
+        }
+    }
+}
+
+/// Renews a claim until it is aborted, or lost.
+async fn renew(shared: Arc<Shared>, token: String, mine: State) {
+    loop {
+        tokio::time::sleep(shared.settings.lease / 3).await;
+        let Ok(session) = shared.session().await else {
+            continue;
+        };
+        let Ok((state, revision)) = read_state(&shared, &session, &token).await else {
+            continue;
+        };
+        if state.owner != mine.owner || state.id != mine.id {
+            return;
+        }
+        let _ = write_state(&shared, &session, &token, &mine, revision).await;
+    }
+}
+
+/// Gives a claim back as it was.
+async fn give_back(shared: &Shared, id: Id, token: &str) -> Result<(), Error> {
+    let given_back = async {
+        let session = shared.session().await?;
+        let (state, revision) = read_state(shared, &session, token).await?;
+        if state.owner == shared.owner && state.id == id.0 {
+            let free = State {
+                owner: String::new(),
+                ..state
+            };
+            write_state(shared, &session, token, &free, revision).await?;
+        }
+        Ok(())
+    };
+    let given_back = given_back.await;
+    shared.release(id, token);
+    given_back
+}
+
+/// The state of a key, and its revision; 0: it has none.
+async fn read_state(
+    shared: &Shared,
+    session: &JetStream,
+    token: &str,
+) -> Result<(State, u64), Error> {
+    let subject = shared.state_subject(token);
+    let stream = shared.state_stream();
+    let found = session.message(&stream, Which::Newest(&subject));
+    let found = found.await.map_err(away)?;
+    Ok(found.map_or_else(Default::default, |message| {
+        let state = State::decode(&message.payload).unwrap_or_default();
+        (state, message.sequence)
+    }))
+}
+
+/// Writes the state of a key, unless it has changed since it had this revision; gives back the new one.
+async fn write_state(
+    shared: &Shared,
+    session: &JetStream,
+    token: &str,
+    state: &State,
+    revision: u64,
+) -> Result<Option<u64>, Error> {
+    let subject = shared.state_subject(token);
+    let written = session.publish_after(subject, revision, state.encode());
+    let written = written.await.map_err(away)?;
+    if let Some(revision) = written {
+        let mut known = shared.known();
+        known.note(token, state.clone(), revision, &shared.owner);
+    }
+    Ok(written)
+}
+
+fn away(error: JetStreamError) -> Error {
+    Error::Away(error.to_string())
+}
