@@ -24,7 +24,7 @@ use std::time::{Duration, SystemTime};
 use async_nats::HeaderMap;
 
 use super::callback::Callback;
-use super::encoding::{Damaged, decode, encode, to_millis};
+use super::encoding::{Damaged, decode, encode, from_millis, to_millis};
 use super::index::Record;
 use super::store::{Changes, Claim, Ending, Entry, Error, Filter, Future, Id, Store, Summary};
 
@@ -335,7 +335,7 @@ impl Nats {
             token: token.clone(),
         };
         let attempts = mine.attempts;
-        let since = candidate.hold(held, attempts);
+        candidate.hold(held, attempts);
         let owned = Arc::clone(shared);
         let give_back = move || {
             let held = owned.known().held.remove(&id);
@@ -348,7 +348,12 @@ impl Nats {
             }
         };
         match decode(&message.payload) {
-            Ok(callback) => Ok(Some(Claim::new(id, callback, attempts, since, give_back))),
+            Ok(callback) => {
+                // What is known here may just be read anew.
+                let record = message.header(RECORD).and_then(record_in);
+                let since = record.map_or(callback.received, |record| from_millis(record.since));
+                Ok(Some(Claim::new(id, callback, attempts, since, give_back)))
+            }
             Err(Damaged) => {
                 shared.known().index.count_damaged();
                 self.bury_damaged(session, id, &message, now).await?;
@@ -593,10 +598,9 @@ impl<'a> Candidate<'a> {
         self.shared.known().release_until(self.id, next_try);
     }
 
-    /// It is claimed; gives back since when it waits.
-    fn hold(mut self, held: Held, attempts: u32) -> SystemTime {
+    fn hold(mut self, held: Held, attempts: u32) {
         self.is_armed = false;
-        self.shared.known().hold(self.id, held, attempts)
+        self.shared.known().hold(self.id, held, attempts);
     }
 }
 

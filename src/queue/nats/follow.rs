@@ -1,5 +1,6 @@
 //! Follows what the server has.
 
+use std::convert::Infallible;
 use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,16 +85,12 @@ impl Follower<'_> {
             Ok(connected) => connected,
             Err(error) => return error,
         };
-        loop {
-            let followed = tokio::select! {
-                followed = self.follow_once(&session, is_away) => followed,
-                notice = notices.recv() => {
-                    Err(Error::NoAnswer(notice.unwrap_or_default()))
-                }
-            };
-            if let Err(error) = followed {
-                return error;
-            }
+        tokio::select! {
+            followed = self.follow_once(&session, is_away) => match followed {
+                Ok(never) => match never {},
+                Err(error) => error,
+            },
+            notice = notices.recv() => Error::NoAnswer(notice.unwrap_or_default()),
         }
     }
 
@@ -133,8 +130,12 @@ impl Follower<'_> {
         }
     }
 
-    /// Reads everything, and then what changes. It ends well if it has to begin anew.
-    async fn follow_once(&self, session: &JetStream, is_away: &mut bool) -> Result<(), Error> {
+    /// Reads everything, and then what changes, until that can't go on.
+    async fn follow_once(
+        &self,
+        session: &JetStream,
+        is_away: &mut bool,
+    ) -> Result<Infallible, Error> {
         let shared = self.shared;
         let mut max_size = shared.max_size.subscribe();
         session.open_stream(&self.stream_config()).await?;
@@ -149,20 +150,16 @@ impl Follower<'_> {
         let lease = shared.settings.lease;
         let mut tick = tokio::time::interval((lease / 4).min(Duration::from_secs(1)));
         let mut compared = Instant::now();
-        let mut differences = 0;
+        let mut before = None;
         let mut is_ready = false;
         loop {
-            let mut is_idle = false;
             tokio::select! {
                 news = messages.next() => match news? {
                     News::Message(delivered) => {
                         has_messages |= delivered.is_last;
                         self.learn(&delivered);
                     }
-                    News::Idle => {
-                        has_messages = true;
-                        is_idle = true;
-                    }
+                    News::Idle => has_messages = true,
                     News::Pause(subject) => session.tell(subject, Default::default()).await?,
                 },
                 news = states.next() => match news? {
@@ -196,29 +193,28 @@ impl Follower<'_> {
             }
             if has_messages && has_states && !is_ready {
                 is_ready = true;
+                shared.set_phase(Phase::Ready(session.clone()));
+                shared.notify();
                 if std::mem::take(is_away) {
                     info!(
                         server = self.server.name(),
                         "the server of the queue is back"
                     );
                 }
-                shared.set_phase(Phase::Ready(session.clone()));
-                shared.notify();
             }
             if is_ready && compared.elapsed() >= COMPARE_INTERVAL {
                 compared = Instant::now();
                 let info = session.stream_info(shared.stream()).await?;
                 let known = shared.known();
-                let is_caught_up = is_idle || known.position >= info.last_sequence();
-                let is_same = known.messages() == info.messages();
-                differences = if is_caught_up && !is_same {
-                    differences + 1
-                } else {
-                    0
-                };
-                if differences == 2 {
-                    return Ok(());
+                let now = (known.messages(), info.messages(), info.last_sequence());
+                drop(known);
+                // What is under way at the moment makes a difference too.
+                if now.0 != now.1 && before == Some(now) {
+                    return Err(Error::NoAnswer(
+                        "what is known here is not what the server has".to_owned(),
+                    ));
                 }
+                before = Some(now);
             }
         }
     }

@@ -9,7 +9,6 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::queue::encoding::from_millis;
 use crate::queue::index::{Index, Record};
 use crate::queue::store::{Error, Id};
 
@@ -55,7 +54,7 @@ pub(super) struct Known {
     candidates: BTreeSet<Id>,
     states: HashMap<String, Seen>,
     /// The last message that was read from the stream.
-    pub(super) position: u64,
+    position: u64,
     /// What is erased, and will still be read from the stream.
     gone: BTreeSet<Id>,
     /// What can't be claimed at the moment, and since when that is known.
@@ -312,15 +311,14 @@ impl Known {
         Some((id, token(&record.route, &record.key)))
     }
 
-    /// It is claimed on the server too, after so many attempts; gives back since when it waits.
-    pub(super) fn hold(&mut self, id: Id, held: Held, attempts: u32) -> SystemTime {
+    /// It is claimed on the server too, after so many attempts.
+    pub(super) fn hold(&mut self, id: Id, held: Held, attempts: u32) {
         self.candidates.remove(&id);
         self.held.insert(id, held);
-        let record = self.index.change(id, |record| {
+        self.index.change(id, |record| {
             record.is_claimed = true;
             record.attempts = attempts;
         });
-        from_millis(record.map(|record| record.since).unwrap_or_default())
     }
 
     /// It isn't claimed here any more.

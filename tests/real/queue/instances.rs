@@ -248,3 +248,38 @@ async fn wait_until_empty(sidecar: &Sidecar) {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_server_with_tls_gets_callbacks_if_the_machine_trusts_its_certificate() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.to_str().expect("a text").to_owned()
+    };
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
+    let made = made.expect("a certificate");
+    let certificate = file("server.pem", made.cert.pem());
+    let key = file("server.key", made.signing_key.serialize_pem());
+    let arguments = ["--tls", "--tlscert", &certificate, "--tlskey", &key];
+    let Some(server) = Server::start_with(&arguments).await else {
+        return;
+    };
+    let url = server.url().replace("nats://127.0.0.1", "tls://localhost");
+    let app = FakeUpstream::with_document("<Response/>");
+    app.refuse().await;
+    let callback = Webhook::status_callback("/status/x");
+
+    let trusts = format!("SSL_CERT_FILE={certificate}");
+    let sidecar = before(&app, &url).within(&["env", &trusts]).start().await;
+    wait_until_ready(&sidecar).await;
+    assert_eq!(sidecar.request(&callback).await.status, 204);
+
+    let sidecar = before(&app, &url).start().await;
+    let line = sidecar
+        .wait_for_log(|line| line["message"] == "the server of the queue is away")
+        .await;
+    let error = line["error"].as_str().expect("a reason");
+    assert!(error.contains("invalid peer certificate"), "{error}");
+    assert_eq!(sidecar.request(&callback).await.status, 503);
+}

@@ -12,7 +12,7 @@ pub(super) struct Server {
     folder: TempDir,
     child: Child,
     address: SocketAddr,
-    arguments: &'static [&'static str],
+    arguments: Vec<String>,
 }
 
 impl Server {
@@ -22,7 +22,7 @@ impl Server {
     }
 
     /// The same with more arguments.
-    pub(super) async fn start_with(arguments: &'static [&'static str]) -> Option<Self> {
+    pub(super) async fn start_with(arguments: &[&str]) -> Option<Self> {
         let version = Command::new("nats-server").arg("--version").output().await;
         if version.is_err() {
             support::skip("nats-server (Debian's package nats-server)");
@@ -33,7 +33,8 @@ impl Server {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
-        let child = run(&folder, address, arguments).await;
+        let arguments: Vec<_> = arguments.iter().map(|text| (*text).to_owned()).collect();
+        let child = run(&folder, address, &arguments).await;
         Some(Self {
             folder,
             child,
@@ -53,12 +54,12 @@ impl Server {
 
     /// Starts it with what it has stored.
     pub(super) async fn start_again(&mut self) {
-        self.child = run(&self.folder, self.address, self.arguments).await;
+        self.child = run(&self.folder, self.address, &self.arguments).await;
     }
 }
 
 /// Runs a server, and waits until it is ready.
-async fn run(folder: &TempDir, address: SocketAddr, arguments: &[&str]) -> Child {
+async fn run(folder: &TempDir, address: SocketAddr, arguments: &[String]) -> Child {
     let mut child = Command::new("nats-server")
         .args(["--jetstream", "--addr", "127.0.0.1", "--port"])
         .arg(address.port().to_string())
