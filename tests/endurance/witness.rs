@@ -2,7 +2,7 @@
 //! response that is late by no more than that is not understudy's fault.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,8 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 pub(crate) struct Witness {
     stalls: Mutex<VecDeque<(Instant, Instant)>>,
     longest: Mutex<Duration>,
+    /// When each timer should fire next.
+    due: Mutex<Vec<Instant>>,
 }
 
 impl Witness {
@@ -36,12 +38,14 @@ impl Witness {
                 continue;
             }
             let own = Arc::clone(&witness);
-            thread::spawn(move || own.watch(processor));
+            let timer = own.add_timer();
+            thread::spawn(move || own.watch(processor, timer));
         }
         let own = Arc::clone(&witness);
+        let timer = own.add_timer();
         tokio::spawn(async move {
             loop {
-                let due = Instant::now() + INTERVAL;
+                let due = own.set(timer);
                 tokio::time::sleep(INTERVAL).await;
                 own.note(due);
             }
@@ -50,17 +54,30 @@ impl Witness {
     }
 
     /// Stays on one processor.
-    fn watch(&self, processor: usize) {
+    fn watch(&self, processor: usize, timer: usize) {
         let mut only = CpuSet::new();
         let is_pinned = only
             .set(processor)
             .and_then(|()| sched_setaffinity(Pid::from_raw(0), &only));
         is_pinned.expect("this program may run there");
         loop {
-            let due = Instant::now() + INTERVAL;
+            let due = self.set(timer);
             thread::sleep(INTERVAL);
             self.note(due);
         }
+    }
+
+    fn add_timer(&self) -> usize {
+        let mut due = lock(&self.due);
+        due.push(Instant::now() + INTERVAL);
+        due.len() - 1
+    }
+
+    /// Sets a timer; when it should fire.
+    fn set(&self, timer: usize) -> Instant {
+        let at = Instant::now() + INTERVAL;
+        lock(&self.due)[timer] = at;
+        at
     }
 
     fn note(&self, due: Instant) {
@@ -68,7 +85,7 @@ impl Witness {
         if now - due < UNNOTICED {
             return;
         }
-        let mut stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stalls = lock(&self.stalls);
         while stalls
             .front()
             .is_some_and(|(_, end)| now - *end > REMEMBERED)
@@ -77,18 +94,22 @@ impl Witness {
         }
         // Who is late for so long may have been kept waiting all the time.
         stalls.push_back((due - INTERVAL, now));
-        let mut longest = self.longest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut longest = lock(&self.longest);
         *longest = (*longest).max(now - due);
     }
 
     /// For how long it stood still between these, in all. Stalls of several timers at once count once.
     pub(crate) fn stalled(&self, from: Instant, to: Instant) -> Duration {
-        let stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut own: Vec<_> = stalls
-            .iter()
+        // A timer that should have fired by now, and has not: whoever asks may be the first to run again.
+        let due = lock(&self.due).clone();
+        let overdue = due.iter().filter(|due| to > **due + UNNOTICED);
+        let overdue = overdue.map(|due| (*due - INTERVAL, to));
+        let stalls = lock(&self.stalls);
+        let within = stalls.iter().copied().chain(overdue);
+        let mut own: Vec<_> = within
             .filter(|(begin, end)| *begin <= to && *end >= from)
-            .copied()
             .collect();
+        drop(stalls);
         own.sort();
         let mut sum = Duration::ZERO;
         let mut counted = from;
@@ -102,6 +123,10 @@ impl Witness {
 
     /// The longest stall.
     pub(crate) fn longest(&self) -> Duration {
-        *self.longest.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.longest)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
