@@ -157,6 +157,23 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_resolver_that_is_silent_is_given_half_of_the_time_while_addresses_are_known() {
+        let resolver = failing();
+        let (_silent, lookup) = watch::channel(None);
+        let known = vec![SocketAddr::from(([192, 0, 2, 1], 80))];
+        {
+            let mut state = resolver.lock();
+            state.last_known.clone_from(&known);
+            state.lookup = Some(lookup);
+        }
+        let begun = tokio::time::Instant::now();
+        assert_eq!(resolver.resolve(MINUTE).await.ok(), Some(known.clone()));
+        assert_eq!(begun.elapsed(), MINUTE / 2);
+        assert_eq!(resolver.resolve(MINUTE).await.ok(), Some(known));
+        assert_eq!(begun.elapsed(), MINUTE / 2, "and none after that");
+    }
+
     #[tokio::test]
     async fn a_name_that_never_had_an_address_is_an_error() {
         assert!(failing().resolve(MINUTE).await.is_err());

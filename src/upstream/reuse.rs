@@ -84,6 +84,8 @@ mod tests {
             Some(IDLE)
         );
         assert_eq!(kept(&Method::POST, 204, &[]), Some(IDLE));
+        let says_so = [("connection", "keep-alive"), ("content-length", "5")];
+        assert_eq!(kept(&Method::POST, 200, &says_so), Some(IDLE));
         assert_eq!(
             kept(&Method::POST, 204, &[("content-length", "0")]),
             Some(IDLE)

@@ -548,7 +548,13 @@ impl Accountant {
 
     /// Whether what was disturbed after a client had left explains how its request was counted.
     fn came_later(&self, account: &Account, counted: &Count) -> bool {
-        if !matches!(account.got, Got::Left(_)) || account.head_sent.is_none() {
+        let has_left = match &account.got {
+            Got::Left(_) => account.head_sent.is_some(),
+            // It reads the beginning of an endless one.
+            Got::Response(response) => !response.is_whole,
+            Got::Tunnel(_) | Got::NotServed | Got::Nothing(_) => false,
+        };
+        if !has_left {
             return false;
         }
         let later = Account {
