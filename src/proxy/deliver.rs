@@ -1,10 +1,10 @@
 //! Delivers queued callbacks when their upstream is well again: at least once, those of one key in their order.
 //!
 //! One thread of its own does it, so that no request waits for a delivery. A route's breaker and limits hold for deliveries as for
-//! requests. Which callback is next, and that nothing overtakes an older one of its key, is the store's affair.
+//! requests. The store decides which callback is next, and that nothing overtakes an older one of its key.
 
 mod attempt;
-mod lane;
+mod pace;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +32,7 @@ use crate::log::describe_error;
 use crate::queue::{Claim, Ending, Store, Summary};
 use crate::upstream::Pool;
 use attempt::{Attempt, is_expired};
-use lane::Lane;
+use pace::Pace;
 
 /// How soon a route is looked at again that could not deliver: nobody says when a breaker closes, or a limit allows more.
 const RECHECK: Duration = Duration::from_millis(200);
@@ -102,7 +102,7 @@ fn run(snapshot: Arc<ArcSwap<Snapshot>>, store: Arc<dyn Store>, stop: Cancellati
                 snapshot,
                 store,
                 pool: Pool::new(),
-                lanes: RefCell::default(),
+                paces: RefCell::default(),
                 ended: Notify::new(),
                 tasks: TaskTracker::new(),
             });
@@ -121,7 +121,7 @@ struct Dispatcher {
     store: Arc<dyn Store>,
     pool: Rc<Pool>,
     /// By the name of the route.
-    lanes: RefCell<BTreeMap<String, Lane>>,
+    paces: RefCell<BTreeMap<String, Pace>>,
     /// A delivery has ended.
     ended: Notify,
     tasks: TaskTracker,
@@ -193,7 +193,7 @@ impl Dispatcher {
         let name = &route.settings.name;
         loop {
             let (has_room, pause) =
-                self.on_lane(name, |lane| (lane.has_room(), lane.pause(Instant::now())));
+                self.with_pace(name, |pace| (pace.has_room(), pace.pause(Instant::now())));
             if !has_room || pause.is_some() {
                 return pause;
             }
@@ -211,8 +211,8 @@ impl Dispatcher {
                     return Some(STORE_RECHECK);
                 }
             };
-            if let Some(claim) = self.bury_expired(claim, snapshot).await {
-                self.on_lane(name, Lane::begin);
+            if let Some(claim) = self.expire_if_too_old(claim, snapshot).await {
+                self.with_pace(name, Pace::begin);
                 let delivery = Rc::clone(&self).deliver(Arc::clone(route), claim, permits);
                 self.tasks.spawn_local(delivery);
             }
@@ -224,11 +224,11 @@ impl Dispatcher {
         Some(due.duration_since(SystemTime::now()).unwrap_or_default())
     }
 
-    fn on_lane<T>(&self, route: &str, change: impl FnOnce(&mut Lane) -> T) -> T {
-        let mut lanes = self.lanes.borrow_mut();
-        match lanes.get_mut(route) {
-            Some(lane) => change(lane),
-            None => change(lanes.entry(route.to_owned()).or_insert_with(Lane::new)),
+    fn with_pace<T>(&self, route: &str, change: impl FnOnce(&mut Pace) -> T) -> T {
+        let mut paces = self.paces.borrow_mut();
+        match paces.get_mut(route) {
+            Some(pace) => change(pace),
+            None => change(paces.entry(route.to_owned()).or_insert_with(Pace::new)),
         }
     }
 
@@ -238,22 +238,23 @@ impl Dispatcher {
         let oldest = summary.routes.get(route).and_then(|route| route.oldest);
         let age = oldest.and_then(|oldest| clock.duration_since(oldest).ok());
         let max_age = max_age(snapshot);
-        let is_checked = self.on_lane(route, |lane| lane.expires_after.is_some_and(|at| at > now));
+        let is_checked =
+            self.with_pace(route, |pace| pace.expires_after.is_some_and(|at| at > now));
         if is_checked || age.is_none_or(|age| age <= max_age) {
             return;
         }
-        self.on_lane(route, |lane| {
-            lane.expires_after = Some(now + EXPIRY_INTERVAL)
+        self.with_pace(route, |pace| {
+            pace.expires_after = Some(now + EXPIRY_INTERVAL)
         });
         while let Ok(Some(claim)) = self.store.claim(route, clock).await {
-            if self.bury_expired(claim, snapshot).await.is_some() {
+            if self.expire_if_too_old(claim, snapshot).await.is_some() {
                 return;
             }
         }
     }
 
     /// Makes a dead letter of a callback that is too old; otherwise gives it back.
-    async fn bury_expired(&self, claim: Claim, snapshot: &Snapshot) -> Option<Claim> {
+    async fn expire_if_too_old(&self, claim: Claim, snapshot: &Snapshot) -> Option<Claim> {
         let now = SystemTime::now();
         if !is_expired(&claim, now, max_age(snapshot)) {
             return Some(claim);
@@ -282,10 +283,10 @@ impl Dispatcher {
         self.record_health(&attempt, &route, permits);
         let ending = attempt.ending(claim.attempts, SystemTime::now());
         report(&route, &claim, &ending);
-        self.on_lane(&route.settings.name, |lane| match &ending {
-            Ending::Delivered => lane.succeed(),
-            Ending::Retry { .. } => lane.fail(Instant::now()),
-            Ending::Dead { .. } => lane.end(),
+        self.with_pace(&route.settings.name, |pace| match &ending {
+            Ending::Delivered => pace.succeed(),
+            Ending::Retry { .. } => pace.fail(Instant::now()),
+            Ending::Dead { .. } => pace.end(),
         });
         self.finish(claim, ending).await;
         self.ended.notify_one();

@@ -153,7 +153,7 @@ impl Store for Embedded {
                     }
                     Err(error @ Error::Damaged(_)) => {
                         held.is_armed = false;
-                        self.shared.bury_damaged(held.id, now, &error);
+                        self.shared.end_damaged(held.id, now, &error);
                         self.send(Job::Change(held.id))?;
                     }
                     Err(error) => return Err(error),

@@ -47,7 +47,7 @@ impl Record {
     }
 
     /// That of a callback whose delivery has failed for good.
-    pub(super) fn bury(mut self, at: SystemTime, error: &str) -> Self {
+    pub(super) fn into_dead_letter(mut self, at: SystemTime, error: &str) -> Self {
         self.is_claimed = false;
         self.is_dead = true;
         self.since = to_millis(at);
@@ -57,7 +57,7 @@ impl Record {
     }
 
     /// That of a dead letter that waits again.
-    pub(super) fn revive(&self, now: SystemTime) -> Self {
+    pub(super) fn wait_again(&self, now: SystemTime) -> Self {
         let now = to_millis(now);
         Self {
             since: now,
@@ -285,12 +285,19 @@ impl Index {
     }
 
     /// A delivery has failed for good.
-    pub(super) fn bury(&mut self, id: Id, at: SystemTime, error: &str) -> Option<&Record> {
-        self.change(id, |record| *record = record.clone().bury(at, error))
+    pub(super) fn make_dead_letter(
+        &mut self,
+        id: Id,
+        at: SystemTime,
+        error: &str,
+    ) -> Option<&Record> {
+        self.change(id, |record| {
+            *record = record.clone().into_dead_letter(at, error)
+        })
     }
 
     /// It is due now.
-    pub(super) fn hurry(&mut self, id: Id, now: SystemTime) -> Option<&Record> {
+    pub(super) fn make_due(&mut self, id: Id, now: SystemTime) -> Option<&Record> {
         self.change(id, |record| {
             record.next_try = record.next_try.min(to_millis(now));
         })

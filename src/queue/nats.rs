@@ -5,8 +5,8 @@
 //! instances get the same. A claim that isn't renewed for a while is lost to the next one that asks: its instance has died. Clocks of
 //! different machines are never compared for that.
 //!
-//! Each instance follows the headers of the first stream and the whole second one, so it knows what waits without asking. Whether an older callback waits,
-//! and which one is the oldest, is asked of the server all the same.
+//! Each instance follows the headers of the first stream and the whole second one, so it knows what waits without asking.
+//! Whether an older callback waits, and which one is the oldest, is asked of the server all the same.
 
 mod follow;
 mod jetstream;
@@ -186,10 +186,10 @@ impl Store for Nats {
                 let record = self.shared.known().index.get(*id).cloned();
                 let is_found = match record {
                     Some(record) if record.is_dead => {
-                        self.revive(&session, *id, &record, now).await?
+                        self.retry_dead_letter(&session, *id, &record, now).await?
                     }
                     Some(record) => {
-                        self.hurry(&session, *id, &record, now).await?;
+                        self.make_due(&session, *id, &record, now).await?;
                         true
                     }
                     None => false,
@@ -356,7 +356,7 @@ impl Nats {
             }
             Err(Damaged) => {
                 shared.known().index.count_damaged();
-                self.bury_damaged(session, id, &message, now).await?;
+                self.end_damaged(session, id, &message, now).await?;
                 Ok(None)
             }
         }
@@ -389,15 +389,17 @@ impl Nats {
             Ending::Dead { at, error } => {
                 let record = self.shared.known().index.get(id).cloned();
                 let Some(record) = record else { return Ok(()) };
-                let record = record.bury(*at, error);
-                let buried = self.bury(&session, id, record, encode(&callback)).await;
-                match buried {
+                let record = record.into_dead_letter(*at, error);
+                let ended = self
+                    .make_dead_letter(&session, id, record, encode(&callback))
+                    .await;
+                match ended {
                     // It is stored twice for a moment. It waits until there is room for that.
                     Err(Error::Full { .. }) => {
                         let at = *at + DEAD_RETRY;
                         self.put_off(&session, id, &token, at, error).await
                     }
-                    buried => buried,
+                    ended => ended,
                 }
             }
         }
@@ -430,7 +432,7 @@ impl Nats {
     }
 
     /// A dead letter goes to a subject of its own, and is another message there.
-    async fn bury(
+    async fn make_dead_letter(
         &self,
         session: &JetStream,
         id: Id,
@@ -447,7 +449,7 @@ impl Nats {
         Ok(())
     }
 
-    async fn bury_damaged(
+    async fn end_damaged(
         &self,
         session: &JetStream,
         id: Id,
@@ -456,8 +458,8 @@ impl Nats {
     ) -> Result<(), Error> {
         let record = self.shared.known().index.get(id).cloned();
         if let Some(record) = record {
-            let record = record.bury(now, &Error::Damaged(id).to_string());
-            self.bury(session, id, record, message.payload.to_vec())
+            let record = record.into_dead_letter(now, &Error::Damaged(id).to_string());
+            self.make_dead_letter(session, id, record, message.payload.to_vec())
                 .await?;
         }
         self.shared.known().held.remove(&id);
@@ -521,7 +523,7 @@ impl Nats {
         Ok(found)
     }
 
-    async fn revive(
+    async fn retry_dead_letter(
         &self,
         session: &JetStream,
         id: Id,
@@ -536,12 +538,12 @@ impl Nats {
             .waiting_subject(&token(&record.route, &record.key));
         let message_id = Some(format!("again-{id}"));
         let bytes = message.payload.to_vec();
-        self.publish(session, subject, record.revive(now), bytes, message_id)
+        self.publish(session, subject, record.wait_again(now), bytes, message_id)
             .await?;
         self.erase(session, id, None).await
     }
 
-    async fn hurry(
+    async fn make_due(
         &self,
         session: &JetStream,
         id: Id,
@@ -563,7 +565,7 @@ impl Nats {
                 break;
             }
         }
-        self.shared.known().index.hurry(id, now);
+        self.shared.known().index.make_due(id, now);
         Ok(())
     }
 }

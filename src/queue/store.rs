@@ -25,8 +25,9 @@ pub type Changes = watch::Receiver<()>;
 /// Callbacks of one route and key are claimed in the order in which they were appended, and never two of them at the same time.
 /// All methods may be called from any thread that runs in a tokio runtime, and none blocks it.
 pub trait Store: Send + Sync {
-    /// Stores a callback durably: once it returns, the callback survives a crash of this process and of its machine. Whether it
-    /// survives a power cut at a server that stores it is that server's affair. Many at once share one write. The callback waits, and is due since it was received. If the future is dropped, it may be stored or not.
+    /// Stores a callback durably: once it returns, the callback survives a crash of this process and of its machine. Whether
+    /// it survives a power cut of a server that stores it depends on that server. Many at once share one write. The callback
+    /// waits, and is due since it was received. If the future is dropped, it may be stored or not.
     ///
     /// # Errors
     ///

@@ -9,7 +9,7 @@ use humantime::format_rfc3339_millis;
 use tokio::time::Instant;
 
 use super::super::route::Route;
-use super::lane::pause_of_callback;
+use super::pace::pause_of_callback;
 use crate::body::RequestBody;
 use crate::deadline::Deadline;
 use crate::failure::{Failure, UpstreamHealth};

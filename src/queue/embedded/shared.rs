@@ -137,7 +137,7 @@ impl Shared {
                 index.put_off(id, *at, error);
             }
             Ending::Dead { at, error } => {
-                index.bury(id, *at, error);
+                index.make_dead_letter(id, *at, error);
             }
         }
         drop(index);
@@ -145,10 +145,10 @@ impl Shared {
     }
 
     /// A callback that can't be read any more is a dead letter.
-    pub(super) fn bury_damaged(&self, id: Id, now: SystemTime, error: &Error) {
+    pub(super) fn end_damaged(&self, id: Id, now: SystemTime, error: &Error) {
         let mut index = self.index();
         index.count_damaged();
-        index.bury(id, now, &error.to_string());
+        index.make_dead_letter(id, now, &error.to_string());
         drop(index);
         self.notify();
     }

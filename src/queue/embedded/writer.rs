@@ -26,7 +26,7 @@ const ENDING_DELAY: Duration = Duration::from_millis(100);
 const TAKE_OVER_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Nothing has been written for so long before free pages are given back.
-const TIDY_DELAY: Duration = Duration::from_secs(1);
+const GIVE_BACK_DELAY: Duration = Duration::from_secs(1);
 
 /// After a failed write none is tried for so long; each further failure doubles it.
 const MIN_BACKOFF: Duration = Duration::from_millis(250);
@@ -117,7 +117,7 @@ impl Batch {
         self.additions.len() >= MAX_BATCH || self.bytes >= MAX_BATCH_BYTES || self.close.is_some()
     }
 
-    fn revives(&self, dead: Id) -> bool {
+    fn retries(&self, dead: Id) -> bool {
         let of_dead = |origin: &Origin| matches!(origin, Origin::Dead(id) if *id == dead);
         self.additions.iter().any(|(_, _, origin)| of_dead(origin))
     }
@@ -202,7 +202,7 @@ impl Writer {
             self.take_over();
             self.retry_closed();
             self.write(batch);
-            self.tidy(is_over);
+            self.give_back_pages(is_over);
             if is_over {
                 self.end(close);
                 return;
@@ -229,10 +229,14 @@ impl Writer {
             .pending_since
             .map(|since| (since + ENDING_DELAY).max(not_before.unwrap_or(since)));
         let take_over = (!self.others.is_empty()).then(|| now + TAKE_OVER_INTERVAL);
-        let tidy = self.written.map(|written| written + TIDY_DELAY);
-        let tidy = tidy.filter(|_| self.pending.is_empty());
+        let give_back = self.written.map(|written| written + GIVE_BACK_DELAY);
+        let give_back = give_back.filter(|_| self.pending.is_empty());
         let reopen = not_before.filter(|_| !self.closed.is_empty());
-        match [flush, take_over, tidy, reopen].into_iter().flatten().min() {
+        match [flush, take_over, give_back, reopen]
+            .into_iter()
+            .flatten()
+            .min()
+        {
             Some(until) => jobs.recv_timeout(until.saturating_duration_since(now)),
             None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
@@ -303,17 +307,17 @@ impl Writer {
             return false;
         };
         if !record.is_dead {
-            self.shared.index().hurry(id, now);
+            self.shared.index().make_due(id, now);
             self.change(id);
             return true;
         }
-        if batch.revives(id) {
+        if batch.retries(id) {
             return false;
         }
         let Ok(callback) = self.shared.read(id) else {
             return false;
         };
-        self.add_addition(batch, record.revive(now), callback, Origin::Dead(id));
+        self.add_addition(batch, record.wait_again(now), callback, Origin::Dead(id));
         true
     }
 
@@ -358,19 +362,19 @@ impl Writer {
         let has_additions = !batch.additions.is_empty();
         let mut appended = Vec::new();
         let mut index = self.shared.index();
-        let mut revived = Vec::new();
+        let mut retried = Vec::new();
         for (addition, record, origin) in batch.additions {
             index.insert(addition.id, record);
             match origin {
                 Origin::Append(appending, reply) => appended.push((addition.id, appending, reply)),
                 Origin::Dead(id) => {
                     index.remove(id);
-                    revived.push(id);
+                    retried.push(id);
                 }
             }
         }
         drop(index);
-        for id in revived {
+        for id in retried {
             self.put_pending(id, Change::Erase);
         }
         for (id, appending, reply) in appended {
@@ -472,7 +476,7 @@ impl Writer {
         let text = error.to_string();
         self.record_failure(&text);
         if matches!(error, file::Error::Damaged(_)) {
-            self.retire(number);
+            self.stop_writing(number);
         } else {
             for (id, change) in changes {
                 self.pending.entry(id).or_insert(change);
@@ -490,13 +494,13 @@ impl Writer {
             Ok(file) => {
                 self.files_mut().insert(number, file);
             }
-            Err(file::Error::Damaged(_)) => self.retire(number),
+            Err(file::Error::Damaged(_)) => self.stop_writing(number),
             Err(_) => self.closed.push(number),
         }
     }
 
     /// A damaged file is read as long as that goes, and never written again.
-    fn retire(&mut self, number: u32) {
+    fn stop_writing(&mut self, number: u32) {
         self.damaged.push(number);
         self.pending.retain(|id, _| id.file() != number);
         self.put_aside(number, "found when it was written");
@@ -608,8 +612,8 @@ impl Writer {
     }
 
     /// Gives free pages back to the file system.
-    fn tidy(&mut self, is_over: bool) {
-        let is_idle = |written: Instant| is_over || written.elapsed() >= TIDY_DELAY;
+    fn give_back_pages(&mut self, is_over: bool) {
+        let is_idle = |written: Instant| is_over || written.elapsed() >= GIVE_BACK_DELAY;
         if !self.written.is_some_and(is_idle) || !self.pending.is_empty() {
             return;
         }

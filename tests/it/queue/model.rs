@@ -13,7 +13,7 @@ enum Step {
     Claim,
     Deliver { which: usize },
     PutOff { which: usize, by: u64 },
-    Bury { which: usize },
+    MakeDead { which: usize },
     GiveBack { which: usize },
     Retry { which: usize },
     Drop { which: usize },
@@ -28,7 +28,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => Just(Step::Claim),
         3 => which().prop_map(|which| Step::Deliver { which }),
         3 => (which(), 0..20_u64).prop_map(|(which, by)| Step::PutOff { which, by }),
-        1 => which().prop_map(|which| Step::Bury { which }),
+        1 => which().prop_map(|which| Step::MakeDead { which }),
         1 => which().prop_map(|which| Step::GiveBack { which }),
         1 => which().prop_map(|which| Step::Retry { which }),
         1 => which().prop_map(|which| Step::Drop { which }),
@@ -145,7 +145,7 @@ impl Model {
                     self.store().finish(claim, retry(due)).await.unwrap();
                 }
             }
-            Step::Bury { which } => {
+            Step::MakeDead { which } => {
                 if let Some(claim) = self.take_claim(which) {
                     let at = self.at(claim.id);
                     let one = &mut self.stored[at];

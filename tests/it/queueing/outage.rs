@@ -1,4 +1,4 @@
-//! The app is down under load and comes back: all that was acknowledged is delivered, the app isn't stormed, and what comes meanwhile
+//! The app is down under load and comes back: all that was acknowledged is delivered, the app gets few at once, and what comes meanwhile
 //! stays in order.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! How fast the callbacks of one route are delivered: an app that is back is not stormed.
+//! How fast the callbacks of one route are delivered: an app that is back gets few at once at first.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -20,7 +20,7 @@ const LONGEST_ROUTE_PAUSE: Duration = Duration::from_secs(5);
 /// What is known of the deliveries of one route. It begins with one at once, doubles that with each run of successes, and begins
 /// again after a failure.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct Pace {
     running: usize,
     /// How many may run at once.
     limit: usize,
@@ -33,7 +33,7 @@ pub(super) struct Lane {
     pub(super) expires_after: Option<Instant>,
 }
 
-impl Lane {
+impl Pace {
     pub(super) fn new() -> Self {
         Self {
             running: 0,
@@ -106,18 +106,18 @@ mod tests {
     use super::*;
     use tokio::time::advance;
 
-    fn at_once(lane: &Lane) -> usize {
-        lane.limit
+    fn at_once(pace: &Pace) -> usize {
+        pace.limit
     }
 
     #[test]
     fn an_app_that_is_back_gets_one_then_twice_as_many_with_each_run() {
-        let mut lane = Lane::new();
+        let mut pace = Pace::new();
         let mut limits = Vec::new();
         for _ in 0..40 {
-            lane.begin();
-            lane.succeed();
-            limits.push(at_once(&lane));
+            pace.begin();
+            pace.succeed();
+            limits.push(at_once(&pace));
         }
         limits.dedup();
         assert_eq!(limits, [2, 4, 8, MOST_AT_ONCE]);
@@ -125,29 +125,29 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_begins_again_with_one_after_a_pause() {
-        let mut lane = Lane::new();
+        let mut pace = Pace::new();
         for _ in 0..7 {
-            lane.begin();
-            lane.succeed();
+            pace.begin();
+            pace.succeed();
         }
-        assert_eq!(at_once(&lane), 8);
-        lane.begin();
-        lane.begin();
-        lane.fail(Instant::now());
-        assert!(!lane.has_room(), "one runs still");
-        assert_eq!(lane.pause(Instant::now()), Some(FIRST_ROUTE_PAUSE));
-        lane.fail(Instant::now());
-        assert_eq!(lane.pause(Instant::now()), Some(2 * FIRST_ROUTE_PAUSE));
+        assert_eq!(at_once(&pace), 8);
+        pace.begin();
+        pace.begin();
+        pace.fail(Instant::now());
+        assert!(!pace.has_room(), "one runs still");
+        assert_eq!(pace.pause(Instant::now()), Some(FIRST_ROUTE_PAUSE));
+        pace.fail(Instant::now());
+        assert_eq!(pace.pause(Instant::now()), Some(2 * FIRST_ROUTE_PAUSE));
         advance(2 * FIRST_ROUTE_PAUSE).await;
-        assert_eq!((lane.pause(Instant::now()), lane.has_room()), (None, true));
+        assert_eq!((pace.pause(Instant::now()), pace.has_room()), (None, true));
         for _ in 0..20 {
-            lane.begin();
-            lane.fail(Instant::now());
+            pace.begin();
+            pace.fail(Instant::now());
         }
-        assert_eq!(lane.pause(Instant::now()), Some(LONGEST_ROUTE_PAUSE));
-        lane.begin();
-        lane.succeed();
-        assert_eq!(lane.pause(Instant::now()), None);
+        assert_eq!(pace.pause(Instant::now()), Some(LONGEST_ROUTE_PAUSE));
+        pace.begin();
+        pace.succeed();
+        assert_eq!(pace.pause(Instant::now()), None);
     }
 
     #[test]
