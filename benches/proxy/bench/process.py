@@ -46,15 +46,22 @@ def cores():
     return own[0], own[min(1, len(own) - 1)], own[min(2, len(own) - 1)]
 
 
+_given = set()
+
+
 def free_port():
-    """A port on which nobody listens. It is none of those that the kernel gives to connections, or one might take it meanwhile."""
+    """A port on which nobody listens, another one each time. It is none of those that the kernel gives to connections, or one might take
+    it meanwhile."""
     with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
         first = int(file.read().split()[0])
     while True:
         port = random.randrange(1024, max(first, 20000))
+        if port in _given:
+            continue
         with socket.socket() as listener:
             try:
                 listener.bind(("127.0.0.1", port))
+                _given.add(port)
                 return port
             except OSError:
                 continue
