@@ -22,7 +22,7 @@
 //!
 //! - **App**, in code **upstream**: the webhook handler behind us.
 //! - **Breaker**: after some failures in a row it opens, and requests are answered without asking the app, until a probe succeeds.
-//! - **Callback**: a webhook whose response matters to nobody; one that is queued is delivered later.
+//! - **Callback**: a webhook to which Twilio needs no TwiML; a queued one is delivered later.
 //! - **Claim**: the right to deliver one queued callback.
 //! - **Dead letter**: a queued callback that isn't tried again.
 //! - **Document**: a response body that is, or should be, TwiML.

@@ -67,7 +67,7 @@ pub(super) enum Error {
     NotConfigured,
     #[error(transparent)]
     Id(#[from] ParseIdError),
-    #[error("there is no callback {0}: it was delivered or dropped, or has another id now")]
+    #[error("callback {0} does not exist: it was delivered or dropped, or has another id now")]
     NotFound(Id),
     #[error("unknown parameter {0:?}; use {1}")]
     Parameter(String, &'static str),

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 /// How long a request's body may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why there is no whole body.
+/// Why a body can't be read whole.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error("the request's body is over {0} bytes")]

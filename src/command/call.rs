@@ -100,7 +100,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> E
             return ExitCode::from(exit_status::UNREADABLE);
         }
     };
-    // If nobody reads the output, the exit status still counts.
+    // If the output can't be written, the exit status still says how it went.
     let _ = writeln!(out, "{}", report.lines.join("\n"));
     if report.is_good {
         ExitCode::SUCCESS

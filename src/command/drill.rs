@@ -109,7 +109,7 @@ struct Progress {
 pub fn run(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
     match execute(arguments) {
         Ok(lines) => {
-            // If nobody reads the output, the exit status still counts.
+            // If the output can't be written, the exit status still says how it went.
             let _ = writeln!(out, "{lines}").and_then(|()| out.flush());
             ExitCode::SUCCESS
         }

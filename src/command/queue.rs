@@ -114,7 +114,7 @@ struct Done {
 pub fn run(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
     match execute(arguments) {
         Ok(Done { words, is_complete }) => {
-            // If nobody reads the output, the exit status still counts.
+            // If the output can't be written, the exit status still says how it went.
             let _ = writeln!(out, "{words}").and_then(|()| out.flush());
             match is_complete {
                 true => ExitCode::SUCCESS,

@@ -142,7 +142,7 @@ impl<'a> Routes<'a> {
         let queueing = queueing.filter(|route| route.settings.when_down == WhenDown::Queue);
         for route in queueing.filter(|_| !queue.is_given) {
             route.table.at("when_down").error(
-                "there is no [queue] that says where callbacks wait",
+                "[queue] is missing: it says where callbacks wait",
                 "write under [queue]: path = \"/var/lib/understudy/queue\"",
             );
         }
@@ -283,7 +283,7 @@ fn enforces(settings: &RouteSettings) -> bool {
     matches!(settings.signature, Policy::Enforce(_))
 }
 
-/// Only a callback can be queued: whoever expects a response would wait for ever.
+/// Only a callback can be queued: a caller who expects a response can't wait until the app is well again.
 fn check_when_down(
     table: &Reader<'_>,
     when_down: Option<WhenDown>,

@@ -34,7 +34,7 @@ use crate::upstream::Pool;
 use attempt::{Attempt, is_expired};
 use pace::Pace;
 
-/// How soon a route is looked at again that could not deliver: nobody says when a breaker closes, or a limit allows more.
+/// How soon a route that could not deliver is checked again: a breaker that closes or a limit that allows more gives no notice.
 const RECHECK: Duration = Duration::from_millis(200);
 
 /// How soon a store is asked again that could not be asked.
@@ -46,7 +46,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 /// How often a route that can't deliver is searched for callbacks that have become too old.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The thread that delivers. If this is dropped, it begins nothing more, but nobody waits for it.
+/// The thread that delivers. Dropping this stops new deliveries, without waiting for those that run.
 pub struct Deliverer {
     stop: CancellationToken,
     ended: mpsc::Receiver<()>,

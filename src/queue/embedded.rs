@@ -47,7 +47,7 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Opens a folder, and makes it if there is none. All of it is read, to see whether it is whole. A
+    /// Opens a folder, and makes it if it does not exist. All of it is read, to find damage. A
     /// damaged file is set aside: see [`Self::set_aside`]. If the disk is full or broken, the folder is opened all the same; nothing
     /// is stored until it is well again.
     ///
@@ -105,7 +105,7 @@ impl Embedded {
     }
 }
 
-/// Writes what isn't durable yet, and lets go of the folder.
+/// Writes what isn't durable yet, and unlocks the folder.
 impl Drop for Embedded {
     fn drop(&mut self) {
         self.jobs = None;
@@ -264,7 +264,7 @@ impl Drop for Held<'_> {
     }
 }
 
-/// Makes the folder, for nobody else.
+/// Makes the folder, which only this user may read.
 fn make_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new()
         .recursive(true)

@@ -24,7 +24,7 @@ const SUBJECTS: [&[u8]; 12] = [
 /// The longest identifier; Twilio's have 34 characters.
 const LONGEST: usize = 64;
 
-/// The key of a request: the identifier that it is about, or its path if there is none. The form is empty if the body is none.
+/// The key of a request: the identifier that it is about, else its path. Where the body is not a form, `form` is empty.
 pub fn key_of(path: &str, query: &str, form: &[u8]) -> String {
     let mut found: [Option<String>; SUBJECTS.len()] = Default::default();
     // The form first: Twilio writes it, and the app's owner may have written the query.

@@ -42,7 +42,7 @@ const MESSAGE_ID: &str = "Nats-Msg-Id";
 /// A callback and its headers are smaller than the server allows by so many bytes: as a dead letter it has more to say.
 const RESERVE: u64 = 4096;
 
-/// When a dead letter is made again for which there was no room.
+/// How long a callback waits that could not become a dead letter because the stream was full.
 const DEAD_RETRY: Duration = Duration::from_secs(60);
 
 /// Callbacks that several instances share.
@@ -349,7 +349,7 @@ impl Nats {
         };
         match decode(&message.payload) {
             Ok(callback) => {
-                // What is known here may just be read anew.
+                // The list of callbacks may be read again at the moment.
                 let record = message.header(RECORD).and_then(record_in);
                 let since = record.map_or(callback.received, |record| from_millis(record.since));
                 Ok(Some(Claim::new(id, callback, attempts, since, give_back)))
@@ -466,7 +466,7 @@ impl Nats {
         Ok(())
     }
 
-    /// Writes the state that a key has after a claim; `None`: it has none. If the right was lost to another instance, nothing is
+    /// Writes the state of a key after a claim; `None` deletes it. If another instance has taken the claim over, nothing is
     /// written.
     async fn end_lease(
         &self,
@@ -570,7 +570,7 @@ impl Nats {
     }
 }
 
-/// A callback that this instance is about to claim; if that comes to nothing, it is due here as before.
+/// A callback that this instance is about to claim. If it is dropped before that, the callback is due as before.
 struct Candidate<'a> {
     shared: &'a Arc<Shared>,
     id: Id,
@@ -651,7 +651,7 @@ async fn give_back(shared: &Shared, id: Id, token: &str) -> Result<(), Error> {
     given_back
 }
 
-/// The state of a key, and its revision; 0: it has none.
+/// The state of a key, and its revision; 0 if it was never written.
 async fn read_state(
     shared: &Shared,
     session: &JetStream,

@@ -68,7 +68,7 @@ pub trait Store: Send + Sync {
     fn next_due(&self, route: &str) -> Option<SystemTime>;
 
     /// Counts of all routes that have anything stored, also of those that are not in the configuration any more. It is cheap: it
-    /// asks nobody.
+    /// asks no server.
     fn summary(&self) -> Summary;
 
     /// The first `limit` callbacks of a filter with an id greater than `after`, in the order of their ids.
@@ -83,7 +83,7 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> Future<'a, Result<Vec<Entry>, Error>>;
 
-    /// One callback with all that is known of it; `None`: there is no such id (any more).
+    /// One callback with its request; `None`: it does not exist, or not any more.
     ///
     /// # Errors
     ///
@@ -105,10 +105,10 @@ pub trait Store: Send + Sync {
     /// The store can't be asked; some may be gone.
     fn remove<'a>(&'a self, ids: &'a [Id]) -> Future<'a, Result<usize, Error>>;
 
-    /// From now on this is the most that is stored, in bytes. What is stored already stays, be it more.
+    /// Sets the most that is stored, in bytes. What is stored already stays, even if it is more.
     fn set_max_size(&self, max_size: u64);
 
-    /// Writes what isn't durable yet, and lets go of files and connections. Everything fails from now on.
+    /// Writes what isn't durable yet, and closes files and connections. Every later call fails.
     fn close(&self) -> Future<'_, ()>;
 }
 

@@ -1,4 +1,4 @@
-// The table of the queue: a row for each route that queues callbacks, or of which some are stored.
+// The table of the queue: a row for each route that queues callbacks or has stored ones.
 
 function createQueueRow(route) {
   const cell = (className, label) => el("td", { role: "cell", class: className, "data-label": label });

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::proxy::{Route, Snapshot};
 use crate::queue::{RouteSummary, Summary};
 
-/// One route that queues, or of which something is stored.
+/// A route that queues callbacks or has stored ones.
 struct QueueRoute<'s> {
     name: &'s str,
     /// None if the configuration in force doesn't have it. Then nothing of it is delivered.
@@ -46,7 +46,7 @@ pub(super) fn to_json(
     })
 }
 
-/// Every route that queues, and every other one of which something is stored, by name.
+/// Every route that queues callbacks or has stored ones, by name.
 fn routes<'s>(stored: &'s Summary, snapshot: &'s Snapshot) -> Vec<QueueRoute<'s>> {
     let listed =
         |route: &&Arc<Route>| route.queues() || stored.routes.contains_key(&route.settings.name);

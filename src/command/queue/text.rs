@@ -158,7 +158,7 @@ fn line(text: &mut String, words: &str) {
     writeln!(text, "{words}").expect("writing to memory does not fail");
 }
 
-/// Without control characters: a terminal would act on them, and whoever may call the app could send them.
+/// Without control characters: a terminal would act on them, and anyone who can call the app could send them.
 fn printable(text: &str) -> String {
     let chars = text.chars();
     chars

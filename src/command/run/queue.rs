@@ -61,7 +61,7 @@ impl Queue {
         self.deliverer.stop();
     }
 
-    /// Waits for the deliveries that run, but no longer than this, and lets go of the store. Nothing may be queued any more.
+    /// Waits for the deliveries that run, but no longer than this, and closes the store. By then no request may still run that could be queued.
     pub(super) async fn close(self, limit: Duration) {
         let Self { store, deliverer } = self;
         // It only fails if it panics, and has said so then.

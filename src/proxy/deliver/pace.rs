@@ -29,7 +29,7 @@ pub(super) struct Pace {
     /// Failures in a row.
     failures: u32,
     paused_until: Option<Instant>,
-    /// Until then nothing has become too old, as far as is known.
+    /// No search for callbacks that are too old is needed before this time.
     pub(super) expires_after: Option<Instant>,
 }
 

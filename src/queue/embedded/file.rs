@@ -96,7 +96,7 @@ pub(super) enum Change {
     Record(Vec<u8>),
 }
 
-/// A callback that is stored anew.
+/// A callback that is to be stored.
 pub(super) struct Addition {
     pub(super) id: Id,
     pub(super) record: Vec<u8>,
@@ -177,7 +177,7 @@ impl Callbacks {
         })
     }
 
-    /// A callback as it was stored; `None`: there is none of this id.
+    /// A callback as it was stored; `None`: it does not exist.
     pub(super) fn read(&self, id: Id) -> Result<Option<Vec<u8>>, Error> {
         guarded(|| {
             let read = self.database.begin_read()?;
@@ -244,7 +244,7 @@ impl Callbacks {
     }
 }
 
-/// Opens a file that nobody else may read.
+/// Opens a file that only this user may read.
 fn open_private(path: &Path, or_create: bool) -> Result<File, Error> {
     let file = OpenOptions::new()
         .read(true)

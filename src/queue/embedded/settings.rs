@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// Where callbacks are stored, and how many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The folder. It is made if there is none.
+    /// The folder. It is made if it does not exist.
     pub folder: PathBuf,
     /// The most that is stored, in bytes. The file may be larger by a quarter, and by what is free in it.
     pub max_size: u64,
@@ -17,7 +17,7 @@ pub struct Settings {
 /// Why a folder can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// There is no such folder, and it can't be made, or it can't be read or written.
+    /// The folder does not exist and can't be made, or it can't be read or written.
     #[error("`{}` is not a folder that the queue can be stored in: {error}", folder.display())]
     Folder {
         /// The folder.

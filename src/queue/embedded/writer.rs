@@ -39,7 +39,7 @@ const MAX_BATCH_BYTES: usize = 8 << 20;
 /// So much of the disk is left free, in bytes: erasing needs some.
 const DISK_RESERVE: u64 = 4 << 20;
 
-/// A file of which more than this is free is compacted, if less than a quarter of it is used; in bytes.
+/// A file that is longer than this is compacted if less than a quarter of it is used; in bytes.
 const MAX_FREE: u64 = 16 << 20;
 
 /// What the writer is asked to do.
@@ -181,7 +181,7 @@ impl Writer {
         &self.set_aside
     }
 
-    /// Works until it is told to end, or nobody can ask any more.
+    /// Works until it is asked to close, or the store is dropped.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         loop {
             let mut batch = Batch::default();
@@ -456,7 +456,7 @@ impl Writer {
         }
     }
 
-    /// Goes on after a write, be it well or not.
+    /// Records how a write ended.
     fn settle(
         &mut self,
         number: u32,
@@ -486,7 +486,7 @@ impl Writer {
         Err(Error::Io(text))
     }
 
-    /// A database that has failed once refuses everything until it is opened anew.
+    /// A database that has failed once refuses everything until it is opened again.
     fn reopen(&mut self, number: u32) {
         let path = Callbacks::path(&self.folder, number);
         self.files_mut().remove(&number);
@@ -499,7 +499,7 @@ impl Writer {
         }
     }
 
-    /// A damaged file is read as long as that goes, and never written again.
+    /// A damaged file is read while that is possible, and never written again.
     fn stop_writing(&mut self, number: u32) {
         self.damaged.push(number);
         self.pending.retain(|id, _| id.file() != number);
@@ -550,7 +550,7 @@ impl Writer {
         });
     }
 
-    /// After a failure nothing is tried for a while; then the file may have to be opened anew.
+    /// After a failure nothing is written for a while; then the file may have to be opened again.
     fn wait_for_disk(&mut self) -> Result<(), Error> {
         let Some(failure) = &self.failure else {
             return Ok(());
@@ -564,7 +564,7 @@ impl Writer {
         Ok(())
     }
 
-    /// A file that couldn't be opened anew after a failure is tried again, so that what is in it can be read.
+    /// Tries again to open the files that could not be opened after a failure, so that their callbacks can be read.
     fn retry_closed(&mut self) {
         if !self.closed.is_empty() && self.wait_for_disk().is_ok() {
             match self.closed.is_empty() {

@@ -48,7 +48,7 @@ pub(super) async fn follow(shared: Arc<Shared>, server: Server) {
     };
     tokio::select! {
         () = follower.run() => {}
-        // It only fails if there is nobody any more who could open it.
+        // It only fails if the store was dropped.
         _ = phase.wait_for(|phase| matches!(phase, Phase::Closed)) => {}
     }
 }

@@ -182,7 +182,7 @@ impl JetStream {
         Ok(stored.seq)
     }
 
-    /// Stores a message if the newest one of its subject has this number (0: there is none), and returns its own; `None`: it has another
+    /// Stores a message if the newest one of its subject has this number (0: the subject is empty), and returns its own; `None`: it has another
     /// one.
     pub(super) async fn publish_after(
         &self,
@@ -199,7 +199,7 @@ impl JetStream {
         }
     }
 
-    /// Reads a message; `None`: there is no such one.
+    /// Reads a message; `None`: it does not exist.
     pub(super) async fn message(
         &self,
         stream: &str,
@@ -235,7 +235,7 @@ impl JetStream {
         }))
     }
 
-    /// Erases a message; `false`: there is no such one.
+    /// Erases a message; `false`: it does not exist.
     pub(super) async fn delete_message(&self, stream: &str, sequence: u64) -> Result<bool, Error> {
         let delete = format!("STREAM.MSG.DELETE.{stream}");
         match self
@@ -248,7 +248,7 @@ impl JetStream {
         }
     }
 
-    /// Says something to whoever listens at the moment.
+    /// Publishes a message that is not stored, to all that are subscribed at the moment.
     pub(super) async fn tell(&self, subject: String, payload: Bytes) -> Result<(), Error> {
         let told = self.client.publish(subject, payload).await;
         told.map_err(|error| Error::NoAnswer(error.to_string()))
@@ -331,7 +331,7 @@ pub(super) fn nanoseconds(duration: Duration) -> u64 {
 /// What comes from a [`Follower`].
 pub(super) enum News {
     Message(Delivered),
-    /// There is nothing more at the moment.
+    /// No further message is stored at the moment.
     Idle,
     /// The server waits until it is told on this subject that everything before has been read.
     Pause(String),
@@ -356,7 +356,7 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// Waits for the next message; nothing is lost if that is given up. After an error it has to begin anew.
+    /// Waits for the next message; no message is lost if the future is dropped. After an error a new consumer is needed.
     pub(super) async fn next(&mut self) -> Result<News, Error> {
         let message = timeout_at(self.heard + SILENCE, self.messages.next()).await;
         let lost = || Error::NoAnswer("the server sends nothing any more".to_owned());

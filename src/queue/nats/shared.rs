@@ -132,7 +132,9 @@ impl Shared {
         match phase {
             Phase::Ready(session) => Ok(session),
             Phase::Away(error) => Err(Error::Away(error)),
-            Phase::Starting => Err(Error::Away("there is no connection yet".to_owned())),
+            Phase::Starting => Err(Error::Away(
+                "the connection is not established yet".to_owned(),
+            )),
             Phase::Closed => Err(Error::Closed),
         }
     }
@@ -175,7 +177,7 @@ impl Shared {
 }
 
 impl Known {
-    /// Begins anew. What is claimed here stays claimed.
+    /// Forgets what is stored, before it is read again. What is claimed here stays claimed.
     pub(super) fn reset(&mut self) {
         let held = std::mem::take(&mut self.held);
         let candidates = std::mem::take(&mut self.candidates);

@@ -41,7 +41,7 @@ impl State {
     }
 }
 
-/// A route and key as the last two words of a subject. They are hashed: a subject takes no spaces or dots, and is seen by whoever may
+/// A route and key as the last two words of a subject. They are hashed: a subject takes no spaces or dots, and is seen by everyone who can
 /// read the server's figures.
 pub(super) fn token(route: &str, key: &str) -> String {
     format!("{}.{}", word(route), word(key))

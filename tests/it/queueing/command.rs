@@ -57,7 +57,7 @@ async fn queued_callbacks_are_listed_shown_retried_and_dropped() {
     let (_, error, status) = queue(&sidecar, &["show", ids[1]]);
     assert_eq!(status, Some(1));
     assert!(
-        error.contains(&format!("no callback {}", ids[1])),
+        error.contains(&format!("callback {} does not exist", ids[1])),
         "{error}"
     );
     let (_, error, status) = queue(&sidecar, &["show", "seventeen"]);
