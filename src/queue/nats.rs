@@ -8,8 +8,10 @@
 //! Each instance follows the headers of the first stream and the whole second one, so it knows what waits without asking.
 //! Whether an older callback waits, and which one is the oldest, is asked of the server all the same.
 
+mod claim;
 mod follow;
 mod jetstream;
+mod lease;
 mod server;
 mod settings;
 mod shared;
@@ -24,14 +26,16 @@ use std::time::{Duration, SystemTime};
 use async_nats::HeaderMap;
 
 use super::callback::Callback;
-use super::encoding::{Damaged, decode, encode, from_millis, to_millis};
+use super::encoding::{Damaged, decode, encode, to_millis};
 use super::index::Record;
 use super::store::{Changes, Claim, Ending, Entry, Error, Filter, Future, Id, Store, Summary};
 
-use follow::{RECORD, follow, record_in};
+use claim::{Attempt, Candidate};
+use follow::{RECORD, follow};
 use jetstream::{Error as JetStreamError, JetStream, StoredMessage, Which};
+use lease::{end_lease, give_back, read_state, write_state};
 use server::Server;
-use shared::{Held, Phase, Shared};
+use shared::{Phase, Shared};
 use state::{State, hex, token};
 
 pub use settings::{OpenError, Settings};
@@ -106,7 +110,7 @@ impl Store for Nats {
             let session = self.shared.session().await?;
             let subject = self.shared.waiting_subject(&token(route, key));
             let found = session.message(self.shared.stream(), Which::Newest(&subject));
-            Ok(found.await.map_err(away)?.is_some())
+            Ok(found.await?.is_some())
         })
     }
 
@@ -118,8 +122,12 @@ impl Store for Nats {
         Box::pin(async move {
             let session = self.shared.session().await?;
             while let Some(candidate) = Candidate::take(&self.shared, route, now) {
-                if let Some(claim) = self.try_claim(&session, candidate, now).await? {
-                    return Ok(Some(claim));
+                match candidate.claim(&session, now).await? {
+                    Attempt::Claimed(claim) => return Ok(Some(*claim)),
+                    Attempt::Damaged(id, message) => {
+                        self.end_damaged(&session, id, &message, now).await?;
+                    }
+                    Attempt::Refused => {}
                 }
             }
             Ok(None)
@@ -272,108 +280,8 @@ impl Nats {
         } else if error.is_of_disk() {
             Error::Io(error.to_string())
         } else {
-            away(error)
+            error.into()
         }
-    }
-
-    /// Gets the right to the key of a candidate, and reads the oldest callback of it. `None`: another one has to be looked for.
-    async fn try_claim(
-        &self,
-        session: &JetStream,
-        candidate: Candidate<'_>,
-        now: SystemTime,
-    ) -> Result<Option<Claim>, Error> {
-        let shared = &self.shared;
-        let (id, token) = (candidate.id, candidate.token.clone());
-        let (state, revision) = read_state(shared, session, &token).await?;
-        shared
-            .known()
-            .note(&token, state.clone(), revision, &shared.owner);
-        if !state.owner.is_empty() && state.owner != shared.owner {
-            let lease = shared.settings.lease;
-            if !shared.known().is_expired(&token, revision, lease) {
-                candidate.block();
-                return Ok(None);
-            }
-        } else if state.id == id.0 && state.next_try > to_millis(now) {
-            // Another instance has put it off.
-            candidate.release_until(state.next_try);
-            return Ok(None);
-        }
-        let is_same = state.id == id.0;
-        let mine = State {
-            owner: shared.owner.clone(),
-            id: id.0,
-            ..if is_same { state } else { State::default() }
-        };
-        let Some(revision) = write_state(shared, session, &token, &mine, revision).await? else {
-            return Ok(None);
-        };
-        let subject = shared.waiting_subject(&token);
-        let oldest = session.message(shared.stream(), Which::Oldest(&subject));
-        let message = match oldest.await.map_err(away)? {
-            Some(message) if message.sequence == id.0 => message,
-            // What is known here is not what the server has.
-            other => {
-                if !self.correct(id, other.as_ref()) {
-                    candidate.block();
-                }
-                let free = State {
-                    owner: String::new(),
-                    ..mine
-                };
-                write_state(shared, session, &token, &free, revision).await?;
-                return Ok(None);
-            }
-        };
-        let renewal = shared
-            .runtime
-            .spawn(renew(Arc::clone(shared), token.clone(), mine.clone()));
-        let renewal = renewal.abort_handle();
-        let held = Held {
-            renewal,
-            token: token.clone(),
-        };
-        let attempts = mine.attempts;
-        candidate.hold(held, attempts);
-        let owned = Arc::clone(shared);
-        let give_back = move || {
-            let held = owned.known().held.remove(&id);
-            let runtime = owned.runtime.clone();
-            // A store that is closed has given it back.
-            if held.is_some() {
-                runtime.spawn(async move {
-                    let _ = give_back(&owned, id, &token).await;
-                });
-            }
-        };
-        match decode(&message.payload) {
-            Ok(callback) => {
-                // The list of callbacks may be read again at the moment.
-                let record = message.header(RECORD).and_then(record_in);
-                let since = record.map_or(callback.received, |record| from_millis(record.since));
-                Ok(Some(Claim::new(id, callback, attempts, since, give_back)))
-            }
-            Err(Damaged) => {
-                shared.known().index.count_damaged();
-                self.end_damaged(session, id, &message, now).await?;
-                Ok(None)
-            }
-        }
-    }
-
-    /// The oldest callback of a key is another one than was known here. `false`: that can't be put right.
-    fn correct(&self, id: Id, oldest: Option<&StoredMessage>) -> bool {
-        let mut known = self.shared.known();
-        if oldest.is_none_or(|oldest| oldest.sequence > id.0) {
-            known.forget(id);
-        }
-        let Some(oldest) = oldest else { return true };
-        match oldest.header(RECORD).and_then(record_in) {
-            Some(record) => known.learn(Id(oldest.sequence), record, &self.shared.owner),
-            None => return oldest.sequence > id.0,
-        }
-        true
     }
 
     async fn end(&self, id: Id, callback: Callback, ending: &Ending) -> Result<(), Error> {
@@ -428,7 +336,7 @@ impl Nats {
             next_try: record.next_try,
             last_error: record.last_error.as_deref().unwrap_or_default().to_owned(),
         };
-        self.end_lease(session, token, Some(&state)).await
+        end_lease(&self.shared, session, token, Some(&state)).await
     }
 
     /// A dead letter goes to a subject of its own, and is another message there.
@@ -466,35 +374,6 @@ impl Nats {
         Ok(())
     }
 
-    /// Writes the state of a key after a claim; `None` deletes it. If another instance has taken the claim over, nothing is
-    /// written.
-    async fn end_lease(
-        &self,
-        session: &JetStream,
-        token: &str,
-        state: Option<&State>,
-    ) -> Result<(), Error> {
-        let shared = &self.shared;
-        loop {
-            let (current, revision) = read_state(shared, session, token).await?;
-            if current.owner != shared.owner {
-                return Ok(());
-            }
-            let is_written = match state {
-                Some(state) => write_state(shared, session, token, state, revision)
-                    .await?
-                    .is_some(),
-                None => session
-                    .delete_message(&shared.state_stream(), revision)
-                    .await
-                    .map_err(away)?,
-            };
-            if is_written {
-                return Ok(());
-            }
-        }
-    }
-
     /// Erases a callback, and ends its claim if it has one, by a [`token`]; `false`: it was erased already.
     async fn erase(
         &self,
@@ -503,20 +382,20 @@ impl Nats {
         claimed: Option<&str>,
     ) -> Result<bool, Error> {
         let erased = session.delete_message(self.shared.stream(), id.0).await;
-        let erased = erased.map_err(away)?;
+        let erased = erased?;
         if let Some(token) = claimed {
-            self.end_lease(session, token, None).await?;
+            end_lease(&self.shared, session, token, None).await?;
         }
         // Only now: the others look for the next one of its key.
         self.shared.known().forget(id);
         let told = session.tell(self.shared.gone_subject(), id.0.to_string().into());
-        told.await.map_err(away)?;
+        told.await?;
         Ok(erased)
     }
 
     async fn message(&self, session: &JetStream, id: Id) -> Result<Option<StoredMessage>, Error> {
         let found = session.message(self.shared.stream(), Which::Sequence(id.0));
-        let found = found.await.map_err(away)?;
+        let found = found.await?;
         if found.is_none() {
             self.shared.known().forget(id);
         }
@@ -568,123 +447,4 @@ impl Nats {
         self.shared.known().index.make_due(id, now);
         Ok(())
     }
-}
-
-/// A callback that this instance is about to claim. If it is dropped before that, the callback is due as before.
-struct Candidate<'a> {
-    shared: &'a Arc<Shared>,
-    id: Id,
-    token: String,
-    is_armed: bool,
-}
-
-impl<'a> Candidate<'a> {
-    fn take(shared: &'a Arc<Shared>, route: &str, now: SystemTime) -> Option<Self> {
-        let (id, token) = shared.known().begin_claim(route, now)?;
-        Some(Self {
-            shared,
-            id,
-            token,
-            is_armed: true,
-        })
-    }
-
-    /// Another instance has its key; it is looked at again later.
-    fn block(mut self) {
-        self.is_armed = false;
-        self.shared.known().block(self.id);
-    }
-
-    fn release_until(mut self, next_try: u64) {
-        self.is_armed = false;
-        self.shared.known().release_until(self.id, next_try);
-    }
-
-    fn hold(mut self, held: Held, attempts: u32) {
-        self.is_armed = false;
-        self.shared.known().hold(self.id, held, attempts);
-    }
-}
-
-impl Drop for Candidate<'_> {
-    fn drop(&mut self) {
-        if self.is_armed {
-            let mut known = self.shared.known();
-            known.release(self.id, &self.token, &self.shared.owner);
-        }
-    }
-}
-
-/// Renews a claim until it is aborted, or lost.
-async fn renew(shared: Arc<Shared>, token: String, mine: State) {
-    loop {
-        tokio::time::sleep(shared.settings.lease / 3).await;
-        let Ok(session) = shared.session().await else {
-            continue;
-        };
-        let Ok((state, revision)) = read_state(&shared, &session, &token).await else {
-            continue;
-        };
-        if state.owner != mine.owner || state.id != mine.id {
-            return;
-        }
-        let _ = write_state(&shared, &session, &token, &mine, revision).await;
-    }
-}
-
-/// Gives a claim back as it was.
-async fn give_back(shared: &Shared, id: Id, token: &str) -> Result<(), Error> {
-    let given_back = async {
-        let session = shared.session().await?;
-        let (state, revision) = read_state(shared, &session, token).await?;
-        if state.owner == shared.owner && state.id == id.0 {
-            let free = State {
-                owner: String::new(),
-                ..state
-            };
-            write_state(shared, &session, token, &free, revision).await?;
-        }
-        Ok(())
-    };
-    let given_back = given_back.await;
-    shared.release(id, token);
-    given_back
-}
-
-/// The state of a key, and its revision; 0 if it was never written.
-async fn read_state(
-    shared: &Shared,
-    session: &JetStream,
-    token: &str,
-) -> Result<(State, u64), Error> {
-    let subject = shared.state_subject(token);
-    let stream = shared.state_stream();
-    let found = session.message(&stream, Which::Newest(&subject));
-    let found = found.await.map_err(away)?;
-    Ok(found.map_or_else(Default::default, |message| {
-        let state = State::decode(&message.payload).unwrap_or_default();
-        (state, message.sequence)
-    }))
-}
-
-/// Writes the state of a key, unless it has changed since it had this revision; gives back the new one.
-async fn write_state(
-    shared: &Shared,
-    session: &JetStream,
-    token: &str,
-    state: &State,
-    revision: u64,
-) -> Result<Option<u64>, Error> {
-    let subject = shared.state_subject(token);
-    let written = session.publish_after(subject, revision, state.encode());
-    let written = written.await.map_err(away)?;
-    if let Some(revision) = written {
-        let mut known = shared.known();
-        known.note(token, state.clone(), revision, &shared.owner);
-    }
-    Ok(written)
-}
-
-fn away(error: JetStreamError) -> Error {
-    Error::Away(error.to_string())
 }

@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::queue::store;
+
 /// How often a consumer says that it is there while it has nothing to send.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -43,6 +45,12 @@ pub(super) enum Error {
     /// Nobody has answered, or not in a way that can be read.
     #[error("{0}")]
     NoAnswer(String),
+}
+
+impl From<Error> for store::Error {
+    fn from(error: Error) -> Self {
+        Self::Away(error.to_string())
+    }
 }
 
 impl Error {
