@@ -11,7 +11,9 @@
 //! What is erased stays in free pages of the file until these are used again, or given back to the file system: that happens when
 //! nothing is left in it, and when most of it is free.
 
+mod disk;
 mod file;
+mod files;
 mod settings;
 mod shared;
 mod writer;
@@ -32,6 +34,7 @@ use super::callback::Callback;
 use super::encoding::{Damaged, decode, encode};
 use super::store::{Changes, Claim, Ending, Entry, Error, Filter, Future, Id, Store, Summary};
 
+use files::Files;
 use shared::Shared;
 use writer::{Job, Writer};
 
@@ -60,9 +63,10 @@ impl Embedded {
             folder: folder.clone(),
             error,
         })?;
-        let writer = Writer::open(settings)?;
-        let shared = Arc::clone(writer.shared());
-        let set_aside = writer.set_aside().to_vec();
+        let files = Files::open(settings)?;
+        let shared = Arc::clone(files.shared());
+        let set_aside = files.set_aside().to_vec();
+        let writer = Writer::new(files);
         let (jobs, receiver) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("queue".to_owned())
