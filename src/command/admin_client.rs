@@ -1,5 +1,7 @@
 //! A client of a running proxy's admin listener, and the arguments that name it.
 
+use std::io::Write;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -92,6 +94,44 @@ impl Error {
             | Self::Runtime(_)
             | Self::Unreachable { .. }
             | Self::NotAdmin { .. } => exit_status::UNREADABLE,
+        }
+    }
+}
+
+/// What was done, in words.
+pub(super) struct Done {
+    pub(super) words: String,
+    /// Whether all that was asked for was done.
+    pub(super) is_complete: bool,
+}
+
+impl Done {
+    pub(super) fn complete(words: String) -> Self {
+        Self {
+            words,
+            is_complete: true,
+        }
+    }
+}
+
+/// Prints on `out` what was done, or on `err` why it was not; gives back the exit status.
+pub(super) fn print(
+    done: Result<Done, Error>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> ExitCode {
+    match done {
+        Ok(Done { words, is_complete }) => {
+            // If the output can't be written, the exit status still says how it went.
+            let _ = writeln!(out, "{words}").and_then(|()| out.flush());
+            match is_complete {
+                true => ExitCode::SUCCESS,
+                false => ExitCode::from(exit_status::INVALID),
+            }
+        }
+        Err(error) => {
+            let _ = writeln!(err, "{error}");
+            ExitCode::from(error.exit_status())
         }
     }
 }

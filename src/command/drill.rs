@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use strum::VariantArray;
 
-use super::admin_client::{Client, Error, Proxy, Reply};
+use super::admin_client::{Client, Done, Error, Proxy, Reply, print};
 use crate::drill::{Fault, Percent, TimeLimit};
 
 /// What the proxy shall do.
@@ -107,17 +107,7 @@ struct Progress {
 
 /// Carries out the command, and prints on `out` what was done or on `err` why it was not.
 pub fn run(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
-    match execute(arguments) {
-        Ok(lines) => {
-            // If the output can't be written, the exit status still says how it went.
-            let _ = writeln!(out, "{lines}").and_then(|()| out.flush());
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            let _ = writeln!(err, "{error}");
-            ExitCode::from(error.exit_status())
-        }
-    }
+    print(execute(arguments).map(Done::complete), out, err)
 }
 
 fn execute(arguments: &Arguments) -> Result<String, Error> {

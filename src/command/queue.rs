@@ -11,8 +11,7 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::admin_client::{Client, Error, Proxy};
-use super::exit_status;
+use super::admin_client::{Client, Done, Error, Proxy, print};
 use crate::queue::Id;
 use text::{Callback, Details};
 
@@ -103,29 +102,9 @@ pub enum Format {
     Json,
 }
 
-/// What was done, in words.
-struct Done {
-    words: String,
-    /// Whether all callbacks were found.
-    is_complete: bool,
-}
-
 /// Carries out the command, and prints on `out` what was done or on `err` why it was not.
 pub fn run(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
-    match execute(arguments) {
-        Ok(Done { words, is_complete }) => {
-            // If the output can't be written, the exit status still says how it went.
-            let _ = writeln!(out, "{words}").and_then(|()| out.flush());
-            match is_complete {
-                true => ExitCode::SUCCESS,
-                false => ExitCode::from(exit_status::INVALID),
-            }
-        }
-        Err(error) => {
-            let _ = writeln!(err, "{error}");
-            ExitCode::from(error.exit_status())
-        }
-    }
+    print(execute(arguments), out, err)
 }
 
 fn execute(arguments: &Arguments) -> Result<Done, Error> {
@@ -232,13 +211,4 @@ async fn change(
         words,
         is_complete: found == asked,
     })
-}
-
-impl Done {
-    fn complete(words: String) -> Self {
-        Self {
-            words,
-            is_complete: true,
-        }
-    }
 }

@@ -241,6 +241,11 @@ async fn little_is_left_in_the_file_when_all_is_delivered() {
 
 #[test]
 fn a_full_disk_refuses_and_takes_again_when_there_is_room() {
+    with_small_disk(async |disk| on_a_small_disk(disk).await);
+}
+
+/// Runs this with a disk of 16 MiB; where none can be mounted, says so.
+fn with_small_disk(run: impl AsyncFnOnce(&Path) + Send + 'static) {
     // A thread of its own: what it mounts is seen by it alone, and by the threads that it starts.
     let test = std::thread::spawn(|| {
         let disk = tempfile::tempdir().unwrap();
@@ -250,7 +255,7 @@ fn a_full_disk_refuses_and_takes_again_when_there_is_room() {
         }
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.enable_all().build().unwrap();
-        runtime.block_on(on_a_small_disk(disk.path()));
+        runtime.block_on(run(disk.path()));
     });
     test.join().unwrap();
 }
@@ -313,61 +318,51 @@ async fn on_a_small_disk(disk: &Path) {
 /// The engine itself meets the end of the disk: the reserve is taken away between the look at it and the write.
 #[test]
 fn an_engine_that_has_failed_works_again_when_there_is_room() {
-    let test = std::thread::spawn(|| {
-        let disk = tempfile::tempdir().unwrap();
-        if let Err(error) = mount_small_disk(disk.path()) {
-            eprintln!("SKIPPED: a small disk can't be mounted here: {error}");
-            return;
+    with_small_disk(async |disk| {
+        let folder = disk.join("queue");
+        let mut large = settings(&folder);
+        large.max_size = 1 << 30;
+        let store = Embedded::open(&large).unwrap();
+        for number in 0..100 {
+            append(&store, &format!("CA{number}"), &"x".repeat(1000)).await;
         }
-        let runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = { runtime }.enable_all().build().unwrap();
-        runtime.block_on(async {
-            let folder = disk.path().join("queue");
-            let mut large = settings(&folder);
-            large.max_size = 1 << 30;
-            let store = Embedded::open(&large).unwrap();
-            for number in 0..100 {
-                append(&store, &format!("CA{number}"), &"x".repeat(1000)).await;
-            }
-            let filler = disk.path().join("filler");
-            let _ = fs::write(&filler, vec![1; 16 << 20]);
-            // Endings are written without a look at the disk. As long as the engine can't open its file, nothing can be read.
-            let (mut delivered, mut put_off, mut refused) = (0, 0, 0);
-            for number in 0..60 {
-                match store.claim(ROUTE, at(1)).await {
-                    Ok(claim) if number % 2 == 0 => {
-                        store
-                            .finish(claim.unwrap(), Ending::Delivered)
-                            .await
-                            .unwrap();
-                        delivered += 1;
-                    }
-                    Ok(claim) => {
-                        let finished = store.finish(claim.unwrap(), suite::retry(100));
-                        finished.await.unwrap();
-                        put_off += 1;
-                    }
-                    Err(error) => {
-                        assert_eq!(error.reason(), "io");
-                        refused += 1;
-                    }
+        let filler = disk.join("filler");
+        let _ = fs::write(&filler, vec![1; 16 << 20]);
+        // Endings are written without a look at the disk. As long as the engine can't open its file, nothing can be read.
+        let (mut delivered, mut put_off, mut refused) = (0, 0, 0);
+        for number in 0..60 {
+            match store.claim(ROUTE, at(1)).await {
+                Ok(claim) if number % 2 == 0 => {
+                    store
+                        .finish(claim.unwrap(), Ending::Delivered)
+                        .await
+                        .unwrap();
+                    delivered += 1;
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                Ok(claim) => {
+                    let finished = store.finish(claim.unwrap(), suite::retry(100));
+                    finished.await.unwrap();
+                    put_off += 1;
+                }
+                Err(error) => {
+                    assert_eq!(error.reason(), "io");
+                    refused += 1;
+                }
             }
-            assert!(delivered > 0 && put_off > 0, "{refused} were refused");
-            fs::remove_file(&filler).unwrap();
-            while store.append(callback("CA1", "last")).await.is_err() {
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-            }
-            assert!(claim(&store, 1).await.is_some(), "and is read again");
-            store.close().await;
-            drop(store);
-            let store = Embedded::open(&large).unwrap();
-            let left = store.list(Filter::default(), None, 1000).await.unwrap();
-            assert_eq!(left.len(), 100 - delivered + 1);
-            let attempted = left.iter().filter(|entry| entry.attempts == 1);
-            assert_eq!(attempted.count(), put_off);
-        });
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        assert!(delivered > 0 && put_off > 0, "{refused} were refused");
+        fs::remove_file(&filler).unwrap();
+        while store.append(callback("CA1", "last")).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        assert!(claim(&store, 1).await.is_some(), "and is read again");
+        store.close().await;
+        drop(store);
+        let store = Embedded::open(&large).unwrap();
+        let left = store.list(Filter::default(), None, 1000).await.unwrap();
+        assert_eq!(left.len(), 100 - delivered + 1);
+        let attempted = left.iter().filter(|entry| entry.attempts == 1);
+        assert_eq!(attempted.count(), put_off);
     });
-    test.join().unwrap();
 }

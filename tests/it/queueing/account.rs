@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
-use support::Webhook;
+use support::{FakeUpstream, Script, Webhook};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -88,6 +88,20 @@ impl Account {
             assert!(numbers.is_sorted(), "key {key}: {numbers:?}");
         }
     }
+}
+
+/// An app that responds with 503 while it is down, and takes callbacks otherwise.
+pub(crate) fn app_of(account: &Arc<Account>) -> FakeUpstream {
+    let account = Arc::clone(account);
+    FakeUpstream::start(move |request| {
+        if account.is_down.load(Relaxed) {
+            return Script::response("503 Busy", "text/plain", "busy");
+        }
+        if let Some(name) = name_of(request.target()) {
+            account.take(name);
+        }
+        Script::response("204 No Content", "text/plain", "")
+    })
 }
 
 /// The status of the response; none if there is none.

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use support::{FakeUpstream, Script, Sidecar, wait_for, wait_until};
+use support::{Sidecar, wait_for, wait_until};
 use tokio::task::JoinSet;
 
-use super::account::{Account, KEYS, name_of};
+use super::account::{Account, KEYS, app_of};
 use super::{before_with, folder, wait_until_empty};
 
 /// How often it is killed, unless this variable says otherwise.
@@ -19,16 +19,7 @@ const VARIABLE: &str = "UNDERSTUDY_TEST_KILLS";
 async fn a_process_that_is_killed_at_any_moment_loses_no_acknowledged_callback() {
     let kills = std::env::var(VARIABLE).map_or(KILLS, |kills| kills.parse().expect("a number"));
     let account = Arc::new(Account::default());
-    let own = Arc::clone(&account);
-    let app = FakeUpstream::start(move |request| {
-        if own.is_down.load(Relaxed) {
-            return Script::response("503 Busy", "text/plain", "busy");
-        }
-        if let Some(name) = name_of(request.target()) {
-            own.take(name);
-        }
-        Script::response("204 No Content", "text/plain", "")
-    });
+    let app = app_of(&account);
     let folder = folder();
     for round in 0..kills {
         account.is_down.store(true, Relaxed);

@@ -13,7 +13,7 @@ use support::{
 use tokio::task::JoinSet;
 
 use super::server::Server;
-use account::{Account, KEYS, Name, name_of};
+use account::{Account, KEYS, Name, app_of, name_of};
 
 /// How long the app takes for a callback, at least.
 const WORK: Duration = Duration::from_millis(30);
@@ -184,16 +184,7 @@ async fn what_waits_at_the_server_is_delivered_in_order_across_an_upgrade_in_pla
         return;
     };
     let account = Arc::new(Account::default());
-    let own = Arc::clone(&account);
-    let app = FakeUpstream::start(move |request| {
-        if own.is_down.load(Relaxed) {
-            return Script::response("503 Busy", "text/plain", "busy");
-        }
-        if let Some(name) = name_of(request.target()) {
-            own.take(name);
-        }
-        Script::response("204 No Content", "text/plain", "")
-    });
+    let app = app_of(&account);
     account.is_down.store(true, Relaxed);
     let mut sidecar = before(&app, &server.url()).start().await;
     wait_until_ready(&sidecar).await;
