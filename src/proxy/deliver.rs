@@ -37,10 +37,11 @@ use pace::Pace;
 /// How soon a route that could not deliver is checked again: a breaker that closes or a limit that allows more gives no notice.
 const RECHECK: Duration = Duration::from_millis(200);
 
-/// How soon a store is asked again that could not be asked.
+/// How soon a store is asked again after an error.
 const STORE_RECHECK: Duration = Duration::from_secs(1);
 
-/// The shortest and the longest time until all routes are looked at again while callbacks wait. The clock may be set meanwhile.
+/// The shortest and the longest time until all routes are looked at again while callbacks wait. The upper bound is for a
+/// clock that is set meanwhile.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
 /// How often a route that can't deliver is searched for callbacks that have become too old.
@@ -66,18 +67,18 @@ impl Deliverer {
             .name("deliveries".to_owned())
             .spawn(move || {
                 run(snapshot, store, until);
-                // Nobody may wait for it.
+                // `wait` may not have been called.
                 let _ = end.send(());
             })?;
         Ok(Self { stop, ended })
     }
 
-    /// Begins no further delivery.
+    /// Stops new deliveries.
     pub fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// Waits until those have ended that run, but no longer than this. What hasn't ended by then will be delivered again. Blocks.
+    /// Waits until the running deliveries have ended, for at most `limit`. Those that have not will be made again. Blocks the thread.
     pub fn wait(self, limit: Duration) {
         self.stop.cancel();
         if self.ended.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
@@ -197,7 +198,7 @@ impl Dispatcher {
             if !has_room || pause.is_some() {
                 return pause;
             }
-            // Before a callback is claimed: giving one back would wake everybody who waits for one.
+            // Before a callback is claimed: ending the claim again would wake this loop at once.
             let Some(permits) = permits(route) else {
                 self.expire(name, snapshot, summary).await;
                 return Some(RECHECK);
@@ -232,7 +233,7 @@ impl Dispatcher {
         }
     }
 
-    /// Makes dead letters of those that have become too old on a route that can't deliver.
+    /// Makes dead letters of callbacks that are too old, on a route that can't deliver.
     async fn expire(&self, route: &str, snapshot: &Snapshot, summary: &Summary) {
         let (now, clock) = (Instant::now(), SystemTime::now());
         let oldest = summary.routes.get(route).and_then(|route| route.oldest);

@@ -1,4 +1,4 @@
-//! A callback that the upstream can't take is queued, and its sender is told so only when it is stored.
+//! Queues a callback that the upstream can't take, and acknowledges it only when it is stored.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -24,15 +24,15 @@ const UNDERSTUDY_QUEUED: HeaderName = HeaderName::from_static("understudy-queued
 /// Why a callback is queued although its upstream may be well.
 const ORDER: &str = "order";
 
-/// How long before Twilio gives up it must have its response.
+/// How long before Twilio's own timeout the response is sent.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// How a callback ended that was to be queued.
+/// The result of an attempt to queue a callback.
 pub(super) struct Queued {
     pub(super) response: Response<ResponseBody>,
     /// [`Outcome::Queued`] if it is stored, else [`Outcome::Error`].
     pub(super) outcome: Outcome,
-    /// Why it was to be queued.
+    /// Why the callback was to be queued.
     pub(super) reason: &'static str,
 }
 
@@ -149,7 +149,7 @@ impl RequestContext {
         store.ok_or(queue::Error::Closed)
     }
 
-    /// When Twilio must have its response.
+    /// The latest time for the response.
     fn last_moment(&self) -> tokio::time::Instant {
         self.worker.started + WEBHOOK_TIMEOUT.saturating_sub(MARGIN)
     }

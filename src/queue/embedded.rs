@@ -38,7 +38,7 @@ use files::Files;
 use shared::Shared;
 use writer::{Job, Writer};
 
-/// Each callback counts so much more than its own bytes, for what is known of it.
+/// So many bytes are added to the size of each callback, for its record.
 const OVERHEAD: u64 = 256;
 
 /// Callbacks in a folder.
@@ -50,9 +50,9 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Opens a folder, and makes it if it does not exist. All of it is read, to find damage. A
-    /// damaged file is set aside: see [`Self::set_aside`]. If the disk is full or broken, the folder is opened all the same; nothing
-    /// is stored until it is well again.
+    /// Opens a folder, and makes it if it does not exist. All of it is read, to find damage. A damaged file is set aside: see
+    /// [`Self::set_aside`]. If the disk is full or broken, the folder is opened all the same; nothing is stored until it is
+    /// well again.
     ///
     /// # Errors
     ///
@@ -88,7 +88,7 @@ impl Embedded {
         &self.set_aside
     }
 
-    /// Has the writer do something, and waits for what comes of it.
+    /// Sends a job to the writer, and waits for its result.
     async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Result<T, Error> {
         let (reply, response) = oneshot::channel();
         self.send(job(reply))?;
@@ -100,7 +100,7 @@ impl Embedded {
         jobs.send(job).map_err(|_| Error::Closed)
     }
 
-    /// Reads a callback, beside the runtime.
+    /// Reads a callback, on a thread that may block.
     async fn read(&self, id: Id) -> Result<Callback, Error> {
         let shared = Arc::clone(&self.shared);
         let bytes = tokio::task::spawn_blocking(move || shared.read(id)).await;
@@ -114,7 +114,7 @@ impl Drop for Embedded {
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // It only panics if a lock is poisoned, and has said so then.
+            // A panic of the thread has been logged.
             let _ = thread.join();
         }
     }
@@ -276,7 +276,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
         .create(folder)?;
     let mode = fs::metadata(folder)?.permissions().mode();
     if mode & 0o077 != 0 {
-        // If it isn't ours to change, its files are private all the same.
+        // If the mode can't be changed, the files are private all the same.
         let _ = fs::set_permissions(folder, Permissions::from_mode(0o700));
     }
     Ok(())

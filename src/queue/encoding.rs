@@ -9,10 +9,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::callback::Callback;
 
-/// The first byte of what is written. One that reads another one knows that it is too old.
+/// The first byte, for the version of the format.
 const FORMAT: u8 = 1;
 
-/// What is stored is not what was stored.
+/// The bytes are not those that were stored.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Damaged;
 

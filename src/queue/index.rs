@@ -1,4 +1,4 @@
-//! What waits, by route and key, in memory: everything but the callbacks themselves.
+//! The index in memory: a record of each stored callback, by route and key.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::store::{Entry, Filter, Id, RouteSummary, State, Summary};
 /// A longer error is cut: it is for a person.
 const MAX_ERROR_LEN: usize = 500;
 
-/// What is known of a stored callback. Times are in milliseconds since 1970.
+/// What the index has of a stored callback. Times are in milliseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) route: Arc<str>,
@@ -28,7 +28,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// That of a callback that is appended now.
+    /// The record of a callback that is appended now.
     pub(super) fn new(callback: &Callback, size: u64) -> Self {
         let received = to_millis(callback.received);
         Self {
@@ -46,7 +46,7 @@ impl Record {
         }
     }
 
-    /// That of a callback whose delivery has failed for good.
+    /// The record of a dead letter.
     pub(super) fn into_dead_letter(mut self, at: SystemTime, error: &str) -> Self {
         self.is_claimed = false;
         self.is_dead = true;
@@ -56,7 +56,7 @@ impl Record {
         self
     }
 
-    /// That of a dead letter that waits again.
+    /// The record of a dead letter that waits again.
     pub(super) fn wait_again(&self, now: SystemTime) -> Self {
         let now = to_millis(now);
         Self {
@@ -69,7 +69,7 @@ impl Record {
         }
     }
 
-    /// As it is stored. That it is claimed isn't: a claim ends with its process.
+    /// The record as it is stored, without the claim, which ends with its process.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new(256);
         writer.text(self.route.as_bytes());
@@ -143,7 +143,7 @@ pub(super) struct Index {
 #[derive(Debug, Default)]
 struct Route {
     keys: HashMap<Arc<str>, BTreeSet<Id>>,
-    /// The oldest of each key, unless it is claimed, by when it is due.
+    /// The oldest callback of each key that isn't claimed, in the order in which they are due.
     due: BTreeSet<(u64, Id)>,
     waiting: BTreeSet<Id>,
     dead: u64,
@@ -256,7 +256,7 @@ impl Index {
         route.is_some_and(|route| route.keys.contains_key(key))
     }
 
-    /// Claims what is due.
+    /// Claims the callback that is due first.
     pub(super) fn claim(&mut self, route: &str, now: SystemTime) -> Option<Id> {
         let route = self.routes.get_mut(route)?;
         let (due, id) = *route.due.first()?;
@@ -269,12 +269,12 @@ impl Index {
         Some(id)
     }
 
-    /// Gives back what was claimed.
+    /// Ends a claim without an attempt.
     pub(super) fn release(&mut self, id: Id) {
         self.change(id, |record| record.is_claimed = false);
     }
 
-    /// A delivery has failed; the callback is due again `at`.
+    /// Ends a claim whose delivery has failed; the callback is due again `at`.
     pub(super) fn put_off(&mut self, id: Id, at: SystemTime, error: &str) -> Option<&Record> {
         self.change(id, |record| {
             record.is_claimed = false;
@@ -284,7 +284,7 @@ impl Index {
         })
     }
 
-    /// A delivery has failed for good.
+    /// Makes a dead letter of a callback.
     pub(super) fn make_dead_letter(
         &mut self,
         id: Id,
@@ -296,14 +296,14 @@ impl Index {
         })
     }
 
-    /// It is due now.
+    /// Makes a callback due now.
     pub(super) fn make_due(&mut self, id: Id, now: SystemTime) -> Option<&Record> {
         self.change(id, |record| {
             record.next_try = record.next_try.min(to_millis(now));
         })
     }
 
-    /// Changes a record, and whatever depends on it.
+    /// Changes a record, and the index with it.
     pub(super) fn change(&mut self, id: Id, change: impl FnOnce(&mut Record)) -> Option<&Record> {
         let mut record = self.remove(id)?;
         change(&mut record);
@@ -311,7 +311,7 @@ impl Index {
         self.records.get(&id)
     }
 
-    /// A delivery of this route has succeeded.
+    /// Clears the last error of a route, after a delivery that succeeded.
     pub(super) fn forget_error(&mut self, route: &str) {
         if let Some(route) = self.routes.get_mut(route) {
             route.last_error = None;

@@ -43,7 +43,7 @@ pub use settings::{OpenError, Settings};
 /// The header by which the server knows a message that it has already.
 const MESSAGE_ID: &str = "Nats-Msg-Id";
 
-/// A callback and its headers are smaller than the server allows by so many bytes: as a dead letter it has more to say.
+/// How many bytes of the server's largest message are kept free: a callback that becomes a dead letter gets longer headers.
 const RESERVE: u64 = 4096;
 
 /// How long a callback waits that could not become a dead letter because the stream was full.
@@ -80,7 +80,7 @@ impl Nats {
     }
 }
 
-/// What is claimed is another instance's when the lease is over.
+/// Another instance can take over what this one has claimed when the lease ends.
 impl Drop for Nats {
     fn drop(&mut self) {
         self.shared.phase.send_replace(Phase::Closed);
@@ -230,7 +230,7 @@ impl Store for Nats {
         })
     }
 
-    /// The limit is the server's: it holds for all instances.
+    /// Sets the limit of the stream, which all instances share.
     fn set_max_size(&self, max_size: u64) {
         self.shared.max_size.send_replace(max_size);
     }
@@ -302,7 +302,7 @@ impl Nats {
                     .make_dead_letter(&session, id, record, encode(&callback))
                     .await;
                 match ended {
-                    // It is stored twice for a moment. It waits until there is room for that.
+                    // A dead letter is stored twice for a moment, and the stream has no space for that yet.
                     Err(Error::Full { .. }) => {
                         let at = *at + DEAD_RETRY;
                         self.put_off(&session, id, &token, at, error).await
@@ -324,7 +324,7 @@ impl Nats {
         let put_off = {
             let mut known = self.shared.known();
             let put_off = known.index.put_off(id, at, error).cloned();
-            // It is given back when the server knows of it.
+            // It stays claimed here until the server has the new state.
             known.index.change(id, |record| record.is_claimed = true);
             put_off
         };
@@ -339,7 +339,7 @@ impl Nats {
         end_lease(&self.shared, session, token, Some(&state)).await
     }
 
-    /// A dead letter goes to a subject of its own, and is another message there.
+    /// Stores a callback as a dead letter, on the subject of dead letters, and erases it where it waited.
     async fn make_dead_letter(
         &self,
         session: &JetStream,
@@ -386,7 +386,7 @@ impl Nats {
         if let Some(token) = claimed {
             end_lease(&self.shared, session, token, None).await?;
         }
-        // Only now: the others look for the next one of its key.
+        // Not before the lease has ended: other instances now look for the next callback of the key.
         self.shared.known().forget(id);
         let told = session.tell(self.shared.gone_subject(), id.0.to_string().into());
         told.await?;

@@ -18,8 +18,7 @@ pub(super) struct Queue {
     deliverer: Deliverer,
 }
 
-/// Opens the store that the settings name. A process that takes over from another one shares the folder with it; those that use a NATS
-/// server share that anyway.
+/// Opens the store that the settings name. A process that was started as an upgrade shares the folder with the old one.
 pub(super) fn open(settings: &Settings, is_successor: bool) -> Result<Arc<dyn Store>, StartError> {
     match &settings.place {
         Place::Folder(folder) => {
@@ -36,7 +35,7 @@ pub(super) fn open(settings: &Settings, is_successor: bool) -> Result<Arc<dyn St
             }
             Ok(Arc::new(store))
         }
-        // It needn't be there: calls don't wait for it, and callbacks get 503 until it is.
+        // The server may be away: calls don't need it, and callbacks get 503 until it is back.
         Place::Nats(url) => Ok(Arc::new(Nats::open(nats::Settings {
             url: url.clone(),
             name: nats::Settings::NAME.to_owned(),
@@ -56,15 +55,16 @@ impl Queue {
         Ok(Self { store, deliverer })
     }
 
-    /// Begins no further delivery.
+    /// Stops new deliveries.
     pub(super) fn stop(&self) {
         self.deliverer.stop();
     }
 
-    /// Waits for the deliveries that run, but no longer than this, and closes the store. By then no request may still run that could be queued.
+    /// Waits for the deliveries that run, but no longer than this, and closes the store. By then no request may still run
+    /// that could be queued.
     pub(super) async fn close(self, limit: Duration) {
         let Self { store, deliverer } = self;
-        // It only fails if it panics, and has said so then.
+        // A panic has been logged.
         let _ = tokio::task::spawn_blocking(move || deliverer.wait(limit)).await;
         store.close().await;
     }

@@ -22,13 +22,13 @@ use crate::upstream::{Pool, Retry, UpstreamRequest};
 /// Says to the app that a callback was queued.
 const UNDERSTUDY_DELIVERY: HeaderName = HeaderName::from_static("understudy-delivery");
 
-/// What became of one try.
+/// The result of one delivery.
 pub(super) enum Attempt {
     /// The app has responded with this status.
     Response(StatusCode),
     /// It has not responded.
     Failure(Failure),
-    /// What is stored is not a request.
+    /// The stored callback is not a valid request.
     Invalid,
 }
 
@@ -49,7 +49,7 @@ impl Route {
         let sent = deadline.bound(upstream.send(request, &retry)).await;
         match sent {
             Ok(Ok(status)) => {
-                // Nobody needs the rest, but its connection can serve the next request.
+                // The body isn't needed, but when it is read, the connection can be used again.
                 let rest = deadline.bound(upstream.collect_body(RESPONSE_LIMIT)).await;
                 if let Ok(Ok(_)) = rest {
                     upstream.release(Instant::now());
@@ -95,7 +95,7 @@ impl Attempt {
         Ending::Retry { at, error }
     }
 
-    /// Whether another try would end in the same way: the app refuses this callback.
+    /// Whether a further attempt can't succeed: the app refuses this callback.
     fn is_final(&self) -> bool {
         match self {
             Self::Response(status) => {

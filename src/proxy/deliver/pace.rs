@@ -17,8 +17,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 const FIRST_ROUTE_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_ROUTE_PAUSE: Duration = Duration::from_secs(5);
 
-/// What is known of the deliveries of one route. It begins with one at once, doubles that with each run of successes, and begins
-/// again after a failure.
+/// The pace of the deliveries of one route: one at once at first, twice as many after each run of successes, and one again after a
+/// failure.
 #[derive(Debug)]
 pub(super) struct Pace {
     running: usize,
@@ -60,12 +60,12 @@ impl Pace {
         self.running += 1;
     }
 
-    /// A delivery has ended without a try that says anything about the app.
+    /// Ends a delivery that says nothing about the app.
     pub(super) fn end(&mut self) {
         self.running -= 1;
     }
 
-    /// The app has taken one.
+    /// Ends a delivery that the app has accepted.
     pub(super) fn succeed(&mut self) {
         self.end();
         self.failures = 0;
@@ -77,7 +77,7 @@ impl Pace {
         }
     }
 
-    /// The app could not take one.
+    /// Ends a delivery that has failed.
     pub(super) fn fail(&mut self, now: Instant) {
         self.end();
         let pause = doubled(FIRST_ROUTE_PAUSE, self.failures, LONGEST_ROUTE_PAUSE);

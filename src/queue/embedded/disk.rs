@@ -11,7 +11,7 @@ use crate::queue::store::Error;
 const MIN_BACKOFF: Duration = Duration::from_millis(250);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
-/// So much of the disk is left free, in bytes: erasing needs some.
+/// So many bytes of the disk are left free, since erasing needs some too.
 const RESERVE: u64 = 4 << 20;
 
 /// Remembers the last failure, until a write succeeds.
@@ -68,7 +68,8 @@ impl Disk {
         }
     }
 
-    /// Whether there is space for so many bytes and the reserve. It is better not to let the engine find out.
+    /// Whether there is space for so many bytes and the reserve. When the engine itself meets a full disk, its file must be
+    /// opened again.
     pub(super) fn check_space(folder: &Path, bytes: u64) -> Result<(), Error> {
         let Ok(disk) = rustix::fs::statvfs(folder) else {
             return Ok(());

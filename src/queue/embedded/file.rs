@@ -35,7 +35,7 @@ pub(super) enum Error {
     /// A newer understudy has written it.
     #[error("the file has version {0}")]
     Newer(u64),
-    /// What is in it isn't what was written.
+    /// Its content is not what was written.
     #[error("the file is damaged: {0}")]
     Damaged(String),
     /// The disk is full, read-only or broken.
@@ -57,7 +57,7 @@ impl From<redb::Error> for Error {
 
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
-        // What redb says of a file that is shorter than its head says, or is not one of its own.
+        // The kinds that redb returns for a file that is too short or not its own.
         let kinds = [io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof];
         if kinds.contains(&error.kind()) {
             Self::Damaged(error.to_string())
@@ -67,7 +67,7 @@ impl From<io::Error> for Error {
     }
 }
 
-/// Makes every error of redb the one that has them all.
+/// Converts each error type of redb, through the one that includes all.
 macro_rules! from_redb {
     ($($error:ty),*) => {$(
         impl From<$error> for Error {
@@ -92,7 +92,7 @@ from_redb!(
 pub(super) enum Change {
     /// It is erased.
     Erase,
-    /// Its record is this from now on.
+    /// Its record is replaced.
     Record(Vec<u8>),
 }
 
@@ -103,7 +103,7 @@ pub(super) struct Addition {
     pub(super) callback: Vec<u8>,
 }
 
-/// What is known of the callbacks of a file.
+/// The records of a file.
 #[derive(Default)]
 pub(super) struct Records {
     pub(super) whole: Vec<(Id, Record)>,
@@ -217,7 +217,7 @@ impl Callbacks {
         })
     }
 
-    /// Gives what is free in the file back to the file system.
+    /// Gives free pages back to the file system.
     pub(super) fn compact(&mut self) -> Result<(), Error> {
         guarded(|| {
             self.database.compact()?;
@@ -261,7 +261,7 @@ fn open_private(path: &Path, or_create: bool) -> Result<File, Error> {
     Ok(file)
 }
 
-/// redb panics on some damaged files; that is an error as any other.
+/// Turns a panic into an error: redb panics on some damaged files.
 fn guarded<T>(action: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     panic::catch_unwind(AssertUnwindSafe(action))
         .unwrap_or_else(|_| Err(Error::Damaged("its pages don't fit together".to_owned())))

@@ -78,7 +78,7 @@ impl Files {
                 Err(error) => return Err(files.open_error(files.own, error)),
             }
         }
-        // It only helps to name this process to another one.
+        // Only for the error of a second process, which names this one.
         let _ = fs::write(files.folder.join("owner"), std::process::id().to_string());
         Ok(files)
     }
@@ -355,7 +355,7 @@ fn owner(folder: &Path) -> Option<u32> {
     text.trim().parse().ok()
 }
 
-/// Whether a disk may get well again by itself.
+/// Whether an error of the disk may pass.
 fn is_temporary(error: &io::Error) -> bool {
     !matches!(
         error.kind(),

@@ -10,7 +10,7 @@ pub struct Settings {
     pub folder: PathBuf,
     /// The most that is stored, in bytes. The file may be larger by a quarter, and by what is free in it.
     pub max_size: u64,
-    /// Whether another process, which this one succeeds, may still have the folder.
+    /// Whether this process was started as an upgrade: the old process may still use the folder.
     pub is_successor: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What the writer shares with those who ask.
+//! What the writer shares with the methods of the store.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,16 +13,16 @@ use crate::queue::store::{Changes, Ending, Error, Id};
 
 use super::file::{self, Callbacks};
 
-/// Everything but the writer's own state.
+/// The index, and the files for reading.
 pub(super) struct Shared {
     index: Mutex<Index>,
-    /// Those that the writer doesn't have on the disk yet.
+    /// Callbacks that are not on the disk yet.
     appending: Mutex<Keys>,
     /// By their numbers. The lock is taken for writing only while a file is opened, closed or compacted.
     pub(super) files: RwLock<BTreeMap<u32, Callbacks>>,
     changes: watch::Sender<()>,
     max_size: AtomicU64,
-    /// Whether there is a file that can't be read yet, since it is another process's or the disk is broken.
+    /// Whether a file can't be read yet, since another process has it or the disk is broken.
     is_partial: AtomicBool,
 }
 
@@ -181,7 +181,7 @@ impl Shared {
     }
 }
 
-/// A panic while a lock was held leaves counts that are off by one at worst.
+/// Locks even after a panic of another thread, which leaves counts that are wrong by one at most.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

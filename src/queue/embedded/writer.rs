@@ -14,13 +14,14 @@ use super::file::{self, Addition, Change};
 use super::files::Files;
 use super::shared::{Appending, Shared};
 
-/// Endings wait so long for others to share their write. After a crash, what ended within this time is delivered again.
+/// How long the end of a delivery waits to share a write. After a crash, callbacks whose delivery ended within this time are
+/// delivered again.
 const ENDING_DELAY: Duration = Duration::from_millis(100);
 
-/// How often is looked whether another process has ended.
+/// How often the writer checks whether another process has ended.
 const TAKE_OVER_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Nothing has been written for so long before free pages are given back.
+/// Free pages are given back when nothing was written for so long.
 const GIVE_BACK_DELAY: Duration = Duration::from_secs(1);
 
 /// The most that is written at once, in callbacks and in bytes.
@@ -38,7 +39,7 @@ pub(super) enum Job {
         callback: Vec<u8>,
         reply: oneshot::Sender<Result<Id, Error>>,
     },
-    /// Store soon what the index knows of this one by now.
+    /// Store the record of this callback as it is in the index, with the next write.
     Change(Id),
     /// Make these due at once.
     Retry {
@@ -61,7 +62,7 @@ pub(super) struct Writer {
     files: Files,
     pending: BTreeMap<Id, Change>,
     pending_since: Option<Instant>,
-    /// When something was written that isn't compacted yet.
+    /// The time of the last write, until free pages are given back.
     written: Option<Instant>,
 }
 
@@ -78,7 +79,7 @@ struct Batch {
 /// Where an addition comes from.
 enum Origin {
     Append(Appending, oneshot::Sender<Result<Id, Error>>),
-    /// It has been a dead letter of this id.
+    /// A dead letter of this id that waits again.
     Dead(Id),
 }
 
@@ -199,7 +200,7 @@ impl Writer {
         }
     }
 
-    /// What the index knows of it is stored with the next write.
+    /// Stores the record of a callback as it is in the index, with the next write.
     fn change(&mut self, id: Id) {
         let change = match self.shared.index().get(id) {
             Some(record) => Change::Record(record.encode()),
@@ -309,7 +310,7 @@ impl Writer {
     fn refuse(&mut self, batch: Batch, error: &Error, was_tried: bool) {
         for (addition, _, origin) in batch.additions {
             if was_tried {
-                // It may be in the file all the same, if only the last step failed.
+                // If only the last step of the write failed, it may be in the file.
                 self.put_pending(addition.id, Change::Erase);
             }
             if let Origin::Append(appending, reply) = origin {

@@ -12,7 +12,7 @@ use super::lease::{give_back, read_state, renew, write_state};
 use super::shared::{Held, Shared};
 use super::state::State;
 
-/// What became of a try to claim a callback.
+/// The result of an attempt to claim a callback.
 pub(super) enum Attempt {
     Claimed(Box<Claim>),
     /// This instance has the right to it, but it can't be read any more.
@@ -40,7 +40,7 @@ impl<'a> Candidate<'a> {
         })
     }
 
-    /// Another instance has its key; it is looked at again later.
+    /// Puts the candidate off because another instance delivers its key.
     fn block(mut self) {
         self.is_armed = false;
         self.shared.known().block(self.id);
@@ -75,7 +75,7 @@ impl<'a> Candidate<'a> {
                 return Ok(Attempt::Refused);
             }
         } else if state.id == id.0 && state.next_try > to_millis(now) {
-            // Another instance has put it off.
+            // Another instance has set a later time.
             self.release_until(state.next_try);
             return Ok(Attempt::Refused);
         }
@@ -92,7 +92,7 @@ impl<'a> Candidate<'a> {
         let oldest = session.message(shared.stream(), Which::Oldest(&subject));
         let message = match oldest.await? {
             Some(message) if message.sequence == id.0 => message,
-            // What is known here is not what the server has.
+            // The server's oldest callback is another one than the index says.
             other => {
                 if !correct(shared, id, other.as_ref()) {
                     self.block();
@@ -119,7 +119,7 @@ impl<'a> Candidate<'a> {
         let give_back = move || {
             let held = owned.known().held.remove(&id);
             let runtime = owned.runtime.clone();
-            // A store that is closed has given it back.
+            // When the store is closed, it has ended the claim already.
             if held.is_some() {
                 runtime.spawn(async move {
                     let _ = give_back(&owned, id, &token).await;
@@ -153,7 +153,7 @@ impl Drop for Candidate<'_> {
     }
 }
 
-/// The oldest callback of a key is another one than was known here. `false`: that can't be put right.
+/// Corrects the index when the server's oldest callback of a key is another one. `false`: that one can't be read.
 fn correct(shared: &Shared, id: Id, oldest: Option<&StoredMessage>) -> bool {
     let mut known = shared.known();
     if oldest.is_none_or(|oldest| oldest.sequence > id.0) {

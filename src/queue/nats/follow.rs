@@ -1,4 +1,4 @@
-//! Follows what the server has.
+//! Keeps the index of an instance equal to what the server stores.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -21,22 +21,22 @@ use super::server::Server;
 use super::shared::{Phase, Shared};
 use super::state::{State, from_hex};
 
-/// How long the server may take for an answer.
+/// How long the server may take to respond.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// After what time it is tried again to connect.
+/// The pause before the next attempt to connect.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// How often what is known is compared with what the server counts.
+/// How often the number of callbacks in the index is compared with the server's.
 const COMPARE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Attempts are forgotten after so long without a change.
+/// The state of a key is deleted when it has not changed for so long.
 const STATE_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Within this time the server knows a message that it has already.
+/// How long the server recognizes a message that was stored twice.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
-/// The header of a message that has what is known of its callback.
+/// The header of a message that has the record of its callback.
 pub(super) const RECORD: &str = "Understudy-Record";
 
 /// Follows the server until the store is closed.
@@ -53,7 +53,7 @@ pub(super) async fn follow(shared: Arc<Shared>, server: Server) {
     }
 }
 
-/// The server has said something about the connection, or it is lost.
+/// Errors of the server, and the loss of the connection.
 type Notices = mpsc::UnboundedReceiver<String>;
 
 struct Follower<'a> {
@@ -94,7 +94,7 @@ impl Follower<'_> {
         }
     }
 
-    /// Every connection is a new one: what was to be sent over an older one is never sent.
+    /// Opens a new connection. The client is not reused: it would send requests again that have failed already.
     async fn connect(&self, lost: &CancellationToken) -> Result<(JetStream, Notices), Error> {
         let (sender, notices) = mpsc::unbounded_channel();
         let mut options = ConnectOptions::new()
@@ -113,7 +113,7 @@ impl Follower<'_> {
                     | Event::SlowConsumer(_)
                     | Event::ClientError(_) => return ready(()),
                 };
-                // Nobody listens who has a newer connection.
+                // It can't be delivered when a newer connection has replaced this one.
                 let _ = sender.send(notice);
                 ready(())
             });
@@ -130,7 +130,7 @@ impl Follower<'_> {
         }
     }
 
-    /// Reads everything, and then what changes, until that can't go on.
+    /// Reads all callbacks and states, then every change, until an error.
     async fn follow_once(
         &self,
         session: &JetStream,
@@ -208,7 +208,7 @@ impl Follower<'_> {
                 let known = shared.known();
                 let now = (known.messages(), info.messages(), info.last_sequence());
                 drop(known);
-                // What is under way at the moment makes a difference too.
+                // The counts also differ while a change is on its way.
                 if now.0 != now.1 && before == Some(now) {
                     return Err(Error::NoAnswer(
                         "what is known here is not what the server has".to_owned(),
@@ -285,7 +285,7 @@ impl Follower<'_> {
     }
 }
 
-/// What the header of a message says of its callback.
+/// The record in the header of a message.
 pub(super) fn record_in(header: &str) -> Option<Record> {
     Record::decode(&from_hex(header)?).ok()
 }

@@ -1,5 +1,5 @@
-//! JetStream by plain requests: the few that are needed, as servers since 2.9 answer them. Nothing else of their answers is read, so
-//! that other versions may say more or less.
+//! The few requests to JetStream that are needed, as servers since 2.9 take them. Only the fields that are used are read from
+//! a response, so that servers of other versions may leave out or add others.
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::queue::store;
 
-/// How often a consumer says that it is there while it has nothing to send.
+/// How often the server sends a heartbeat while it has no message.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// A consumer that says nothing for so long is lost.
-const SILENCE: Duration = Duration::from_secs(5);
+/// Without a message or a heartbeat for so long, the consumer counts as lost.
+const CONSUMER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Codes of refusals.
+/// Error codes of the server. Source: nats-server, `server/errors.json`.
 const STREAM_NAME_IN_USE: u64 = 10058;
 const STREAM_NOT_FOUND: u64 = 10059;
 const NO_MESSAGE: u64 = 10037;
@@ -36,13 +36,13 @@ const NO_RESOURCES: [u64; 4] = [10002, 10023, 10028, 10047];
 /// Why a request has failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum Error {
-    /// The server says no.
+    /// The server has refused the request.
     #[error("{text}")]
     Refused { code: u64, text: String },
-    /// It is larger than the server allows.
+    /// The message is larger than the server allows.
     #[error("it is too large")]
     TooLarge,
-    /// Nobody has answered, or not in a way that can be read.
+    /// No response has come, or it can't be read.
     #[error("{0}")]
     NoAnswer(String),
 }
@@ -62,7 +62,7 @@ impl Error {
         matches!(self, Self::Refused { code, .. } if *code == wanted)
     }
 
-    /// The stream has as many bytes as it may have.
+    /// Whether the stream has reached its `max_bytes`.
     pub(super) fn is_full(&self) -> bool {
         self.is(NOT_STORED) && self.to_string().contains("maximum")
     }
@@ -71,7 +71,7 @@ impl Error {
         matches!(self, Self::TooLarge) || self.is(MESSAGE_TOO_LARGE)
     }
 
-    /// The server's disk or memory is used up, or can't be written.
+    /// Whether the server's disk or memory is full, or can't be written.
     pub(super) fn is_of_disk(&self) -> bool {
         self.is(NOT_STORED) || NO_RESOURCES.iter().any(|code| self.is(*code))
     }
@@ -147,7 +147,7 @@ impl JetStream {
         self.client.server_info().max_payload as u64
     }
 
-    /// Makes a stream, unless there is one; that stays as it is but for its `max_bytes`.
+    /// Creates a stream if it does not exist. Of an existing one only `max_bytes` is changed.
     pub(super) async fn open_stream(&self, config: &Value) -> Result<(), Error> {
         let name = config["name"].as_str().unwrap_or_default();
         let mut info = self.stream_info(name).await;
@@ -158,7 +158,7 @@ impl JetStream {
             .as_ref()
             .is_err_and(|error| error.is(STREAM_NAME_IN_USE))
         {
-            // Another instance has made it just now.
+            // Another instance has just created it.
             info = self.stream_info(name).await;
         }
         let mut current = info?.config;
@@ -262,13 +262,13 @@ impl JetStream {
         told.map_err(|error| Error::NoAnswer(error.to_string()))
     }
 
-    /// Listens to what is told.
+    /// Subscribes to messages that are not stored.
     pub(super) async fn listen(&self, subject: String) -> Result<Subscriber, Error> {
         let subscriber = self.client.subscribe(subject).await;
         subscriber.map_err(|error| Error::NoAnswer(error.to_string()))
     }
 
-    /// Reads a stream from its oldest message on, and what is stored from now on.
+    /// Reads a stream from its oldest message on, and then every new message.
     pub(super) async fn follow(&self, stream: &str, headers_only: bool) -> Result<Follower, Error> {
         #[derive(Deserialize)]
         struct Consumer {
@@ -341,32 +341,32 @@ pub(super) enum News {
     Message(Delivered),
     /// No further message is stored at the moment.
     Idle,
-    /// The server waits until it is told on this subject that everything before has been read.
+    /// The server waits for a message on this subject before it sends more.
     Pause(String),
 }
 
-/// A message that came by itself.
+/// A message that the server has sent through a consumer.
 pub(super) struct Delivered {
     pub(super) message: Message,
     pub(super) sequence: u64,
-    /// It was the last one at the time.
+    /// No further message was stored when it was sent.
     pub(super) is_last: bool,
 }
 
 /// The messages of a stream, in their order and without a gap.
 pub(super) struct Follower {
     messages: Subscriber,
-    /// How many have come.
+    /// How many messages have been received.
     count: u64,
     heard: Instant,
-    /// There was nothing when it began.
+    /// The stream was empty at the start.
     pub(super) is_empty: bool,
 }
 
 impl Follower {
     /// Waits for the next message; no message is lost if the future is dropped. After an error a new consumer is needed.
     pub(super) async fn next(&mut self) -> Result<News, Error> {
-        let message = timeout_at(self.heard + SILENCE, self.messages.next()).await;
+        let message = timeout_at(self.heard + CONSUMER_TIMEOUT, self.messages.next()).await;
         let lost = || Error::NoAnswer("the server sends nothing any more".to_owned());
         let message = message.map_err(|_| lost())?.ok_or_else(lost)?;
         self.heard = Instant::now();
@@ -416,8 +416,8 @@ struct Position {
     pending: u64,
 }
 
-/// Where a message stands, as its reply subject says: `$JS.ACK.stream.consumer.tries.17.3.time.pending`, or with a domain and an account
-/// before the stream.
+/// The position of a message in its stream, read from its reply subject: `$JS.ACK.stream.consumer.tries.17.3.time.pending`,
+/// or with a domain and an account before the stream.
 fn position(reply: &str) -> Option<Position> {
     let words: Vec<_> = reply.strip_prefix("$JS.ACK.")?.split('.').collect();
     let first = match words.len() {

@@ -8,7 +8,7 @@ use super::jetstream::{JetStream, Which};
 use super::shared::Shared;
 use super::state::State;
 
-/// Renews a claim until it is aborted, or lost.
+/// Renews a lease until the task is aborted, or another instance has the lease.
 pub(super) async fn renew(shared: Arc<Shared>, token: String, mine: State) {
     loop {
         tokio::time::sleep(shared.settings.lease / 3).await;
@@ -25,7 +25,7 @@ pub(super) async fn renew(shared: Arc<Shared>, token: String, mine: State) {
     }
 }
 
-/// Gives a claim back as it was.
+/// Ends a claim without an attempt: the callback is due as before.
 pub(super) async fn give_back(shared: &Shared, id: Id, token: &str) -> Result<(), Error> {
     let given_back = async {
         let session = shared.session().await?;

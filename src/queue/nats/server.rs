@@ -1,11 +1,11 @@
-//! Where the server is, and who asks it.
+//! The addresses of the server, and the login.
 
 use async_nats::ServerAddr;
 use percent_encoding::percent_decode_str;
 
 use super::settings::OpenError;
 
-/// Where the server is, and who asks it. The addresses have no password in them.
+/// The addresses of the server, and the login. The addresses have no password in them.
 pub(super) struct Server {
     pub(super) addresses: Vec<ServerAddr>,
     /// A user and a password, or a token.
@@ -40,7 +40,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Where it is, for people.
+    /// The addresses, for the log.
     pub(super) fn name(&self) -> String {
         let names = self
             .addresses

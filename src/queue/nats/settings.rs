@@ -13,15 +13,15 @@ pub struct Settings {
     pub name: String,
     /// The most that is stored, in bytes, as the server counts them.
     pub max_size: u64,
-    /// A claim that isn't renewed for so long is another instance's to take. It is renewed three times as often.
+    /// A claim that isn't renewed for so long can be taken over by another instance. It is renewed three times as often.
     pub lease: Duration,
 }
 
 impl Settings {
-    /// The name, unless there is another one.
+    /// The default name.
     pub const NAME: &str = "understudy";
 
-    /// How long a claim lasts, unless it is renewed.
+    /// The default lease.
     pub const LEASE: Duration = Duration::from_secs(15);
 }
 
@@ -36,13 +36,13 @@ impl std::fmt::Debug for Settings {
     }
 }
 
-/// Why a store can't be opened, whatever the server says.
+/// Why a store can't be opened, even if the server can be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// It isn't a URL of NATS.
+    /// The URL is not a valid URL of a NATS server.
     #[error("this is not a valid URL of a NATS server: {0}")]
     Url(String),
-    /// It isn't a name.
+    /// The name is not a valid name of a stream.
     #[error(
         "`{0}` is not a valid name of a stream: only letters, digits, `-` and `_` may be in it"
     )]

@@ -1,5 +1,4 @@
-//! What an instance knows of what all instances have stored. It follows the server; what is decided by it is asked of the server once
-//! more.
+//! The index that an instance has of the callbacks of all instances. It may be a moment old, so every claim is checked at the server.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +18,7 @@ use super::state::{State, token};
 /// How long the first connection may take before those that wait for it are refused.
 const START_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A key whose right another instance has is looked at again after so long, or a quarter of the lease.
+/// How soon a key is tried again that another instance delivers, if a quarter of the lease isn't shorter.
 const MAX_BLOCKED: Duration = Duration::from_secs(1);
 
 /// Whether the server can be asked.
@@ -31,12 +30,12 @@ pub(super) enum Phase {
     Closed,
 }
 
-/// What is shared between those who ask and the one who follows the server.
+/// What the methods of the store share with the thread that reads the server's streams.
 pub(super) struct Shared {
     pub(super) settings: Settings,
-    /// The name of this instance; another one after a restart.
+    /// The random name of this process.
     pub(super) owner: String,
-    /// The thread of the store: what has to go on by itself runs there.
+    /// The runtime of the store's thread, for tasks in the background.
     pub(super) runtime: Handle,
     pub(super) phase: watch::Sender<Phase>,
     pub(super) changes: watch::Sender<()>,
@@ -44,22 +43,22 @@ pub(super) struct Shared {
     known: Mutex<Known>,
 }
 
-/// What this instance knows.
+/// The index, and what is needed to keep it.
 #[derive(Default)]
 pub(super) struct Known {
     pub(super) index: Index,
-    /// What this instance delivers at the moment.
+    /// The claims of this instance.
     pub(super) held: HashMap<Id, Held>,
-    /// What this instance is about to deliver, if no other one is.
+    /// Callbacks that this instance tries to claim at the moment.
     candidates: BTreeSet<Id>,
     states: HashMap<String, Seen>,
     /// The last message that was read from the stream.
     position: u64,
-    /// What is erased, and will still be read from the stream.
+    /// Callbacks that are erased already, and that the stream's reader has not reached yet.
     gone: BTreeSet<Id>,
-    /// What can't be claimed at the moment, and since when that is known.
+    /// Callbacks that another instance delivers, and when that was noticed.
     blocked: HashMap<Id, Instant>,
-    /// What is in the stream and can't be read.
+    /// Messages of the stream that can't be read.
     unreadable: BTreeSet<Id>,
 }
 
@@ -75,7 +74,7 @@ impl Drop for Held {
     }
 }
 
-/// A state, and when it was seen first.
+/// A state, and when this instance first saw it.
 struct Seen {
     state: State,
     revision: u64,
@@ -99,7 +98,7 @@ impl Shared {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It isn't claimed here any more.
+    /// Ends a claim in the index.
     pub(super) fn release(&self, id: Id, token: &str) {
         self.known().release(id, token, &self.owner);
         self.notify();
@@ -120,7 +119,7 @@ impl Shared {
         });
     }
 
-    /// The connection. It is waited for only at the start, and not for long.
+    /// The connection. Only before the first one this waits, for at most [`START_TIMEOUT`].
     pub(super) async fn session(&self) -> Result<JetStream, Error> {
         let mut phase = self.phase.subscribe();
         let started = phase.wait_for(|phase| !matches!(phase, Phase::Starting));
@@ -139,7 +138,7 @@ impl Shared {
         }
     }
 
-    /// The subject of those that wait, by a [`token`].
+    /// The subject of the waiting callbacks of a key, by its [`token`].
     pub(super) fn waiting_subject(&self, token: &str) -> String {
         format!("{}.waiting.{token}", self.settings.name)
     }
@@ -170,7 +169,7 @@ impl Shared {
         rest.strip_prefix(".state.")
     }
 
-    /// The subject on which instances say what they have erased.
+    /// The subject on which instances announce what they have erased.
     pub(super) fn gone_subject(&self) -> String {
         format!("{}.gone", self.settings.name)
     }
@@ -188,7 +187,7 @@ impl Known {
         };
     }
 
-    /// A callback is there.
+    /// Adds a callback to the index.
     pub(super) fn learn(&mut self, id: Id, mut record: Record, owner: &str) {
         if self.gone.contains(&id) || self.index.get(id).is_some() {
             return;
@@ -200,13 +199,13 @@ impl Known {
         self.apply(&token, owner);
     }
 
-    /// The stream was read up to here.
+    /// Records up to which message the stream was read.
     pub(super) fn move_on(&mut self, position: u64) {
         self.position = position;
         self.gone = self.gone.split_off(&Id(position + 1));
     }
 
-    /// There is something that can't be read; `true`: it is news.
+    /// Records a message that can't be read; `true`: it was not known before.
     pub(super) fn count_unreadable(&mut self, id: Id) -> bool {
         let is_new = self.unreadable.insert(id);
         if is_new {
@@ -215,12 +214,12 @@ impl Known {
         is_new
     }
 
-    /// How many messages the stream has by what is known here.
+    /// How many messages the stream should have, by the index.
     pub(super) fn messages(&self) -> u64 {
         (self.index.len() + self.unreadable.len()) as u64
     }
 
-    /// A callback is erased.
+    /// Removes a callback that is erased.
     pub(super) fn forget(&mut self, id: Id) {
         self.index.remove(id);
         self.blocked.remove(&id);
@@ -230,7 +229,7 @@ impl Known {
         }
     }
 
-    /// A state was read or written.
+    /// Records a state that was read or written.
     pub(super) fn note(&mut self, token: &str, state: State, revision: u64, owner: &str) {
         if let Some(seen) = self.states.get(token)
             && seen.revision >= revision
@@ -283,7 +282,7 @@ impl Known {
             .retain(|_, seen| index.get(Id(seen.state.id)).is_some());
     }
 
-    /// Makes claimable what instances have claimed that don't renew their claims; `true`: there was some.
+    /// Frees the claims that were not renewed in time; `true`: there was one.
     pub(super) fn expire(&mut self, lease: Duration, owner: &str) -> bool {
         let mut has_any = self.unblock(lease);
         let is_lost = |seen: &&Seen| {
@@ -305,7 +304,7 @@ impl Known {
         self.held.contains_key(&id) || self.candidates.contains(&id)
     }
 
-    /// What this instance may try to claim, and the [`token`] of its key. What the server says meanwhile doesn't change that.
+    /// Begins to claim the callback that is due first; returns it and the [`token`] of its key. Messages of the server don't end that.
     pub(super) fn begin_claim(&mut self, route: &str, now: SystemTime) -> Option<(Id, String)> {
         let id = self.index.claim(route, now)?;
         self.candidates.insert(id);
@@ -313,7 +312,7 @@ impl Known {
         Some((id, token(&record.route, &record.key)))
     }
 
-    /// It is claimed on the server too, after so many attempts.
+    /// Records a claim that the server has accepted, after so many attempts.
     pub(super) fn hold(&mut self, id: Id, held: Held, attempts: u32) {
         self.candidates.remove(&id);
         self.held.insert(id, held);
@@ -323,7 +322,7 @@ impl Known {
         });
     }
 
-    /// It isn't claimed here any more.
+    /// Ends a claim in the index.
     pub(super) fn release(&mut self, id: Id, token: &str, owner: &str) {
         self.candidates.remove(&id);
         self.held.remove(&id);
@@ -331,7 +330,7 @@ impl Known {
         self.apply(token, owner);
     }
 
-    /// Another instance has put it off.
+    /// Another instance has set a later time.
     pub(super) fn release_until(&mut self, id: Id, next_try: u64) {
         self.candidates.remove(&id);
         self.index.change(id, |record| {
@@ -340,7 +339,7 @@ impl Known {
         });
     }
 
-    /// Another instance has the right to the key of this one; when that ends is not known.
+    /// Ends an attempt to claim, since another instance delivers the key.
     pub(super) fn block(&mut self, id: Id) {
         self.candidates.remove(&id);
         self.blocked.insert(id, Instant::now());

@@ -1,16 +1,16 @@
-//! What is known of a key beside its callbacks: who delivers its oldest one, and how often that has failed.
+//! The state of a key: which instance delivers its oldest callback, and how often that has failed.
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::queue::encoding::{Damaged, Reader, Writer};
 
-/// The value of a key in the bucket.
+/// The state of a key, as it is stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct State {
     /// The instance that delivers; empty: none does.
     pub(super) owner: String,
-    /// The number of the callback that the rest is about.
+    /// The number of the callback to which the other fields belong.
     pub(super) id: u64,
     pub(super) attempts: u32,
     /// In milliseconds since 1970.
